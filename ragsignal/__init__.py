@@ -1,0 +1,75 @@
+"""A retrieval-augmented LLM signal for Backtrader.
+
+    import backtrader as bt, ragsignal
+
+    pipeline = ragsignal.load_pipeline("backtests/sample.toml")
+    cerebro.add_signal(bt.SIGNAL_LONGSHORT, ragsignal.RagMomentum, source=pipeline)
+
+Importing this package imports neither torch nor Backtrader; each name is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError, RagSignalError, StoreError
+
+if TYPE_CHECKING:
+    from ragsignal.assemble import load_pipeline
+    from ragsignal.config import RunSpec, load_spec
+    from ragsignal.data.prices import load_sample
+    from ragsignal.engine import run_spec
+    from ragsignal.indicator import RagEvidence, RagMomentum
+    from ragsignal.pipeline import RagPipeline
+    from ragsignal.types import Candidate, Hit, Movement, Query, Signal
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Candidate": "types",
+    "Hit": "types",
+    "Movement": "types",
+    "Query": "types",
+    "RagEvidence": "indicator",
+    "RagMomentum": "indicator",
+    "RagPipeline": "pipeline",
+    "RunSpec": "config",
+    "Signal": "types",
+    "load_pipeline": "assemble",
+    "load_sample": "data.prices",
+    "load_spec": "config",
+    "run_spec": "engine",
+}
+
+__all__ = [
+    "Candidate",
+    "ConfigError",
+    "DataError",
+    "Hit",
+    "LookAheadError",
+    "ModelError",
+    "Movement",
+    "Query",
+    "RagEvidence",
+    "RagMomentum",
+    "RagPipeline",
+    "RagSignalError",
+    "RunSpec",
+    "Signal",
+    "StoreError",
+    "load_pipeline",
+    "load_sample",
+    "load_spec",
+    "run_spec",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ragsignal' has no attribute {name!r}")
+    return getattr(import_module(f"ragsignal.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

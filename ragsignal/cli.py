@@ -1,0 +1,270 @@
+"""The command line: JSON of the result on stdout, everything for people on stderr.
+
+    ragsignal backtest backtests/sample.toml
+    ragsignal inspect backtests/sample.toml --symbol AAPL --date 2012-06-01
+    ragsignal data check prices/
+    ragsignal weights list
+
+Exit codes: 0 done, 1 the run failed, 2 the spec or an argument is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ragsignal.errors import ConfigError, DataError, RagSignalError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+data_app = typer.Typer(no_args_is_help=True, help="Check price files, or download some.")
+weights_app = typer.Typer(no_args_is_help=True, help="Which model weights are here, and are they intact.")
+app.add_typer(data_app, name="data")
+app.add_typer(weights_app, name="weights")
+
+_people = Console(stderr=True)
+
+SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")]
+VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
+
+
+@app.command()
+def backtest(
+    spec: SpecPath,
+    out: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+) -> None:
+    """Run every variant of SPEC on identical bars and costs, and write the report."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    folder = out / loaded.name
+    with _progress() as report:
+        from ragsignal.engine import run_spec
+        from ragsignal.report import check_target, write_report
+
+        check_target(folder)  # before the work, not after it
+        result = run_spec(loaded, report)
+        report("writing the report", 0, 1)
+        record = write_report(replace(result, command=f"ragsignal backtest {spec}"), folder)
+        report("writing the report", 1, 1)
+    costs = {variant.name: variant.cost for variant in result.variants}
+    rows = [row | costs[row["name"]] for row in record["variants"]]
+    _show_table(rows, loaded.benchmark)
+    for note in result.notes:
+        _people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    _people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+    _answer(
+        {"run_dir": str(folder), "report": str(folder / "index.html"), "variants": rows, "notes": list(result.notes)}
+    )
+
+
+@app.command()
+def inspect(
+    spec: SpecPath,
+    symbol: Annotated[str, typer.Option(help="A symbol of the spec's data.")],
+    on: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the close of this day.")],
+    variant: VariantName = None,
+) -> None:
+    """Show the query, the hits, the prompt and the probability of one symbol on one date."""
+    from ragsignal.assemble import Workshop
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    chosen = loaded.find_variant(variant)
+    with _progress() as report:
+        workshop = Workshop(loaded, report)
+        pipeline = workshop.pipeline(chosen)
+        query = _query_of(workshop, symbol, on.date())
+        (signal,) = pipeline.signals([query])
+        prompt = pipeline.prompt(query)
+    _people.print(prompt.text, markup=False, highlight=False)
+    _answer(
+        {
+            "variant": chosen.name,
+            "symbol": symbol,
+            "as_of": query.as_of,
+            "query": {"dates": query.dates, "closes": query.closes},
+            "hits": [_hit_record(hit) for hit in signal.hits],
+            "prompt": {"system": prompt.system, "text": prompt.text},
+            "probability": {"rise": signal.probability, "fall": 1.0 - signal.probability},
+            "signal": signal.value,
+            "abstained": signal.abstained,
+            "key": signal.key,
+            "tokens": signal.tokens,
+        }
+    )
+
+
+@data_app.command("check")
+def data_check(
+    path: Annotated[Path, typer.Argument(help="A folder of CSVs, or one long Parquet or CSV table.")],
+) -> None:
+    """List everything that is wrong with the prices in PATH; exit 1 if there is anything."""
+    from ragsignal.data.check import check
+
+    problems = check(path)
+    table = Table("file", "symbol", "rule", "rows", "repair", title=f"{len(problems)} problem(s) in {path}")
+    for it in problems:
+        table.add_row(Path(it.file).name, it.symbol, it.rule, ", ".join(it.rows), it.repair)
+    _people.print(table if problems else f"{path}: nothing wrong")
+    _answer([asdict(it) | {"file": str(it.file)} for it in problems])
+    raise typer.Exit(1 if problems else 0)
+
+
+@data_app.command("download")
+def data_download(
+    symbols: Annotated[list[str], typer.Argument(help="Yahoo symbols.")],
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])],
+    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])],
+    out: Annotated[Path, typer.Option(help="Folder that receives one CSV a symbol.")] = Path("prices"),
+) -> None:
+    """Download daily prices with yfinance, as CSVs that `source = "folder"` reads."""
+    from ragsignal.data.readers import download
+
+    _answer([str(path) for path in download(symbols, start.date(), end.date(), out)])
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """List the embedded weights, whether they are installed, and how to get them."""
+    from ragsignal.llm.weights import embedded_status
+
+    rows = embedded_status()
+    table = Table("weights", "role", "installed", "intact", "install with")
+    for row in rows:
+        table.add_row(row["name"], row["role"], _yes(row["installed"]), _yes(row["intact"]), row["install"])
+    _people.print(table)
+    _answer(rows)
+
+
+@weights_app.command("verify")
+def weights_verify(
+    ref: Annotated[
+        str | None, typer.Argument(help="embedded:NAME, a folder, or a Hub id; default: all embedded.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit hash of a Hub id.")] = None,
+) -> None:
+    """Resolve weights as a run would, and check their SHA-256; exit 1 if something is missing or altered."""
+    from ragsignal.llm.weights import EMBEDDED, resolve
+
+    refs = [ref] if ref else [f"embedded:{name}" for name in EMBEDDED]
+    found = [resolve(it, revision) for it in refs]
+    for weights in found:
+        _people.print(f"{weights.ref}: verified, {weights.digest[:16]}")
+    _answer([{"ref": it.ref, "folder": str(it.folder), "digest": it.digest} for it in found])
+
+
+def main() -> None:
+    """Run the command line; turn this library's errors into a message and an exit code."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(error, 2)
+    except RagSignalError as error:
+        _fail(error, 1)
+
+
+def _fail(error: RagSignalError, code: int) -> None:
+    _people.print(f"[bold red]{type(error).__name__}[/]", end=" ")
+    _people.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(code)
+
+
+def _query_of(workshop: Any, symbol: str, on: date) -> Any:
+    from ragsignal.data.windows import cut_query
+
+    frame = workshop.prices.select([symbol]).frames[symbol].loc[: str(on)]
+    if frame.empty:
+        raise DataError(f"{symbol} has no bar on or before {on}; its prices begin later")
+    days = [stamp.date() for stamp in frame.index]
+    return cut_query(symbol, days, frame["close"].tolist(), workshop.spec.corpus.lookback)
+
+
+def _hit_record(hit: Any) -> dict[str, Any]:
+    it = hit.candidate
+    return {
+        **{"rank": hit.rank, "score": hit.score, "id": it.id, "symbol": it.symbol, "sequence": it.sequence},
+        **{"dates": it.dates, "values": it.values, "scaled": it.scaled, "movement": it.movement.word},
+        **{"outcome": it.outcome, "available_at": it.available_at},
+    }
+
+
+def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
+    table = Table(title=f"after costs; benchmark: {benchmark}", box=box.SIMPLE_HEAD)  # fits 80 columns
+    table.add_column("variant", no_wrap=True)
+    for title in ("return", "Sharpe", "drawdown", "trades", "costs", "hit rate", "calls"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [_percent(row["return"]), _number(row["sharpe"]), _percent(row["max_drawdown"]), str(row["trades"])]
+        cells += [f"{row['costs_paid']:,.0f}", _percent(row["hit_rate"]), str(row["model_calls"])]
+        table.add_row(row["name"], *cells)
+    _people.print(table)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _yes(value: bool | None) -> str:
+    return {True: "yes", False: "NO", None: "–"}[value]
+
+
+def _answer(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, default=lambda it: it.isoformat(), ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """Yield ``report(what, done, total)``: bars on a terminal, a line a tenth elsewhere (a log shows no bars)."""
+    if not _people.is_terminal:
+        yield _line_reporter()
+        return
+    clock = (TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *clock, console=_people) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def _line_reporter() -> Callable[[str, int, int], None]:
+    shown: dict[str, int] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if shown.get(what) != tenth:
+            shown[what] = tenth
+            _people.print(f"{datetime.now():%H:%M:%S} {what}: {done} of {total}", highlight=False)
+
+    return report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Daily prices that can be trusted: read, checked by rules that raise, and back-adjusted in one way.
+
+    file ─► readers ─► check ─► back_adjust ─► Prices
+
+Everything right of here (sequences, windows, fills) sees a :class:`Prices` and nothing else. Bad input raises one
+``DataError`` that lists every problem with file, rows and repair; no reader drops, fills or sorts anything.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from ragsignal import fingerprint
+from ragsignal.data.check import Findings, did_you_mean, explain, inspect_folder, inspect_table
+from ragsignal.data.readers import COLUMNS, PRICES
+from ragsignal.errors import DataError
+
+__all__ = [
+    "Prices",
+    "back_adjust",
+    "load_sample",
+    "read_folder",
+    "read_table",
+]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prices:
+    """Daily bars of some symbols. Equal if symbols, days and values are.
+
+    Parameters
+    ----------
+    frames : mapping of str to DataFrame
+        Per symbol: index naive DatetimeIndex of days at midnight, strictly increasing, datetime64[us], named
+        "date"; columns open, high, low, close (adjusted, the symbol's currency) and volume (adjusted shares), all
+        float64. Symbols need not share days. A frame may be empty after :meth:`between`.
+
+    Raises
+    ------
+    DataError
+        If a frame has another form.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+
+    def __post_init__(self) -> None:
+        frames = {symbol: _canonical_form(symbol, frame) for symbol, frame in self.frames.items()}
+        object.__setattr__(self, "frames", frames)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """In the order they were asked for."""
+        return tuple(self.frames)
+
+    def select(self, symbols: Iterable[str]) -> Prices:
+        """Only ``symbols``, in their order.
+
+        Raises
+        ------
+        DataError
+            If there is no such symbol.
+        """
+        symbols = tuple(symbols)
+        missing = [symbol for symbol in symbols if symbol not in self.frames]
+        if missing:
+            raise DataError(f"no prices for {', '.join(missing)}. {did_you_mean(missing[0], self.symbols)}")
+        return Prices({symbol: self.frames[symbol] for symbol in symbols})
+
+    def between(self, start: date | None, end: date | None) -> Prices:
+        """Bars from ``start`` to ``end``, both inclusive; a symbol without a bar there keeps an empty frame."""
+        days = slice(pd.Timestamp(start) if start else None, pd.Timestamp(end) if end else None)
+        return Prices({symbol: frame.loc[days] for symbol, frame in self.frames.items()})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of symbols, days and values; the order of the symbols does not matter."""
+        return fingerprint.of_json({symbol: _digests(frame) for symbol, frame in self.frames.items()})
+
+    def __eq__(self, other: object) -> bool:
+        return self.fingerprint == other.fingerprint if isinstance(other, Prices) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        return f"Prices({len(self.frames)} symbols, {sum(map(len, self.frames.values()))} bars)"
+
+
+def _canonical_form(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is not None or not (index == index.normalize()).all():
+        raise DataError(f"{symbol}: the index must be naive days at midnight, got {index.dtype}")
+    if not (index.is_monotonic_increasing and index.is_unique):
+        raise DataError(f"{symbol}: the days must be strictly increasing; sort them and keep one bar a day")
+    if tuple(frame.columns) != COLUMNS or not (frame.dtypes == "float64").all():
+        raise DataError(f"{symbol}: the columns must be float64 {', '.join(COLUMNS)}, got {dict(frame.dtypes)}")
+    # One unit for all: pandas 2 makes ns, pandas 3 us, and Parquet does not know s.
+    return frame.set_axis(index.as_unit("us").rename("date"), axis=0)
+
+
+def _digests(frame: pd.DataFrame) -> list[str]:
+    days = frame.index.to_numpy().astype("datetime64[D]").astype("<i8")
+    return [fingerprint.of_array(days), fingerprint.of_array(frame.to_numpy(dtype="<f8"))]
+
+
+def back_adjust(bars: pd.DataFrame) -> pd.DataFrame:
+    """Multiply the four prices by ``adj close / close`` and divide the volume by it.
+
+    So returns are those of the adjusted close, ratios within a bar are as traded, and price times volume is the money
+    that was traded. Bars without an ``adj close`` column are taken as adjusted already.
+
+    Parameters
+    ----------
+    bars : DataFrame, (n_bars, 5 or 6) float64
+        open, high, low, close, volume and possibly adj close.
+
+    Returns
+    -------
+    DataFrame, (n_bars, 5) float64
+    """
+    adjusted = bars[list(COLUMNS)].copy()
+    if "adj close" in bars:
+        factor = bars["adj close"] / bars["close"]
+        adjusted[list(PRICES)] = adjusted[list(PRICES)].mul(factor, axis=0)
+        adjusted["volume"] = adjusted["volume"] / factor
+    return adjusted
+
+
+def load_sample(symbols: Sequence[str] | None = None) -> Prices:
+    """AAPL, FB, GOOG, IBM, MSFT from 2000-03-01 to 2013-03-01, public domain, from the package ``bokeh-sampledata``.
+
+    Raises
+    ------
+    DataError
+        If the package is not installed or a symbol is not in it.
+    """
+    # Found, not imported: the module with the prices in it parses all of them at import.
+    package = importlib.util.find_spec("bokeh_sampledata")
+    if package is None or package.origin is None:
+        raise DataError("the sample prices are in a package that is not installed; run: pip install bokeh-sampledata")
+    return read_table(Path(package.origin).parent / "_data" / "stocks.csv.gz", symbols)
+
+
+def read_folder(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:
+    """Read one CSV file a symbol, ``SYMBOL.csv``.
+
+    Understood are the form of Yahoo Finance (Date, Open, High, Low, Close, Adj Close, Volume in any order) and that of
+    ``yfinance.download(...).to_csv()`` with its three header rows. A uniform time zone is fine: the local calendar day
+    counts.
+
+    Parameters
+    ----------
+    path : str or Path
+    symbols : sequence of str, optional
+        By default one for each file.
+
+    Raises
+    ------
+    DataError
+        Lists every problem of every file that was asked for.
+    """
+    return _adjusted(Path(path), inspect_folder(Path(path), symbols))
+
+
+def read_table(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:
+    """Read one long table, ``.parquet``, ``.csv`` or ``.csv.gz``, sorted by date within each symbol.
+
+    Columns are symbol or ticker, date, open, high, low, close, volume and possibly adj close; case does not matter,
+    nor whether a space or an underscore is in it.
+
+    Parameters
+    ----------
+    path : str or Path
+    symbols : sequence of str, optional
+        Only these are read and judged; by default all.
+
+    Raises
+    ------
+    DataError
+        Lists every problem of the file.
+    """
+    return _adjusted(Path(path), inspect_table(Path(path), symbols))
+
+
+def _adjusted(path: Path, found: Findings) -> Prices:
+    if found.problems:
+        raise DataError(explain(path, found.problems))
+    return Prices({symbol: back_adjust(bars.set_index("day")) for symbol, bars in found.bars.items()})

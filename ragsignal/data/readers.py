@@ -1,0 +1,242 @@
+"""Price files as they stand: CSV or Parquet in, one shape of table out, nothing judged and nothing repaired.
+
+    download ─► file ─► read_sheet ─► Sheet ─► parse_bars ─► bars ─► check.py judges ─► prices.py adjusts
+
+What cannot be understood becomes NaT or NaN here and a named problem in :mod:`ragsignal.data.check`. Every row keeps
+the place it came from in its index: the line of a CSV file (from 1, named "line") or the row of a Parquet table
+(from 0, named "row"), so that a message points at what an editor shows.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from ragsignal.errors import DataError
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = (*PRICES, "volume")
+UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
+"""What :func:`read_sheet` raises on a file that is not what its name says; Unicode and Arrow errors are ValueErrors."""
+
+# The day, the time and the offset stand in the text, so the local calendar day needs no time zone database.
+_DATE = (
+    r"^(?P<day>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?"
+    r"\s?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """One file, read and not yet understood.
+
+    Parameters
+    ----------
+    file : Path
+    header : tuple of str
+        Column names as they stand in the file.
+    table : DataFrame
+        One row a record; columns are the :func:`canonical` names; text from CSV, typed from Parquet.
+    ragged : tuple of int
+        Lines whose number of fields is not that of the header; they are not in ``table``.
+    tickers : tuple of str
+        The symbols that yfinance's second header row names; empty for every other form.
+    """
+
+    file: Path
+    header: tuple[str, ...]
+    table: pd.DataFrame
+    ragged: tuple[int, ...] = ()
+    tickers: tuple[str, ...] = ()
+
+
+def canonical(name: str) -> str:
+    """Column name without case, with one space for spaces and underscores; ``ticker`` is ``symbol``."""
+    plain = " ".join(name.lower().replace("_", " ").split())
+    return "symbol" if plain == "ticker" else plain
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Read ``*.parquet``, ``*.csv`` or ``*.csv.gz``; raises one of :data:`UNREADABLE`."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    if path.suffix == ".csv" or path.name.endswith(".csv.gz"):
+        return _read_csv(path)
+    raise ValueError("its name ends in none of .parquet, .csv, .csv.gz")
+
+
+def _read_parquet(path: Path) -> Sheet:
+    table = pd.read_parquet(path)
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()
+    header = tuple(str(name) for name in table.columns)
+    table.index = pd.RangeIndex(len(table), name="row")
+    return Sheet(path, header, table.set_axis([canonical(name) for name in header], axis=1))
+
+
+def _read_csv(path: Path) -> Sheet:
+    # Not pandas' reader: it reads the ticker NA as missing, shifts the columns when rows are one field too long
+    # and cannot say on which line a record stands.
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        records = [(reader.line_num, record) for record in reader if record]
+    header, tickers, body = _split_header(records)
+    whole = [(line, record) for line, record in body if len(record) == len(header)]
+    ragged = tuple(line for line, record in body if len(record) != len(header))
+    table = pd.DataFrame(
+        np.array([record for _, record in whole], dtype=object).reshape(len(whole), len(header)),
+        index=pd.Index([line for line, _ in whole], name="line", dtype="int64"),
+        columns=[canonical(name) for name in header],
+    )
+    return Sheet(path, header, table, ragged, tickers)
+
+
+_Records = list[tuple[int, list[str]]]
+
+
+def _split_header(records: _Records) -> tuple[tuple[str, ...], tuple[str, ...], _Records]:
+    """Column names, yfinance's tickers and the body; yfinance writes the rows Price, Ticker and Date as its header."""
+    if not records:
+        return (), (), []
+    if [record[0] for _, record in records[:3]] == ["Price", "Ticker", "Date"]:
+        fields, tickers = records[0][1][1:], records[1][1][1:]
+        return ("Date", *fields), tuple(dict.fromkeys(tickers)), records[3:]
+    return tuple(records[0][1]), (), records[1:]
+
+
+def parse_bars(table: pd.DataFrame) -> pd.DataFrame:
+    """Type the columns of a sheet.
+
+    Returns
+    -------
+    DataFrame
+        Index as in ``table``. ``date``: as written, for messages; ``day``: the local calendar day, datetime64[us],
+        NaT if it is no ISO date; ``clock``: local time of day, only good for telling times apart; ``offset``: minutes
+        from UTC, NaN without a time zone; then open, high, low, close, volume and, if given, adj close: float64, NaN
+        where there is no number.
+    """
+    bars = _parse_dates(table["date"])
+    for name in (*COLUMNS, "adj close"):
+        if name in table:
+            bars[name] = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    return bars
+
+
+def _parse_dates(column: pd.Series) -> pd.DataFrame:
+    if isinstance(column.dtype, pd.DatetimeTZDtype | np.dtype) and column.dtype.kind == "M":
+        return _split_timestamps(column)
+    text = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    parts = text.str.extract(_DATE)
+    offsets = {text: _minutes(text) for text in parts["offset"].dropna().unique()}
+    return pd.DataFrame(
+        {
+            "date": text,
+            "day": pd.to_datetime(parts["day"], format="%Y-%m-%d", errors="coerce").astype("datetime64[us]"),
+            # 16:00, 16:00:00 and 16:00:00.000 are one time, and no time is midnight.
+            "clock": parts["clock"].fillna("").str.replace(r"[:0.]+$", "", regex=True),
+            "offset": parts["offset"].map(offsets).astype("float64"),
+        }
+    )
+
+
+def _split_timestamps(column: pd.Series) -> pd.DataFrame:
+    # A typed column has one time zone, so its offset only says whether there is one.
+    aware = isinstance(column.dtype, pd.DatetimeTZDtype)
+    local = cast("pd.Series[pd.Timestamp]", column.dt.tz_localize(None) if aware else column)
+    day = local.dt.normalize()
+    return pd.DataFrame(
+        {
+            "date": local,
+            "day": day.astype("datetime64[us]"),
+            "clock": local - day,
+            "offset": np.zeros(len(local)) if aware else np.full(len(local), np.nan),
+        }
+    )
+
+
+def _minutes(offset: str) -> float:
+    if offset == "Z":
+        return 0.0
+    sign = -1.0 if offset[0] == "-" else 1.0
+    return sign * (60 * int(offset[1:3]) + int(offset[-2:]))
+
+
+def download(symbols: Sequence[str], start: date, end: date, folder: str | Path) -> list[Path]:
+    """Download daily bars from Yahoo into ``folder/SYMBOL.csv``, which :func:`read_folder` reads.
+
+    A file appears whole or not at all, and replaces what was there.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+    start, end : date
+        Both inclusive.
+    folder : str or Path
+        Made if need be.
+
+    Returns
+    -------
+    list of Path
+        In the order of ``symbols``.
+
+    Raises
+    ------
+    DataError
+        If yfinance is not installed, or after all downloads if there were symbols without any bar.
+    """
+    try:
+        import yfinance
+    except ImportError:
+        raise DataError("downloading needs yfinance; run: pip install yfinance") from None
+    files = {symbol: csv_path(Path(folder), symbol) for symbol in symbols}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    empty = []
+    for symbol, file in files.items():
+        # One at a time: yfinance joins several on the union of their days, and the gaps then look like bad bars.
+        bars = yfinance.download(
+            symbol,
+            start=start,
+            end=end + timedelta(days=1),  # yfinance leaves the last day out
+            auto_adjust=False,
+            multi_level_index=False,
+            progress=False,
+        )
+        if bars is None or bars.empty:
+            empty.append(symbol)
+        else:
+            _write_csv(bars, file)
+    if empty:
+        raise DataError(
+            f"Yahoo has no bars of {', '.join(empty)} from {start} to {end}; check the spelling and the connection"
+        )
+    return list(files.values())
+
+
+def csv_path(folder: Path, symbol: str) -> Path:
+    """``folder/SYMBOL.csv``; raises ``DataError`` if a symbol such as ``../x`` would leave the folder."""
+    if symbol != Path(symbol).name:
+        raise DataError(f"symbol {symbol!r} cannot be a file name")
+    return folder / f"{symbol}.csv"
+
+
+def _write_csv(bars: pd.DataFrame, file: Path) -> None:
+    yahoo = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
+    dated = bars[yahoo].set_axis(pd.DatetimeIndex(bars.index).strftime("%Y-%m-%d"), axis=0)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        dated.to_csv(partial, index_label="Date")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

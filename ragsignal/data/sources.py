@@ -1,0 +1,74 @@
+"""From ``[data]`` of a spec to prices: which reader, which folder, which made-up market."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import assert_never
+
+from ragsignal.cache import cache_folder
+from ragsignal.config import DataSpec
+from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
+from ragsignal.data.readers import csv_path, download
+from ragsignal.data.synthetic import noise_market, planted_market
+from ragsignal.errors import ConfigError, DataError
+
+_FIRST_DAY = date(1970, 1, 1)
+_SYNTHETIC_LEAD = timedelta(days=5 * 365)
+
+
+def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
+    """Prices of ``spec.symbols`` and ``extra_symbols``, the whole history and not only ``start`` to ``end``.
+
+    Raises
+    ------
+    DataError
+        If prices are missing or cannot be trusted; lists every problem.
+    ConfigError
+        If ``spec`` gives a path to a source that reads none.
+    """
+    symbols = tuple(dict.fromkeys((*spec.symbols, *extra_symbols)))
+    match spec.source:
+        case "folder":
+            return read_folder(_given_path(spec), symbols)
+        case "table":
+            return read_table(_given_path(spec), symbols)
+        case "yfinance":
+            return _load_downloaded(spec, symbols)
+        case "sample":
+            _refuse_path(spec)
+            return load_sample(symbols)
+        case "planted" | "noise":
+            _refuse_path(spec)
+            return _make_up(spec, symbols)
+        case _:
+            assert_never(spec.source)
+
+
+def _given_path(spec: DataSpec) -> Path:
+    if spec.path is None:
+        raise ConfigError(f'source = "{spec.source}" needs a path')
+    return spec.path
+
+
+def _refuse_path(spec: DataSpec) -> None:
+    if spec.path is not None:
+        raise ConfigError(f'source = "{spec.source}" reads no path, but data.path is {spec.path}; delete that line')
+
+
+def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
+    make = planted_market if spec.source == "planted" else noise_market
+    # Years before the start, so that there is something to retrieve on the first traded day.
+    return make(symbols, spec.start - _SYNTHETIC_LEAD, spec.end, seed=spec.seed)
+
+
+def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:
+    """Download what is not there yet, into a folder named after the last day: a rerun reads the same bars."""
+    if spec.end >= date.today():
+        raise DataError(f"data.end is {spec.end}, whose bar is not closed yet; the last day must lie before today")
+    folder = (spec.path or cache_folder() / "prices") / f"through-{spec.end}"
+    absent = [symbol for symbol in symbols if not csv_path(folder, symbol).is_file()]
+    if absent:
+        download(absent, _FIRST_DAY, spec.end, folder)
+    return read_folder(folder, symbols)

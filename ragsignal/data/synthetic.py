@@ -1,0 +1,144 @@
+"""Two made-up markets with a known answer: one in which analogues pay, and one in which nothing does.
+
+``planted_market`` moves a little after each bar in a direction that the shape of the last five closes decides. A
+machine that retrieves similar windows and lets their outcomes vote must find it; one that does not is broken.
+``noise_market`` is the same market without the plant: a machine that finds something there leaks the future.
+
+The plant: four returns join five closes, and their direction in four dimensions is all that z-scoring leaves of a
+window. Sixteen prototypes, the corners of a cube turned at random, are the same for all symbols. The closest one
+decides: corners with an even number of negative coordinates announce a rise, the others a fall. Corners that share an
+edge disagree, and a window and its mirror image agree, so momentum and reversal earn nothing. In noise all directions
+are equally likely, so rises and falls balance, and buying and holding earns nothing either.
+
+What is left for a straight line: pushes come back in the windows of the next days. Measured at the default strength
+on the last two of four years of four symbols (means over 12 seeds, share of right open-to-open directions): regression
+on the four returns 0.504, vote of the 25 nearest past windows 0.616, of the 5 nearest 0.603, knowing the prototypes
+0.718.
+
+When: the push comes between the open and the close of the next bar. An order that is filled at the next open and held
+for a day earns it (open to open), and the close-to-close return of that bar carries it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragsignal.data.prices import Prices
+from ragsignal.errors import ConfigError
+
+SHAPE_CLOSES = 5
+"""Closes whose shape decides the next move."""
+
+DAILY_SIGMA = 0.012
+"""Standard deviation of a day's return."""
+
+_GAP_SHARE = 0.15  # of the daily variance falls between close and open
+_WICK = 0.003  # scale of how far high and low reach beyond open and close
+_DRAWS = 5  # numbers a bar takes from the generator, always all of them, so that a later end moves no earlier bar
+
+
+def planted_market(
+    symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0, strength: float = 0.5
+) -> Prices:
+    """Make a market whose next move follows from the shape of the last five closes.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        A symbol's bars depend on its name, ``start`` and ``seed``, and on no other symbol; the prototypes on ``seed``.
+    start, end : date
+        Inclusive; bars stand on business days.
+    seed : int
+    strength : float in [0, 1)
+        Size of the push in standard deviations of a day's return, which stays at 1.2 %. Who knows the prototypes is
+        right about the open-to-open direction in a share Phi(s / sqrt(1 - s^2)) of days: 0.718 at 0.5.
+
+    Raises
+    ------
+    ConfigError
+        If ``strength`` is out of range, or there is no business day from ``start`` to ``end``.
+    """
+    if not 0.0 <= strength < 1.0:
+        raise ConfigError(f"strength {strength} is not in [0, 1): the push is a share of the day's movement")
+    days = pd.bdate_range(start, end)
+    if days.empty:
+        raise ConfigError(f"a market from {start} to {end} has no business day; end must not lie before start")
+    axes = prototypes(seed)
+    return Prices(frames={symbol: _frame(days, _generator(seed, symbol), axes, strength) for symbol in symbols})
+
+
+def noise_market(symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0) -> Prices:
+    """Make a market in which nothing can be foreseen: :func:`planted_market` with strength 0."""
+    return planted_market(symbols, start, end, seed=seed, strength=0.0)
+
+
+def prototypes(seed: int) -> NDArray[np.float64]:
+    """Return the axes of the cube whose corners are the prototypes: (4, 4), orthonormal rows, in units of returns."""
+    gaussian = np.random.default_rng(seed).standard_normal((SHAPE_CLOSES - 1, SHAPE_CLOSES - 1))
+    return np.linalg.qr(gaussian)[0].T
+
+
+def direction(returns: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Direction of the push after windows of returns.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (..., 4)
+        Log returns within the five closes, oldest first; only their ratios matter.
+    axes : ndarray of shape (4, 4)
+        From :func:`prototypes`.
+
+    Returns
+    -------
+    ndarray of shape (...,)
+        1.0 or -1.0.
+    """
+    # The closest corner has the signs of the coordinates, and the product of signs is their parity.
+    return np.where(np.prod(returns @ axes.T, axis=-1) > 0, 1.0, -1.0)
+
+
+def _generator(seed: int, symbol: str) -> np.random.Generator:
+    return np.random.default_rng([seed, *symbol.encode()])
+
+
+def _frame(
+    days: pd.DatetimeIndex, rng: np.random.Generator, axes: NDArray[np.float64], strength: float
+) -> pd.DataFrame:
+    first_price = rng.uniform(20.0, 200.0)
+    usual_volume = rng.uniform(1e6, 1e7)
+    draws = rng.standard_normal((len(days), _DRAWS))
+    gaps, sessions = _log_moves(draws, axes, strength)
+    log_close = np.log(first_price) + np.cumsum(gaps + sessions)
+    log_open = log_close - sessions
+    wicks = _WICK * np.abs(draws[:, 2:4])
+    busy = 0.3 * draws[:, 4] + np.abs(gaps + sessions) / (2 * DAILY_SIGMA)
+    return pd.DataFrame(
+        {
+            "open": np.exp(log_open),
+            "high": np.exp(np.maximum(log_open, log_close) + wicks[:, 0]),
+            "low": np.exp(np.minimum(log_open, log_close) - wicks[:, 1]),
+            "close": np.exp(log_close),
+            "volume": np.round(usual_volume * np.exp(busy)),
+        },
+        index=days,
+    )
+
+
+def _log_moves(
+    draws: NDArray[np.float64], axes: NDArray[np.float64], strength: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log moves from close to open and from open to close, each (n_bars,); the push is in the second."""
+    noise = DAILY_SIGMA * np.sqrt(1.0 - strength**2)
+    gaps = noise * np.sqrt(_GAP_SHARE) * draws[:, 0]
+    # Half the variance is taken off, so that a price is expected to stay where it is.
+    sessions = noise * np.sqrt(1.0 - _GAP_SHARE) * draws[:, 1] - DAILY_SIGMA**2 / 2
+    window = SHAPE_CLOSES - 1
+    for bar in range(window + 1, len(draws)):  # the first bar's own return has no close before it
+        past = gaps[bar - window : bar] + sessions[bar - window : bar]
+        sessions[bar] += strength * DAILY_SIGMA * direction(past, axes)
+    return gaps, sessions

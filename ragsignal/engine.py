@@ -1,0 +1,337 @@
+"""A spec to a result: every variant in its own Cerebro, on identical bars, fills and costs.
+
+Fills are at the next open unless the spec asks for ``same_close`` by name. Slippage and commission are on by default,
+and slippage is applied in full: Backtrader's own default neither slips an order that fills at the open, nor lets
+slippage leave the bar's range.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from ragsignal import statistics
+from ragsignal.assemble import Report, Workshop
+from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec, did_you_mean
+from ragsignal.data import labels
+from ragsignal.errors import ConfigError, DataError
+from ragsignal.indicator import RagEvidence, RagMomentum
+from ragsignal.pipeline import RagPipeline
+from ragsignal.results import RunResult, VariantResult
+
+_LIBRARIES = (
+    "backtrader",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "faiss-cpu",
+    "numpy",
+    "pandas",
+    "quantstats",
+)
+
+
+_INDICATOR: Any = RagMomentum  # its params are keyword arguments, which Backtrader's metaclass adds
+
+
+def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
+    """Run every variant of a spec.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    report : callable, optional
+        Progress: ``report(what, done, total)``.
+
+    Raises
+    ------
+    ConfigError
+        If a strategy cannot be found or does not take what the spec gives it.
+    DataError
+        If a symbol has no bar in the window.
+    """
+    began, started = time.perf_counter(), datetime.now(UTC)
+    workshop = Workshop(spec, report)
+    frames = _window(workshop)
+    variants = tuple(run_variant(variant, workshop, frames) for variant in spec.variant)
+    return RunResult(
+        spec=spec.model_dump(mode="json", by_alias=True),
+        variants=variants,
+        benchmark=spec.benchmark,
+        closes=pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()}),
+        comparisons=tuple(compare(spec, variants)),
+        notes=tuple(notes_of(spec)),
+        fingerprints={"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
+        versions=_versions(),
+        times={
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - began, 1),
+        },
+    )
+
+
+def run_variant(variant: VariantSpec, workshop: Workshop, frames: Mapping[str, pd.DataFrame]) -> VariantResult:
+    """Run one variant on ``frames`` (per symbol, adjusted OHLCV, exactly the bars that are traded)."""
+    spec = workshop.spec
+    pipeline = None if variant.signal == "none" else workshop.pipeline(variant)
+    cerebro = _cerebro(frames, spec.costs)
+    strategy = load_strategy(spec.strategy_of(variant))
+    cerebro.addstrategy(strategy, **_params_of(spec.strategy_of(variant), strategy, pipeline))
+    cerebro.addanalyzer(Ledger, _name="ledger", same_close=spec.costs.execution == "same_close")
+    cerebro.addanalyzer(RagEvidence, _name="evidence")
+    (ran,) = cerebro.run()
+    ledger = ran.analyzers.ledger
+    signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
+    equity = pd.Series(ledger.equity, index=pd.DatetimeIndex(ledger.days, name="date").as_unit("us"), name=variant.name)
+    exposure = pd.Series(ledger.exposure, index=equity.index, name=variant.name)
+    orders = pd.DataFrame(ledger.orders, columns=Ledger.ORDER_COLUMNS)
+    cost = pipeline.cost if pipeline else None
+    return VariantResult(
+        name=variant.name,
+        kind=variant.signal,
+        equity=equity,
+        exposure=exposure,
+        orders=orders,
+        signals=signals,
+        metrics=_metrics(equity, exposure, orders, signals, ledger),
+        cost={
+            "model_calls": cost.model_calls if cost else 0,
+            "tokens": cost.tokens if cost else 0,
+            "model_seconds": round(cost.model_seconds, 3) if cost else 0.0,
+            "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
+        },
+        recipe=pipeline.recipe if pipeline else None,
+    )
+
+
+class Ledger(bt.Analyzer):
+    """Writes down what the account did: value and exposure at each bar, and every order that was filled.
+
+    Params: ``same_close`` tells from which price slippage is measured: the close of the order's bar, not the open of
+    the next.
+    """
+
+    params = (("same_close", False),)
+    ORDER_COLUMNS = ("date", "symbol", "size", "price", "value", "commission", "slippage")
+
+    def start(self) -> None:
+        """Begin empty books."""
+        self.days: list[pd.Timestamp] = []
+        self.equity: list[float] = []
+        self.exposure: list[float] = []
+        self.orders: list[tuple[Any, ...]] = []
+        self.trades = 0
+        self.rejected = 0
+
+    def prenext(self) -> None:
+        """Bars before the strategy's minimum period count too: the window is the same for every variant."""
+        self.next()
+
+    def next(self) -> None:
+        """Value the account at the close."""
+        broker = self.strategy.broker
+        value = float(broker.getvalue())
+        invested = sum(abs(float(broker.getvalue([data]))) for data in self.datas if len(data))
+        self.days.append(pd.Timestamp(self.strategy.datetime.date(0)))
+        self.equity.append(value)
+        self.exposure.append(invested / value if value > 0 else 0.0)
+
+    def notify_order(self, order: Any) -> None:
+        """Keep what was filled; count what was refused."""
+        if order.status in (order.Margin, order.Rejected):
+            self.rejected += 1
+        if order.status != order.Completed:
+            return
+        size, price = float(order.executed.size), float(order.executed.price)
+        base = float(order.created.pclose if self.p.same_close else order.data.open[0])
+        slipped = abs(size) * abs(price - base) if order.exectype == order.Market else 0.0
+        day = pd.Timestamp(bt.num2date(order.executed.dt).date())
+        commission = float(order.executed.comm)
+        self.orders.append((day, order.data._name, size, price, size * price, commission, slipped))
+
+    def notify_trade(self, trade: Any) -> None:
+        """Count positions that were opened."""
+        self.trades += bool(trade.justopened)
+
+
+def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
+    """Import ``module:Class`` with the current folder on the path.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such module or class, or it is no Backtrader strategy.
+    """
+    module_name, class_name = spec.name.split(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module exists, and something that it imports does not
+        raise ConfigError(
+            f"no module {module_name!r} (strategy {spec.name!r}); modules are looked up from the current folder, {here}"
+        ) from None
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, bt.Strategy)):
+        known = [name for name, it in vars(module).items() if isinstance(it, type) and issubclass(it, bt.Strategy)]
+        raise ConfigError(f"{module_name} has no strategy {class_name!r}.{did_you_mean(class_name, known)}")
+    return found
+
+
+def compare(spec: RunSpec, variants: tuple[VariantResult, ...]) -> list[dict[str, Any]]:
+    """Paired differences on the same days: retrieval against none, and every variant against the benchmark."""
+    by_name = {variant.name: variant for variant in variants}
+    readers = [variant for variant in spec.variant if variant.signal == "llm"]
+    plain = [variant for variant in readers if spec.retrieval_of(variant).retriever == "none"]
+    rows = []
+    for bare in plain[:1]:
+        for variant in readers:
+            if spec.retrieval_of(variant).retriever != "none":
+                pair = by_name[variant.name], by_name[bare.name]
+                rows.append(_row(*pair, "hit rate", statistics.hit_rate_difference(pair[0].signals, pair[1].signals)))
+    benchmark = by_name[spec.benchmark]
+    for result in variants:
+        if result is not benchmark:
+            gap = result.returns.to_numpy() - benchmark.returns.to_numpy()
+            rows.append(_row(result, benchmark, "mean return a year", _yearly(statistics.mean_interval(gap))))
+    return [row for row in rows if row is not None]
+
+
+def notes_of(spec: RunSpec) -> list[str]:
+    """What a reader must know before the first figure."""
+    notes = []
+    readers = [spec.llm_of(variant) for variant in spec.variant if variant.signal == "llm"]
+    if any(reader.adapter is None for reader in readers):
+        models = ", ".join(sorted({reader.model.split(":")[-1] for reader in readers if reader.adapter is None}))
+        notes.append(f"StockLLM is not trained here: its place is held by the untuned {models}.")
+    dense = [spec.retrieval_of(v) for v in spec.variant if v.signal != "none"]
+    encoders = sorted({it.encoder.split(":")[-1] for it in dense if it.retriever == "embedding"})
+    if encoders:
+        notes.append(f"FinSeer is not trained here: its place is held by the untrained encoder {', '.join(encoders)}.")
+    if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
+        notes.append("Costs are switched off: nobody can trade these figures.")
+    if spec.costs.execution == "same_close":
+        notes.append("Orders fill at the close that their signal was computed from: no market offers that.")
+    return notes
+
+
+def _window(workshop: Workshop) -> dict[str, pd.DataFrame]:
+    data = workshop.spec.data
+    frames = dict(workshop.prices.select(data.symbols).between(data.start, data.end).frames)
+    short = {symbol: len(frame) for symbol, frame in frames.items() if len(frame) < 2}
+    if short or len(frames) < len(data.symbols):
+        missing = sorted(set(data.symbols) - set(frames)) + sorted(short)
+        raise DataError(
+            f"fewer than 2 bars from {data.start} to {data.end} for {', '.join(missing)}; "
+            "change data.start, data.end or data.symbols"
+        )
+    return frames
+
+
+def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
+    cerebro = bt.Cerebro(stdstats=False)
+    for symbol, frame in frames.items():
+        cerebro.adddata(bt.feeds.PandasData(dataname=frame, openinterest=None), name=symbol)
+    cerebro.broker.setcash(costs.cash)
+    cerebro.broker.setcommission(commission=costs.commission_bps / 1e4)
+    # slip_open: without it an order that fills at the open, as ours do, does not slip at all.
+    # slip_out: without it slippage is capped at the bar's high and low.
+    cerebro.broker.set_slippage_perc(costs.slippage_bps / 1e4, slip_open=True, slip_match=True, slip_out=True)
+    cerebro.broker.set_coc(costs.execution == "same_close")
+    return cerebro
+
+
+def _params_of(spec: StrategySpec, strategy: type[bt.Strategy], pipeline: RagPipeline | None) -> dict[str, Any]:
+    known = list(strategy.params._getkeys())
+    for name in spec.params:
+        if name not in known:
+            raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
+    if pipeline is None:
+        return dict(spec.params)
+    if "signal" not in known:
+        raise ConfigError(
+            f"strategy {spec.name!r} has no param 'signal', so it cannot trade one; add it to its params "
+            '(a callable from feed to line), or set signal = "none" in the variant'
+        )
+    return {**spec.params, "signal": functools.partial(_INDICATOR, source=pipeline)}
+
+
+def _signal_table(signals: list[Any], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
+    if not signals:
+        return pd.DataFrame(columns=columns)
+    earned = {symbol: table["outcome"] for symbol, table in labels.forward_returns(frames, "open_to_open").items()}
+    rows = [
+        (
+            *(pd.Timestamp(it.as_of), it.symbol, it.value, it.probability, it.abstained),
+            *(earned[it.symbol].get(pd.Timestamp(it.as_of), np.nan), it.key, [hit.candidate.id for hit in it.hits]),
+            *(it.tokens, it.seconds),
+        )
+        for it in signals
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
+
+
+def _metrics(
+    equity: pd.Series, exposure: pd.Series, orders: pd.DataFrame, signals: pd.DataFrame, ledger: Ledger
+) -> dict[str, float | int | None]:
+    years = (equity.index[-1] - equity.index[0]).days / 365.25
+    traded = float(orders["value"].abs().sum())
+    heard = signals[signals["abstained"].isna()] if len(signals) else signals
+    pair = [heard[name].to_numpy(dtype=np.float64) for name in ("value", "target")]
+    return {
+        **statistics.performance(equity),
+        "turnover": traded / float(equity.mean()) / years,
+        "costs_paid": float(orders["commission"].sum() + orders["slippage"].sum()),
+        "trades": ledger.trades,
+        "orders": len(orders),
+        "rejected_orders": ledger.rejected,
+        "exposure": float(exposure.mean()),
+        "hit_rate": statistics.hit_rate(*pair) if len(signals) else None,
+        "signals": len(signals),
+        "abstentions": len(signals) - len(heard),
+        # what it took to make these signals, whenever that was: stored with each of them
+        "signal_tokens": int(signals["tokens"].sum()) if len(signals) else 0,
+    }
+
+
+def _row(
+    left: VariantResult, right: VariantResult, measure: str, interval: statistics.Interval | None
+) -> dict[str, Any] | None:
+    if interval is None:
+        return None
+    return {
+        **{"left": left.name, "right": right.name, "measure": measure},
+        **{"difference": interval.difference, "low": interval.low, "high": interval.high},
+        "distinguishable": interval.distinguishable,
+    }
+
+
+def _yearly(interval: statistics.Interval) -> statistics.Interval:
+    scale = statistics.BARS_A_YEAR
+    return statistics.Interval(interval.difference * scale, interval.low * scale, interval.high * scale)
+
+
+def _corpus_fingerprint(workshop: Workshop) -> dict[str, str]:
+    reads = any(v.signal != "none" and workshop.spec.retrieval_of(v).retriever != "none" for v in workshop.spec.variant)
+    return {"corpus": workshop.corpus.fingerprint} if reads else {}
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}

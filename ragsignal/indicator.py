@@ -1,0 +1,210 @@
+"""RagMomentum: the signal as a Backtrader line. A window of closes goes in, numbers come out; no model is known here.
+
+Under Cerebro's default modes all bars go to the source in one call (``once``), so that a model works in batches; in
+streaming modes each bar is one call (``next``). Both see the same windows, cut from bars up to the present one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+
+from ragsignal.assemble import load_pipeline
+from ragsignal.data.windows import cut_query
+from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.protocols import SignalSource
+from ragsignal.types import Query, Signal
+
+
+class RagMomentum(bt.Indicator):
+    """Retrieval-augmented P(rise) of the feed's next bar.
+
+    Lines
+    -----
+    signal
+        P(rise) - P(fall) in [-1, 1]; > 0 long, < 0 short, exactly 0.0 where there is no view (never NaN).
+    probability
+        P(rise) in [0, 1]; 0.5 where there is no view.
+    abstained
+        1.0 where there is no view, else 0.0; :meth:`evidence` gives the reason.
+
+    Params
+    ------
+    source
+        A :class:`~ragsignal.protocols.SignalSource`, or the path of a spec. Use a path under ``optstrategy``: it
+        pickles, a loaded model does not.
+    variant
+        With a path: which variant of the spec; None takes the first that has a signal.
+    symbol
+        Name of the feed in the corpus; None takes the feed's own name.
+
+    Notes
+    -----
+    The value at a bar is known at that bar's close; an order sent on it fills at the next open.
+
+    Raises
+    ------
+    ConfigError
+        If there is no source, the input is no data feed, or the feed is intraday.
+    """
+
+    lines = ("signal", "probability", "abstained")
+    params = (("source", None), ("variant", None), ("symbol", None))
+    plotinfo = {"plothlines": [0.0], "plotymargin": 0.15}  # noqa: RUF012 - Backtrader's metaclass reads it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._source = _source_of(self.p.source, self.p.variant)
+        self._symbol = self.p.symbol or _name_of(self.data)
+        self._evidence: list[Signal] = []
+        self._query: Query | None = None
+        # Not only the warm-up: under exactbars the feed keeps no more bars than this.
+        self.addminperiod(self._source.lookback + 1)
+
+    def evidence(self, ago: int = 0) -> Signal:
+        """The whole signal of the present bar (or ``ago`` <= 0 bars back): hits, reason, key.
+
+        Raises
+        ------
+        LookAheadError
+            If ``ago`` > 0: in batch mode the signals of all bars are there already.
+        IndexError
+            If the feed has no such bar yet.
+        """
+        if ago > 0:
+            raise LookAheadError(f"evidence({ago}) asks for a bar to come; 0 is the present one, -1 the one before")
+        bars = len(self.data)  # not of self: in batch mode Backtrader leaves an indicator inside another at its end
+        if -ago >= bars:
+            raise IndexError(f"evidence({ago}) of {self._symbol}: there are {bars} bars so far")
+        return self._evidence[bars - 1 + ago]
+
+    def prenext(self) -> None:
+        """Abstain while bars are few: 0.0, not Backtrader's NaN."""
+        self.next()
+
+    def next(self) -> None:
+        """One bar, one call."""
+        bar = len(self) - 1
+        if bar < len(self._evidence) and not self.data.replaying:  # another feed moved, this one did not
+            _refuse_early_bar(self.data, self._evidence[bar])
+            return
+        _check_daily(self.data)
+        have = min(len(self.data), self._source.lookback + 1)
+        days = [self.data.datetime.date(-back) for back in range(have - 1, -1, -1)]
+        closes = list(self.data.close.get(size=have))
+        query = cut_query(self._symbol, days, closes, self._source.lookback)
+        if query == self._query:
+            return
+        _refuse_open_day(self._query, query)
+        self._query = query
+        signal = self._source.signals([query])[0]
+        self._evidence[bar:] = [signal]  # under replaydata a bar comes several times: the last view of it stays
+        self.l.signal[0] = signal.value
+        self.l.probability[0] = signal.probability
+        self.l.abstained[0] = float(signal.abstained is not None)
+
+    def preonce(self, start: int, end: int) -> None:
+        """Leave the warm-up bars to :meth:`once`."""
+
+    def oncestart(self, start: int, end: int) -> None:
+        """Leave the first bar of the minimum period to :meth:`once`."""
+
+    def once(self, start: int, end: int) -> None:  # noqa: ARG002 - called last, with the rest
+        """All bars of the feed in one call: Backtrader calls this last, and also for a feed that is too short."""
+        _check_daily(self.data)
+        self._evidence = self._source.signals([self._query_at(bar) for bar in range(self.data.buflen())])
+        for bar, signal in enumerate(self._evidence):
+            self.l.signal.array[bar] = signal.value
+            self.l.probability.array[bar] = signal.probability
+            self.l.abstained.array[bar] = float(signal.abstained is not None)
+
+    def _query_at(self, bar: int) -> Query:
+        # The arrays hold the whole history under preload: this slice is where the future is cut off.
+        first = max(0, bar - self._source.lookback)
+        closes = self.data.close.array[first : bar + 1]
+        stamps = self.data.datetime.array[first : bar + 1]
+        # The feed's own num2date, which knows its time zone, as data.datetime.date() in next() does.
+        days: list[date] = [self.data.num2date(stamp).date() for stamp in stamps]
+        return cut_query(self._symbol, days, closes, self._source.lookback)
+
+
+class RagEvidence(bt.Analyzer):
+    """The signals of every :class:`RagMomentum` of a strategy, warm-up included: ``get_analysis()`` after the run."""
+
+    def start(self) -> None:
+        """Begin empty."""
+        self._signals: list[Signal] = []
+
+    def stop(self) -> None:
+        """Collect at the end: under replaydata a bar has its last view only then."""
+        # No indicator is kept: it could not be pickled on the way back from an optstrategy worker.
+        seen = [it._evidence[: len(it.data)] for it in _indicators_of(self.strategy)]
+        self._signals = sorted(itertools.chain.from_iterable(seen), key=lambda signal: signal.as_of)
+
+    def get_analysis(self) -> list[Signal]:
+        """All signals of the run by day, those of one day in the order of the indicators."""
+        return self._signals
+
+
+def _indicators_of(owner: Any) -> list[RagMomentum]:
+    found: list[RagMomentum] = []
+    # A line operation (close(-1), a + b) is registered as an indicator too, but holds none.
+    for child in getattr(owner, "_lineiterators", {}).get(bt.LineIterator.IndType, []):
+        if isinstance(child, RagMomentum):
+            found.append(child)
+        found += _indicators_of(child)
+    return found
+
+
+def _source_of(source: Any, variant: str | None) -> SignalSource:
+    if isinstance(source, str | Path):
+        return load_pipeline(source, variant)
+    if isinstance(source, SignalSource):
+        return source
+    raise ConfigError(
+        f"RagMomentum got source={source!r}; a signal source or the path of a spec was expected, for example "
+        'RagMomentum(data, source="backtests/sample.toml")'
+    )
+
+
+def _name_of(data: Any) -> str:
+    if not isinstance(data, bt.feed.AbstractDataBase):
+        raise ConfigError(
+            f"RagMomentum got a {type(data).__name__}; a data feed was expected, for example "
+            "RagMomentum(self.data, source=...), because a signal needs dates and closes"
+        )
+    if isinstance(data, bt.feed.DataClone):  # what resampledata makes of a feed that is already there, without its name
+        return data._name or _name_of(data.p.dataname)
+    return data._name or "feed"
+
+
+def _refuse_early_bar(data: Any, known: Signal) -> None:
+    """Backtrader's buffers under exactbars=1 cannot step back from a bar that was loaded before its time."""
+    day = data.datetime.date(0)
+    if day != known.as_of:
+        raise LookAheadError(
+            f"feed {data._name!r} shows its bar of {day} too early, as Backtrader does under exactbars=1 where feeds "
+            "do not share their days; use exactbars=-1 or exactbars=False"
+        )
+
+
+def _refuse_open_day(before: Query | None, now: Query) -> None:
+    """A daily signal needs the day's close, and its candidates were known at that close only."""
+    if before is not None and before.as_of == now.as_of:
+        raise ConfigError(
+            f"{now.symbol}: the bar of {now.as_of} changed within its day, as in a replayed intraday feed; daily bars "
+            "that are closed were expected. Use cerebro.resampledata(data, timeframe=bt.TimeFrame.Days)"
+        )
+
+
+def _check_daily(data: Any) -> None:
+    if data._timeframe < bt.TimeFrame.Days:
+        unit = bt.TimeFrame.getname(data._timeframe, data._compression)
+        raise ConfigError(
+            f"feed {data._name!r} has {unit} bars; daily or longer were expected. "
+            "Use cerebro.resampledata(data, timeframe=bt.TimeFrame.Days)"
+        )

@@ -1,0 +1,1 @@
+"""Weights, prompts, and P(rise) from label-token logits."""

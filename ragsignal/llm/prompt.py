@@ -1,0 +1,130 @@
+"""Versioned templates: what a language model reads, in training and in use alike.
+
+``compact``       the lines that text encoders read too: one letter a return, about 11 tokens a candidate
+``percent``       the same with readable returns, one decimal
+``finseer-json``  the shape of the paper's prompt (JSON sequences, chat form), for its published checkpoints
+
+Symbols and calendar dates are masked unless asked for: the model has read the past. Dates become offsets in calendar
+days from the day to predict. Only ``finseer-json`` shows price levels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from ragsignal.config import TemplateName
+from ragsignal.data.bins import Bins
+from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
+from ragsignal.protocols import Recipe
+from ragsignal.types import Candidate, Hit, Prompt, Query
+
+_VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1}
+
+
+@dataclass(frozen=True)
+class Template:
+    """A way to write a query and its hits as text.
+
+    Parameters
+    ----------
+    name : {"compact", "percent", "finseer-json"}
+    mask : bool
+        Hide symbols and calendar dates.
+    bins : Bins
+        Letters of ``compact``.
+    """
+
+    name: TemplateName
+    mask: bool
+    bins: Bins
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity: name, version, masking, and the letters where they are read."""
+        identity: Recipe = {"template": f"{self.name}/{_VERSIONS[self.name]}", "mask": self.mask}
+        return identity | ({"bins": self.bins.recipe} if self.name == "compact" else {})
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The words whose first tokens stand for (rise, fall)."""
+        return ("rise", "fall") if self.chat else (" rise", " fall")
+
+    @property
+    def chat(self) -> bool:
+        """Whether the text is a chat turn (the tokenizer's chat template wraps it) or a plain continuation."""
+        return self.name == "finseer-json"
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """Write the prompt; the model's next token answers it."""
+        writers: dict[str, Callable[[Query, tuple[Hit, ...]], Prompt]] = {
+            "compact": self._compact,
+            "percent": self._percent,
+            "finseer-json": self._finseer_json,
+        }
+        return writers[self.name](query, hits)
+
+    def _compact(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        head = "Stock moves by day, from A (big fall) to P (big rise), and what came next."
+        lines = [
+            f"{self._owner(hit.candidate)}{self.bins.line(hit.candidate.sequence, hit.candidate.scaled)} "
+            f"{hit.candidate.movement.word}"
+            for hit in hits
+        ]
+        last = self._asked(query) + self.bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
+        return Prompt(query, hits, "\n".join([head, *lines, last]))
+
+    def _percent(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        head = "Stock moves by day in per cent, and what came next."
+        lines = [
+            f"{self._owner(hit.candidate)}{hit.candidate.sequence}: {_percents(hit.candidate.scaled)} "
+            f"{hit.candidate.movement.word}"
+            for hit in hits
+        ]
+        last = self._asked(query) + f"{QUERY_SEQUENCE}: {_percents(log_returns(query).tolist())}"
+        return Prompt(query, hits, "\n".join([head, *lines, last]))
+
+    def _owner(self, candidate: Candidate) -> str:
+        return "" if self.mask else f"{candidate.symbol} {candidate.dates[-1]} "
+
+    def _asked(self, query: Query) -> str:
+        return "" if self.mask else f"{query.symbol} {query.as_of} "
+
+    def _finseer_json(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """Keys and order of arXiv 2502.05878, Fig. 5-6; the wording is ours."""
+        system = "You are a stock analyst who judges the next move of a stock from sequences of its past."
+        stock = "STOCK" if self.mask else query.symbol
+        asked = {
+            "query_stock": stock,
+            "query_date": self._day(query.as_of, query) if not self.mask else "D+1",
+            "recent_date_list": [self._day(day, query) for day in query.dates[1:]],
+            "adjusted_close_list": [round(close, 4) for close in query.closes[1:]],
+        }
+        parts = ["Fill the blank with 'rise' or 'fall', without any explanation."]
+        if hits:
+            parts.append("These sequences may affect the price of this stock soon:")
+            parts += [json.dumps(self._candidate_record(hit, query)) for hit in hits]
+        parts.append("This is the sequence to judge:")
+        parts.append(json.dumps(asked))
+        when = "the next day" if self.mask else f"the day after {query.as_of}"
+        parts.append(f"Query: on {when}, the movement of ${stock} is [blank].")
+        return Prompt(query, hits, "\n".join(parts), system)
+
+    def _candidate_record(self, hit: Hit, query: Query) -> dict[str, object]:
+        candidate = hit.candidate
+        return {
+            "candidate_stock": "STOCK" if self.mask else candidate.symbol,
+            "candidate_date": self._day(candidate.available_at, query),
+            "candidate_movement": candidate.movement.word,
+            "recent_date_list": [self._day(day, query) for day in candidate.dates],
+            f"{candidate.sequence}_list": [round(value, 4) for value in candidate.values],
+        }
+
+    def _day(self, day: date, query: Query) -> str:
+        return f"D-{(query.as_of - day).days}" if self.mask else day.isoformat()
+
+
+def _percents(log_or_value: tuple[float, ...] | list[float]) -> str:
+    return " ".join(f"{100 * value:+.1f}" for value in log_or_value)

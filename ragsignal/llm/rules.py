@@ -1,0 +1,36 @@
+"""Scorers without a model: baselines that an LLM has to beat, and the fakes that tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragsignal.protocols import Recipe
+from ragsignal.types import Hit, Movement, Prompt, Query, Score
+
+
+class VoteScorer:
+    """Share of the hits that rose, among those that rose or fell; one vote for each side is added.
+
+    What retrieval says without any language model: (rises + 1) / (rises + falls + 2), Laplace's rule of succession.
+    """
+
+    is_model = False
+    batch_size = 1024
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity: there is nothing to choose."""
+        return {"scorer": "vote/1"}
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """A prompt without text."""
+        return Prompt(query, hits)
+
+    def score(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """Laplace-smoothed share of rises of every prompt's hits."""
+        return [Score(_share([hit.candidate.movement for hit in prompt.hits])) for prompt in prompts]
+
+
+def _share(movements: Sequence[Movement]) -> float:
+    rises, falls = movements.count(Movement.RISE), movements.count(Movement.FALL)
+    return (rises + 1) / (rises + falls + 2)

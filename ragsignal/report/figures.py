@@ -1,0 +1,137 @@
+"""What the page draws: curves and signals as compact data, layouts for plotly.js.
+
+Numbers travel as base64 of little-endian float32 (seven digits, three times smaller than text), dates once for all
+traces; the page's script puts both into the traces.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ragsignal.report.record import equity_table, naive_days
+from ragsignal.results import RunResult, VariantResult
+
+# Paul Tol's "muted" scheme, safe for colour-blind readers, less its sand (faint on white).
+# https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
+PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#AA4499", "#999933", "#882255", "#44AA99")
+BENCHMARK_COLOR = "#444444"
+DASHES = {"solid": "none", "dash": "5 3", "dot": "2 2", "dashdot": "6 2 2 2"}
+"""plotly's dash names, and how SVG says the same in a legend."""
+
+_AXIS = {"gridcolor": "#e8eaed", "zeroline": False, "automargin": True, "fixedrange": False}
+_LAYOUT: dict[str, Any] = {
+    "margin": {"l": 56, "r": 16, "t": 12, "b": 36},
+    "paper_bgcolor": "white",
+    "plot_bgcolor": "white",
+    "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#3c4043"},
+    "hovermode": "x unified",
+    "hoverlabel": {"namelength": 28},
+    "showlegend": False,
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a variant is drawn, in every chart and in the table."""
+
+    color: str
+    dash: str
+
+    @property
+    def stroke(self) -> str:
+        """``stroke-dasharray`` of an SVG line."""
+        return DASHES[self.dash]
+
+
+def styles(result: RunResult) -> dict[str, Style]:
+    """Give the benchmark dashed dark grey and each other variant a colour; after eight, the same colours dotted."""
+    others = [variant.name for variant in result.variants if variant.name != result.benchmark]
+    dashes = ("solid", "dot", "dashdot")
+    chosen = {
+        name: Style(PALETTE[number % len(PALETTE)], dashes[number // len(PALETTE) % len(dashes)])
+        for number, name in enumerate(others)
+    }
+    return {result.benchmark: Style(BENCHMARK_COLOR, "dash"), **chosen}
+
+
+def curves(result: RunResult) -> dict[str, Any]:
+    """Account values (start = 100) above drawdowns (per cent), every variant in both."""
+    equity = equity_table(result)
+    wealth = 100 * equity / equity.iloc[0]
+    drawdown = 100 * (equity / equity.cummax() - 1)
+    style = styles(result)
+    names = [variant.name for variant in result.variants]
+    traces = [
+        {"name": name, "type": "scatter", "mode": "lines", "yaxis": axis, "y": packed(table[name])}
+        | {"line": {"color": style[name].color, "dash": style[name].dash, "width": 2.2 if axis == "y" else 1.4}}
+        | {"hovertemplate": "%{y:.1f}" if axis == "y" else "%{y:.1f} %"}
+        for axis, table in (("y", wealth), ("y2", drawdown))
+        for name in names
+    ]
+    layout = {
+        **_LAYOUT,
+        "height": 560,
+        "xaxis": {**_AXIS, "type": "date", "anchor": "y2"},
+        "yaxis": {**_AXIS, "domain": [0.4, 1], "title": {"text": "account, start = 100"}},
+        "yaxis2": {**_AXIS, "domain": [0, 0.33], "title": {"text": "drawdown, %"}},
+    }
+    return {"dates": _iso(equity.index), "traces": traces, "layout": layout}
+
+
+def signal_panels(result: RunResult) -> dict[str, Any]:
+    """Collect the closes of every symbol, and P(rise) - P(fall) of every variant that has a signal."""
+    days = naive_days(result.closes.index)
+    layout = {
+        **_LAYOUT,
+        "height": 460,
+        "bargap": 0,
+        "xaxis": {**_AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
+        "yaxis": {**_AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close"}},
+        "yaxis2": {**_AXIS, "domain": [0, 0.38], "title": {"text": "P(rise) − P(fall)"}, "zeroline": True}
+        | {"zerolinecolor": "#9aa0a6"},
+    }
+    return {
+        "dates": _iso(days),
+        "closes": {str(symbol): packed(result.closes[symbol]) for symbol in result.closes},
+        "variants": {v.name: _panel(v, result, days) for v in result.variants if len(v.signals)},
+        "layout": layout,
+    }
+
+
+def packed(values: ArrayLike) -> str:
+    """float32, little-endian, base64; NaN is a gap in a plotly line."""
+    return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
+
+
+def _panel(variant: VariantResult, result: RunResult, days: pd.DatetimeIndex) -> dict[str, Any]:
+    """``limit`` is one scale for all symbols of a variant, so that they can be compared."""
+    signals = variant.signals.assign(date=naive_days(variant.signals["date"]))
+    largest = float(signals["value"].abs().max())
+    return {
+        "limit": min(1.0, 1.1 * largest) if largest > 0 else 1.0,
+        "symbols": {
+            str(symbol): _of_symbol(signals[signals["symbol"] == symbol], days) for symbol in result.closes.columns
+        },
+    }
+
+
+def _of_symbol(signals: pd.DataFrame, days: pd.DatetimeIndex) -> dict[str, Any]:
+    by_day = signals.set_index("date").reindex(days)
+    reasons = Counter(by_day["abstained"].dropna())
+    return {
+        "values": packed(by_day["value"]),
+        "abstained": np.flatnonzero(by_day["abstained"].notna()).tolist(),
+        "bars": int(by_day["value"].notna().sum()),
+        "reasons": [f"{count} × {reason}" for reason, count in reasons.most_common()],
+    }
+
+
+def _iso(days: pd.DatetimeIndex | pd.Index) -> list[str]:
+    return [f"{day:%Y-%m-%d}" for day in days]

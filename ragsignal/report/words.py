@@ -1,0 +1,154 @@
+"""Figures and verdicts in words: how a number, a column and a paired difference read on a page.
+
+A figure that does not exist is an en dash, never a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Number = float | int | None
+
+MISSING = "–"
+_MINUS = "−"
+_THIN = "\u202f"
+"""A narrow no-break space, between a number and its unit."""
+
+
+def number(value: Number, digits: int = 2, *, signed: bool = False, unit: str = "") -> str:
+    """Group thousands, use a true minus sign; an en dash where there is no value."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    rounded = round(value, digits) + 0.0  # + 0.0: no "-0.0"
+    text = f"{rounded:+,.{digits}f}" if signed and rounded else f"{rounded:,.{digits}f}"
+    return text.replace("-", _MINUS) + (_THIN + unit if unit else "")
+
+
+def percent(value: Number, digits: int = 1, *, signed: bool = False) -> str:
+    """Write a fraction as per cent."""
+    return number(None if value is None else 100 * value, digits, signed=signed, unit="%")
+
+
+def times(value: Number) -> str:
+    """Write a multiple."""
+    return number(value, 1, unit="×")
+
+
+def money(value: Number) -> str:
+    """Write an amount in the account's currency, without decimals."""
+    return number(value, 0)
+
+
+def count(value: Number) -> str:
+    """Write a whole number."""
+    return number(value, 0)
+
+
+def seconds(value: Number) -> str:
+    """Write a duration, with a decimal below ten seconds."""
+    return number(value, 0 if value is None or value >= 10 else 1, unit="s")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: its key in ``cost`` or ``metrics``, its words and its form."""
+
+    key: str
+    label: str
+    meaning: str
+    form: Callable[[Number], str]
+
+
+GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
+    (
+        "Result, after costs",
+        (
+            Column("return", "Return", "over the whole window", percent),
+            Column("cagr", "CAGR", "growth a year that gives the same return", percent),
+            Column("volatility", "Volatility", "standard deviation of returns, annualised by 252 bars", percent),
+            Column("sharpe", "Sharpe", "mean over standard deviation of returns, annualised, risk-free rate 0", number),
+            Column("sortino", "Sortino", "mean over downside deviation of all returns, annualised", number),
+            Column("max_drawdown", "Max drawdown", "deepest fall of the account from a high", percent),
+        ),
+    ),
+    (
+        "Trading",
+        (
+            Column("turnover", "Turnover", "value traded a year over the mean account", times),
+            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", money),
+            Column("trades", "Trades", "positions opened", count),
+            Column("exposure", "Exposure", "position values over the account, mean of all closes", percent),
+        ),
+    ),
+    (
+        "Signal",
+        (
+            Column(
+                "hit_rate", "Hit rate", "share of signals with the sign of what a next-open fill could earn", percent
+            ),
+            Column("abstentions", "Abstained", "signals without a view, all symbols", count),
+        ),
+    ),
+    (
+        "Model",
+        (
+            Column("model_calls", "Calls", "prompts the model read in this run; stored answers cost none", count),
+            Column("signal_tokens", "Tokens", "read to make these signals, in this run or an earlier one", count),
+            Column(
+                "signal_seconds", "Time", "in the model to make these signals, in this run or an earlier one", seconds
+            ),
+        ),
+    ),
+)
+COLUMNS = tuple(column for _, columns in GROUPS for column in columns)
+SIGNAL_KEYS, MODEL_KEYS = (frozenset(column.key for column in columns) for _, columns in GROUPS[2:])
+"""Figures that only a variant with a signal has, and those that only a language model has."""
+
+FRACTIONS = frozenset({"hit rate", "mean return a year"})
+"""Measures of comparisons whose differences are fractions, so that they read in percentage points."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A comparison in words: the difference ``left`` - ``right``, and what may be concluded from it."""
+
+    left: str
+    right: str
+    effect: str
+    conclusion: str
+    distinguishable: bool
+
+
+def verdict(row: Mapping[str, Any]) -> Verdict:
+    """Say what one paired difference shows: which side is higher, or that the two cannot be told apart."""
+    label = row["measure"].capitalize()
+    difference, low, high = (row[key] for key in ("difference", "low", "high"))
+    if any(value is None or not math.isfinite(value) for value in (difference, low, high)):
+        return Verdict(row["left"], row["right"], label, "too few data to tell", False)
+    digits, unit = 4, ""
+    if row["measure"] in FRACTIONS:
+        difference, low, high = 100 * difference, 100 * low, 100 * high
+        digits, unit = 1, "points"
+    size = number(difference, digits, signed=True, unit=unit)
+    interval = f"{number(low, digits, signed=True)} to {number(high, digits, signed=True)}"
+    certain = bool(row["distinguishable"])
+    higher = row["left"] if difference > 0 else row["right"]
+    return Verdict(
+        left=row["left"],
+        right=row["right"],
+        effect=f"{label} {size}, 95 % interval {interval}",
+        conclusion=f"{higher} is higher" if certain else "not distinguishable",
+        distinguishable=certain,
+    )
+
+
+def summary(verdicts: list[Verdict]) -> str:
+    """Say in a sentence or two what all comparisons show together."""
+    if not verdicts:
+        return "This run compared no pair of variants, so no difference below is known to be more than chance."
+    certain = sum(item.distinguishable for item in verdicts)
+    text = f"{certain or 'None'} of {len(verdicts)} paired differences can be told from chance."
+    return f"{text} Of twenty that are nothing but chance, one would be, at 95 %." if certain else text

@@ -1,0 +1,1 @@
+"""Corpus, encoders, as-of index, retrievers."""

@@ -1,0 +1,103 @@
+"""Embeddings kept by content: (encoder weights, text) -> vector, in one SQLite file.
+
+Each batch is committed as it is made, so that an interrupted run goes on where it stopped, and a corpus that grew by
+a day pays for that day only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragsignal.errors import StoreError
+
+_READ_CHUNK = 500  # SQLite's oldest limit on variables in one statement is 999
+
+
+class EmbeddingCache:
+    """A file of unit vectors.
+
+    Parameters
+    ----------
+    path : Path
+        Created on first use.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def vectors(
+        self,
+        encoder: str,
+        texts: Sequence[str],
+        encode: Callable[[Sequence[str]], NDArray[np.float32]],
+        batch_size: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Vectors of ``texts``; only those that the file lacks are encoded.
+
+        Parameters
+        ----------
+        encoder : str
+            Digest of the weights that ``encode`` uses.
+        texts : sequence of str, distinct
+        encode : callable
+            From at most ``batch_size`` texts to (n, dim) float32 unit rows.
+        progress : callable, optional
+            Called with (texts encoded, texts to encode) after each batch.
+
+        Returns
+        -------
+        (n_texts, dim) float32
+
+        Raises
+        ------
+        StoreError
+            If the file is not a readable cache.
+        """
+        keys = [hashlib.sha256(f"{encoder}\n{text}".encode()).digest() for text in texts]
+        try:
+            with closing(self._open()) as connection:
+                _prepare(connection)
+                known = _read(connection, keys)
+                missing = [row for row, key in enumerate(keys) if key not in known]
+                # by length: a batch is padded to its longest text
+                missing.sort(key=lambda row: len(texts[row]))
+                for start in range(0, len(missing), batch_size):
+                    rows = missing[start : start + batch_size]
+                    made = encode([texts[row] for row in rows])
+                    fresh = {keys[row]: vector.tobytes() for row, vector in zip(rows, made, strict=True)}
+                    with connection:
+                        connection.executemany("INSERT OR IGNORE INTO embeddings VALUES (?, ?)", fresh.items())
+                    known |= fresh
+                    if progress:
+                        progress(start + len(rows), len(missing))
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"cannot use the embedding cache {self._path}: {error}; delete the file and run again"
+            ) from error
+        return np.frombuffer(b"".join([known[key] for key in keys]), dtype=np.float32).reshape(len(keys), -1)
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return sqlite3.connect(self._path, timeout=60)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB NOT NULL)")
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), _READ_CHUNK):
+        chunk = keys[start : start + _READ_CHUNK]
+        marks = ",".join("?" * len(chunk))
+        found.update(connection.execute(f"SELECT key, vector FROM embeddings WHERE key IN ({marks})", chunk))
+    return found

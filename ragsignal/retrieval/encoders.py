@@ -1,0 +1,140 @@
+"""Windows to unit vectors. Encoders see scale-free values only, and never what came after a window.
+
+``TextEncoder`` embeds the serialised line (``adj_close: C F H B A``) with a sentence-transformers model, as the paper
+does with price JSON; on raw prices such a model retrieves the price level instead of the shape.
+``ShapeEncoder`` is the z-scored window itself: no model, and the inner product is Pearson's correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragsignal.data.bins import Bins, spell
+from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
+from ragsignal.protocols import Recipe
+from ragsignal.quiet import quiet_loading
+from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.embeddings import EmbeddingCache
+from ragsignal.types import Query
+
+Progress = Callable[[int, int], None]
+
+_FLAT = 1e-12
+
+
+def zscore_rows(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centre each row and scale it to length 1; a flat row becomes zeros (it resembles nothing).
+
+    Parameters
+    ----------
+    windows : (n, lookback) float64
+
+    Returns
+    -------
+    (n, lookback) float64, rows of norm 1 or 0
+    """
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=1, keepdims=True)
+    flat = norm <= _FLAT * np.abs(windows).max(axis=1, keepdims=True)
+    unit: NDArray[np.float64] = np.where(flat, 0.0, centred / np.where(flat, 1.0, norm))
+    return unit
+
+
+class ShapeEncoder:
+    """The z-scored window of the last ``lookback`` values; needs no model and no fitting."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity: there is nothing to choose."""
+        return {"encoder": "shape/1"}
+
+    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Return (n_queries, lookback) float32 unit rows."""
+        return zscore_rows(np.array([query.closes[1:] for query in queries])).astype(np.float32)
+
+    def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n, lookback) float32 unit rows."""
+        return zscore_rows(np.asarray(corpus.values)).astype(np.float32)
+
+
+class TextEncoder:
+    """A sentence-transformers model over the serialised line.
+
+    Parameters
+    ----------
+    folder : Path
+        The model, safetensors, already verified.
+    digest : str
+        SHA-256 of its weights; part of the recipe.
+    bins : Bins
+        Letters of the serialisation.
+    cache : EmbeddingCache
+        Every distinct line is embedded once, ever.
+    progress : callable, optional
+        Called with (lines done, lines to do).
+    """
+
+    batch_size = 256
+
+    def __init__(
+        self, folder: Path, digest: str, bins: Bins, cache: EmbeddingCache, progress: Progress | None = None
+    ) -> None:
+        self._folder = folder
+        self._digest = digest
+        self._bins = bins
+        self._cache = cache
+        self._progress = progress
+        self._model: Any = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity: weights, letters and the version of the serialisation."""
+        return {"encoder": "text/1", "weights": self._digest, "bins": self._bins.recipe}
+
+    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Return (n_queries, dim) float32 unit rows."""
+        return self._embed([self._bins.line(QUERY_SEQUENCE, log_returns(query).tolist()) for query in queries])
+
+    def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n, dim) float32 unit rows."""
+        return self._embed(corpus_lines(corpus, self._bins))
+
+    def _embed(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        distinct, inverse = np.unique(np.asarray(lines, dtype=object), return_inverse=True)
+        vectors = self._cache.vectors(self._digest, distinct.tolist(), self._encode, self.batch_size, self._progress)
+        return vectors[inverse]
+
+    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        encoded = self._loaded().encode(
+            list(lines), batch_size=self.batch_size, normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(encoded, dtype=np.float32)
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            from sentence_transformers import SentenceTransformer
+
+            with quiet_loading():
+                self._model = SentenceTransformer(
+                    str(self._folder),
+                    device="cpu",
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    model_kwargs={"use_safetensors": True},
+                )
+        return self._model
+
+
+def corpus_lines(corpus: Corpus, bins: Bins) -> list[str]:
+    """The serialised line of every candidate, in row order."""
+    lines = [""] * len(corpus)
+    for number, name in enumerate(corpus.sequences):
+        rows = np.flatnonzero(corpus.sequence_id == number)
+        for row, codes in zip(rows.tolist(), bins.codes(name, np.asarray(corpus.scaled[rows])), strict=True):
+            lines[row] = spell(name, codes)
+    return lines

@@ -1,0 +1,157 @@
+"""Figures and intervals as functions of arrays. Each names its source; none knows where the numbers come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BARS_A_YEAR = 252
+_REPETITIONS = 2000
+# Bootstrap intervals of few days are too short: on normal noise "95 %" holds 52 % at 3 days, 76 % at 5, 84 % at 10,
+# 85 % from 20 to 60, 91 % at 100.
+_LEAST_DAYS = 20
+_NOISE = 1e-12
+
+
+def performance(equity: pd.Series) -> dict[str, float | None]:
+    """Figures of an equity curve of daily bars; a figure that does not exist is None.
+
+    Parameters
+    ----------
+    equity : Series of float, index DatetimeIndex
+        Account value at each close, at least two bars.
+
+    Returns
+    -------
+    dict
+        ``return`` over the whole window and ``cagr`` by calendar days (365.25 a year); ``volatility`` (sample standard
+        deviation), ``sharpe`` (risk-free rate 0) and ``sortino`` (downside deviation below 0 over *all* bars; Sortino
+        and Price 1994), annualised by 252 bars; ``max_drawdown`` (negative fraction). Fractions, not per cent.
+    """
+    returns = equity.pct_change().iloc[1:].to_numpy(dtype=np.float64)
+    growth = float(equity.iloc[-1] / equity.iloc[0])
+    years = (equity.index[-1] - equity.index[0]).days / 365.25
+    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else None
+    downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
+    scale = np.sqrt(BARS_A_YEAR)
+    return {
+        "return": growth - 1.0,
+        "cagr": growth ** (1.0 / years) - 1.0 if growth > 0 else -1.0,
+        "volatility": None if deviation is None else float(deviation * scale),
+        "sharpe": _ratio(returns.mean(), deviation, scale),
+        "sortino": _ratio(returns.mean(), downside, scale),
+        "max_drawdown": float((equity / equity.cummax() - 1.0).min()),
+    }
+
+
+def hit_rate(values: Floats, targets: Floats) -> float | None:
+    """Share of signals whose sign is the sign of what followed; signals of 0 and unknown or zero targets do not count.
+
+    Parameters
+    ----------
+    values, targets : (n,) float64
+        Signals, and the returns that a next-open fill could earn.
+    """
+    counted = _counted(values, targets)
+    if not counted.any():
+        return None
+    return float(np.mean(np.sign(values[counted]) == np.sign(targets[counted])))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A difference with its 95 % interval; distinguishable from zero only if the interval leaves zero out."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether zero lies outside the interval; False where the interval is unknown (NaN)."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+def mean_interval(series: Floats, seed: int = 0) -> Interval:
+    """Mean of a time series with a 95 % stationary-bootstrap interval.
+
+    Parameters
+    ----------
+    series : (n_days,) float64
+        For a paired comparison: the difference of the two variants, day by day.
+
+    References
+    ----------
+    Politis and Romano (1994), The Stationary Bootstrap, JASA 89; basic ("reverse percentile") interval, mean block
+    length sqrt(n), 2,000 repetitions, by the library ``arch``.
+    """
+    return ratio_interval(series, np.ones_like(series), seed)
+
+
+def ratio_interval(numerators: Floats, denominators: Floats, seed: int = 0) -> Interval:
+    """``sum(numerators) / sum(denominators)`` over days, with an interval that resamples whole days in blocks.
+
+    Signals of one day share that day's move, so days are drawn, not signals. Fewer than 20 days say nothing: their
+    interval is infinite.
+
+    Parameters
+    ----------
+    numerators, denominators : (n_days,) float64
+        Denominators positive: a day without a signal is left out.
+    """
+    from arch.bootstrap import StationaryBootstrap
+
+    days = np.column_stack([numerators, denominators])
+    estimate = float(_pooled(days)[0])
+    if len(days) < _LEAST_DAYS:
+        return Interval(estimate, -np.inf, np.inf)
+    if not np.ptp(days, axis=0).any():  # two variants that did the same
+        return Interval(estimate, estimate, estimate)
+    bootstrap = StationaryBootstrap(np.sqrt(len(days)), days, seed=np.random.default_rng(seed))
+    low, high = bootstrap.conf_int(_pooled, reps=_REPETITIONS, method="basic", size=0.95).ravel()
+    return Interval(estimate, float(low), float(high))
+
+
+def hit_rate_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) -> Interval | None:
+    """Hit rate of ``left`` minus that of ``right`` on the signals that both gave, clustered by day.
+
+    Parameters
+    ----------
+    left, right : DataFrame
+        Columns ``date``, ``symbol``, ``value``, ``target``.
+
+    Returns
+    -------
+    Interval or None
+        None where they share no signal.
+    """
+    both = left.merge(right, on=["date", "symbol"], suffixes=("", "_right"))
+    target = both["target"].to_numpy(dtype=np.float64)
+    values = {side: both[side].to_numpy(dtype=np.float64) for side in ("value", "value_right")}
+    counted = _counted(values["value"], target) & _counted(values["value_right"], target)
+    if not counted.any():
+        return None
+    right_of = {side: (np.sign(array) == np.sign(target)).astype(float) for side, array in values.items()}
+    gain = pd.DataFrame({"gain": right_of["value"] - right_of["value_right"], "n": 1.0})[counted]
+    daily = gain.groupby(both["date"][counted]).sum()
+    return ratio_interval(daily["gain"].to_numpy(), daily["n"].to_numpy(), seed)
+
+
+def _counted(values: Floats, targets: Floats) -> NDArray[np.bool_]:
+    return np.asarray((values != 0.0) & np.isfinite(targets) & (targets != 0.0))
+
+
+def _pooled(days: Floats) -> Floats:
+    return np.array([days[:, 0].sum() / days[:, 1].sum()])
+
+
+def _ratio(mean: float, deviation: float | None, scale: float) -> float | None:
+    # the same return every day deviates by rounding noise only, and would have a ratio of 1e15
+    if deviation is None or deviation <= _NOISE * abs(mean):
+        return None
+    return float(mean / deviation * scale)

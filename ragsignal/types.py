@@ -1,0 +1,135 @@
+"""The words of the flow, as frozen records without I/O.
+
+    prices -> Query -> Retriever -> Hit(Candidate) -> Prompt -> Scorer -> Signal
+
+Small windows are tuples, not arrays, so that records compare, hash and print.
+Dates are calendar days: a daily bar dated ``d`` is known at the close of ``d``.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import date
+
+
+class Movement(enum.IntEnum):
+    """Direction of a forward return; rise > +0.55 %, fall < -0.5 %, else freeze (arXiv 2502.05878, App. C)."""
+
+    FALL = -1
+    FREEZE = 0
+    RISE = 1
+
+    @property
+    def word(self) -> str:
+        """The word a prompt uses."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is known about one symbol at the close of ``as_of``, and nothing later.
+
+    Parameters
+    ----------
+    symbol : str
+    dates : tuple of date, length ``lookback + 1``
+        Bars of the window, oldest first; the first one only serves to form the first return.
+    closes : tuple of float, length ``lookback + 1``
+        Adjusted closes on ``dates``.
+    """
+
+    symbol: str
+    dates: tuple[date, ...]
+    closes: tuple[float, ...]
+
+    @property
+    def as_of(self) -> date:
+        """The last bar this query may know, inclusive."""
+        return self.dates[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A historical sequence: one indicator over the lookback, and what came after it.
+
+    Parameters
+    ----------
+    id : str
+        ``symbol/sequence/last date``; the same whatever else is in the corpus.
+    dates : tuple of date, length ``lookback``
+    values : tuple of float, length ``lookback``
+        The indicator as computed, in its own unit.
+    scaled : tuple of float, length ``lookback``
+        The same without a price level: returns, ratios to the close, or the bounded value itself.
+    movement : Movement
+    outcome : float
+        Forward return after the window, a fraction.
+    available_at : date
+        The day at whose close ``outcome`` was known.
+    """
+
+    id: str
+    symbol: str
+    sequence: str
+    dates: tuple[date, ...]
+    values: tuple[float, ...]
+    scaled: tuple[float, ...]
+    movement: Movement
+    outcome: float
+    available_at: date
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A retrieved candidate; ``score`` is the retriever's similarity (greater is closer), ``rank`` starts at 0."""
+
+    candidate: Candidate
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A query with its hits, and the text a language model reads (empty for rule scorers)."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+    text: str = ""
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a scorer says of one prompt; ``seconds`` is the prompt's share of its batch."""
+
+    probability: float
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The answer for one query.
+
+    Parameters
+    ----------
+    value : float
+        P(rise) - P(fall), in [-1, 1]; exactly 0.0 when abstained.
+    probability : float
+        P(rise) in [0, 1]; 0.5 when abstained.
+    abstained : str or None
+        The reason for having no view, or None.
+    key : str
+        Address in the store: digest of the recipe, of the corpus as of that day, and of the query.
+    """
+
+    symbol: str
+    as_of: date
+    value: float
+    probability: float
+    abstained: str | None
+    hits: tuple[Hit, ...]
+    key: str
+    tokens: int = 0
+    seconds: float = 0.0

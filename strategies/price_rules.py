@@ -1,0 +1,57 @@
+"""Rules that read the price alone, to trade beside a model: what it must beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from strategies.base import SignalTrader
+from strategies.book import Params
+
+
+class PriceMomentum(SignalTrader):
+    """Hold the side of the return over the last `period` bars: long after a rise, short after a fall.
+
+    Orders are market orders sent at the close when the side changes, and filled at the feed's next open.
+
+    Parameters
+    ----------
+    signal : callable, default ``bt.ind.ROC``
+        Feed -> line, taking ``period``; another momentum indicator may stand in.
+    invest : float, default 0.95
+        Fraction of equity that a full book uses, 1/n of it per feed.
+    period : int, default 20
+        Bars.
+    long_only : bool, default False
+        Stay in cash where the rule asks for a short.
+    """
+
+    params: Params = (("signal", bt.ind.ROC), ("period", 20), ("long_only", False))
+
+    def build(self, data: Any) -> Any:
+        """Build the return over `period` bars."""
+        return self.p.signal(data, period=self.p.period)
+
+    def side(self, data: Any) -> float:
+        """Sign of the return."""
+        side = super().side(data)
+        return max(0.0, side) if self.p.long_only else side
+
+
+class Reversal(PriceMomentum):
+    """`PriceMomentum` turned around: short after a rise, long after a fall of the last `period` bars.
+
+    Parameters
+    ----------
+    signal, invest, long_only
+        As in `PriceMomentum`.
+    period : int, default 1
+        Bars.
+    """
+
+    params: Params = (("period", 1),)
+
+    def view(self, data: Any) -> float:
+        """Minus the return."""
+        return -super().view(data)

@@ -1,0 +1,134 @@
+"""The command line as a user meets it: JSON alone on stdout, words on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_engine import SPEC
+
+ROOT = Path(__file__).parent.parent
+
+
+def _ragsignal(*words: str | Path, code: int = 0) -> tuple[Any, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ragsignal.cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == code, done.stderr
+    return (json.loads(done.stdout) if done.stdout.strip() else None), done.stderr
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SPEC.format(costs=""))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
+    """A spec, and what its first run answered and said."""
+    path = tmp_path_factory.mktemp("ran") / "small.toml"
+    path.write_text(SPEC.format(costs=""))
+    return path, *_ragsignal("backtest", path, "--out", path.parent / "runs")
+
+
+def test_backtest_writes_a_report(ran: tuple[Path, Any, str]) -> None:
+    _, answer, said = ran
+    names = [variant["name"] for variant in answer["variants"]]
+    assert names == ["vote", "random", "momentum", "hold"]
+    folder = Path(answer["run_dir"])
+    assert {"record.json", "index.html", "signals.parquet", "orders.parquet", "equity.parquet"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert {path.stem for path in (folder / "tearsheets").glob("*.html")} == set(names)
+    assert f"report: {folder / 'index.html'}" in said
+
+
+def test_a_second_run_gives_the_same_record_apart_from_times(ran: tuple[Path, Any, str]) -> None:
+    path, answer, _ = ran
+    folder = Path(answer["run_dir"])
+    before = _record(folder)
+    again, _ = _ragsignal("backtest", path, "--out", path.parent / "runs")
+    assert _record(folder) == before
+    assert all(variant["model_calls"] == 0 for variant in again["variants"])
+
+
+def _record(folder: Path) -> str:
+    record = json.loads((folder / "record.json").read_text())
+    del record["times"]
+    return json.dumps(record)
+
+
+def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, str]) -> None:
+    _, answer, _ = ran
+    figures = (
+        *("return", "cagr", "volatility", "sharpe", "sortino", "max_drawdown", "turnover", "costs_paid", "trades"),
+        *("exposure", "hit_rate", "abstentions", "model_calls", "tokens", "model_seconds"),
+    )
+    for variant in answer["variants"]:
+        assert set(figures) <= set(variant)
+    record = json.loads((Path(answer["run_dir"]) / "record.json").read_text())
+    assert record["spec"]["costs"]["commission_bps"] == 5.0
+    assert set(record["fingerprints"]) == {"prices", "corpus"}
+
+
+def test_inspect_shows_hits_that_were_known_on_the_day(spec: Path) -> None:
+    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-01", "--variant", "random")
+    assert answer["as_of"] == "2015-06-01"
+    assert len(answer["hits"]) == 15
+    assert all(hit["available_at"] <= "2015-06-01" for hit in answer["hits"])
+    assert answer["probability"]["rise"] + answer["probability"]["fall"] == pytest.approx(1.0)
+
+
+def test_inspect_on_a_day_without_a_bar_answers_for_the_last_one_before(spec: Path) -> None:
+    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-07")  # a Sunday
+    assert answer["as_of"] == "2015-06-05"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        (("[costs]", "[cost]"), 2, "Did you mean 'costs'"),
+        (('retriever = "shape"', 'retriever = "shapes"'), 2, "retriever"),
+        (('"planted"', '"folder"\npath = "nowhere"'), 1, "nowhere"),
+        (("LongShort", "LongShrt"), 2, "Did you mean 'LongShort'"),
+    ],
+)
+def test_a_wrong_spec_exits_2_and_a_failed_run_1_without_a_traceback(
+    spec: Path, change: tuple[str, str], code: int, message: str
+) -> None:
+    spec.write_text(spec.read_text().replace(*change))
+    answer, said = _ragsignal("backtest", spec, code=code)
+    assert answer is None
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_symbol_that_is_not_in_the_prices_is_named(spec: Path) -> None:
+    _, said = _ragsignal("inspect", spec, "--symbol", "AAB", "--date", "2015-06-01", code=1)
+    assert "AAB" in said
+    assert "Traceback" not in said
+
+
+def test_data_check_lists_problems_and_exits_1(tmp_path: Path) -> None:
+    bars = [
+        "Date,Open,High,Low,Close,Adj Close,Volume",
+        "2020-01-02,1,2,0.5,1.5,1.5,10",
+        "2020-01-02,1,2,0.5,1.5,1.5,10",
+    ]
+    (tmp_path / "AAA.csv").write_text("\n".join(bars))
+    answer, said = _ragsignal("data", "check", tmp_path, code=1)
+    assert [problem["symbol"] for problem in answer] == ["AAA"]
+    assert "1 problem(s)" in said
+    (tmp_path / "AAA.csv").write_text("\n".join(bars[:2]))
+    assert _ragsignal("data", "check", tmp_path)[0] == []
+
+
+def test_weights_list_tells_what_is_here() -> None:
+    answer, _ = _ragsignal("weights", "list")
+    assert [row["intact"] for row in answer] == [True, True]

@@ -1,0 +1,247 @@
+"""Encoders and the embedding cache: shapes without a price level, and every text embedded once."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markets import Frames, bars, queries_of, rescaled
+from numpy.typing import NDArray
+
+from ragsignal.config import CorpusSpec
+from ragsignal.data.bins import shipped_bins
+from ragsignal.data.windows import log_returns
+from ragsignal.errors import StoreError
+from ragsignal.retrieval.corpus import Corpus, build_corpus
+from ragsignal.retrieval.embeddings import EmbeddingCache
+from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, corpus_lines, zscore_rows
+
+few = settings(max_examples=15, deadline=None)
+
+
+class Fake:
+    """Stands in for a model: a vector that the text alone decides, and a count of what it was asked."""
+
+    def __init__(self, fail_after: int | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.fail_after = fail_after
+
+    @property
+    def asked(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if len(self.batches) == self.fail_after:
+            raise RuntimeError("out of memory")
+        self.batches.append(list(texts))
+        rows = np.array([np.random.default_rng(list(text.encode())).normal(size=8) for text in texts])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+class FakeTextEncoder(TextEncoder):
+    """The real encoder around a fake model."""
+
+    def __init__(self, cache: EmbeddingCache, digest: str = "weights", **options: Any) -> None:
+        super().__init__(Path("/nowhere"), digest, shipped_bins(), cache, **options)
+        self.fake = Fake()
+
+    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        return self.fake(lines)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EmbeddingCache:
+    return EmbeddingCache(tmp_path / "deep" / "embeddings.sqlite")
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return build_corpus({"A": bars(60, tick=0.5), "B": bars(60, seed=1)}, CorpusSpec())
+
+
+# --- zscore_rows
+
+
+@given(st.integers(2, 10), st.integers(1, 30), st.integers(0, 2**32), st.sampled_from([1e-6, 1.0, 1e6]))
+def test_rows_have_norm_one_and_mean_zero_unless_they_are_flat(
+    lookback: int, count: int, seed: int, scale: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    windows = (rng.integers(0, 3, (count, lookback)) + rng.choice([0.0, 0.1, 50.0], (count, 1))) * scale
+    unit = zscore_rows(windows)
+    flat = (windows == windows[:, :1]).all(axis=1)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), ~flat, atol=1e-12)
+    np.testing.assert_allclose(unit.sum(axis=1), 0, atol=1e-7)
+    assert (unit[flat] == 0.0).all()
+
+
+@given(st.integers(0, 2**32), st.integers(2, 9))
+def test_the_inner_product_of_two_shapes_is_pearsons_correlation(seed: int, lookback: int) -> None:
+    windows = np.random.default_rng(seed).normal(size=(4, lookback))
+    unit = zscore_rows(windows)
+    np.testing.assert_allclose(unit @ unit.T, np.corrcoef(windows), atol=1e-9)
+
+
+def test_a_shape_has_neither_level_nor_unit_but_a_direction() -> None:
+    window = np.array([[1.0, 2.0, 4.0, 3.0, 3.5]])
+    np.testing.assert_allclose(zscore_rows(5e4 * window + 1e5), zscore_rows(window), atol=1e-9)
+    np.testing.assert_allclose(zscore_rows(-window), -zscore_rows(window), atol=1e-12)
+
+
+# --- what an embedding may depend on (law 5)
+
+
+@few
+@given(rescaled())
+def test_multiplying_all_prices_changes_no_embedding_and_no_line(pair: tuple[Frames, Frames]) -> None:
+    before, after = (build_corpus(frames, CorpusSpec(stride=2)) for frames in pair)
+    assert corpus_lines(after, shipped_bins()) == corpus_lines(before, shipped_bins())
+    queries, moved = (queries_of(frames, "A") for frames in pair)
+    assert [shipped_bins().line("adj_close", log_returns(q).tolist()) for q in moved] == [
+        shipped_bins().line("adj_close", log_returns(q).tolist()) for q in queries
+    ]
+    shape = ShapeEncoder()
+    np.testing.assert_allclose(shape.encode_queries(moved), shape.encode_queries(queries), atol=1e-5)
+    # values that differ by rounding noise only are a shape of noise: not those
+    spread = np.ptp(before.values, axis=1) > 1e-9 + 1e-6 * np.abs(before.values).max(axis=1)
+    np.testing.assert_allclose(shape.encode_corpus(after)[spread], shape.encode_corpus(before)[spread], atol=1e-5)
+
+
+def test_what_came_after_a_window_changes_no_embedding(corpus: Corpus, cache: EmbeddingCache) -> None:
+    other = dataclasses.replace(
+        corpus,
+        outcome=corpus.outcome[::-1].copy(),
+        movement=-corpus.movement,
+        available_at=corpus.available_at + 7,
+        dates=corpus.dates + 7,
+        symbol_id=1 - corpus.symbol_id,
+    )
+    for encoder in (ShapeEncoder(), FakeTextEncoder(cache)):
+        np.testing.assert_array_equal(encoder.encode_corpus(other), encoder.encode_corpus(corpus))
+
+
+def test_corpus_lines_are_the_lines_that_a_prompt_shows_row_by_row(corpus: Corpus) -> None:
+    bins = shipped_bins()
+    candidates = [corpus.candidate(row) for row in range(len(corpus))]
+    assert corpus_lines(corpus, bins) == [bins.line(it.sequence, it.scaled) for it in candidates]
+
+
+# --- the two encoders
+
+
+def test_both_sides_of_the_shape_encoder_are_unit_rows_and_meet() -> None:
+    frames = {"A": bars(40)}
+    corpus = build_corpus(frames, CorpusSpec(indicators=("close",)))
+    encoder = ShapeEncoder()
+    queries = queries_of(frames, "A")
+    candidates, asked = encoder.encode_corpus(corpus), encoder.encode_queries(queries)
+    assert candidates.dtype == asked.dtype == np.float32
+    by_last_day = {corpus.candidate(row).dates[-1]: row for row in range(len(corpus))}
+    rows = [by_last_day[query.as_of] for query in queries[:-1]]
+    np.testing.assert_array_equal(asked[:-1], candidates[rows])
+
+
+def test_the_text_encoder_embeds_each_distinct_line_once_ever(corpus: Corpus, cache: EmbeddingCache) -> None:
+    lines = corpus_lines(corpus, shipped_bins())
+    encoder = FakeTextEncoder(cache)
+    vectors = encoder.encode_corpus(corpus)
+    assert len(set(lines)) < len(lines)
+    assert sorted(encoder.fake.asked) == sorted(set(lines))
+    np.testing.assert_array_equal(vectors, Fake()(lines))
+    again = FakeTextEncoder(cache)
+    np.testing.assert_array_equal(again.encode_corpus(corpus), vectors)
+    assert again.fake.asked == []
+
+
+def test_the_text_encoder_reads_a_query_as_the_line_of_its_returns(cache: EmbeddingCache) -> None:
+    encoder = FakeTextEncoder(cache)
+    queries = queries_of({"A": bars(12)}, "A")
+    vectors = encoder.encode_queries(queries)
+    lines = [shipped_bins().line("adj_close", log_returns(query).tolist()) for query in queries]
+    assert sorted(encoder.fake.asked) == sorted(set(lines))
+    np.testing.assert_array_equal(vectors, Fake()(lines))
+
+
+def test_other_weights_or_other_letters_are_another_encoder(cache: EmbeddingCache) -> None:
+    encoder, other = FakeTextEncoder(cache), FakeTextEncoder(cache, digest="tuned")
+    letters = FakeTextEncoder(cache)
+    letters._bins = dataclasses.replace(shipped_bins(), edges={**shipped_bins().edges, "open": (0.0,) * 15})
+    recipes = [it.recipe for it in (encoder, other, letters, ShapeEncoder())]
+    assert all(recipes.count(recipe) == 1 for recipe in recipes)
+    assert FakeTextEncoder(cache).recipe == encoder.recipe
+
+
+def test_the_text_encoder_says_how_far_it_is(corpus: Corpus, cache: EmbeddingCache) -> None:
+    told: list[tuple[int, int]] = []
+    encoder = FakeTextEncoder(cache, progress=lambda done, total: told.append((done, total)))
+    encoder.encode_corpus(corpus)
+    total = len(set(corpus_lines(corpus, shipped_bins())))
+    assert told == [(min(done, total), total) for done in range(256, total + 256, 256)]
+
+
+# --- the cache
+
+
+def test_only_texts_that_the_file_lacks_are_encoded_in_the_order_of_the_question(cache: EmbeddingCache) -> None:
+    first, second = Fake(), Fake()
+    cache.vectors("w", ["bb", "a", "ccc"], first, batch_size=2)
+    found = cache.vectors("w", ["dddd", "ccc", "a", "e"], second, batch_size=2)
+    assert first.batches == [["a", "bb"], ["ccc"]]  # the longest together
+    assert second.batches == [["e", "dddd"]]
+    np.testing.assert_array_equal(found, Fake()(["dddd", "ccc", "a", "e"]))
+    assert found.dtype == np.float32
+
+
+def test_more_texts_than_one_statement_may_ask_for_are_all_found(cache: EmbeddingCache) -> None:
+    texts = [f"text {number}" for number in range(1_203)]
+    cache.vectors("w", texts, Fake(), batch_size=400)
+    again = Fake()
+    np.testing.assert_array_equal(cache.vectors("w", texts[::-1], again, batch_size=400), Fake()(texts[::-1]))
+    assert again.asked == []
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(cache: EmbeddingCache) -> None:
+    texts = [letter * 3 for letter in "abcdefg"]
+    broken = Fake(fail_after=2)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        cache.vectors("w", texts, broken, batch_size=2)
+    rest = Fake()
+    found = cache.vectors("w", texts, rest, batch_size=2)
+    assert rest.asked == [text for text in texts if text not in broken.asked]
+    assert len(broken.asked) == 4
+    np.testing.assert_array_equal(found, Fake()(texts))
+
+
+def test_other_weights_find_nothing(cache: EmbeddingCache) -> None:
+    cache.vectors("w", ["a", "b"], Fake(), batch_size=2)
+    other = Fake()
+    cache.vectors("w2", ["a", "b"], other, batch_size=2)
+    assert other.asked == ["a", "b"]
+
+
+def test_progress_counts_the_texts_to_encode_and_not_those_already_there(cache: EmbeddingCache) -> None:
+    told: list[tuple[int, int]] = []
+    cache.vectors("w", ["a", "b"], Fake(), batch_size=2)
+    cache.vectors("w", list("abcde"), Fake(), 2, lambda done, total: told.append((done, total)))
+    assert told == [(2, 3), (3, 3)]
+    cache.vectors("w", list("abcde"), Fake(), 2, lambda *_: pytest.fail("nothing was left to encode"))
+
+
+def test_a_file_that_is_no_cache_is_an_error_that_says_what_to_delete(tmp_path: Path) -> None:
+    path = tmp_path / "embeddings.sqlite"
+    path.write_bytes(b"not a database, though long enough to be one" * 100)
+    with pytest.raises(StoreError, match=rf"{path}: file is not a database; delete the file and run again"):
+        EmbeddingCache(path).vectors("w", ["a"], Fake(), batch_size=2)
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE embeddings (something TEXT)")
+    connection.close()
+    with pytest.raises(StoreError, match="no such column: key"):
+        EmbeddingCache(path).vectors("w", ["a"], Fake(), batch_size=2)

@@ -1,0 +1,121 @@
+"""The whole way with the real embedded language model: prices, corpus, hits, prompt, P(rise), line, store."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+import pytest
+
+from ragsignal.assemble import Workshop
+from ragsignal.config import load_spec
+from ragsignal.indicator import RagMomentum
+from ragsignal.pipeline import RagPipeline
+from ragsignal.store import SignalStore
+
+SPEC = """
+name = "real"
+benchmark = "rag"
+[data]
+source = "sample"
+symbols = ["AAPL", "IBM"]
+start = 2012-05-01
+end = 2012-06-01
+[corpus]
+indicators = ["adj_close"]
+stride = 20
+[retrieval]
+k = 2
+[strategy]
+class = "strategies.rag_momentum:LongShort"
+[[variant]]
+name = "rag"
+retrieval = { retriever = "embedding" }
+"""
+MODES = list(itertools.product((True, False), (True, False), (False, 1, -1, -2)))
+BF16_TOLERANCE = 0.02  # of probability, law 2
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    path = tmp_path_factory.mktemp("real") / "real.toml"
+    path.write_text(SPEC)
+    return Workshop(load_spec(path))
+
+
+def _feed(workshop: Workshop) -> pd.DataFrame:
+    return workshop.prices.between(workshop.spec.data.start, workshop.spec.data.end).frames["AAPL"]
+
+
+def _fresh(workshop: Workshop, store: SignalStore) -> RagPipeline:
+    pipeline = workshop.pipeline(workshop.spec.variant[0])
+    pipeline.store = store
+    return pipeline
+
+
+class Watch(bt.Strategy):
+    """Notes the three lines at every bar."""
+
+    params = (("source", None),)
+
+    def __init__(self) -> None:
+        self.rag = RagMomentum(self.data, source=self.p.source)
+        self.seen: list[tuple[float, float, float]] = []
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        rag = self.rag
+        self.seen.append((rag.l.signal[0], rag.l.probability[0], rag.l.abstained[0]))
+
+
+def _lines(frame: pd.DataFrame, source: RagPipeline, preload: bool, runonce: bool, exactbars: int) -> np.ndarray:
+    cerebro = bt.Cerebro(stdstats=False, preload=preload, runonce=runonce, exactbars=exactbars)
+    cerebro.adddata(bt.feeds.PandasData(dataname=frame, openinterest=None), name="AAPL")
+    cerebro.addstrategy(Watch, source=source)
+    return np.array(cerebro.run()[0].seen)
+
+
+def test_batch_is_bar_by_bar_in_every_mode_with_the_real_model(workshop: Workshop, tmp_path: Path) -> None:
+    frame = _feed(workshop)
+    first = _lines(frame, _fresh(workshop, SignalStore(tmp_path / "shared.sqlite")), True, True, False)
+    assert len(first) == len(frame)
+    assert np.ptp(first[5:, 1]) > 0.05  # the model does read what changes from day to day
+    for preload, runonce, exactbars in MODES:
+        shared = _fresh(workshop, SignalStore(tmp_path / "shared.sqlite"))
+        np.testing.assert_array_equal(_lines(frame, shared, preload, runonce, exactbars), first)
+        assert shared.cost.model_calls == 0
+    fresh = _fresh(workshop, SignalStore(tmp_path / "fresh.sqlite"))
+    streamed = _lines(frame, fresh, False, False, 1)
+    assert fresh.cost.model_calls == len(frame) - 5
+    np.testing.assert_allclose(streamed[:, 1], first[:, 1], atol=BF16_TOLERANCE)
+
+
+def test_truncating_the_future_moves_no_signal_of_the_real_model(workshop: Workshop, tmp_path: Path) -> None:
+    frame = _feed(workshop)
+    store = SignalStore(tmp_path / "one.sqlite")
+    whole = _lines(frame, _fresh(workshop, store), True, True, False)
+    cut = Workshop(
+        workshop.spec.model_copy(update={"data": workshop.spec.data.model_copy(update={"end": frame.index[-6].date()})})
+    )
+    shorter = _fresh(cut, store)
+    part = _lines(_feed(cut), shorter, True, True, False)
+    np.testing.assert_array_equal(part, whole[: len(part)])
+    assert len(part) == len(whole) - 5
+    assert shorter.cost.model_calls == 0  # the same address too: what was visible has not changed
+
+
+def test_the_real_retriever_finds_scale_free_neighbours_from_the_past(workshop: Workshop) -> None:
+    pipeline = workshop.pipeline(workshop.spec.variant[0])
+    frame = workshop.prices.frames["AAPL"].loc[:"2012-06-01"]
+    from ragsignal.data.windows import cut_query
+
+    query = cut_query("AAPL", [day.date() for day in frame.index], frame["close"].tolist(), 5)
+    (hits,) = pipeline.retriever.retrieve([query])
+    assert len(hits) == 2
+    assert all(hit.candidate.available_at <= query.as_of for hit in hits)
+    assert hits[0].score >= hits[1].score > 0.5

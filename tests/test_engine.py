@@ -1,0 +1,256 @@
+"""The engine: fills, costs, identical bars for every variant, and what it says before the first figure."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ragsignal.config import RunSpec, load_spec
+from ragsignal.engine import compare, load_strategy, notes_of, run_spec
+from ragsignal.errors import ConfigError, DataError, LookAheadError
+from ragsignal.results import RunResult
+
+SPEC = """
+name = "small"
+benchmark = "hold"
+[data]
+source = "planted"
+symbols = ["AAA", "BBB"]
+start = 2015-01-05
+end = 2015-12-31
+[corpus]
+indicators = ["adj_close"]
+[retrieval]
+retriever = "shape"
+k = 15
+[strategy]
+class = "strategies.rag_momentum:LongShort"
+[costs]
+{costs}
+[[variant]]
+name = "vote"
+signal = "vote"
+[[variant]]
+name = "random"
+signal = "vote"
+retrieval = {{ retriever = "random" }}
+[[variant]]
+name = "momentum"
+signal = "none"
+strategy = {{ class = "strategies.price_rules:PriceMomentum" }}
+[[variant]]
+name = "hold"
+signal = "none"
+strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
+"""
+
+
+def _spec(folder: Path, costs: str = "", text: str = SPEC) -> RunSpec:
+    path = folder / "small.toml"
+    path.write_text(text.format(costs=costs))
+    return load_spec(path)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run_spec(_spec(tmp_path_factory.mktemp("spec")))
+
+
+def test_every_variant_runs_on_identical_bars(result: RunResult) -> None:
+    for variant in result.variants:
+        pd.testing.assert_index_equal(variant.equity.index, result.closes.index, check_names=False, check_freq=False)
+
+
+def test_orders_fill_at_the_next_open_moved_by_the_slippage_against_the_trader(tmp_path: Path) -> None:
+    spec = _spec(tmp_path, "slippage_bps = 20.0")
+    run = run_spec(spec)
+    orders = run.find("vote").orders
+    opens = _opens(spec)
+    expected = [
+        opens[order.symbol][order.date] * (1 + 0.0020 * np.sign(order.size)) for order in orders.itertuples(index=False)
+    ]
+    assert len(orders) > 20
+    np.testing.assert_allclose(orders["price"], expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        orders["slippage"], orders["size"].abs() * np.abs(orders["price"] - _base(orders, opens))
+    )
+
+
+def _opens(spec: RunSpec) -> dict[str, pd.Series]:
+    from ragsignal.data.sources import load_prices
+
+    return {symbol: frame["open"] for symbol, frame in load_prices(spec.data).frames.items()}
+
+
+def _base(orders: pd.DataFrame, opens: dict[str, pd.Series]) -> list[float]:
+    return [opens[order.symbol][order.date] for order in orders.itertuples(index=False)]
+
+
+def test_an_order_is_filled_after_the_day_of_its_signal(result: RunResult) -> None:
+    signals = result.find("vote").signals
+    first_view = signals[signals["abstained"].isna()]["date"].min()
+    assert result.find("vote").orders["date"].min() > first_view
+
+
+def test_commission_is_the_spec_basis_points_of_the_money_moved(result: RunResult) -> None:
+    orders = result.find("vote").orders
+    np.testing.assert_allclose(orders["commission"], orders["value"].abs() * 5e-4)
+
+
+def test_costs_only_ever_take_money(tmp_path: Path) -> None:
+    free = run_spec(_spec(tmp_path, "commission_bps = 0.0\nslippage_bps = 0.0"))
+    dear = run_spec(_spec(tmp_path, "commission_bps = 10.0\nslippage_bps = 10.0"))
+    for variant in free.variants:
+        assert variant.metrics["costs_paid"] == pytest.approx(0.0, abs=1e-6)
+        assert dear.find(variant.name).equity.iloc[-1] < variant.equity.iloc[-1]
+
+
+def test_same_close_must_be_asked_for_and_is_flagged(tmp_path: Path) -> None:
+    spec = _spec(tmp_path, 'execution = "same_close"\nslippage_bps = 0.0')
+    run = run_spec(spec)
+    orders = run.find("hold").orders
+    first = run.closes.index[0]
+    np.testing.assert_allclose(orders["price"].iloc[0], run.closes[orders["symbol"].iloc[0]][first])
+    assert any("fill at the close" in note for note in run.notes)
+
+
+def test_metrics_agree_with_the_equity_curve(result: RunResult) -> None:
+    hold = result.find("hold")
+    assert hold.metrics["return"] == pytest.approx(hold.equity.iloc[-1] / 100_000 - 1)
+    assert hold.metrics["orders"] == 2
+    assert hold.metrics["trades"] == 2
+    assert hold.metrics["hit_rate"] is None
+    assert 0.85 < float(hold.metrics["exposure"] or 0) < 1.05
+
+
+def test_buy_and_hold_equals_the_hand_computed_account(result: RunResult) -> None:
+    hold = result.find("hold")
+    money = 100_000 - (hold.orders["value"] + hold.orders["commission"]).sum()
+    sizes = hold.orders.set_index("symbol")["size"]
+    assert hold.equity.iloc[-1] == pytest.approx(money + sum(sizes[s] * result.closes[s].iloc[-1] for s in sizes.index))
+
+
+def test_signals_carry_hits_and_what_a_next_open_fill_could_earn(result: RunResult) -> None:
+    signals = result.find("vote").signals
+    assert len(signals) == 2 * len(result.closes)
+    row = signals[(signals["symbol"] == "AAA") & signals["abstained"].isna()].iloc[0]
+    assert len(row["hits"]) == 15
+    opens = _opens(_spec_of(result))["AAA"]
+    place = opens.index.get_loc(row["date"])
+    assert row["target"] == pytest.approx(opens.iloc[place + 2] / opens.iloc[place + 1] - 1)
+
+
+def _spec_of(result: RunResult) -> RunSpec:
+    return RunSpec.model_validate(result.spec)
+
+
+def test_the_warm_up_is_the_only_abstention_and_is_counted(result: RunResult) -> None:
+    vote = result.find("vote")
+    assert vote.metrics["abstentions"] == 2 * 5
+    assert set(vote.signals["abstained"].dropna()) == {"too few bars"}
+    assert (vote.signals.loc[vote.signals["abstained"].notna(), "value"] == 0.0).all()
+
+
+def test_a_second_run_gives_the_same_result_apart_from_times(result: RunResult, tmp_path: Path) -> None:
+    again = run_spec(_spec(tmp_path))
+    for left, right in zip(result.variants, again.variants, strict=True):
+        pd.testing.assert_series_equal(left.equity, right.equity)
+        pd.testing.assert_frame_equal(left.signals, right.signals)
+        assert left.metrics == right.metrics
+    assert result.comparisons == again.comparisons
+    assert result.fingerprints == again.fingerprints
+
+
+def test_the_spec_in_the_result_rebuilds_the_run(result: RunResult) -> None:
+    assert _spec_of(result).model_dump(mode="json", by_alias=True) == result.spec
+
+
+def test_each_variant_is_compared_with_the_benchmark_in_pairs(result: RunResult) -> None:
+    pairs = [(row["left"], row["right"]) for row in result.comparisons]
+    assert pairs == [("vote", "hold"), ("random", "hold"), ("momentum", "hold")]
+    for row in result.comparisons:
+        assert row["distinguishable"] == (not row["low"] <= 0 <= row["high"])
+
+
+def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, tmp_path: Path) -> None:
+    spec = _spec(tmp_path)
+    renamed = spec.model_copy(
+        update={
+            "variant": tuple(
+                it.model_copy(
+                    update={"signal": "llm", "retrieval": {"retriever": "none"} if it.name == "random" else {}}
+                )
+                if it.signal == "vote"
+                else it
+                for it in spec.variant
+            )
+        }
+    )
+    rows = [row for row in compare(renamed, result.variants) if row["measure"] == "hit rate"]
+    assert [(row["left"], row["right"]) for row in rows] == [("vote", "random")]
+
+
+def test_untrained_models_are_announced() -> None:
+    notes = notes_of(load_spec("backtests/sample.toml"))
+    assert any("StockLLM is not trained here" in note for note in notes)
+    assert any("FinSeer is not trained here" in note for note in notes)
+
+
+def test_switched_off_costs_are_announced(tmp_path: Path) -> None:
+    assert any(
+        "Costs are switched off" in note for note in notes_of(_spec(tmp_path, "commission_bps=0\nslippage_bps=0"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("strategies.nothing:X", "no module 'strategies.nothing'"),
+        ("strategies.rag_momentum:LongShrt", "Did you mean 'LongShort'"),
+        ("pathlib:Path", "pathlib has no strategy 'Path'"),
+    ],
+)
+def test_a_strategy_that_cannot_be_found_says_where_it_was_looked_for(name: str, message: str) -> None:
+    spec = load_spec("backtests/sample.toml").strategy.model_copy(update={"name": name})
+    with pytest.raises(ConfigError, match=message):
+        load_strategy(spec)
+
+
+def test_a_param_that_a_strategy_does_not_have_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    text = SPEC.replace('LongShort"', 'LongShort"\nparams = {{ entr = 0.2 }}')
+    with pytest.raises(ConfigError, match=r"no param 'entr'\. Did you mean 'enter'"):
+        run_spec(_spec(tmp_path, text=text))
+
+
+def test_a_strategy_without_a_signal_param_cannot_be_given_one(tmp_path: Path) -> None:
+    text = SPEC.replace("rag_momentum:LongShort", "buy_and_hold:BuyAndHold")
+    with pytest.raises(ConfigError, match="has no param 'signal'"):
+        run_spec(_spec(tmp_path, text=text))
+
+
+def test_letters_fitted_inside_the_window_are_refused(tmp_path: Path) -> None:
+    text = SPEC.replace('indicators = ["adj_close"]', "bins_through = 2015-03-01").replace('"vote"\n[[', '"llm"\n[[', 1)
+    with pytest.raises(
+        LookAheadError, match=r"bins were fitted through 2015-03-01, but the backtest starts on 2015-01-05"
+    ):
+        run_spec(_spec(tmp_path, text=text))
+
+
+def test_a_window_without_bars_is_refused(tmp_path: Path) -> None:
+    spec = load_spec("backtests/sample.toml")
+    late = spec.data.model_copy(update={"start": date(2014, 1, 1), "end": date(2014, 2, 1)})
+    with pytest.raises(DataError, match="fewer than 2 bars from 2014-01-01 to 2014-02-01 for AAPL, GOOG, IBM, MSFT"):
+        run_spec(spec.model_copy(update={"data": late}))
+
+
+def test_progress_names_the_variant_and_counts_to_the_end(tmp_path: Path) -> None:
+    told: list[tuple[Any, ...]] = []
+    text = SPEC.replace("k = 15", "k = 14")  # another recipe: nothing is in the store yet
+    run_spec(_spec(tmp_path, text=text), report=lambda *line: told.append(line))
+    assert {what for what, _, _ in told} == {"signals of vote", "signals of random"}
+    assert all(done <= total for _, done, total in told)

@@ -1,0 +1,681 @@
+"""The report: a record of equal bytes, one page that says what the run shows, tear sheets that survive quantstats."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plotly.offline import get_plotlyjs
+
+import ragsignal.report
+from ragsignal.config import RunSpec
+from ragsignal.errors import ConfigError
+from ragsignal.report import record_of, tearsheet, write_report
+from ragsignal.report.figures import curves, packed, signal_panels, styles
+from ragsignal.report.page import render_page
+from ragsignal.report.record import write_tables
+from ragsignal.report.words import MISSING, count, money, number, percent, seconds, summary, times, verdict
+from ragsignal.results import RunResult, VariantResult
+
+SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
+BENCHMARK = "buy-and-hold"
+LLM_VARIANTS = ("rag-embedding", "rag-shape", "rag-random-1", "rag-random-2", "rag-random-3", "no-retrieval")
+HOSTILE = "</script><script>alert('x')</script> & <b>bold</b>"
+NOTES = ("StockLLM is not trained yet: this is the untuned base model.", "FinSeer is not trained yet.")
+
+
+# --- a run as an engine would make it -----------------------------------------------------------------------------
+
+
+def days_of(n_bars: int) -> pd.DatetimeIndex:
+    return pd.bdate_range("2010-01-04", periods=n_bars, name="date")
+
+
+def random_returns(seed: int, n_bars: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.0004, 0.012, n_bars - 1)
+
+
+def equity_of(returns: np.ndarray, days: pd.DatetimeIndex) -> pd.Series:
+    """Account that starts at 100,000; one return less than days."""
+    return pd.Series(100_000 * np.cumprod(np.concatenate([[1.0], 1 + returns])), index=days)
+
+
+def signals_of(seed: int, days: pd.DatetimeIndex, warm_up: int = 5) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    bars = np.arange(len(days))
+    frames = []
+    for phase, symbol in enumerate(SYMBOLS):
+        value = 0.2 * np.sin(bars / 9 + seed + phase) + rng.normal(0, 0.08, len(days))
+        value[:warm_up] = 0.0
+        columns = {
+            "date": days,
+            "symbol": symbol,
+            "value": value,
+            "probability": (1 + value) / 2,
+            "abstained": ["too few bars" if bar < warm_up else None for bar in bars],
+            "target": np.append(rng.normal(0, 0.01, len(days) - 1), np.nan),
+            "key": [f"{symbol}-{bar}" for bar in bars],
+            "hits": [(f"{symbol}/close/1", f"{symbol}/rsi/2") for _ in bars],
+        }
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def orders_of(days: pd.DatetimeIndex, trades: int) -> pd.DataFrame:
+    rows = np.arange(trades)
+    columns = {
+        "date": days[rows % len(days)],
+        "symbol": [SYMBOLS[row % len(SYMBOLS)] for row in rows],
+        "size": np.where(rows % 2, -10.0, 10.0),
+        "price": 100.0 + rows,
+        "value": 1000.0 + 10 * rows,
+        "commission": 0.5,
+        "slippage": 0.5,
+    }
+    return pd.DataFrame(columns)
+
+
+def metrics_of(equity: pd.Series, trades: int, has_signal: bool) -> dict[str, float | int | None]:
+    returns = equity.pct_change().iloc[1:]
+    deviation = float(returns.std())
+    return {
+        "return": float(equity.iloc[-1] / equity.iloc[0] - 1),
+        "cagr": float((equity.iloc[-1] / equity.iloc[0]) ** (252 / max(len(returns), 1)) - 1),
+        "volatility": deviation * 252**0.5,
+        "sharpe": float(returns.mean()) / deviation * 252**0.5 if deviation > 0 else None,
+        "sortino": None if deviation == 0 else 0.71,
+        "max_drawdown": float((equity / equity.cummax() - 1).min()),
+        "turnover": trades / 20,
+        "costs_paid": 1.0 * trades,
+        "trades": trades,
+        "exposure": 0.0 if trades == 0 else 0.63,
+        "hit_rate": 0.5123 if has_signal else None,
+        "abstentions": 20 if has_signal else 0,
+        "signal_tokens": 410_000 if has_signal else 0,
+        "rejected_orders": 3 if trades == 120 else 0,
+    }
+
+
+def variant_of(name: str, equity: pd.Series, kind: str = "none", trades: int = 40, seed: int = 0) -> VariantResult:
+    has_signal = kind != "none"
+    days = pd.DatetimeIndex(equity.index)
+    signals = signals_of(seed, days)
+    return VariantResult(
+        name=name,
+        kind=kind,
+        equity=equity,
+        exposure=pd.Series(0.6, index=equity.index),
+        orders=orders_of(days, trades),
+        signals=signals if has_signal else signals.iloc[:0],
+        metrics=metrics_of(equity, trades, has_signal),
+        cost={"model_calls": 2000, "tokens": 410_000, "model_seconds": 312.4, "signal_seconds": 312.4}
+        if kind == "llm"
+        else {"model_calls": 0, "tokens": 0, "model_seconds": 0.0, "signal_seconds": 0.0},
+        recipe={"model": "embedded:SmolLM2-135M-Instruct", "k": 5} if has_signal else None,
+    )
+
+
+def spec_of(names: list[str], description: str) -> dict[str, Any]:
+    spec = RunSpec.model_validate(
+        {
+            "name": "sample",
+            "description": description,
+            "data": {"source": "sample", "symbols": SYMBOLS, "start": "2010-01-04", "end": "2011-12-02"},
+            "strategy": {"class": "strategies.rag_momentum:RagMomentumStrategy"},
+            "variant": [{"name": name, "signal": "none"} for name in names],
+            "benchmark": BENCHMARK,
+        }
+    )
+    return spec.model_dump(mode="json", by_alias=True)
+
+
+def result_of(variants: list[VariantResult], description: str = "") -> RunResult:
+    days = variants[0].equity.index
+    rng = np.random.default_rng(99)
+    closes = pd.DataFrame(
+        {symbol: 50 * np.exp(np.cumsum(rng.normal(0.0005, 0.015, len(days)))) for symbol in SYMBOLS}, index=days
+    )
+    return RunResult(
+        spec=spec_of([variant.name for variant in variants], description),
+        variants=tuple(variants),
+        benchmark=BENCHMARK,
+        closes=closes,
+        comparisons=(
+            comparison("rag-embedding", "no-retrieval", "hit rate", -0.003, -0.019, 0.012),
+            comparison("rag-embedding", "rag-random-1", "hit rate", 0.031, 0.004, 0.058),
+            comparison("rag-embedding", BENCHMARK, "mean return a year", 0.021, -0.084, 0.13),
+        ),
+        notes=NOTES,
+        fingerprints={"prices": "9f2c" * 16, "corpus": "77ab" * 16, "weights": "c0de" * 16},
+        versions={"ragsignal": "0.1.0", "torch": "2.13.0", "backtrader": "1.9.78.123"},
+        times={"started": "2024-05-01T10:00:00", "finished": "2024-05-01T10:09:00", "seconds": 540.0},
+        command="ragsignal backtest backtests/sample.toml",
+    )
+
+
+def comparison(left: str, right: str, measure: str, difference: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "left": left,
+        "right": right,
+        "measure": measure,
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "distinguishable": low > 0 or high < 0,
+    }
+
+
+def sample_run(n_bars: int = 500, description: str = "RAG beside its baselines on four stocks.") -> RunResult:
+    """Nine variants: six with an LLM (the second waits 200 bars), two rules (one never trades), the benchmark."""
+    days = days_of(n_bars)
+    variants = []
+    for seed, name in enumerate(LLM_VARIANTS):
+        returns = random_returns(seed, n_bars)
+        if name == "rag-shape":
+            returns[:200] = 0.0
+        variants.append(variant_of(name, equity_of(returns, days), "llm", seed=seed))
+    variants.append(variant_of("price-momentum", equity_of(random_returns(20, n_bars), days), trades=120))
+    variants.append(variant_of("reversal", equity_of(np.zeros(n_bars - 1), days), trades=0))
+    variants.append(variant_of(BENCHMARK, equity_of(random_returns(21, n_bars), days), trades=4))
+    return result_of(variants, description)
+
+
+def with_variant(result: RunResult, name: str, **changes: Any) -> RunResult:
+    variants = tuple(dataclasses.replace(v, **changes) if v.name == name else v for v in result.variants)
+    return dataclasses.replace(result, variants=variants)
+
+
+def text_of(page: str) -> str:
+    """What a reader sees before any script runs."""
+    body = re.sub(r"<(script|style)>.*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+@pytest.fixture(scope="module")
+def result() -> RunResult:
+    return sample_run()
+
+
+@pytest.fixture(scope="module")
+def page(result: RunResult) -> str:
+    return render_page(result)
+
+
+# --- figures in words ---------------------------------------------------------------------------------------------
+
+
+def test_a_figure_reads_with_its_unit_and_a_true_minus_sign() -> None:
+    assert number(-1234.567) == "−1,234.57"
+    assert number(0.3, 1, signed=True, unit="points") == "+0.3\u202fpoints"
+    assert percent(-0.0312) == "−3.1\u202f%"
+    assert money(1234567.8) == "1,234,568"
+    assert count(12) == "12"
+    assert times(2.04) == "2.0\u202f×"
+    assert (seconds(0.25), seconds(312.4)) == ("0.2\u202fs", "312\u202fs")
+
+
+@pytest.mark.parametrize("form", [number, percent, money, count, times, seconds])
+def test_a_missing_figure_is_an_en_dash_and_never_a_zero(form: Any) -> None:
+    assert [form(None), form(math.nan), form(math.inf)] == [MISSING] * 3
+
+
+@given(st.floats(-1e-3, 1e-3))
+def test_no_figure_reads_minus_zero(value: float) -> None:
+    assert number(value, 1) == number(value, 1, signed=True) == "0.0"
+
+
+def test_a_verdict_says_which_side_is_higher_only_where_the_interval_leaves_out_zero() -> None:
+    unclear = verdict(comparison("rag", "none", "hit rate", -0.003, -0.019, 0.012))
+    assert unclear.effect == "Hit rate −0.3\u202fpoints, 95 % interval −1.9 to +1.2"
+    assert unclear.conclusion == "not distinguishable"
+    assert verdict(comparison("rag", "none", "mean return a year", 0.5, 0.1, 0.9)).conclusion == "rag is higher"
+    assert verdict(comparison("rag", "none", "log loss", -0.5, -0.9, -0.1)).conclusion == "none is higher"
+    assert verdict(comparison("rag", "none", "log loss", -0.00123, -0.9, 0.1)).effect.startswith("Log loss −0.0012,")
+
+
+def test_a_verdict_without_an_interval_is_too_few_data_whatever_the_flag_says() -> None:
+    row = comparison("rag", "none", "hit rate", 0.1, 0.05, 0.15)
+    for missing in (None, math.nan, -math.inf):
+        assert verdict({**row, "low": missing}).conclusion == "too few data to tell"
+        assert not verdict({**row, "low": missing}).distinguishable
+
+
+def test_the_summary_counts_what_is_more_than_chance() -> None:
+    unclear, clear = (
+        verdict(comparison("a", "b", "hit rate", 0.1, -1, 1)),
+        verdict(comparison("a", "b", "hit rate", 1, 0.5, 2)),
+    )
+    assert summary([unclear, unclear]) == "None of 2 paired differences can be told from chance."
+    assert summary([unclear, clear]).startswith("1 of 2 paired differences can be told from chance.")
+    assert "compared no pair" in summary([])
+
+
+# --- the record ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the tear sheets out: they cost a second each and are tested below."""
+    monkeypatch.setattr(ragsignal.report, "write_tearsheets", lambda *_: None)
+
+
+@pytest.mark.usefixtures("quick")
+def test_equal_results_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        write_report(sample_run(60), tmp_path / name)
+    for file in ("record.json", "equity.parquet", "orders.parquet", "signals.parquet", "index.html"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes(), file
+
+
+def test_what_two_runs_of_one_recipe_may_change_stands_under_times_alone(result: RunResult) -> None:
+    spared = {"model_calls": 0, "tokens": 0, "model_seconds": 0.0}
+    again = dataclasses.replace(with_variant(result, "rag-shape", cost=spared), times={"seconds": 12.0})
+    first, second = record_of(result), record_of(again)
+    assert first.pop("times") != (times_of_second := second.pop("times"))
+    assert first == second
+    assert times_of_second["variants"]["rag-shape"] == spared
+
+
+def test_the_record_on_disk_is_what_the_writer_returns_and_names_every_part_of_the_run(
+    result: RunResult, tmp_path: Path, quick: None
+) -> None:
+    written = write_report(result, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8")) == written
+    assert written["spec"] == result.spec
+    assert written["notes"] == list(NOTES)
+    assert [variant["name"] for variant in written["variants"]] == [variant.name for variant in result.variants]
+    assert set(written["variants"][0]) == {"name", "kind", "recipe", *result.variants[0].metrics}
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_the_record_keeps_twelve_digits_of_a_number_and_none_of_nan(value: float) -> None:
+    kept = record_of(dataclasses.replace(TINY, times={"x": value}))["times"]["x"]
+    if math.isfinite(value):
+        assert kept == pytest.approx(value, rel=1e-11)
+        assert record_of(dataclasses.replace(TINY, times={"x": kept}))["times"]["x"] == kept
+    else:
+        assert kept is None
+
+
+def test_numbers_that_differ_in_their_last_bit_only_give_the_same_record() -> None:
+    one, other = (dataclasses.replace(TINY, times={"x": value}) for value in (0.1 + 0.2, 0.3))
+    assert json.dumps(record_of(one)) == json.dumps(record_of(other))
+    zero = record_of(dataclasses.replace(TINY, times={"x": np.float64(-0.0), "n": np.int64(3)}))["times"]
+    assert json.dumps(zero["x"]) == "0.0"
+    assert type(zero["n"]) is int
+
+
+def test_a_value_that_json_cannot_hold_is_refused_with_its_place() -> None:
+    with pytest.raises(TypeError, match=r"record\.times\.x\[1\] is a set"):
+        record_of(dataclasses.replace(TINY, times={"x": [1, {2}]}))
+
+
+def test_the_tables_hold_every_variant_and_keep_their_types_when_empty(result: RunResult, tmp_path: Path) -> None:
+    write_tables(result, tmp_path)
+    equity = pd.read_parquet(tmp_path / "equity.parquet")
+    assert list(equity.columns) == [variant.name for variant in result.variants]
+    assert (equity[BENCHMARK] == result.find(BENCHMARK).equity).all()
+    signals = pd.read_parquet(tmp_path / "signals.parquet")
+    assert list(signals["variant"].unique()) == list(LLM_VARIANTS)
+    assert list(signals["hits"].iloc[-1]) == ["MSFT/close/1", "MSFT/rsi/2"]
+    orders = pd.read_parquet(tmp_path / "orders.parquet").groupby("variant").size()
+    assert orders["price-momentum"] == 120
+    assert "reversal" not in orders
+
+    silent = dataclasses.replace(result, variants=tuple(result.find(name) for name in ("reversal", BENCHMARK)))
+    write_tables(silent, tmp_path)
+    none = pd.read_parquet(tmp_path / "signals.parquet")
+    assert len(none) == 0
+    assert (none.dtypes[["date", "value"]] == signals.dtypes[["date", "value"]]).all()
+
+
+# --- the page -----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_the_run_was_and_every_note_and_verdict(result: RunResult, page: str) -> None:
+    text = text_of(page)
+    for words in (
+        "2010-01-04 to 2011-12-02, 500 bars",
+        "AAPL, FB, GOOG, MSFT (sample)",
+        "5 bp commission + 5 bp slippage",
+        "at the next bar's open",
+        "Read this first",
+        *NOTES,
+        "rag-embedding − no-retrieval Hit rate −0.3 points, 95 % interval −1.9 to +1.2: not distinguishable",
+        "rag-embedding is higher",
+        "ragsignal backtest backtests/sample.toml",
+        result.fingerprints["weights"],
+        "1.9.78.123",
+    ):
+        assert words in text, words
+
+
+def test_every_variant_has_its_row_its_curves_and_its_tear_sheet(result: RunResult, page: str) -> None:
+    rows = re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL)
+    for variant in result.variants:
+        (row,) = [row for row in rows if f'href="tearsheets/{variant.name}.html"' in row]
+        assert ("benchmark" in text_of(row)) == (variant.name == BENCHMARK)
+        assert f"<span>{variant.name}</span>" in page
+    (never,) = [row for row in rows if "tearsheets/reversal.html" in row]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", never)
+    assert len(cells) == 15
+    assert cells.count(MISSING) == 7  # Sharpe, Sortino, hit rate, abstentions, and what a model would have cost
+
+
+def test_a_vote_has_a_hit_rate_and_no_model_cost(result: RunResult) -> None:
+    page = render_page(with_variant(result, "rag-shape", kind="vote"))
+    (row,) = [row for row in re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL) if "tearsheets/rag-shape.html" in row]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
+    assert cells[10:] == ["51.2\u202f%", "20", MISSING, MISSING, MISSING]
+
+
+def test_a_hostile_spec_stays_text() -> None:
+    result = sample_run(30, HOSTILE)
+    renamed = result.closes.rename(columns={"AAPL": HOSTILE})
+    page = render_page(dataclasses.replace(result, closes=renamed, notes=(HOSTILE,), versions={HOSTILE: HOSTILE}))
+    assert "alert('x')" in text_of(page)
+    assert "<script>alert" not in page
+    assert "<b>bold" not in page
+    assert len(re.findall(r"</script>", page)) == 2
+
+
+def test_the_page_needs_no_network(page: str) -> None:
+    ours = page.replace(get_plotlyjs(), "")
+    assert "http" not in ours
+    assert "src=" not in ours
+    assert set(re.findall(r'href="([^"]*)"', ours)) - {"data:,", "record.json"} == {
+        f"tearsheets/{name}.html" for name in (*LLM_VARIANTS, "price-momentum", "reversal", BENCHMARK)
+    }
+
+
+def test_a_run_that_the_store_answered_says_so(result: RunResult, page: str) -> None:
+    sentence = "every answer of the model came from the signal store"
+    assert sentence not in page
+    cached = [dataclasses.replace(v, cost={**v.cost, "model_calls": 0}) for v in result.variants]
+    assert sentence in render_page(dataclasses.replace(result, variants=tuple(cached)))
+
+
+def test_refused_orders_are_told(page: str) -> None:
+    assert "refused for want of cash: price-momentum 3." in text_of(page)
+
+
+def test_a_run_without_signals_and_comparisons_has_a_page_too(result: RunResult) -> None:
+    rules = tuple(variant for variant in result.variants if variant.kind == "none")
+    text = text_of(render_page(dataclasses.replace(result, variants=rules, comparisons=(), notes=())))
+    assert "No variant of this run has a signal of its own" in text
+    assert "Read this first" not in text
+
+
+def unpacked(values: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(values), dtype="<f4")
+
+
+def test_the_curves_start_at_100_and_fall_from_their_high(result: RunResult) -> None:
+    drawn = curves(result)
+    assert len(drawn["dates"]) == 500
+    wealth, drawdowns = drawn["traces"][:9], drawn["traces"][9:]
+    assert [trace["name"] for trace in wealth] == [trace["name"] for trace in drawdowns]
+    equity = result.find("rag-embedding").equity.to_numpy()
+    np.testing.assert_allclose(unpacked(wealth[0]["y"]), 100 * equity / equity[0], rtol=1e-6)
+    deepest = (equity / np.maximum.accumulate(equity) - 1).min()
+    assert unpacked(drawdowns[0]["y"]).min() == pytest.approx(100 * deepest, rel=1e-6)
+
+
+def test_plotly_knows_every_option_of_the_charts(result: RunResult) -> None:
+    for panel in (curves(result), signal_panels(result)):
+        traces = [{**trace, "y": [1.0]} for trace in panel.get("traces", [])]
+        go.Figure({"data": traces, "layout": panel["layout"]})  # raises on an unknown name or value
+
+
+def test_a_signal_panel_holds_the_signal_bar_by_bar_with_gaps_and_abstentions(result: RunResult) -> None:
+    signals = result.find("rag-shape").signals
+    panels = signal_panels(with_variant(result, "rag-shape", signals=signals.drop(index=range(100, 110))))
+    panel = panels["variants"]["rag-shape"]["symbols"]["AAPL"]
+    values = unpacked(panel["values"])
+    assert np.isnan(values[100:110]).all()
+    np.testing.assert_allclose(values[:100], signals["value"].iloc[:100], rtol=1e-6)
+    assert panel["abstained"] == [0, 1, 2, 3, 4]
+    assert panel["reasons"] == ["5 × too few bars"]
+    assert panel["bars"] == 490
+    assert np.nanmax(np.abs(values)) < panels["variants"]["rag-shape"]["limit"] <= 1
+
+
+def test_no_two_variants_look_alike_and_the_benchmark_is_dashed_grey() -> None:
+    variants = [variant_of(f"v{n}", equity_of(np.zeros(9), days_of(10))) for n in range(20)]
+    looks = styles(result_of([*variants, variant_of(BENCHMARK, equity_of(np.zeros(9), days_of(10)))]))
+    assert len(set(looks.values())) == 21
+    assert looks[BENCHMARK].dash == "dash"
+    assert packed([]) == ""
+
+
+# --- the folder ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_report(tmp_path: Path, quick: None) -> Path:
+    write_report(TINY, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_write_that_stops_half_way_leaves_the_old_report_and_no_litter(
+    old_report: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    before = {path: path.read_bytes() for path in old_report.iterdir()}
+
+    def stop(result: RunResult, folder: Path) -> None:
+        assert (folder / "record.json").exists()  # half of the new one is written
+        raise error
+
+    monkeypatch.setattr(ragsignal.report, "write_page", stop)
+    with pytest.raises(error):
+        write_report(dataclasses.replace(TINY, notes=("new",)), old_report)
+    assert {path: path.read_bytes() for path in old_report.iterdir()} == before
+    assert list(old_report.parent.iterdir()) == [old_report]
+
+
+def test_what_a_kill_left_behind_is_put_right_by_the_next_write(old_report: Path) -> None:
+    (old_report / "my-notes.md").write_text("keep me")
+    old_report.rename(old_report.with_name(".run.old"))  # killed between the two renames
+    (old_report.with_name(".run.new")).mkdir()
+    (old_report.with_name(".run.new") / "half").touch()
+    write_report(dataclasses.replace(TINY, notes=("new",)), old_report)
+    assert json.loads((old_report / "record.json").read_text())["notes"] == ["new"]
+    assert (old_report / "my-notes.md").read_text() == "keep me"
+    assert list(old_report.parent.iterdir()) == [old_report]
+    assert not (old_report / "half").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match=r"holds files but no record\.json"):
+        write_report(TINY, tmp_path)
+    with pytest.raises(ConfigError, match="is a file"):
+        write_report(TINY, tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+# --- tear sheets --------------------------------------------------------------------------------------------------
+
+
+def sheet_rows(path: Path) -> dict[str, list[str]]:
+    """Rows of a quantstats page: metric -> figures, the benchmark's first."""
+    rows = re.findall(r"<tr><td>(.*?)</td>(.*?)</tr>", path.read_text(encoding="utf-8"))
+    return {name.strip(): re.findall(r"<td>(.*?)</td>", cells) for name, cells in rows}
+
+
+def window_of(path: Path) -> tuple[pd.Timestamp, pd.Timestamp]:
+    title = re.search(r"<h1>.*?<dt>(.*?)</dt>", path.read_text(encoding="utf-8"))
+    assert title is not None
+    first, last = title[1].split(" - ")
+    return pd.Timestamp(first), pd.Timestamp(last)
+
+
+def figure(text: str) -> float:
+    return float(text.replace(",", "").rstrip("%"))
+
+
+def assert_is_the_whole_window(result: RunResult, name: str, path: Path) -> None:
+    """The sheet's window, and both columns' Sharpe, return and volatility, are those of all bars."""
+    days = pd.DatetimeIndex(result.closes.index).tz_localize(None)
+    assert window_of(path) == (days[1], days[-1])
+    rows = sheet_rows(path)
+    for column, variant in enumerate([name] if name == BENCHMARK else [BENCHMARK, name]):
+        returns = result.find(variant).returns
+        total, deviation = np.prod(1 + returns.to_numpy()) - 1, float(returns.std())
+        assert figure(rows["Cumulative Return"][column]) == pytest.approx(100 * total, abs=0.0051)
+        assert figure(rows["Volatility (ann.)"][column]) == pytest.approx(100 * deviation * 252**0.5, abs=0.0051)
+        if deviation > 0:
+            sharpe = float(returns.mean()) / deviation * 252**0.5
+            assert figure(rows["Sharpe"][column]) == pytest.approx(sharpe, abs=0.0051)
+
+
+def hard_run() -> RunResult:
+    """120 bars: every series on which quantstats is known to fail or to say something wrong."""
+    days = days_of(120)
+    warm_up = random_returns(1, 120)
+    warm_up[:60] = 0.0
+    one_loss = np.zeros(119)
+    one_loss[70] = -0.02
+    gains = np.abs(random_returns(2, 120))
+    doubled = gains.copy()
+    doubled[3] = 1.5
+    benchmark = random_returns(3, 120)
+    series = {
+        "never-trades": np.zeros(119),
+        "warm-up": warm_up,
+        "one-loss": one_loss,
+        "only-gains": gains,
+        "taken-for-prices": doubled,
+        "like-the-benchmark": benchmark,
+        BENCHMARK: benchmark,
+    }
+    return result_of([variant_of(name, equity_of(returns, days)) for name, returns in series.items()])
+
+
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, Path]:
+    """A whole report of the hard run, made where matplotlib's backend does not load and warnings are errors."""
+    result, folder = hard_run(), tmp_path_factory.mktemp("hard") / "run"
+    loaded = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLBACKEND", "module://no.such.display")
+        patch.setenv("PYTHONWARNINGS", "error")
+        write_report(result, folder)
+    assert not {"quantstats", "matplotlib.pyplot", "seaborn"} & (set(sys.modules) - loaded)
+    return result, folder / "tearsheets"
+
+
+@pytest.mark.parametrize("name", ["warm-up", "one-loss", "only-gains", "like-the-benchmark", BENCHMARK])
+def test_every_tear_sheet_is_of_the_whole_window_for_variant_and_benchmark(
+    hard: tuple[RunResult, Path], name: str
+) -> None:
+    result, sheets = hard
+    assert_is_the_whole_window(result, name, sheets / f"{name}.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("never-trades", "This variant never traded"), ("taken-for-prices", "quantstats would take this for prices")],
+)
+def test_where_quantstats_cannot_be_right_a_plain_page_gives_the_reason_and_the_figures(
+    hard: tuple[RunResult, Path], name: str, reason: str
+) -> None:
+    result, sheets = hard
+    text = text_of((sheets / f"{name}.html").read_text(encoding="utf-8"))
+    assert reason in text
+    assert f"Return {percent(result.find(name).metrics['return'])} over the whole window".replace("\u202f", " ") in text
+    assert MISSING not in text
+
+
+def test_a_tear_sheet_gives_each_year_its_own_return_and_leaves_out_what_quantstats_draws_wrong(
+    tmp_path: Path,
+) -> None:
+    days = days_of(300)
+    result = result_of([variant_of(BENCHMARK, equity_of(random_returns(4, 300), days))])
+    write_tables(result, tmp_path)
+    tearsheet.write_tearsheets(result, tmp_path)
+    path = tearsheet.sheet_path(tmp_path, BENCHMARK)
+    returns = result.find(BENCHMARK).returns
+    for year in (2010, 2011):
+        total = 100 * (np.prod(1 + returns[days[1:].year == year].to_numpy()) - 1)
+        assert figure(sheet_rows(path)[str(year)][1]) == pytest.approx(total, abs=0.0051)
+    for chart in ("eoy_returns", "daily_returns", "returns_dist"):
+        assert f'<div id="{chart}"></div>' in path.read_text(encoding="utf-8")
+
+
+def test_no_tear_sheet_asks_a_network_for_anything(hard: tuple[RunResult, Path]) -> None:
+    for path in hard[1].iterdir():
+        page = path.read_text(encoding="utf-8")
+        assert not re.findall(r'(?:src|<link[^>]*href)="http', page), path.name
+        assert 'href="../index.html"' in page
+        assert "onload" not in page
+
+
+@pytest.mark.parametrize("n_bars", [2, 3, 40])
+def test_a_short_run_in_a_time_zone_has_tear_sheets_of_its_whole_window(n_bars: int, tmp_path: Path) -> None:
+    days = days_of(n_bars).tz_localize("America/New_York")
+    variants = [
+        variant_of(name, equity_of(random_returns(seed, n_bars), days)) for seed, name in enumerate(("v", BENCHMARK))
+    ]
+    result = result_of(variants)
+    write_tables(result, tmp_path)
+    tearsheet.write_tearsheets(result, tmp_path)
+    for variant in result.variants:
+        path = tearsheet.sheet_path(tmp_path, variant.name)
+        if n_bars == 2:
+            assert "too few for any statistic" in path.read_text(encoding="utf-8")
+        else:
+            assert_is_the_whole_window(result, variant.name, path)
+
+
+def test_a_benchmark_that_never_trades_leaves_the_other_sheets_right(tmp_path: Path) -> None:
+    days = days_of(60)
+    flat = variant_of(BENCHMARK, equity_of(np.zeros(59), days), trades=0)
+    result = result_of([variant_of("v", equity_of(random_returns(5, 60), days)), flat])
+    write_tables(result, tmp_path)
+    tearsheet.write_tearsheets(result, tmp_path)
+    assert_is_the_whole_window(result, "v", tmp_path / "tearsheets" / "v.html")
+    assert "never traded" in (tmp_path / "tearsheets" / f"{BENCHMARK}.html").read_text(encoding="utf-8")
+
+
+def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> None:
+    days = days_of(5)
+    fine = pd.Series([0.01, -0.01, 0.02, 0.0, 0.01], index=days)
+    assert tearsheet.obstacle(fine, fine) is None
+    assert "lost everything" in str(tearsheet.obstacle(fine.where(fine > 0), fine))
+    assert "Every return is the same" in str(tearsheet.obstacle(fine * 0 + 0.01, fine))
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("raise ImportError('quantstats 9 is broken')", "ImportError: quantstats 9 is broken"),
+        ("import json; print(json.dumps({'rag-embedding': 'ValueError: odd'}))", "ValueError: odd"),
+    ],
+)
+def test_a_failure_inside_quantstats_costs_its_sheet_alone_and_is_told(
+    program: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tearsheet, "_CHILD", program)
+    one = dataclasses.replace(TINY, variants=TINY.variants[:1] + TINY.variants[-1:])
+    with pytest.warns(RuntimeWarning, match=message):
+        tearsheet.write_tearsheets(one, tmp_path)
+    assert message in text_of((tmp_path / "tearsheets" / "rag-embedding.html").read_text(encoding="utf-8"))
+
+
+TINY = sample_run(12)

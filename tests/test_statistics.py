@@ -1,0 +1,285 @@
+"""Figures by hand and against quantstats; intervals that mean what they say."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ragsignal import statistics
+from ragsignal.statistics import Interval, hit_rate, hit_rate_difference, mean_interval, performance, ratio_interval
+
+Floats = NDArray[np.float64]
+FIGURES = {"return", "cagr", "volatility", "sharpe", "sortino", "max_drawdown"}
+
+
+@pytest.fixture(scope="module")
+def quantstats() -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("MPLBACKEND", "Agg")
+        warnings.simplefilter("ignore")
+        return importlib.import_module("quantstats.stats")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer repetitions, where a rough interval is enough."""
+    monkeypatch.setattr(statistics, "_REPETITIONS", 200)
+
+
+def equity_of(returns: Floats | list[float], start: str = "2020-01-01") -> pd.Series:
+    values = 1e5 * np.cumprod(np.r_[1.0, 1.0 + np.asarray(returns)])
+    return pd.Series(values, index=pd.bdate_range(start, periods=len(values)))
+
+
+# --- performance
+
+
+def test_performance_by_hand() -> None:
+    equity = pd.Series([100.0, 110.0, 99.0, 108.9], index=pd.to_datetime(["2020-01-01"] * 4) + pd.to_timedelta(
+        [0, 1, 2, 366], unit="D"
+    ))  # fmt: skip
+    figures = performance(equity)  # returns +10 %, -10 %, +10 %: mean 1/30, deviation 0.2/sqrt(3)
+    assert set(figures) == FIGURES
+    assert figures["return"] == pytest.approx(0.089)
+    assert figures["cagr"] == pytest.approx(1.089 ** (365.25 / 366) - 1)
+    assert figures["volatility"] == pytest.approx(0.2 / np.sqrt(3) * np.sqrt(252))
+    assert figures["sharpe"] == pytest.approx((0.1 / 3) / (0.2 / np.sqrt(3)) * np.sqrt(252))
+    assert figures["sortino"] == pytest.approx((0.1 / 3) / np.sqrt(0.01 / 3) * np.sqrt(252))
+    assert figures["max_drawdown"] == pytest.approx(-0.1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(30, 600), st.floats(0.001, 0.03))
+def test_figures_are_those_of_quantstats(quantstats: ModuleType, seed: int, n_bars: int, sigma: float) -> None:
+    equity = equity_of(np.random.default_rng(seed).normal(0.0003, sigma, n_bars))
+    figures = performance(equity)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        returns = equity.pct_change().iloc[1:]
+        theirs = {
+            name: getattr(quantstats, name)(returns) for name in ("sharpe", "sortino", "volatility", "max_drawdown")
+        }
+        theirs["return"] = quantstats.comp(returns)
+    for name, value in theirs.items():
+        assert figures[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+
+
+def test_an_account_that_never_moves_has_no_ratio() -> None:
+    figures = performance(equity_of([0.0] * 50))
+    assert figures == {
+        "return": 0.0,
+        "cagr": 0.0,
+        "volatility": 0.0,
+        "sharpe": None,
+        "sortino": None,
+        "max_drawdown": 0.0,
+    }
+
+
+def test_the_same_return_every_day_has_no_ratio_made_of_rounding_noise() -> None:
+    figures = performance(equity_of([0.01] * 50))
+    assert figures["sharpe"] is None
+    assert figures["sortino"] is None
+    assert figures["volatility"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_without_a_losing_day_there_is_a_sharpe_and_no_sortino() -> None:
+    figures = performance(equity_of([0.01, 0.0, 0.02]))
+    assert figures["sharpe"] is not None
+    assert figures["sortino"] is None
+    assert figures["max_drawdown"] == 0.0
+
+
+def test_one_return_has_no_deviation() -> None:
+    figures = performance(equity_of([-0.02]))
+    assert figures["volatility"] is None
+    assert figures["sharpe"] is None
+    assert figures["return"] == pytest.approx(-0.02)
+    assert figures["max_drawdown"] == pytest.approx(-0.02)
+
+
+def test_who_lost_everything_lost_all_of_it_a_year() -> None:
+    figures = performance(equity_of([-0.5, -1.0]))
+    assert figures["return"] == figures["cagr"] == figures["max_drawdown"] == -1.0
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=40))
+def test_no_figure_is_ever_nan(returns: list[float]) -> None:
+    figures = performance(equity_of(returns))
+    assert all(value is None or np.isfinite(value) for value in figures.values())
+    assert all(value is None or type(value) is float for value in figures.values())
+
+
+# --- hit rate
+
+
+@pytest.mark.parametrize(
+    ("values", "targets", "expected"),
+    [
+        ([0.5, -0.1, 0.2, -0.9], [0.01, -0.02, -0.01, 0.03], 0.5),
+        ([0.5, 0.0, 0.0], [0.01, 0.01, -0.01], 1.0),  # an abstention is no miss
+        ([0.5, 0.5, -0.5], [0.01, np.nan, 0.0], 1.0),  # neither is what is not known yet, nor a price that stood still
+        ([-0.5, 0.5], [0.01, -0.01], 0.0),
+        ([0.0, 0.5], [0.01, np.nan], None),
+        ([], [], None),
+    ],
+)
+def test_hit_rate_by_hand(values: list[float], targets: list[float], expected: float | None) -> None:
+    assert hit_rate(np.array(values), np.array(targets)) == expected
+
+
+# --- intervals
+
+
+def test_a_difference_is_distinguishable_only_if_zero_is_left_out() -> None:
+    assert Interval(0.2, 0.1, 0.3).distinguishable
+    assert Interval(-0.2, -0.3, -0.1).distinguishable
+    assert not Interval(0.2, -0.1, 0.3).distinguishable
+    assert not Interval(0.2, 0.0, 0.3).distinguishable
+    assert not Interval(0.2, -np.inf, np.inf).distinguishable
+
+
+def test_what_is_unknown_is_not_distinguishable() -> None:
+    assert not Interval(np.nan, np.nan, np.nan).distinguishable
+    assert not mean_interval(np.r_[np.nan, np.ones(50)]).distinguishable
+
+
+def test_nothing_shows_in_noise_and_an_obvious_difference_shows() -> None:
+    noise = np.random.default_rng(4).normal(0, 0.01, 250)
+    paired = noise - np.roll(noise, 1)
+    assert not mean_interval(paired).distinguishable
+    shown = mean_interval(noise + 0.01)
+    assert shown.distinguishable
+    assert shown.low < 0.01 < shown.high
+
+
+def test_an_interval_is_the_same_with_the_same_seed_and_other_with_another() -> None:
+    series = np.random.default_rng(0).normal(size=100)
+    assert mean_interval(series, seed=3) == mean_interval(series, seed=3)
+    assert mean_interval(series, seed=3) != mean_interval(series, seed=4)
+    assert mean_interval(series) == mean_interval(series, seed=0)
+
+
+# Heavy tails, one outlier, two values: a resampled mean has the mean itself as its expectation, so that the estimate
+# lies between its quantiles. For a ratio, or for another statistic, that need not hold.
+SERIES: list[Callable[[np.random.Generator, int], Floats]] = [
+    lambda rng, n: rng.normal(size=n),
+    lambda rng, n: rng.standard_cauchy(size=n),
+    lambda rng, n: 1e6 * (rng.permutation(n) == 0),
+    lambda rng, n: rng.integers(0, 2, n).astype(float),
+]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("make", SERIES)
+@pytest.mark.parametrize("n_days", [20, 60, 300])
+def test_the_estimate_lies_inside_its_interval(make: Callable[[np.random.Generator, int], Floats], n_days: int) -> None:
+    for seed in range(5):
+        series = make(np.random.default_rng(seed), n_days)
+        interval = mean_interval(series, seed)
+        assert interval.difference == pytest.approx(series.mean())
+        assert interval.low <= interval.difference <= interval.high
+        assert interval.low < interval.high
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_95_percent_interval_holds_the_truth_most_of_the_time() -> None:
+    rng = np.random.default_rng(7)
+    intervals = [mean_interval(rng.normal(1.0, 1.0, 120), seed) for seed in range(100)]
+    covered = [interval.low <= 1.0 <= interval.high for interval in intervals]
+    # 91 % is what this bootstrap reaches at this length; one standard error is 3 %
+    assert 0.82 <= np.mean(covered) < 1.0
+
+
+@pytest.mark.usefixtures("quick")
+def test_days_that_resemble_each_other_widen_an_interval() -> None:
+    rng = np.random.default_rng(1)
+    clustered = np.repeat(rng.normal(size=20), 20)
+    ordered, shuffled = mean_interval(clustered), mean_interval(rng.permutation(clustered))
+    assert ordered.high - ordered.low > 2 * (shuffled.high - shuffled.low)
+
+
+@pytest.mark.parametrize("n_days", [1, 2, 19])
+def test_a_few_days_say_nothing_however_clear_they_look(n_days: int) -> None:
+    interval = mean_interval(np.full(n_days, 0.5))
+    assert (interval.difference, interval.low, interval.high) == (0.5, -np.inf, np.inf)
+    assert not interval.distinguishable
+
+
+def test_an_interval_is_the_basic_one_and_leans_against_the_tail() -> None:
+    skewed = mean_interval(np.random.default_rng(0).lognormal(sigma=1.5, size=60))
+    # resampled means spread further upwards; reflected at the estimate, the interval reaches further down
+    assert skewed.difference - skewed.low > 1.2 * (skewed.high - skewed.difference)
+
+
+def test_two_variants_that_did_the_same_do_not_differ() -> None:
+    assert mean_interval(np.zeros(100)) == Interval(0.0, 0.0, 0.0)
+    assert not mean_interval(np.zeros(100)).distinguishable
+
+
+def test_signals_of_one_day_count_as_one_day() -> None:
+    rng = np.random.default_rng(2)
+    gains = rng.integers(-1, 2, 80).astype(float)
+    single = ratio_interval(gains, np.ones(80))
+    assert ratio_interval(10 * gains, np.full(80, 10.0)) == single  # ten symbols that move as one are no more evidence
+    independent = ratio_interval(rng.integers(-1, 2, (80, 10)).sum(axis=1).astype(float), np.full(80, 10.0))
+    assert independent.high - independent.low < 0.6 * (single.high - single.low)
+
+
+def test_a_ratio_weighs_days_by_their_signals() -> None:
+    numerators, denominators = np.tile([3.0, 0.0], 20), np.tile([3.0, 1.0], 20)
+    assert ratio_interval(numerators, denominators).difference == pytest.approx(0.75)
+
+
+# --- hit rates of two variants
+
+
+def signals(rows: list[tuple[int, str, float, float]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["day", "symbol", "value", "target"])
+    return table.assign(date=pd.Timestamp("2020-01-01") + pd.to_timedelta(table["day"], unit="D"))
+
+
+def test_hit_rate_difference_by_hand() -> None:
+    left = signals([(0, "A", 0.5, 0.01), (0, "B", 0.5, -0.01), (1, "A", -0.2, -0.01), (2, "A", 0.0, 0.01),
+                    (3, "A", 0.5, np.nan), (4, "A", 0.5, 0.0), (5, "A", 0.5, 0.01), (6, "A", 0.5, 0.01)])  # fmt: skip
+    right = signals([(0, "A", -0.5, 0.01), (0, "B", 0.1, -0.01), (1, "A", 0.2, -0.01), (2, "A", 0.5, 0.01),
+                     (3, "A", 0.5, np.nan), (4, "A", -0.5, 0.0), (5, "A", 0.0, 0.01), (7, "A", 0.5, 0.01)])  # fmt: skip
+    # both spoke on A0 (left right), B0 (both wrong) and A1 (left right); the rest lacks one voice or an answer
+    interval = hit_rate_difference(left, right)
+    assert interval is not None
+    assert interval.difference == pytest.approx(2 / 3)
+    opposite = hit_rate_difference(right, left)
+    assert opposite is not None
+    assert opposite.difference == pytest.approx(-2 / 3)
+
+
+def test_hit_rate_difference_draws_days_and_not_signals() -> None:
+    rng = np.random.default_rng(3)
+    days = [(day, float(value), float(target)) for day, (value, target) in enumerate(rng.choice([-1, 1], (60, 2)))]
+    one = signals([(day, "A", value, target) for day, value, target in days])
+    crowd = signals([(day, symbol, value, target) for day, value, target in days for symbol in "ABCDEFGH"])
+    always = {"value": 1.0}
+    assert hit_rate_difference(crowd, crowd.assign(**always)) == hit_rate_difference(one, one.assign(**always))
+
+
+def test_rows_may_come_in_any_order() -> None:
+    rng = np.random.default_rng(5)
+    table = signals([(day, symbol, rng.normal(), rng.normal()) for day in range(40) for symbol in "AB"])
+    other = table.assign(value=rng.normal(size=len(table)))
+    mixed = table.sample(frac=1, random_state=0)
+    assert hit_rate_difference(mixed, other) == hit_rate_difference(table, other)
+
+
+@pytest.mark.parametrize("right", [[(1, "A", 0.5, 0.01)], [(0, "A", 0.0, 0.01)], [(0, "B", 0.5, 0.01)]])
+def test_variants_without_a_common_signal_have_no_difference(right: list[Any]) -> None:
+    assert hit_rate_difference(signals([(0, "A", 0.5, 0.01)]), signals(right)) is None
