@@ -10,7 +10,18 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from test_prompt import HITS, QUERY
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CohereConfig,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    GraniteConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+)
 
 from ragsignal.config import TemplateName
 from ragsignal.data.bins import shipped_bins
@@ -115,6 +126,37 @@ def test_an_adapter_is_read_unmerged_and_decides_the_score(tiny: Path, adapter: 
     assert np.abs(np.subtract(tuned, plain)).max() > 1e-3
 
 
+_SMALL = {"vocab_size": 49152, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+_LLAMA_LIKE = {**_SMALL, "intermediate_size": 64, "num_key_value_heads": 2}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPT2Config(vocab_size=49152, n_embd=32, n_layer=1, n_head=2),
+        GPTNeoXConfig(**_SMALL, intermediate_size=64),
+        Qwen3Config(**_LLAMA_LIKE, head_dim=16),
+        Gemma2Config(**_LLAMA_LIKE, head_dim=16, final_logit_softcapping=2.0),  # caps its logits
+        GraniteConfig(**_LLAMA_LIKE, logits_scaling=8.0),  # divides them
+        CohereConfig(**_LLAMA_LIKE, logit_scale=0.0625),  # multiplies them
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_other_causal_models_are_read_as_they_read_themselves(config: Any, base: Weights, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for weights in model.parameters():
+        weights.data.mul_(5)  # untrained heads are so flat that any read-out would fit
+    model.save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(str(base.folder))
+    tokenizer.save_pretrained(tmp_path)
+    template = _template()
+    prompts = _prompts(template)
+    scored = StockLLM(resolve(str(tmp_path)), template, dtype="float32").score(prompts)
+    expected = _reference(model, tokenizer, [prompt.text for prompt in prompts], template.labels)
+    np.testing.assert_allclose([score.probability for score in scored], expected, atol=1e-4)
+
+
 def test_the_adapters_bytes_are_part_of_the_recipe(tiny: Path, adapter: Path) -> None:
     weights = resolve(str(tiny))
     with_it = StockLLM(weights, _template(), adapter, dtype="float32").recipe
@@ -143,7 +185,7 @@ def test_a_model_that_transforms_its_logits_is_refused(tiny: Path, monkeypatch: 
         return answer
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", capped)
-    with pytest.raises(ModelError, match="transforms its logits after the output matrix"):
+    with pytest.raises(ModelError, match=r"transforms its logits .* does not know"):
         StockLLM(resolve(str(tiny)), _template(), dtype="float32").score(_prompts(_template()))
 
 

@@ -121,7 +121,7 @@ class StockLLM:
 
         with torch.inference_mode():
             hidden = self._last_hidden(batch)  # (batch, width) in the body's dtype
-            logits = hidden.float() @ self._head.T + self._bias  # (batch, 2) float32
+            logits = _transformed(hidden.float() @ self._head.T + self._bias, self._config)  # (batch, 2) float32
             difference: NDArray[np.float64] = (logits[:, 0] - logits[:, 1]).double().cpu().numpy()
         return difference
 
@@ -143,7 +143,7 @@ class StockLLM:
             tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             tokens = self._tokenizer(prompt.text)["input_ids"]
-        limit = self._model.config.max_position_embeddings
+        limit = getattr(self._config, "max_position_embeddings", self._tokenizer.model_max_length)
         if len(tokens) > limit:
             raise ModelError(
                 f"the prompt of {prompt.query.symbol} as of {prompt.query.as_of} has {len(tokens)} tokens, but "
@@ -193,6 +193,7 @@ class StockLLM:
         import torch
 
         base = model.get_base_model() if self._adapter else model
+        self._config = base.config.get_text_config()
         self._body = base.get_decoder()
         output = base.get_output_embeddings()
         self._head = output.weight.detach()[labels].float()
@@ -205,9 +206,18 @@ class StockLLM:
         gap = abs(float(logits[0] - logits[1]) - float(self._log_odds([probe])[0]))
         if gap > _HEAD_TOLERANCE:
             raise ModelError(
-                f"{self._weights.ref} transforms its logits after the output matrix (they differ by {gap:.2f}), "
-                "which the label read-out does not follow; use a llama-like model"
+                f"{self._weights.ref} transforms its logits after the output matrix in a way that the label read-out "
+                f"does not know (they differ by {gap:.2f}); use another model"
             )
+
+
+def _transformed(logits: torch.Tensor, config: Any) -> torch.Tensor:
+    """Do to the logits what Gemma, Granite and Cohere do after the output matrix."""
+    import torch
+
+    logits = logits * (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
+    cap = getattr(config, "final_logit_softcapping", None)
+    return cap * torch.tanh(logits / cap) if cap else logits
 
 
 def _with_adapter(model: Any, folder: Path) -> Any:
