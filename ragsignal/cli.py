@@ -209,7 +209,9 @@ def _hit_record(hit: Any) -> dict[str, Any]:
 
 
 def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
-    table = Table(title=f"after costs; benchmark: {benchmark}", box=box.SIMPLE_HEAD)  # fits 80 columns
+    table = Table(
+        title=f"after costs; benchmark: {benchmark}", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     table.add_column("variant", no_wrap=True)
     for title in ("return", "Sharpe", "drawdown", "trades", "costs", "hit rate", "calls"):
         table.add_column(title, justify="right", no_wrap=True)
