@@ -11,7 +11,7 @@ days from the day to predict. Only ``finseer-json`` shows price levels.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -68,23 +68,19 @@ class Template:
 
     def _compact(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         head = "Stock moves by day, from A (big fall) to P (big rise), and what came next."
-        lines = [
-            f"{self._owner(hit.candidate)}{self.bins.line(hit.candidate.sequence, hit.candidate.scaled)} "
-            f"{hit.candidate.movement.word}"
-            for hit in hits
-        ]
-        last = self._asked(query) + self.bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
-        return Prompt(query, hits, "\n".join([head, *lines, last]))
+        return self._by_line(query, hits, head, self.bins.line)
 
     def _percent(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        head = "Stock moves by day in per cent, and what came next."
-        lines = [
-            f"{self._owner(hit.candidate)}{hit.candidate.sequence}: {_percents(hit.candidate.scaled)} "
-            f"{hit.candidate.movement.word}"
-            for hit in hits
-        ]
-        last = self._asked(query) + f"{QUERY_SEQUENCE}: {_percents(log_returns(query).tolist())}"
-        return Prompt(query, hits, "\n".join([head, *lines, last]))
+        return self._by_line(query, hits, "Stock moves by day in per cent, and what came next.", _percent_line)
+
+    def _by_line(
+        self, query: Query, hits: tuple[Hit, ...], head: str, line: Callable[[str, Sequence[float]], str]
+    ) -> Prompt:
+        """One line a candidate with the movement that followed; the query's line is left for the model to end."""
+        seen = [hit.candidate for hit in hits]
+        past = [f"{self._owner(it)}{line(it.sequence, it.scaled)} {it.movement.word}" for it in seen]
+        asked = self._asked(query) + line(QUERY_SEQUENCE, log_returns(query).tolist())
+        return Prompt(query, hits, "\n".join([head, *past, asked]))
 
     def _owner(self, candidate: Candidate) -> str:
         return "" if self.mask else f"{candidate.symbol} {candidate.dates[-1]} "
@@ -126,5 +122,5 @@ class Template:
         return f"D-{(query.as_of - day).days}" if self.mask else day.isoformat()
 
 
-def _percents(log_or_value: tuple[float, ...] | list[float]) -> str:
-    return " ".join(f"{100 * value:+.1f}" for value in log_or_value)
+def _percent_line(sequence: str, scaled: Sequence[float]) -> str:
+    return f"{sequence}: {' '.join(f'{100 * value:+.1f}' for value in scaled)}"
