@@ -95,7 +95,7 @@ def inspect(
         pipeline = workshop.pipeline(chosen)
         query = _query_of(workshop, symbol, on.date())
         (signal,) = pipeline.signals([query])
-        prompt = pipeline.prompt(query)
+        prompt = pipeline.scorer.render(query, signal.hits)
     _people.print(prompt.text, markup=False, highlight=False)
     _answer(
         {
@@ -192,9 +192,12 @@ def _fail(error: RagSignalError, code: int) -> None:
 def _query_of(workshop: Any, symbol: str, on: date) -> Any:
     from ragsignal.data.windows import cut_query
 
-    frame = workshop.prices.select([symbol]).frames[symbol].loc[: str(on)]
+    whole = workshop.prices.select([symbol]).frames[symbol]
+    frame = whole.loc[: str(on)]
     if frame.empty:
         raise DataError(f"{symbol} has no bar on or before {on}; its prices begin later")
+    if str(on) > str(whole.index[-1].date()):
+        raise DataError(f"the prices of {symbol} end on {whole.index[-1].date()}, before {on}; see data.end")
     days = [stamp.date() for stamp in frame.index]
     return cut_query(symbol, days, frame["close"].tolist(), workshop.spec.corpus.lookback)
 

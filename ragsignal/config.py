@@ -243,7 +243,9 @@ def _resolve_paths(raw: dict[str, Any], base: Path) -> None:
         for table, key in (("data", "path"), ("llm", "adapter"), ("llm", "model"), ("retrieval", "encoder")):
             text = owner[table].get(key) if isinstance(owner.get(table), dict) else None
             # a model or an encoder may also be embedded:NAME or a Hub id, which look like relative paths
-            if isinstance(text, str) and (key in ("path", "adapter") or text.startswith((".", "~"))):
+            if isinstance(text, str) and (
+                key in ("path", "adapter") or text.startswith((".", "~")) or (base / text).is_dir()
+            ):
                 owner[table][key] = str(base / os.path.expanduser(_expand(text, f"{table}.{key}")))
 
 

@@ -12,7 +12,8 @@ import importlib
 import platform
 import sys
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +23,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from ragsignal import statistics
+from ragsignal import __version__, statistics
 from ragsignal.assemble import Report, Workshop
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec, did_you_mean
 from ragsignal.data import labels
@@ -37,12 +38,14 @@ _LIBRARIES = (
     "transformers",
     "sentence-transformers",
     "faiss-cpu",
+    "arch",
     "numpy",
     "pandas",
     "quantstats",
 )
 
 
+_ONE_KIND = 0.9  # share of hits from one sequence above which the report says so
 _INDICATOR: Any = RagMomentum  # its params are keyword arguments, which Backtrader's metaclass adds
 
 
@@ -65,6 +68,8 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
     began, started = time.perf_counter(), datetime.now(UTC)
     workshop = Workshop(spec, report)
     frames = _window(workshop)
+    for variant in spec.variant:  # a typo in the last one must not cost the first one's model calls
+        _check_strategy(spec.strategy_of(variant), variant)
     variants = tuple(run_variant(variant, workshop, frames) for variant in spec.variant)
     return RunResult(
         spec=spec.model_dump(mode="json", by_alias=True),
@@ -72,7 +77,7 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
         benchmark=spec.benchmark,
         closes=pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()}),
         comparisons=tuple(compare(spec, variants)),
-        notes=tuple(notes_of(spec)),
+        notes=tuple(notes_of(spec, variants)),
         fingerprints={"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
         versions=_versions(),
         times={
@@ -88,10 +93,10 @@ def run_variant(variant: VariantSpec, workshop: Workshop, frames: Mapping[str, p
     pipeline = None if variant.signal == "none" else workshop.pipeline(variant)
     cerebro = _cerebro(frames, spec.costs)
     strategy = load_strategy(spec.strategy_of(variant))
-    cerebro.addstrategy(strategy, **_params_of(spec.strategy_of(variant), strategy, pipeline))
+    cerebro.addstrategy(strategy, **_params_of(spec.strategy_of(variant), pipeline))
     cerebro.addanalyzer(Ledger, _name="ledger", same_close=spec.costs.execution == "same_close")
     cerebro.addanalyzer(RagEvidence, _name="evidence")
-    (ran,) = cerebro.run()
+    ran = _run(cerebro, variant)
     ledger = ran.analyzers.ledger
     signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
     equity = pd.Series(ledger.equity, index=pd.DatetimeIndex(ledger.days, name="date").as_unit("us"), name=variant.name)
@@ -194,39 +199,78 @@ def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
 
 
 def compare(spec: RunSpec, variants: tuple[VariantResult, ...]) -> list[dict[str, Any]]:
-    """Paired differences on the same days: retrieval against none, and every variant against the benchmark."""
+    """Paired differences on the same days: each retriever against none and against random, all against the benchmark.
+
+    For the hit rate only signals of the same reader are paired: another model's edge is not retrieval's.
+    """
     by_name = {variant.name: variant for variant in variants}
-    readers = [variant for variant in spec.variant if variant.signal == "llm"]
-    plain = [variant for variant in readers if spec.retrieval_of(variant).retriever == "none"]
     rows = []
-    for bare in plain[:1]:
-        for variant in readers:
-            if spec.retrieval_of(variant).retriever != "none":
-                pair = by_name[variant.name], by_name[bare.name]
-                rows.append(_row(*pair, "hit rate", statistics.hit_rate_difference(pair[0].signals, pair[1].signals)))
+    for variant in spec.variant:
+        if variant.signal == "none" or spec.retrieval_of(variant).retriever in ("none", "random"):
+            continue
+        for label, rivals in _rivals(spec, variant).items():
+            heard = pd.concat([by_name[name].signals for name in rivals])
+            gain = statistics.hit_rate_difference(by_name[variant.name].signals, heard)
+            rows.append(_row(variant.name, label, "hit rate", gain))
     benchmark = by_name[spec.benchmark]
     for result in variants:
         if result is not benchmark:
             gap = result.returns.to_numpy() - benchmark.returns.to_numpy()
-            rows.append(_row(result, benchmark, "mean return a year", _yearly(statistics.mean_interval(gap))))
+            scale = statistics.bars_a_year(pd.DatetimeIndex(benchmark.equity.index))
+            yearly = _scaled(statistics.mean_interval(gap), scale)
+            rows.append(_row(result.name, benchmark.name, "mean return a year", yearly))
     return [row for row in rows if row is not None]
 
 
-def notes_of(spec: RunSpec) -> list[str]:
+def _rivals(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
+    """Variants with the same reader and no retrieval, or random retrieval (all seeds together), by their label."""
+    alike = [it for it in spec.variant if it.signal == variant.signal and spec.llm_of(it) == spec.llm_of(variant)]
+    found: dict[str, list[str]] = {}
+    for it in alike:
+        retriever = spec.retrieval_of(it).retriever
+        if retriever in ("none", "random"):
+            found.setdefault(retriever, []).append(it.name)
+    return {names[0] if len(names) == 1 else f"{key} ({len(names)} seeds)": names for key, names in found.items()}
+
+
+def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = ()) -> list[str]:
     """What a reader must know before the first figure."""
-    notes = []
-    readers = [spec.llm_of(variant) for variant in spec.variant if variant.signal == "llm"]
-    if any(reader.adapter is None for reader in readers):
-        models = ", ".join(sorted({reader.model.split(":")[-1] for reader in readers if reader.adapter is None}))
-        notes.append(f"StockLLM is not trained here: its place is held by the untuned {models}.")
-    dense = [spec.retrieval_of(v) for v in spec.variant if v.signal != "none"]
-    encoders = sorted({it.encoder.split(":")[-1] for it in dense if it.retriever == "embedding"})
-    if encoders:
-        notes.append(f"FinSeer is not trained here: its place is held by the untrained encoder {', '.join(encoders)}.")
+    notes = [*_notes_on_training(spec), *_notes_on_hits(spec, variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
         notes.append("Orders fill at the close that their signal was computed from: no market offers that.")
+    return notes
+
+
+def _notes_on_training(spec: RunSpec) -> list[str]:
+    readers = [spec.llm_of(variant) for variant in spec.variant if variant.signal == "llm"]
+    dense = [spec.retrieval_of(variant) for variant in spec.variant if variant.signal != "none"]
+    models = {it.model for it in readers if it.adapter is None}
+    encoders = {it.encoder for it in dense if it.retriever == "embedding"}
+    shipped = {"StockLLM": ("untuned", models), "FinSeer": ("untrained", encoders)}
+    notes = [
+        f"{role} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."
+        for role, (state, refs) in shipped.items()
+        for ref in sorted(refs)
+        if ref.startswith("embedded:")
+    ]
+    unknown = {ref for ref in models | encoders if not ref.startswith("embedded:")}
+    unknown |= {str(it.adapter) for it in readers if it.adapter is not None}
+    return notes + [
+        f"What {ref} was trained on is not recorded: it may have seen this window." for ref in sorted(unknown)
+    ]
+
+
+def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str]:
+    """Say so where a retriever found one kind of sequence only: it is then compared with others on another pool."""
+    if len(spec.corpus.indicators) == 1:
+        return []
+    notes = []
+    for variant in variants:
+        found = variant.signals["hits"].explode().dropna().str.split("/").str[1].value_counts(normalize=True)
+        if len(found) and found.iloc[0] > _ONE_KIND:
+            notes.append(f"{variant.name}: {found.iloc[0]:.0%} of its hits are {found.index[0]} sequences.")
     return notes
 
 
@@ -256,19 +300,42 @@ def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
     return cerebro
 
 
-def _params_of(spec: StrategySpec, strategy: type[bt.Strategy], pipeline: RagPipeline | None) -> dict[str, Any]:
+def _check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
+    strategy = load_strategy(spec)
     known = list(strategy.params._getkeys())
     for name in spec.params:
         if name not in known:
             raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
-    if pipeline is None:
-        return dict(spec.params)
+    if variant.signal == "none":
+        return
     if "signal" not in known:
         raise ConfigError(
             f"strategy {spec.name!r} has no param 'signal', so it cannot trade one; add it to its params "
             '(a callable from feed to line), or set signal = "none" in the variant'
         )
+    if strategy.params.signal is not None:
+        raise ConfigError(
+            f"strategy {spec.name!r} of variant {variant.name!r} brings its own signal, which a model's would replace; "
+            'set signal = "none" in the variant'
+        )
+
+
+def _params_of(spec: StrategySpec, pipeline: RagPipeline | None) -> dict[str, Any]:
+    if pipeline is None:
+        return dict(spec.params)
     return {**spec.params, "signal": functools.partial(_INDICATOR, source=pipeline)}
+
+
+def _run(cerebro: Any, variant: VariantSpec) -> Any:
+    """Run, and turn what a strategy says of its own params into an error of the spec."""
+    try:
+        (ran,) = cerebro.run()
+    except ValueError as error:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        if any(it.f_code.co_name == "__init__" and isinstance(it.f_locals.get("self"), bt.Strategy) for it in frames):
+            raise ConfigError(f"variant {variant.name!r}: {error}") from error
+        raise
+    return ran
 
 
 def _signal_table(signals: list[Any], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -304,6 +371,7 @@ def _metrics(
         "rejected_orders": ledger.rejected,
         "exposure": float(exposure.mean()),
         "hit_rate": statistics.hit_rate(*pair) if len(signals) else None,
+        "base_rate": statistics.base_rate(*pair) if len(signals) else None,
         "signals": len(signals),
         "abstentions": len(signals) - len(heard),
         # what it took to make these signals, whenever that was: stored with each of them
@@ -311,20 +379,17 @@ def _metrics(
     }
 
 
-def _row(
-    left: VariantResult, right: VariantResult, measure: str, interval: statistics.Interval | None
-) -> dict[str, Any] | None:
+def _row(left: str, right: str, measure: str, interval: statistics.Interval | None) -> dict[str, Any] | None:
     if interval is None:
         return None
     return {
-        **{"left": left.name, "right": right.name, "measure": measure},
+        **{"left": left, "right": right, "measure": measure},
         **{"difference": interval.difference, "low": interval.low, "high": interval.high},
         "distinguishable": interval.distinguishable,
     }
 
 
-def _yearly(interval: statistics.Interval) -> statistics.Interval:
-    scale = statistics.BARS_A_YEAR
+def _scaled(interval: statistics.Interval, scale: float) -> statistics.Interval:
     return statistics.Interval(interval.difference * scale, interval.low * scale, interval.high * scale)
 
 
@@ -334,4 +399,5 @@ def _corpus_fingerprint(workshop: Workshop) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}
+    own = {"python": platform.python_version(), "ragsignal": __version__}
+    return own | {name: metadata.version(name) for name in _LIBRARIES}

@@ -21,7 +21,7 @@ from ragsignal.types import Query, Signal
 
 
 class RagMomentum(bt.Indicator):
-    """Retrieval-augmented P(rise) of the feed's next bar.
+    """Retrieval-augmented P(rise) of what comes after the bar.
 
     Lines
     -----

@@ -90,6 +90,14 @@ def test_inspect_on_a_day_without_a_bar_answers_for_the_last_one_before(spec: Pa
     assert answer["as_of"] == "2015-06-05"
 
 
+def test_inspect_beyond_the_last_bar_is_refused_and_on_the_first_ones_abstains(spec: Path) -> None:
+    _, said = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2016-06-01", code=1)
+    assert "the prices of AAA end on 2015-12-31, before 2016-06-01" in said
+    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2010-01-08")
+    assert answer["abstained"] == "too few bars"
+    assert answer["hits"] == []
+
+
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ragsignal.config import RunSpec, load_spec
-from ragsignal.engine import compare, load_strategy, notes_of, run_spec
+from ragsignal.engine import _rivals, compare, load_strategy, notes_of, run_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.results import RunResult
 
@@ -172,7 +172,7 @@ def test_the_spec_in_the_result_rebuilds_the_run(result: RunResult) -> None:
 
 def test_each_variant_is_compared_with_the_benchmark_in_pairs(result: RunResult) -> None:
     pairs = [(row["left"], row["right"]) for row in result.comparisons]
-    assert pairs == [("vote", "hold"), ("random", "hold"), ("momentum", "hold")]
+    assert pairs == [("vote", "random"), ("vote", "hold"), ("random", "hold"), ("momentum", "hold")]
     for row in result.comparisons:
         assert row["distinguishable"] == (not row["low"] <= 0 <= row["high"])
 
@@ -193,6 +193,59 @@ def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, 
     )
     rows = [row for row in compare(renamed, result.variants) if row["measure"] == "hit rate"]
     assert [(row["left"], row["right"]) for row in rows] == [("vote", "random")]
+
+
+def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_together() -> None:
+    spec = load_spec("backtests/sample.toml")
+    embedding = spec.find_variant("rag-embedding")
+    assert _rivals(spec, embedding) == {
+        "random (3 seeds)": ["rag-random-0", "rag-random-1", "rag-random-2"],
+        "no-retrieval": ["no-retrieval"],
+    }
+    other = embedding.model_copy(update={"llm": {"template": "percent"}})
+    assert _rivals(spec, other) == {}
+
+
+def test_same_close_slips_from_the_close_of_the_signals_bar(tmp_path: Path) -> None:
+    run = run_spec(_spec(tmp_path, 'execution = "same_close"\nslippage_bps = 20.0'))
+    orders = run.find("hold").orders
+    closes = [run.closes[symbol].iloc[0] for symbol in orders["symbol"]]
+    np.testing.assert_allclose(orders["price"], np.multiply(closes, 1.0020))
+    np.testing.assert_allclose(orders["slippage"], orders["size"] * np.multiply(closes, 0.0020))
+
+
+def test_what_a_strategy_says_of_its_params_is_an_error_of_the_spec(tmp_path: Path) -> None:
+    text = SPEC.replace('LongShort"', 'LongShort"\nparams = {{ enter = 0.1, exit = 0.2 }}')
+    with pytest.raises(ConfigError, match=r"variant 'vote': LongShort: exit=0\.2 and enter=0\.1"):
+        run_spec(_spec(tmp_path, text=text))
+
+
+def test_a_typo_in_the_last_variant_costs_no_work(tmp_path: Path) -> None:
+    told: list[Any] = []
+    text = SPEC.replace("BuyAndHold", "BuyAndHodl").replace("k = 15", "k = 13")
+    with pytest.raises(ConfigError, match="Did you mean 'BuyAndHold'"):
+        run_spec(_spec(tmp_path, text=text), report=lambda *line: told.append(line))
+    assert told == []
+
+
+def test_a_price_rule_is_not_given_a_models_signal(tmp_path: Path) -> None:
+    text = SPEC.replace("rag_momentum:LongShort", "price_rules:PriceMomentum")
+    with pytest.raises(ConfigError, match="brings its own signal"):
+        run_spec(_spec(tmp_path, text=text))
+
+
+def test_weights_of_unknown_training_are_announced_as_such(tmp_path: Path) -> None:
+    spec = load_spec("backtests/sample.toml")
+    notes = notes_of(spec.model_copy(update={"llm": spec.llm.model_copy(update={"model": str(tmp_path)})}))
+    assert f"What {tmp_path} was trained on is not recorded: it may have seen this window." in notes
+    assert not any("StockLLM is not trained" in note for note in notes)
+
+
+def test_a_retriever_that_finds_one_kind_of_sequence_only_is_announced(result: RunResult) -> None:
+    spec = load_spec("backtests/sample.toml")
+    notes = notes_of(spec, result.variants)
+    assert "vote: 100% of its hits are adj_close sequences." in notes
+    assert not any("sequences." in note for note in notes_of(_spec_of(result), result.variants))  # its corpus has one
 
 
 def test_untrained_models_are_announced() -> None:

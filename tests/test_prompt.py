@@ -55,6 +55,14 @@ def test_percent_prompt_golden() -> None:
     )
 
 
+def test_percent_writes_each_kind_of_number_in_its_own_unit() -> None:
+    kinds = {"movement": (1.0, 0.0, -1.0, 1.0, 1.0), "alpha101": (0.5, -0.25, 0.0, 1.0, 0.125)}
+    hits = tuple(Hit(replace(CANDIDATE, sequence=name, scaled=it), 0.9, 0) for name, it in kinds.items())
+    lines = _template("percent").render(QUERY, hits).text.splitlines()
+    assert lines[1] == "movement: +1 +0 -1 +1 +1 fall"
+    assert lines[2] == "alpha101: +0.5 -0.25 +0 +1 +0.12 fall"
+
+
 def test_finseer_json_has_the_papers_keys_in_its_order() -> None:
     prompt = _template("finseer-json", mask=False).render(QUERY, HITS[:1])
     records = [json.loads(line) for line in prompt.text.splitlines() if line.startswith("{")]
@@ -62,7 +70,7 @@ def test_finseer_json_has_the_papers_keys_in_its_order() -> None:
         *("candidate_stock", "candidate_date", "candidate_movement", "recent_date_list", "adj_close_list"),
     ]
     assert records[0]["candidate_stock"] == "MSFT"
-    assert records[0]["adj_close_list"] == [20.0, 20.2, 20.1, 20.4, 19.9]
+    assert records[0]["adj_close_list"] == [100.5025, 101.5075, 101.005, 102.5126, 100.0]  # per cent of the last
     assert list(records[1]) == ["query_stock", "query_date", "recent_date_list", "adjusted_close_list"]
     assert records[1]["adjusted_close_list"] == [101.0, 99.0, 99.0, 102.0, 100.0]
     assert records[1]["recent_date_list"][-1] == "2012-06-01"
@@ -91,9 +99,9 @@ def test_masking_is_off_by_name_only(name: TemplateName) -> None:
 
 
 @given(scale=st.floats(min_value=1e-3, max_value=1e3))
-def test_compact_and_percent_see_no_price_level(scale: float) -> None:
+def test_no_template_shows_a_price_level(scale: float) -> None:
     scaled = replace(QUERY, closes=tuple(close * scale for close in QUERY.closes))
-    for name in ("compact", "percent"):
+    for name in NAMES:
         assert _template(name).render(scaled, ()).text == _template(name).render(QUERY, ()).text
 
 

@@ -103,6 +103,7 @@ def metrics_of(equity: pd.Series, trades: int, has_signal: bool) -> dict[str, fl
         "trades": trades,
         "exposure": 0.0 if trades == 0 else 0.63,
         "hit_rate": 0.5123 if has_signal else None,
+        "base_rate": 0.53 if has_signal else None,
         "abstentions": 20 if has_signal else 0,
         "signal_tokens": 410_000 if has_signal else 0,
         "rejected_orders": 3 if trades == 120 else 0,
@@ -371,15 +372,17 @@ def test_every_variant_has_its_row_its_curves_and_its_tear_sheet(result: RunResu
         assert f"<span>{variant.name}</span>" in page
     (never,) = [row for row in rows if "tearsheets/reversal.html" in row]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", never)
-    assert len(cells) == 15
-    assert cells.count(MISSING) == 7  # Sharpe, Sortino, hit rate, abstentions, and what a model would have cost
+    assert len(cells) == 16
+    assert (
+        cells.count(MISSING) == 8
+    )  # Sharpe, Sortino, hit and base rate, abstentions, and what a model would have cost
 
 
 def test_a_vote_has_a_hit_rate_and_no_model_cost(result: RunResult) -> None:
     page = render_page(with_variant(result, "rag-shape", kind="vote"))
     (row,) = [row for row in re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL) if "tearsheets/rag-shape.html" in row]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
-    assert cells[10:] == ["51.2\u202f%", "20", MISSING, MISSING, MISSING]
+    assert cells[10:] == ["51.2\u202f%", "53.0\u202f%", "20", MISSING, MISSING, MISSING]
 
 
 def test_a_hostile_spec_stays_text() -> None:

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ragsignal import statistics
-from ragsignal.statistics import Interval, hit_rate, hit_rate_difference, mean_interval, performance, ratio_interval
+from ragsignal.statistics import (
+    Interval,
+    bars_a_year,
+    base_rate,
+    hit_rate,
+    hit_rate_difference,
+    mean_interval,
+    performance,
+    ratio_interval,
+)
 
 Floats = NDArray[np.float64]
 FIGURES = {"return", "cagr", "volatility", "sharpe", "sortino", "max_drawdown"}
@@ -48,14 +57,30 @@ def test_performance_by_hand() -> None:
     equity = pd.Series([100.0, 110.0, 99.0, 108.9], index=pd.to_datetime(["2020-01-01"] * 4) + pd.to_timedelta(
         [0, 1, 2, 366], unit="D"
     ))  # fmt: skip
-    figures = performance(equity)  # returns +10 %, -10 %, +10 %: mean 1/30, deviation 0.2/sqrt(3)
+    figures = performance(equity)  # returns +10 %, -10 %, +10 %: mean 1/30, deviation 0.2/sqrt(3); quarters
     assert set(figures) == FIGURES
     assert figures["return"] == pytest.approx(0.089)
     assert figures["cagr"] == pytest.approx(1.089 ** (365.25 / 366) - 1)
-    assert figures["volatility"] == pytest.approx(0.2 / np.sqrt(3) * np.sqrt(252))
-    assert figures["sharpe"] == pytest.approx((0.1 / 3) / (0.2 / np.sqrt(3)) * np.sqrt(252))
-    assert figures["sortino"] == pytest.approx((0.1 / 3) / np.sqrt(0.01 / 3) * np.sqrt(252))
+    assert figures["volatility"] == pytest.approx(0.2 / np.sqrt(3) * np.sqrt(4))
+    assert figures["sharpe"] == pytest.approx((0.1 / 3) / (0.2 / np.sqrt(3)) * np.sqrt(4))
+    assert figures["sortino"] == pytest.approx((0.1 / 3) / np.sqrt(0.01 / 3) * np.sqrt(4))
     assert figures["max_drawdown"] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize(("freq", "bars"), [("B", 252), ("D", 365), ("W-FRI", 52), ("ME", 12), ("QE", 4)])
+def test_figures_are_annualised_by_the_bars_that_a_year_has(freq: str, bars: int) -> None:
+    index = pd.date_range("2015-01-02", "2018-12-31", freq=freq)
+    assert bars_a_year(index) == bars
+    returns = np.random.default_rng(0).normal(0.001, 0.01, len(index))
+    equity = pd.Series(100 * np.cumprod(1 + returns), index=index)
+    deviation = equity.pct_change().iloc[1:].std()
+    assert performance(equity)["volatility"] == pytest.approx(deviation * np.sqrt(bars))
+
+
+def test_the_base_rate_is_that_of_the_better_constant_answer() -> None:
+    values, targets = np.array([1.0, -1.0, 1.0, 0.0, 1.0]), np.array([-0.1, -0.1, 0.1, 0.1, np.nan])
+    assert base_rate(values, targets) == pytest.approx(2 / 3)
+    assert base_rate(np.zeros(2), np.ones(2)) is None
 
 
 @settings(max_examples=20, deadline=None)
@@ -217,9 +242,9 @@ def test_a_few_days_say_nothing_however_clear_they_look(n_days: int) -> None:
 
 
 def test_an_interval_is_the_basic_one_and_leans_against_the_tail() -> None:
-    skewed = mean_interval(np.random.default_rng(0).lognormal(sigma=1.5, size=60))
+    skewed = mean_interval(np.random.default_rng(0).lognormal(sigma=1.5, size=200))
     # resampled means spread further upwards; reflected at the estimate, the interval reaches further down
-    assert skewed.difference - skewed.low > 1.2 * (skewed.high - skewed.difference)
+    assert skewed.difference - skewed.low > 1.1 * (skewed.high - skewed.difference)
 
 
 def test_two_variants_that_did_the_same_do_not_differ() -> None:
@@ -229,10 +254,10 @@ def test_two_variants_that_did_the_same_do_not_differ() -> None:
 
 def test_signals_of_one_day_count_as_one_day() -> None:
     rng = np.random.default_rng(2)
-    gains = rng.integers(-1, 2, 80).astype(float)
-    single = ratio_interval(gains, np.ones(80))
-    assert ratio_interval(10 * gains, np.full(80, 10.0)) == single  # ten symbols that move as one are no more evidence
-    independent = ratio_interval(rng.integers(-1, 2, (80, 10)).sum(axis=1).astype(float), np.full(80, 10.0))
+    gains = rng.integers(-1, 2, 200).astype(float)
+    single = ratio_interval(gains, np.ones(200))
+    assert ratio_interval(10 * gains, np.full(200, 10.0)) == single  # ten symbols that move as one are no more evidence
+    independent = ratio_interval(rng.integers(-1, 2, (200, 10)).sum(axis=1).astype(float), np.full(200, 10.0))
     assert independent.high - independent.low < 0.6 * (single.high - single.low)
 
 

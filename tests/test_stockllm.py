@@ -164,6 +164,31 @@ def test_the_adapters_bytes_are_part_of_the_recipe(tiny: Path, adapter: Path) ->
     assert with_it == StockLLM(weights, _template(), adapter, dtype="float32").recipe
 
 
+def test_an_adapter_must_be_safetensors(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.safetensors").write_bytes(b"")
+    (tmp_path / "adapter_model.bin").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"no adapter_model\.safetensors"):
+        StockLLM(resolve(str(tiny)), _template(), tmp_path)
+
+
+def test_a_chat_template_writes_a_fixed_date_and_never_todays(tiny: Path, tmp_path: Path) -> None:
+    today = "{{ strftime_now('%d %b %Y') }}"
+    llamas = "{% if not date_string is defined %}" + today + "{% else %}{{ date_string }}{% endif %}"
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny))
+    AutoModelForCausalLM.from_pretrained(str(tiny)).save_pretrained(tmp_path)
+    template = _template("finseer-json")
+    prompt = template.render(QUERY, ())
+    tokenizer.chat_template = llamas
+    tokenizer.save_pretrained(tmp_path)
+    llm = StockLLM(resolve(str(tmp_path)), template)
+    llm._tokenizer, llm._config = llm._load_tokenizer(), LlamaConfig()
+    assert llm._tokenizer.decode(llm._encode(prompt)) == "26 Jul 2024"
+    tokenizer.chat_template = today
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="writes today's date"):
+        StockLLM(resolve(str(tmp_path)), template).score([prompt])
+
+
 def test_a_prompt_longer_than_the_context_raises_and_is_not_cut(tiny: Path) -> None:
     template = _template()
     with pytest.raises(ModelError, match=r"has \d+ tokens, but .* reads 128; a prompt is never cut"):

@@ -84,6 +84,25 @@ def test_a_folder_with_only_pickled_weights_is_refused_with_the_reason(tmp_path:
         resolve(str(tmp_path))
 
 
+def test_a_part_of_a_model_that_is_pickled_is_refused_too(tmp_path: Path) -> None:
+    folder = _model_folder(tmp_path / "model")
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(ModelError, match="2_Dense holds only pickled weights"):
+        resolve(str(folder))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no folder .*adapter"):
+        digest_of_folder(tmp_path / "adapter")
+
+
+def test_a_revision_without_effect_is_refused(tmp_path: Path) -> None:
+    for ref in ("embedded:all-MiniLM-L6-v2", str(_model_folder(tmp_path / "model"))):
+        with pytest.raises(ModelError, match="has no revisions"):
+            resolve(ref, "0" * 40)
+
+
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no \*\.safetensors"):
         resolve(str(tmp_path))

@@ -5,7 +5,7 @@
 ``finseer-json``  the shape of the paper's prompt (JSON sequences, chat form), for its published checkpoints
 
 Symbols and calendar dates are masked unless asked for: the model has read the past. Dates become offsets in calendar
-days from the day to predict. Only ``finseer-json`` shows price levels.
+days from the day to predict. No template shows a price level: a back-adjusted one tells of later splits and dividends.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ragsignal.config import TemplateName
+from ragsignal.data import factors
 from ragsignal.data.bins import Bins
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
 from ragsignal.protocols import Recipe
@@ -96,7 +97,7 @@ class Template:
             "query_stock": stock,
             "query_date": self._day(query.as_of, query) if not self.mask else "D+1",
             "recent_date_list": [self._day(day, query) for day in query.dates[1:]],
-            "adjusted_close_list": [round(close, 4) for close in query.closes[1:]],
+            "adjusted_close_list": _rebased(query.closes[1:]),
         }
         parts = ["Fill the blank with 'rise' or 'fall', without any explanation."]
         if hits:
@@ -115,7 +116,7 @@ class Template:
             "candidate_date": self._day(candidate.available_at, query),
             "candidate_movement": candidate.movement.word,
             "recent_date_list": [self._day(day, query) for day in candidate.dates],
-            f"{candidate.sequence}_list": [round(value, 4) for value in candidate.values],
+            f"{candidate.sequence}_list": _without_level(candidate),
         }
 
     def _day(self, day: date, query: Query) -> str:
@@ -123,4 +124,23 @@ class Template:
 
 
 def _percent_line(sequence: str, scaled: Sequence[float]) -> str:
-    return f"{sequence}: {' '.join(f'{100 * value:+.1f}' for value in scaled)}"
+    form = {"level": _percent, "spread": _percent, "category": "{:+.0f}".format, "value": "{:+.2g}".format}
+    write = form[factors.SEQUENCES[sequence].kind]
+    return f"{sequence}: {' '.join(write(value) for value in scaled)}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _rebased(levels: Sequence[float]) -> list[float]:
+    """Levels in per cent of the window's last one (as they are, where that is 0: a day without volume)."""
+    last = levels[-1] or 100.0
+    return [round(100.0 * level / last, 4) for level in levels]
+
+
+def _without_level(candidate: Candidate) -> list[float]:
+    kind = factors.SEQUENCES[candidate.sequence].kind
+    if kind == "level":
+        return _rebased(candidate.values)
+    return [round(100.0 * value if kind == "spread" else value, 4) for value in candidate.scaled]

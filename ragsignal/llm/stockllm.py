@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # bf16 logits have a spacing of 0.06-0.12 at the usual magnitude of 8-30; a head that does anything else is off by more.
 _HEAD_TOLERANCE = 0.25
+# Llama's chat template writes today's date into the prompt: a repeated run would read another text.
+_DAY = "26 Jul 2024"  # the date that template falls back to
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -69,7 +71,7 @@ class StockLLM:
         self.batch_size = batch_size
         self._weights = weights
         self._adapter = adapter
-        self._adapter_digest = digest_of_folder(adapter) if adapter else None
+        self._adapter_digest = _digest_of_adapter(adapter) if adapter else None
         self._device = _checked_device(device)
         self._dtype = _best_dtype(device) if dtype == "auto" else dtype
         self._model: Any = None
@@ -139,7 +141,9 @@ class StockLLM:
     def _encode(self, prompt: Prompt) -> list[int]:
         if self.template.chat:
             turns = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.text}]
-            text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            text = self._tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, date_string=_DAY
+            )
             tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             tokens = self._tokenizer(prompt.text)["input_ids"]
@@ -168,6 +172,15 @@ class StockLLM:
         tokenizer = AutoTokenizer.from_pretrained(str(self._weights.folder), **_LOCAL)
         if self.template.chat and not tokenizer.chat_template:
             raise ModelError(f"{self._weights.ref} has no chat template, which {self.template.name!r} needs")
+        if (
+            self.template.chat
+            and "strftime_now" in tokenizer.chat_template
+            and "date_string" not in tokenizer.chat_template
+        ):
+            raise ModelError(
+                f"the chat template of {self._weights.ref} writes today's date, so that no run could be repeated; "
+                "save its tokenizer with a template that has no strftime_now"
+            )
         return tokenizer
 
     def _load_model(self) -> Any:
@@ -220,11 +233,16 @@ def _transformed(logits: torch.Tensor, config: Any) -> torch.Tensor:
     return cap * torch.tanh(logits / cap) if cap else logits
 
 
+def _digest_of_adapter(folder: Path) -> str:
+    digest = digest_of_folder(folder)
+    if not (folder / "adapter_model.safetensors").is_file():  # else peft would look for a pickle
+        raise ModelError(f"{folder} holds no adapter_model.safetensors; expected an adapter written by peft")
+    return digest
+
+
 def _with_adapter(model: Any, folder: Path) -> Any:
-    try:
-        from peft import PeftConfig, PeftModel
-    except ImportError:
-        raise ModelError("the spec names an adapter, which needs peft; type: pip install peft") from None
+    from peft import PeftConfig, PeftModel
+
     config = PeftConfig.from_pretrained(str(folder))
     if config.is_prompt_learning:
         raise ModelError(f"the adapter {folder} is {config.peft_type}: only adapters of the layers (LoRA ...) are read")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -101,6 +101,8 @@ def resolve(ref: str, revision: str | None = None, sha256: str | None = None) ->
     ModelError
         If they are missing, altered, pickled, or not pinned.
     """
+    if revision is not None and (ref.startswith("embedded:") or Path(ref).is_dir()):
+        raise ModelError(f"{ref} has no revisions: revision = {revision!r} belongs to a Hub id; delete it")
     if ref.startswith("embedded:"):
         weights = _resolve_embedded(ref)
     elif Path(ref).is_dir():
@@ -125,6 +127,12 @@ def digest_of_folder(folder: Path) -> str:
     ModelError
         If the folder holds no safetensors; where it holds pickles instead, the message says why they are refused.
     """
+    if not folder.is_dir():
+        raise ModelError(f"no folder {folder}: expected one with *.safetensors, written by save_pretrained")
+    modules = sorted({path.parent for path in folder.rglob("*") if path.suffix in _PICKLES} - {folder})
+    for module in modules:
+        if not any(module.glob("*.safetensors")):
+            raise ModelError(f"{module} holds only pickled weights, which can run code when loaded; save it again")
     if not any(folder.glob("*.safetensors")):
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
         if pickles:
@@ -208,7 +216,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
 def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Fill a scratch folder, then rename it: a reader never sees half a conversion."""
-    scratch = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    scratch = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
     scratch.mkdir(parents=True)
     try:
         write(scratch)

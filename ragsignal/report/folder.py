@@ -45,7 +45,11 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def check_target(folder: Path) -> None:
-    """Raise ``ConfigError`` if writing a report to ``folder`` would lose what is there."""
+    """Raise ``ConfigError`` if a report cannot be written to ``folder``, or would lose what is there."""
+    try:
+        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"no report can be written to {folder}: {error}; choose another folder with --out") from error
     if not folder.exists():
         return
     if not folder.is_dir():

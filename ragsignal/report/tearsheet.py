@@ -36,6 +36,7 @@ import pandas as pd
 from ragsignal.report.page import write_plain_sheet
 from ragsignal.report.record import equity_table
 from ragsignal.results import RunResult
+from ragsignal.statistics import bars_a_year
 
 FOLDER = "tearsheets"
 PROCESSES = 2
@@ -157,6 +158,7 @@ def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, str], path: Path) 
             returns[name],
             benchmark=None if name == benchmark else returns[benchmark],
             match_dates=False,
+            periods_per_year=bars_a_year(pd.DatetimeIndex(returns.index)),
             title=html.escape(f"{job['run']}: {name}"),
             strategy_title=name,
             benchmark_title=benchmark,

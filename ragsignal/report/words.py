@@ -68,7 +68,7 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         (
             Column("return", "Return", "over the whole window", percent),
             Column("cagr", "CAGR", "growth a year that gives the same return", percent),
-            Column("volatility", "Volatility", "standard deviation of returns, annualised by 252 bars", percent),
+            Column("volatility", "Volatility", "standard deviation of returns, annualised", percent),
             Column("sharpe", "Sharpe", "mean over standard deviation of returns, annualised, risk-free rate 0", number),
             Column("sortino", "Sortino", "mean over downside deviation of all returns, annualised", number),
             Column("max_drawdown", "Max drawdown", "deepest fall of the account from a high", percent),
@@ -89,6 +89,7 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
             Column(
                 "hit_rate", "Hit rate", "share of signals with the sign of what a next-open fill could earn", percent
             ),
+            Column("base_rate", "Base rate", "hit rate of always saying rise, or always fall: the better one", percent),
             Column("abstentions", "Abstained", "signals without a view, all symbols", count),
         ),
     ),
