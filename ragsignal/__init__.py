@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError, RagSignalError, StoreError
+from ragsignal.versions import VERSION
 
 if TYPE_CHECKING:
     from ragsignal.assemble import load_pipeline
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ragsignal.pipeline import RagPipeline
     from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOME = {
     "Candidate": "types",

@@ -11,28 +11,76 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from ragsignal.artifact import Artifact, load_artifact
 from ragsignal.cache import cache_folder
-from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
+from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
 from ragsignal.data.bins import Bins, fit_bins, shipped_bins
 from ragsignal.data.prices import Prices
 from ragsignal.data.sources import load_prices
+from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.rules import VoteScorer
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.llm.weights import resolve
+from ragsignal.llm.weights import Weights, resolve
 from ragsignal.pipeline import RagPipeline
 from ragsignal.protocols import Retriever, Scorer
 from ragsignal.retrieval.corpus import Corpus, load_or_build
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
-from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
+from ragsignal.retrieval.numeric import NumericEncoder
+from ragsignal.retrieval.retrievers import CorpusEncoder, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.store import SignalStore
 
 _IMPORTED_BY = os.getpid()
 
 Report = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on."""
+
+
+@dataclass
+class Materials:
+    """What runs and trainings are made of: prices, candidates, letters, ranks; each made on first need.
+
+    Parameters
+    ----------
+    data : DataSpec
+    candidates : CorpusSpec
+    """
+
+    data: DataSpec
+    candidates: CorpusSpec
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
+        return load_prices(self.data, self.candidates.symbols).between(None, self.data.end)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The candidates."""
+        chosen = self._of_corpus()
+        return load_or_build(chosen.frames, chosen.fingerprint, self.candidates, cache_folder())
+
+    @cached_property
+    def bins(self) -> Bins:
+        """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
+        through = self.candidates.bins_through
+        return shipped_bins() if through is None else fit_bins(self._of_corpus().frames, through)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Ranks of all symbols among each other, day by day."""
+        return build_panel(self.prices.frames)
+
+    def template(self, llm: LLMSpec) -> Template:
+        """The template that ``llm`` names."""
+        wide = llm.template in ("wide", "wide-both")
+        return Template(llm.template, llm.mask, self.bins, self.panel if wide else None)
+
+    def _of_corpus(self) -> Prices:
+        return self.prices.select(self.candidates.symbols or self.data.symbols)
 
 
 @dataclass
@@ -48,27 +96,23 @@ class Workshop:
 
     spec: RunSpec
     report: Report | None = None
-    _scorers: dict[LLMSpec, Scorer] = field(default_factory=dict)
+    _scorers: dict[Any, Scorer] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
 
     @cached_property
+    def materials(self) -> Materials:
+        """Prices, corpus, letters and ranks of the spec."""
+        return Materials(self.spec.data, self.spec.corpus)
+
+    @property
     def prices(self) -> Prices:
         """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
-        return load_prices(self.spec.data, self.spec.corpus.symbols).between(None, self.spec.data.end)
+        return self.materials.prices
 
-    @cached_property
+    @property
     def corpus(self) -> Corpus:
         """The candidates of the spec."""
-        chosen = self.prices.select(self.spec.corpus.symbols or self.spec.data.symbols)
-        return load_or_build(chosen.frames, chosen.fingerprint, self.spec.corpus, cache_folder())
-
-    @cached_property
-    def bins(self) -> Bins:
-        """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
-        through = self.spec.corpus.bins_through
-        if through is None:
-            return shipped_bins()
-        return fit_bins(self.prices.select(self.spec.corpus.symbols or self.spec.data.symbols).frames, through)
+        return self.materials.corpus
 
     @cached_property
     def store(self) -> SignalStore:
@@ -87,46 +131,94 @@ class Workshop:
         """
         if variant.signal == "none":
             raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
-        retrieval = self.spec.retrieval_of(variant)
-        trained_through = self._trained_through(variant, retrieval)  # before anything is loaded
-        if variant.signal == "vote":
-            if retrieval.retriever == "none":
-                raise ConfigError(f'variant {variant.name!r}: a vote needs hits, but its retriever is "none"')
-            scorer: Scorer = VoteScorer()
-        else:
-            scorer = self._scorer(self.spec.llm_of(variant))
+        trained_through = self._trained_through(variant)  # before any model is loaded
+        for artifact in self.artifacts(variant).values():
+            artifact.check_study(self.spec.corpus.target, self.spec.corpus.lookback)
+        retriever = NoRetriever() if variant.signal == "classifier" else self._retriever(self._retrieval(variant))
         return RagPipeline(
-            retriever=self._retriever(retrieval),
-            scorer=scorer,
+            retriever=retriever,
+            scorer=self._scorer(variant),
             store=self.store,
             lookback=self.spec.corpus.lookback,
-            trained_through=trained_through,
+            trained_through=None if self.spec.allow_in_sample else trained_through,
             progress=self._told(f"signals of {variant.name}"),
         )
 
-    def _trained_through(self, variant: VariantSpec, retrieval: RetrievalSpec) -> date | None:
-        """The last day that anything fitted in this variant has seen; None where nothing is fitted."""
-        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template == "compact"
-        if not reads_letters and retrieval.retriever != "embedding":
-            return None
-        if self.bins.fitted_through >= self.spec.data.start:
-            raise LookAheadError(
-                f"variant {variant.name!r}: the letter bins were fitted through {self.bins.fitted_through}, but the "
-                f"backtest starts on {self.spec.data.start}; set corpus.bins_through to a date before it"
-            )
-        return self.bins.fitted_through
+    def in_sample(self, variant: VariantSpec) -> list[str]:
+        """What in a variant was fitted on days that the spec trades; empty for an honest one."""
+        start = self.spec.data.start
+        return [f"{what} (fitted through {day})" for what, day in self._fitted(variant) if day >= start]
 
-    def _scorer(self, llm: LLMSpec) -> Scorer:
-        if llm not in self._scorers:
-            self._scorers[llm] = StockLLM(
-                weights=resolve(llm.model, llm.revision, llm.sha256),
-                template=Template(llm.template, llm.mask, self.bins),
-                adapter=llm.adapter,
-                dtype=llm.dtype,
-                device=llm.device,
-                batch_size=llm.batch_size,
+    def artifacts(self, variant: VariantSpec) -> dict[str, Artifact]:
+        """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``."""
+        found: dict[str, Artifact] = {}
+        if variant.signal == "classifier":
+            return {"classifier": load_artifact(variant.classifier, "classifier")}
+        llm, retrieval = self.spec.llm_of(variant), self.spec.retrieval_of(variant)
+        if variant.signal == "llm" and (adapter := _adapter(llm)) and isinstance(adapter, Artifact):
+            found["reader"] = adapter
+        if variant.signal != "none" and retrieval.retriever == "finseer":
+            found["retriever"] = load_artifact(retrieval.encoder_ref, "finseer-text", "finseer-numeric")
+        return found
+
+    def _retrieval(self, variant: VariantSpec) -> RetrievalSpec:
+        retrieval = self.spec.retrieval_of(variant)
+        if variant.signal == "vote" and retrieval.retriever == "none":
+            raise ConfigError(f'variant {variant.name!r}: a vote needs hits, but its retriever is "none"')
+        return retrieval
+
+    def _fitted(self, variant: VariantSpec) -> list[tuple[str, date]]:
+        """Everything fitted in a variant, and the last day that it has seen."""
+        artifacts = self.artifacts(variant)
+        fitted = [(f"{role} {it.ref}", it.card.trained_through) for role, it in artifacts.items()]
+        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template not in (
+            "percent",
+            "finseer-json",
+        )
+        encoder = artifacts["retriever"].card.kind if "retriever" in artifacts else None
+        embedded = variant.signal != "classifier" and self.spec.retrieval_of(variant).retriever == "embedding"
+        classifier = artifacts.get("classifier")
+        lettered = classifier is not None and "bins" in classifier.card.template
+        if reads_letters or embedded or encoder == "finseer-text" or lettered:
+            fitted.append(("letter bins", self.materials.bins.fitted_through))
+        return fitted
+
+    def _trained_through(self, variant: VariantSpec) -> date | None:
+        """The last day that anything fitted in this variant has seen; None where nothing is fitted."""
+        seen = self.in_sample(variant)
+        if seen and not self.spec.allow_in_sample:
+            raise LookAheadError(
+                f"variant {variant.name!r}: {'; '.join(seen)}, but the backtest starts on {self.spec.data.start}. "
+                "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
+                "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
-        return self._scorers[llm]
+        return max((day for _, day in self._fitted(variant)), default=None)
+
+    def _scorer(self, variant: VariantSpec) -> Scorer:
+        if variant.signal == "vote":
+            return VoteScorer()
+        llm = self.spec.llm_of(variant)
+        key = (variant.classifier, llm) if variant.signal == "classifier" else llm
+        if key not in self._scorers:
+            make = self._classifier if variant.signal == "classifier" else self._reader
+            self._scorers[key] = make(variant)
+        return self._scorers[key]
+
+    def _reader(self, variant: VariantSpec) -> Scorer:
+        llm = self.spec.llm_of(variant)
+        return StockLLM(
+            weights=resolve(llm.model, llm.revision, llm.sha256),
+            template=self.materials.template(llm),
+            adapter=_adapter(llm),
+            dtype=llm.dtype,
+            device=llm.device,
+            batch_size=llm.batch_size,
+        )
+
+    def _classifier(self, variant: VariantSpec) -> Scorer:
+        llm = self.spec.llm_of(variant)
+        artifact = load_artifact(variant.classifier, "classifier")
+        return ClassifierScorer(artifact, self.materials.template(llm), device=llm.device)
 
     def _retriever(self, spec: RetrievalSpec) -> Retriever:
         if spec not in self._retrievers:
@@ -141,17 +233,35 @@ class Workshop:
             return RandomRetriever(self.corpus, seed=spec.seed, **options)
         if spec.retriever == "dtw":
             return DTWRetriever(self.corpus, **options)
-        encoder = ShapeEncoder() if spec.retriever == "shape" else self._text_encoder(spec)
-        return DenseRetriever(self.corpus, encoder, **options)
+        return DenseRetriever(self.corpus, self._encoder(spec), **options)
 
-    def _text_encoder(self, spec: RetrievalSpec) -> TextEncoder:
-        weights = resolve(spec.encoder, spec.revision)
+    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+        if spec.retriever == "shape":
+            return ShapeEncoder()
+        if spec.retriever == "embedding":
+            return self._text_encoder(resolve(spec.encoder_ref, spec.revision), None)
+        artifact = load_artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
+        if artifact.card.kind == "finseer-numeric":
+            return NumericEncoder(artifact)
+        base: dict[str, Any] = dict(artifact.card.base or {})
+        return self._text_encoder(resolve(base["ref"], base["revision"], base["sha256"]), artifact)
+
+    def _text_encoder(self, weights: Weights, adapter: Artifact | None) -> TextEncoder:
         cache = EmbeddingCache(cache_folder() / "embeddings.sqlite")
-        return TextEncoder(weights.folder, weights.digest, self.bins, cache, self._told("embeddings"))
+        told = self._told("embeddings")
+        return TextEncoder(weights.folder, weights.digest, self.materials.bins, cache, told, adapter=adapter)
 
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         report = self.report
         return None if report is None else lambda done, total: report(what, done, total)
+
+
+def _adapter(llm: LLMSpec) -> Artifact | Path | None:
+    """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
+    if llm.adapter is None:
+        return None
+    bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / "card.json").is_file()
+    return Path(llm.adapter) if bare else load_artifact(llm.adapter, "stockllm")
 
 
 def load_pipeline(path: str | Path, variant: str | None = None) -> RagPipeline:

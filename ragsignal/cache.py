@@ -1,8 +1,14 @@
-"""Where things that can be made again are kept: ``$RAGSIGNAL_CACHE``, else the user's cache folder."""
+"""Where things that can be made again are kept: ``$RAGSIGNAL_CACHE``, else the user's cache folder.
+
+Also the one way to write a whole folder, so that no reader ever sees half of one.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -27,3 +33,53 @@ def cache_folder() -> Path:
             f"cannot create the cache folder {folder}: {error}; set RAGSIGNAL_CACHE to one that can"
         ) from error
     return folder
+
+
+def write_folder(folder: Path, write: Callable[[Path], None], replace: bool = False) -> None:
+    """Let ``write`` fill a scratch folder beside ``folder``, then rename it.
+
+    Parameters
+    ----------
+    folder : Path
+        Its parents are made if need be.
+    write : callable
+        Receives the empty scratch folder. If it raises, nothing is left behind and ``folder`` stays as it was.
+    replace : bool
+        What happens where ``folder`` holds files already. False: it stays and what was written is dropped, for content
+        that is the same whoever writes it. True: it goes, for content that was made anew.
+    """
+    # Not the process id: in containers that share a cache all processes may have the same.
+    scratch = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
+    scratch.mkdir(parents=True)
+    try:
+        write(scratch)
+        if replace:
+            _swap(scratch, folder)
+        else:
+            _claim(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _claim(scratch: Path, folder: Path) -> None:
+    try:
+        scratch.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was first
+            raise
+
+
+def _swap(scratch: Path, folder: Path) -> None:
+    """Put ``scratch`` in the place of ``folder`` by two renames: a reader finds a whole folder, or briefly none."""
+    old = scratch.with_suffix(".old")
+    try:
+        folder.rename(old)
+    except FileNotFoundError:
+        scratch.rename(folder)
+        return
+    try:
+        scratch.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

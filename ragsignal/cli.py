@@ -2,6 +2,8 @@
 
     ragsignal backtest backtests/sample.toml
     ragsignal inspect backtests/sample.toml --symbol AAPL --date 2012-06-01
+    ragsignal evaluate backtests/sample.toml
+    ragsignal train stockllm backtests/shipped.train.toml
     ragsignal data check prices/
     ragsignal weights list
 
@@ -10,9 +12,6 @@ Exit codes: 0 done, 1 the run failed, 2 the spec or an argument is wrong.
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -20,28 +19,19 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from ragsignal.cli_training import train_app
 from ragsignal.errors import ConfigError, DataError, RagSignalError
+from ragsignal.terminal import answer, people, progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Check price files, or download some.")
 weights_app = typer.Typer(no_args_is_help=True, help="Which model weights are here, and are they intact.")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
-
-_people = Console(stderr=True)
+app.add_typer(train_app, name="train")
 
 SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")]
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
@@ -57,7 +47,7 @@ def backtest(
 
     loaded = load_spec(spec)
     folder = out / loaded.name
-    with _progress() as report:
+    with progress() as report:
         from ragsignal.engine import run_spec
         from ragsignal.report import check_target, write_report
 
@@ -70,11 +60,31 @@ def backtest(
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)
     for note in result.notes:
-        _people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
-    _people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
-    _answer(
+        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+    answer(
         {"run_dir": str(folder), "report": str(folder / "index.html"), "variants": rows, "notes": list(result.notes)}
     )
+
+
+@app.command()
+def evaluate(
+    spec: SpecPath,
+    out: Annotated[Path, typer.Option(help="Folder that receives the evaluation's folder.")] = Path("runs"),
+) -> None:
+    """Score every variant's signals as forecasts, without a broker, beside baselines that cost nothing."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    folder = out / f"{loaded.name}-evaluation"
+    with progress() as report:
+        from ragsignal.evaluation.record import console_table, write_evaluation
+        from ragsignal.evaluation.run import evaluate_spec
+
+        record = write_evaluation(evaluate_spec(loaded, report), folder)
+    people.print(console_table(record))
+    people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)
+    answer({"run_dir": str(folder), "forecasters": record["forecasters"], "comparisons": record["comparisons"]})
 
 
 @app.command()
@@ -90,14 +100,14 @@ def inspect(
 
     loaded = load_spec(spec)
     chosen = loaded.find_variant(variant)
-    with _progress() as report:
+    with progress() as report:
         workshop = Workshop(loaded, report)
         pipeline = workshop.pipeline(chosen)
         query = _query_of(workshop, symbol, on.date())
         (signal,) = pipeline.signals([query])
         prompt = pipeline.scorer.render(query, signal.hits)
-    _people.print(prompt.text, markup=False, highlight=False)
-    _answer(
+    people.print(prompt.text, markup=False, highlight=False)
+    answer(
         {
             "variant": chosen.name,
             "symbol": symbol,
@@ -125,8 +135,8 @@ def data_check(
     table = Table("file", "symbol", "rule", "rows", "repair", title=f"{len(problems)} problem(s) in {path}")
     for it in problems:
         table.add_row(Path(it.file).name, it.symbol, it.rule, ", ".join(it.rows), it.repair)
-    _people.print(table if problems else f"{path}: nothing wrong")
-    _answer([asdict(it) | {"file": str(it.file)} for it in problems])
+    people.print(table if problems else f"{path}: nothing wrong")
+    answer([asdict(it) | {"file": str(it.file)} for it in problems])
     raise typer.Exit(1 if problems else 0)
 
 
@@ -140,20 +150,24 @@ def data_download(
     """Download daily prices with yfinance, as CSVs that `source = "folder"` reads."""
     from ragsignal.data.readers import download
 
-    _answer([str(path) for path in download(symbols, start.date(), end.date(), out)])
+    answer([str(path) for path in download(symbols, start.date(), end.date(), out)])
 
 
 @weights_app.command("list")
 def weights_list() -> None:
-    """List the embedded weights, whether they are installed, and how to get them."""
+    """List the embedded weights and the shipped artifacts, whether they are installed, and how to get them."""
+    from ragsignal.artifact import shipped_status
     from ragsignal.llm.weights import embedded_status
 
-    rows = embedded_status()
-    table = Table("weights", "role", "installed", "intact", "install with")
+    rows = [*embedded_status(), *shipped_status()]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("weights", no_wrap=True)
+    for title in ("role", "installed", "intact", "install with"):
+        table.add_column(title)
     for row in rows:
         table.add_row(row["name"], row["role"], _yes(row["installed"]), _yes(row["intact"]), row["install"])
-    _people.print(table)
-    _answer(rows)
+    people.print(table)
+    answer(rows)
 
 
 @weights_app.command("verify")
@@ -169,8 +183,8 @@ def weights_verify(
     refs = [ref] if ref else [f"embedded:{name}" for name in EMBEDDED]
     found = [resolve(it, revision) for it in refs]
     for weights in found:
-        _people.print(f"{weights.ref}: verified, {weights.digest[:16]}")
-    _answer([{"ref": it.ref, "folder": str(it.folder), "digest": it.digest} for it in found])
+        people.print(f"{weights.ref}: verified, {weights.digest[:16]}")
+    answer([{"ref": it.ref, "folder": str(it.folder), "digest": it.digest} for it in found])
 
 
 def main() -> None:
@@ -184,8 +198,8 @@ def main() -> None:
 
 
 def _fail(error: RagSignalError, code: int) -> None:
-    _people.print(f"[bold red]{type(error).__name__}[/]", end=" ")
-    _people.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    people.print(f"[bold red]{type(error).__name__}[/]", end=" ")
+    people.print(str(error), markup=False, highlight=False, soft_wrap=True)
     raise SystemExit(code)
 
 
@@ -222,7 +236,7 @@ def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
         cells = [_percent(row["return"]), _number(row["sharpe"]), _percent(row["max_drawdown"]), str(row["trades"])]
         cells += [f"{row['costs_paid']:,.0f}", _percent(row["hit_rate"]), str(row["model_calls"])]
         table.add_row(row["name"], *cells)
-    _people.print(table)
+    people.print(table)
 
 
 def _percent(value: float | None) -> str:
@@ -235,40 +249,6 @@ def _number(value: float | None) -> str:
 
 def _yes(value: bool | None) -> str:
     return {True: "yes", False: "NO", None: "–"}[value]
-
-
-def _answer(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, default=lambda it: it.isoformat(), ensure_ascii=False))
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Any]:
-    """Yield ``report(what, done, total)``: bars on a terminal, a line a tenth elsewhere (a log shows no bars)."""
-    if not _people.is_terminal:
-        yield _line_reporter()
-        return
-    clock = (TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *clock, console=_people) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield report
-
-
-def _line_reporter() -> Callable[[str, int, int], None]:
-    shown: dict[str, int] = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(1, total)
-        if shown.get(what) != tenth:
-            shown[what] = tenth
-            _people.print(f"{datetime.now():%H:%M:%S} {what}: {done} of {total}", highlight=False)
-
-    return report
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 Every table forbids unknown keys and answers a typo with the nearest known one. Relative paths in a spec are
 relative to the spec's own folder. ``${NAME}`` in ``data.path`` and ``llm.adapter`` is read from the environment.
+
+Two kinds of spec share their tables: :class:`RunSpec` (what is run and compared) and :class:`TrainSpec` (what is
+trained on which days). An artifact that training wrote is named ``shipped:NAME`` or by its folder.
 """
 
 from __future__ import annotations
@@ -27,11 +30,12 @@ from pydantic import (
 
 from ragsignal.errors import ConfigError
 
-Source = Literal["sample", "folder", "table", "yfinance", "planted", "noise"]
+Source = Literal["sample", "classic", "folder", "table", "yfinance", "planted", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
-RetrieverName = Literal["embedding", "shape", "dtw", "random", "none"]
-TemplateName = Literal["compact", "percent", "finseer-json"]
-SignalName = Literal["llm", "vote", "none"]
+RetrieverName = Literal["finseer", "embedding", "shape", "dtw", "random", "none"]
+TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
+SignalName = Literal["llm", "vote", "classifier", "none"]
+Measure = Literal["acc", "acc_ranked", "mcc", "auc", "brier", "log_loss", "ece", "rank_correlation", "spread_bp"]
 T = TypeVar("T", bound="Table")
 
 
@@ -44,6 +48,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 # TOML has arrays and strings where these types are meant, and a record has its dates as text.
 Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)]
 Day = Annotated[date, Field(strict=False)]
+Count = Annotated[int, Field(ge=0)]
 FilePath = Annotated[Path, Field(strict=False)]
 
 
@@ -56,7 +61,8 @@ class Table(BaseModel):
 class DataSpec(Table):
     """Prices, and the window that is traded.
 
-    ``planted`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the first analogues pay.
+    ``planted`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the first analogues pay,
+    by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`).
 
     ``start`` and ``end`` (inclusive) bound the backtest; history before ``start`` only feeds the corpus.
     """
@@ -67,6 +73,7 @@ class DataSpec(Table):
     start: Day
     end: Day
     seed: int = 0
+    strength: float = Field(default=0.5, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
     def _check(self) -> DataSpec:
@@ -96,26 +103,42 @@ class CorpusSpec(Table):
 
 
 class RetrievalSpec(Table):
-    """How hits are found. ``embargo`` is in bars; ``seed`` belongs to ``random``; ``encoder`` to ``embedding``."""
+    """How hits are found. ``embargo`` is in bars; ``seed`` belongs to ``random``.
+
+    ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id) and to ``finseer`` (an
+    artifact); None takes :attr:`encoder_ref`'s default.
+    """
 
     retriever: RetrieverName = "embedding"
     k: int = Field(default=5, ge=1, le=100)
     exclude_own_symbol: bool = False
     embargo: int = Field(default=0, ge=0)
     seed: int = 0
-    encoder: str = "embedded:all-MiniLM-L6-v2"
+    encoder: str | None = None
     revision: str | None = None
+
+    @property
+    def pool(self) -> tuple[int, int, bool]:
+        """How many candidates, and out of which: what must be equal where retrievers are compared."""
+        return self.k, self.embargo, self.exclude_own_symbol
+
+    @property
+    def encoder_ref(self) -> str:
+        """``encoder``, or what stands for it: the embedded MiniLM, or the shipped FinSeer."""
+        default = "shipped:finseer-text" if self.retriever == "finseer" else "embedded:all-MiniLM-L6-v2"
+        return self.encoder or default
 
 
 class LLMSpec(Table):
     """Which causal LM reads the prompt, and how.
 
-    ``model`` is ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is required, a full commit hash).
+    ``model`` is ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is required, a full commit hash);
+    ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft.
     """
 
     model: str = "embedded:SmolLM2-135M-Instruct"
     revision: str | None = None
-    adapter: FilePath | None = None
+    adapter: str | None = None
     sha256: str | None = None
     template: TemplateName = "compact"
     mask: bool = True
@@ -144,10 +167,12 @@ class VariantSpec(Table):
     """One column of the comparison: what differs from the tables above.
 
     ``retrieval`` and ``llm`` stay the few keys that a variant changes; :class:`RunSpec` lays them over its own tables.
+    ``classifier`` is the artifact that ``signal = "classifier"`` reads.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     signal: SignalName = "llm"
+    classifier: str = "shipped:classifier"
     retrieval: dict[str, Any] = {}
     llm: dict[str, Any] = {}
     strategy: StrategySpec | None = None
@@ -163,6 +188,33 @@ class VariantSpec(Table):
 _OVERLAID: dict[str, type[Table]] = {"retrieval": RetrievalSpec, "llm": LLMSpec}
 
 
+class EvaluationSpec(Table):
+    """How ``ragsignal evaluate`` scores signals as forecasts: one query a symbol on every ``every``-th day.
+
+    The record holds figures on all days and on those without a freeze; ``mode`` says which come first: with ``paper``
+    those that drop freeze days by their outcome, as the paper does (nobody can do that at trade time).
+    ``train_start`` .. ``train_end`` (by default all days before ``data.start``, less ``embargo`` bars) is what the free
+    baselines are fitted on; ``train_end`` is the last day on which a label may become known. ``perturbed`` queries
+    measure how much an LLM's answer moves when nothing that matters does (0: none). ``reference`` maps a name to the
+    published figures that stand beside ours.
+    """
+
+    target: Target = "movement"
+    every: int = Field(default=1, ge=1)
+    mode: Literal["honest", "paper"] = "honest"
+    train_start: Day | None = None
+    train_end: Day | None = None
+    embargo: int = Field(default=5, ge=1)
+    perturbed: int = Field(default=200, ge=0)
+    reference: dict[str, dict[Measure, float]] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationSpec:
+        if self.train_start and self.train_end and self.train_start >= self.train_end:
+            raise ValueError(f"train_start {self.train_start} must lie before train_end {self.train_end}")
+        return self
+
+
 class RunSpec(Table):
     """A whole experiment. Read one with :func:`load_spec`."""
 
@@ -174,6 +226,8 @@ class RunSpec(Table):
     llm: LLMSpec = LLMSpec()
     strategy: StrategySpec
     costs: CostSpec = CostSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    allow_in_sample: bool = False
     variant: tuple[VariantSpec, ...] = Field(min_length=1, strict=False)
     benchmark: str
 
@@ -215,6 +269,168 @@ class RunSpec(Table):
         raise ConfigError(f"spec {self.name!r}: no variant {name!r}.{did_you_mean(name, known)} It has {known}")
 
 
+class SplitSpec(Table):
+    """Which days, and which symbols, may be learned from; the days of ``data`` up to ``data.end`` are all there is.
+
+    ``time``: training queries end ``embargo`` bars before ``valid_from``, validation queries end with the data.
+    ``paper``: symbols are split, days are not, as in arXiv 2502.05878: it leaks, and whatever it yields says so.
+    """
+
+    protocol: Literal["time", "paper"] = "time"
+    valid_from: Day
+    embargo: int = Field(default=5, ge=1)
+    train_symbols: Names = ()
+    valid_symbols: Names = ()
+
+
+class StockLLMTraining(Table):
+    """LoRA (or another peft method) on a causal LM; every prompt has a number of candidates drawn from ``k``.
+
+    ``modules`` are the linear layers that are adapted, by name (empty: all of them), in the upper ``upper`` share of
+    the blocks: below the lowest adapted block no gradient is computed, which is most of the cost. A killed run goes on
+    from its last checkpoint, but with ``adalora``, whose ranks peft cannot take up again: it begins anew.
+    """
+
+    method: Literal["lora", "adalora", "prefix"] = "lora"
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    modules: Names = ()
+    upper: float = Field(default=1.0, gt=0, le=1)
+    virtual_tokens: int = Field(default=16, ge=1)
+    examples: int = Field(default=8000, ge=1)
+    valid_examples: int = Field(default=1000, ge=2)
+    k: tuple[Count, ...] = Field(default=(0, 1, 3, 5, 10), min_length=1, strict=False)
+    candidates: tuple[Literal["random", "shape"], ...] = Field(default=("random", "shape"), min_length=1, strict=False)
+    freeze: Literal["keep", "drop"] = "keep"
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    eval_steps: int = Field(default=50, ge=1)
+    patience: int = Field(default=3, ge=1)
+    full_vocabulary: float = Field(default=0.0, ge=0)
+    calibration: Literal["platt", "temperature", "none"] = "platt"
+    report_to: Names = ()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> StockLLMTraining:
+        if self.upper < 1 and not self.modules:
+            raise ValueError("upper < 1 needs modules: the names of the layers to adapt, such as q_proj")
+        return self
+
+
+class FeedbackTraining(Table):
+    """Teacher scores of ``queries`` training queries, drawn in blocks of about ``block`` that are near in time.
+
+    A block shares one pool of ``candidates``, all visible as of its earliest query: half drawn at random, half the
+    nearest by shape to its queries. Only so can a candidate's effect on every query alike be told from what it does to
+    one. At least 4 queries a block: 5 queries then make blocks of 3 and 2, and never one of 1, which has no mean to
+    subtract.
+    """
+
+    queries: int = Field(default=480, ge=2)
+    candidates: int = Field(default=32, ge=4)
+    block: int = Field(default=16, ge=4)
+    seed: int = 0
+
+
+class FinseerTraining(Table):
+    """Distillation of teacher scores into an encoder.
+
+    Both temperatures belong to the softmax over a query's candidates: ``teacher_temperature`` in log-odds, about the
+    spread of the scores; ``temperature`` in cosine similarity. ``mix`` is the share of KL in ``loss = "mix"``. The last
+    ``valid_share`` of the blocks of queries is held out. ``base`` .. ``batch_size`` are the text encoder's (LoRA over a
+    sentence-transformers model), ``dim`` .. ``numeric_batch_size`` the numeric one's, which begins from nothing and
+    therefore needs more passes.
+    """
+
+    loss: Literal["kl", "infonce", "mix"] = "kl"
+    mix: float = Field(default=0.5, ge=0, le=1)
+    teacher_temperature: float = Field(default=0.1, gt=0)
+    temperature: float = Field(default=0.05, gt=0)
+    negatives: int = Field(default=15, ge=2)
+    valid_share: float = Field(default=0.2, gt=0, lt=1)
+    base: str = "embedded:all-MiniLM-L6-v2"
+    revision: str | None = None
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: int = Field(default=8, ge=1)
+    dim: int = Field(default=64, ge=8)
+    hidden: int = Field(default=128, ge=8)
+    numeric_epochs: int = Field(default=30, ge=1)
+    numeric_learning_rate: float = Field(default=1e-3, gt=0)
+    numeric_batch_size: int = Field(default=32, ge=1)
+    save_steps: int = Field(default=20, ge=1)
+    seed: int = 0
+
+
+class ClassifierTraining(Table):
+    """The baseline without retrieval: a BERT-style encoder with LoRA and a head, on the query's serialised line.
+
+    ``logistic`` is a regression on the query's log returns instead; of the rest it reads only ``examples``,
+    ``valid_examples`` and ``seed``. ``patience`` counts evaluations, one every ``eval_steps`` steps, that bring no
+    lower log-loss on validation queries.
+    """
+
+    kind: Literal["bert", "logistic"] = "bert"
+    base: str = "embedded:all-MiniLM-L6-v2"
+    revision: str | None = None
+    rank: int = Field(default=16, ge=1)
+    examples: int = Field(default=8000, ge=2)
+    valid_examples: int = Field(default=2000, ge=2)
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    eval_steps: int = Field(default=50, ge=1)
+    patience: int = Field(default=3, ge=1)
+    seed: int = 0
+
+
+class TrainSpec(Table):
+    """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
+
+    ``out`` receives one folder an artifact: ``stockllm``, ``feedback``, ``finseer-text``, ``finseer-numeric``,
+    ``classifier``.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    out: FilePath
+    data: DataSpec
+    split: SplitSpec
+    corpus: CorpusSpec = CorpusSpec()
+    llm: LLMSpec = LLMSpec()
+    stockllm: StockLLMTraining = StockLLMTraining()
+    feedback: FeedbackTraining = FeedbackTraining()
+    finseer: FinseerTraining = FinseerTraining()
+    classifier: ClassifierTraining = ClassifierTraining()
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainSpec:
+        if not self.data.start < self.split.valid_from < self.data.end:
+            raise ValueError(
+                f"split.valid_from {self.split.valid_from} must lie between data.start {self.data.start} "
+                f"and data.end {self.data.end}"
+            )
+        if self.llm.adapter is not None:
+            raise ValueError("llm.adapter belongs to a run: training begins from the base model; delete it")
+        return self
+
+
+def load_train_spec(path: str | Path) -> TrainSpec:
+    """Read and check a training spec.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    return _load(path, TrainSpec)
+
+
 def load_spec(path: str | Path) -> RunSpec:
     """Read and check a spec.
 
@@ -223,6 +439,10 @@ def load_spec(path: str | Path) -> RunSpec:
     ConfigError
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
+    return _load(path, RunSpec)
+
+
+def _load(path: str | Path, kind: type[T]) -> T:
     path = Path(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -232,21 +452,39 @@ def load_spec(path: str | Path) -> RunSpec:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     _resolve_paths(raw, path.resolve().parent)
     try:
-        return RunSpec.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_explain(path, raw, error)) from None
+        raise ConfigError(_explain(path, raw, error, kind)) from None
 
 
 def _resolve_paths(raw: dict[str, Any], base: Path) -> None:
     """Expand ``${NAME}`` and anchor relative paths at the spec's folder, in place."""
     for owner in (raw, *_tables(raw.get("variant"))):
-        for table, key in (("data", "path"), ("llm", "adapter"), ("llm", "model"), ("retrieval", "encoder")):
-            text = owner[table].get(key) if isinstance(owner.get(table), dict) else None
-            # a model or an encoder may also be embedded:NAME or a Hub id, which look like relative paths
-            if isinstance(text, str) and (
-                key in ("path", "adapter") or text.startswith((".", "~")) or (base / text).is_dir()
-            ):
-                owner[table][key] = str(base / os.path.expanduser(_expand(text, f"{table}.{key}")))
+        tables = {name: value for name, value in owner.items() if isinstance(value, dict)}
+        for name, key in _PATHS:
+            table = tables.get(name, {}) if name else owner
+            text = table.get(key)
+            if isinstance(text, str) and _is_path(text, key, base):
+                table[key] = str(base / os.path.expanduser(_expand(text, f"{name}.{key}".lstrip("."))))
+
+
+_PATHS = (
+    ("", "out"),
+    ("", "classifier"),  # of a variant
+    ("data", "path"),
+    ("llm", "adapter"),
+    ("llm", "model"),
+    ("retrieval", "encoder"),
+    ("classifier", "base"),
+    ("finseer", "base"),
+)
+
+
+def _is_path(text: str, key: str, base: Path) -> bool:
+    """A model or an encoder may also be ``embedded:NAME``, ``shipped:NAME`` or a Hub id, which look like paths."""
+    if text.startswith(("embedded:", "shipped:")):
+        return False
+    return key in ("path", "adapter", "out") or text.startswith((".", "~", "$")) or (base / text).is_dir()
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:
@@ -266,12 +504,12 @@ def _overlay(base: T, changes: dict[str, Any]) -> T:
     return type(base).model_validate(base.model_dump() | changes)
 
 
-def _explain(path: Path, raw: dict[str, Any], error: ValidationError) -> str:
+def _explain(path: Path, raw: dict[str, Any], error: ValidationError, kind: type[Table]) -> str:
     lines = [f"{path}: {error.error_count()} mistake(s)"]
     for item in error.errors():
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "unknown key." + did_you_mean(str(item["loc"][-1]), _known_keys(item["loc"]))
+            message = "unknown key." + did_you_mean(str(item["loc"][-1]), _known_keys(item["loc"], kind))
         elif item["type"] == "missing":
             message = "missing, and it has no default"
         elif item["type"] == "tuple_type":
@@ -290,9 +528,9 @@ def _place(loc: tuple[int | str, ...], raw: dict[str, Any]) -> str:
     return ".".join(parts) or "spec"
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+def _known_keys(loc: tuple[int | str, ...], kind: type[Table]) -> list[str]:
     """Keys of the table in which the unknown key ``loc[-1]`` stands."""
-    model: type[BaseModel] = RunSpec
+    model: type[BaseModel] = kind
     for part in loc[:-1]:
         if isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation

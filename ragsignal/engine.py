@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import functools
 import importlib
-import platform
 import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from ragsignal import __version__, statistics
+from ragsignal import statistics
 from ragsignal.assemble import Report, Workshop
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec, did_you_mean
 from ragsignal.data import labels
@@ -31,6 +29,8 @@ from ragsignal.errors import ConfigError, DataError
 from ragsignal.indicator import RagEvidence, RagMomentum
 from ragsignal.pipeline import RagPipeline
 from ragsignal.results import RunResult, VariantResult
+from ragsignal.training_notes import notes_on_training
+from ragsignal.versions import versions_of
 
 _LIBRARIES = (
     "backtrader",
@@ -39,6 +39,8 @@ _LIBRARIES = (
     "sentence-transformers",
     "faiss-cpu",
     "arch",
+    "peft",
+    "scikit-learn",
     "numpy",
     "pandas",
     "quantstats",
@@ -77,9 +79,9 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
         benchmark=spec.benchmark,
         closes=pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()}),
         comparisons=tuple(compare(spec, variants)),
-        notes=tuple(notes_of(spec, variants)),
+        notes=tuple(notes_of(spec, variants, workshop)),
         fingerprints={"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
-        versions=_versions(),
+        versions=versions_of(_LIBRARIES),
         times={
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
@@ -206,7 +208,7 @@ def compare(spec: RunSpec, variants: tuple[VariantResult, ...]) -> list[dict[str
     by_name = {variant.name: variant for variant in variants}
     rows = []
     for variant in spec.variant:
-        if variant.signal == "none" or spec.retrieval_of(variant).retriever in ("none", "random"):
+        if variant.signal in ("none", "classifier") or spec.retrieval_of(variant).retriever in ("none", "random"):
             continue
         for label, rivals in _rivals(spec, variant).items():
             heard = pd.concat([by_name[name].signals for name in rivals])
@@ -227,39 +229,22 @@ def _rivals(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
     alike = [it for it in spec.variant if it.signal == variant.signal and spec.llm_of(it) == spec.llm_of(variant)]
     found: dict[str, list[str]] = {}
     for it in alike:
-        retriever = spec.retrieval_of(it).retriever
-        if retriever in ("none", "random"):
-            found.setdefault(retriever, []).append(it.name)
+        retrieval = spec.retrieval_of(it)
+        if retrieval.retriever == "none" or (
+            retrieval.retriever == "random" and retrieval.pool == spec.retrieval_of(variant).pool
+        ):
+            found.setdefault(retrieval.retriever, []).append(it.name)
     return {names[0] if len(names) == 1 else f"{key} ({len(names)} seeds)": names for key, names in found.items()}
 
 
-def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = ()) -> list[str]:
+def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), workshop: Workshop | None = None) -> list[str]:
     """What a reader must know before the first figure."""
-    notes = [*_notes_on_training(spec), *_notes_on_hits(spec, variants)]
+    notes = [*notes_on_training(workshop or Workshop(spec)), *_notes_on_hits(spec, variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
         notes.append("Orders fill at the close that their signal was computed from: no market offers that.")
     return notes
-
-
-def _notes_on_training(spec: RunSpec) -> list[str]:
-    readers = [spec.llm_of(variant) for variant in spec.variant if variant.signal == "llm"]
-    dense = [spec.retrieval_of(variant) for variant in spec.variant if variant.signal != "none"]
-    models = {it.model for it in readers if it.adapter is None}
-    encoders = {it.encoder for it in dense if it.retriever == "embedding"}
-    shipped = {"StockLLM": ("untuned", models), "FinSeer": ("untrained", encoders)}
-    notes = [
-        f"{role} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."
-        for role, (state, refs) in shipped.items()
-        for ref in sorted(refs)
-        if ref.startswith("embedded:")
-    ]
-    unknown = {ref for ref in models | encoders if not ref.startswith("embedded:")}
-    unknown |= {str(it.adapter) for it in readers if it.adapter is not None}
-    return notes + [
-        f"What {ref} was trained on is not recorded: it may have seen this window." for ref in sorted(unknown)
-    ]
 
 
 def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str]:
@@ -394,10 +379,6 @@ def _scaled(interval: statistics.Interval, scale: float) -> statistics.Interval:
 
 
 def _corpus_fingerprint(workshop: Workshop) -> dict[str, str]:
-    reads = any(v.signal != "none" and workshop.spec.retrieval_of(v).retriever != "none" for v in workshop.spec.variant)
+    spec = workshop.spec
+    reads = any(v.signal in ("llm", "vote") and spec.retrieval_of(v).retriever != "none" for v in spec.variant)
     return {"corpus": workshop.corpus.fingerprint} if reads else {}
-
-
-def _versions() -> dict[str, str]:
-    own = {"python": platform.python_version(), "ragsignal": __version__}
-    return own | {name: metadata.version(name) for name in _LIBRARIES}

@@ -117,7 +117,7 @@ class RagPipeline:
         if early:
             raise LookAheadError(
                 f"{early[0].symbol} as of {early[0].as_of}: parts of this source were fitted through "
-                f"{self.trained_through}; start the feed later, or set corpus.bins_through to a date before the feed"
+                f"{self.trained_through}; start the feed later, or use parts that were fitted before it"
             )
 
     def _too_short(self, query: Query) -> Signal | None:
@@ -128,7 +128,9 @@ class RagPipeline:
     def _key(self, recipe: str, query: Query) -> str:
         seen = self.retriever.corpus_digest(query)
         # repr of a float is exact, so the window is in the key bit by bit
-        return fingerprint.of_json([recipe, seen, query.symbol, query.dates, query.closes])
+        address = [recipe, seen, query.symbol, query.dates, query.closes]
+        context = self.scorer.context_digest(query)
+        return fingerprint.of_json([*address, context] if context else address)
 
     def _make(self, recipe: str, missing: dict[str, Query]) -> dict[str, Signal]:
         """Score what the store lacks, longest prompts together, one transaction a batch."""

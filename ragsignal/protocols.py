@@ -63,6 +63,10 @@ class Scorer(Protocol):
         """Prompts that are scored, and therefore stored, together."""
         ...
 
+    def context_digest(self, query: Query) -> str:
+        """Fingerprint of what else is read as of that day (ranks among other stocks); empty where nothing is."""
+        ...
+
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """The prompt this scorer reads for ``query`` and ``hits``."""
         ...

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Load models without bars; also without the tokenizers' warning about forked processes."""
+    """Load models without bars and without a warning of peft's; also without the tokenizers' warning about forked processes."""
     from transformers.utils import logging
 
     bars: Any = logging  # its functions carry no types
@@ -18,7 +19,10 @@ def quiet_loading() -> Iterator[None]:
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for it, on every adapter: nothing that a user can do
+            warnings.filterwarnings("ignore", ".is_gradient_checkpointing. is deprecated", FutureWarning)
+            yield
     finally:
         if shown:
             bars.enable_progress_bar()

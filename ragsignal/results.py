@@ -16,7 +16,7 @@ class VariantResult:
     ----------
     name : str
     kind : str
-        What made the signal: ``llm``, ``vote`` or ``none``.
+        What made the signal: ``llm``, ``vote``, ``classifier`` or ``none``.
     equity : Series of float, index DatetimeIndex (naive days)
         Account value at each bar's close; the same index for every variant of a run.
     exposure : Series of float
@@ -73,6 +73,12 @@ class RunResult:
     versions: dict[str, str] = field(default_factory=dict)
     times: dict[str, Any] = field(default_factory=dict)
     command: str = ""
+
+    @property
+    def title(self) -> str:
+        """The spec's name, for the head of every page; stamped where something was fitted on the window it trades."""
+        stamp = "IN SAMPLE: " if any(note.startswith("IN SAMPLE") for note in self.notes) else ""
+        return stamp + str(self.spec["name"])
 
     def find(self, name: str) -> VariantResult:
         """The variant called ``name``; raises ``KeyError``."""

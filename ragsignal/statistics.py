@@ -164,6 +164,15 @@ def hit_rate_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) 
     return ratio_interval(daily["gain"].to_numpy(), daily["n"].to_numpy(), seed)
 
 
+def equal_mass_bins(values: Floats, n_bins: int) -> NDArray[np.int64]:
+    """Bin (n,) of each value, from 0, at most ``n_bins``; equal values share one, few distinct values have one each."""
+    distinct, number = np.unique(values, return_inverse=True)
+    if len(distinct) <= n_bins:
+        return np.asarray(number.ravel(), dtype=np.int64)
+    edges = np.unique(np.quantile(values, np.arange(1, n_bins) / n_bins))
+    return np.searchsorted(edges, values, side="right").astype(np.int64)
+
+
 def _counted(values: Floats, targets: Floats) -> NDArray[np.bool_]:
     return np.asarray((values != 0.0) & np.isfinite(targets) & (targets != 0.0))
 

@@ -58,6 +58,9 @@ class HashScorer:
     def recipe(self) -> Recipe:
         return {"scorer": "hash", "salt": self.salt}
 
+    def context_digest(self, _: Query) -> str:
+        return ""
+
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         return Prompt(query, hits, text=f"{query} {hits} {self.salt}")
 

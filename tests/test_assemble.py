@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 from fakes import market
+from test_numeric import save
 
 from ragsignal.assemble import Workshop, load_pipeline
 from ragsignal.config import load_spec
-from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.data.windows import cut_query
+from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.llm.rules import VoteScorer
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 
@@ -130,9 +133,58 @@ def test_a_spec_that_does_not_exist_is_a_config_error(tmp_path: Path) -> None:
 
 def test_letters_that_were_fitted_on_the_traded_window_are_refused(write: Write) -> None:
     path = write(SPEC.replace("start = 2020-02-03", "start = 2009-12-31"))  # the last day of the shipped letters
-    with pytest.raises(LookAheadError, match="fitted through 2009-12-31, but the backtest starts on 2009-12-31"):
+    with pytest.raises(LookAheadError, match=r"fitted through 2009-12-31\), but the backtest starts on 2009-12-31"):
         load_pipeline(path, "letters")
     assert load_pipeline(path, "shape").trained_through is None  # reads no letters
+
+
+def with_finseer(folder: Path) -> str:
+    return (
+        SPEC
+        + f"""
+[[variant]]
+name = "finseer"
+signal = "vote"
+retrieval = {{ retriever = "finseer", encoder = "{folder}" }}
+"""
+    )
+
+
+def test_a_trained_retriever_finds_hits(write: Write, tmp_path: Path) -> None:
+    artifact = save(tmp_path / "numeric")  # an untrained tower; its card says through 2010-02-02
+    shop = workshop(write(with_finseer(artifact.folder)))
+    pipeline = shop.pipeline(shop.spec.find_variant("finseer"))
+    frame = shop.prices.frames["AA"]
+    query = cut_query("AA", [day.date() for day in frame.index], frame["close"].tolist(), 5)
+    (signal,) = pipeline.signals([query])
+    assert len(signal.hits) == 3
+    assert pipeline.trained_through == artifact.card.trained_through
+    assert artifact.digest in str(pipeline.recipe)
+
+
+def test_what_was_trained_inside_the_window_is_refused_unless_the_spec_says_that_it_proves_nothing(
+    write: Write, tmp_path: Path
+) -> None:
+    artifact = save(tmp_path / "numeric", trained_through=date(2020, 2, 3))  # the first day that is traded
+    text = with_finseer(artifact.folder)
+    with pytest.raises(LookAheadError, match=r"retriever .*numeric \(fitted through 2020-02-03\), but the backtest .*"):
+        load_pipeline(write(text), "finseer")
+    allowed = write(text.replace('benchmark = "hold"', 'benchmark = "hold"\nallow_in_sample = true'))
+    pipeline = load_pipeline(allowed, "finseer")
+    assert pipeline.trained_through is None
+    shop = workshop(allowed)
+    assert shop.in_sample(shop.spec.find_variant("finseer")) == [
+        f"retriever {artifact.folder} (fitted through 2020-02-03)"
+    ]
+    assert shop.in_sample(shop.spec.find_variant("shape")) == []
+
+
+def test_an_artifact_that_is_not_shipped_is_answered_with_those_that_are(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragsignal.artifact.shipped_artifacts", lambda: ["one", "two"])
+    with pytest.raises(ModelError, match=r"no shipped artifact 'nope'; there are: shipped:one, shipped:two"):
+        load_pipeline(write(with_finseer(Path("shipped:nope"))), "finseer")
 
 
 def test_one_spec_is_one_pipeline_however_its_path_is_spelled(

@@ -139,4 +139,73 @@ def test_data_check_lists_problems_and_exits_1(tmp_path: Path) -> None:
 
 def test_weights_list_tells_what_is_here() -> None:
     answer, _ = _ragsignal("weights", "list")
-    assert [row["intact"] for row in answer] == [True, True]
+    assert {row["name"] for row in answer} >= {"embedded:all-MiniLM-L6-v2", "shipped:stockllm", "shipped:finseer-text"}
+    assert all(row["intact"] for row in answer)
+
+
+def test_evaluate_scores_a_vote_beside_free_baselines(spec: Path) -> None:
+    text = spec.read_text().replace("2015-12-31", "2015-03-31").replace("k = 15", "k = 5")
+    spec.write_text(text + "[evaluation]\nevery = 3\n")
+    answer, said = _ragsignal("evaluate", spec, "--out", spec.parent / "runs")
+    names = [row["name"] for row in answer["forecasters"]]
+    assert names[:2] == ["vote", "random"]
+    assert "logistic" in names
+    assert (Path(answer["run_dir"]) / "record.json").is_file()
+    assert "record: " in said
+
+
+TRAIN = """
+name = "tiny"
+out = "artifacts"
+[data]
+source = "planted"
+symbols = ["AA", "BB"]
+start = 2014-01-02
+end = 2015-12-31
+[split]
+valid_from = 2015-07-01
+[corpus]
+indicators = ["adj_close"]
+[classifier]
+kind = "logistic"
+"""
+
+
+def test_train_lists_its_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ragsignal.cli", "train", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("stockllm", "feedback", "finseer", "classifier"))
+
+
+def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TRAIN)
+    answer, said = _ragsignal("train", "classifier", path)
+    assert [row["folder"] for row in answer] == [str(tmp_path / "artifacts/classifier")]
+    assert 0 < answer[0]["metrics"]["auc"] < 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "edit", "message"),
+    [
+        (["stockllm"], ("[split]", "[splt]"), "splt: unknown key. Did you mean 'split'?"),
+        (["feedback"], ("", ""), "ragsignal train stockllm SPEC"),
+        (["finseer", "--encoder", "nonsense"], ("", ""), "text, numeric or both was expected"),
+    ],
+)
+def test_a_training_that_cannot_begin_exits_2_and_says_what_to_do(
+    tmp_path: Path, words: list[str], edit: tuple[str, str], message: str
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TRAIN.replace(*edit, 1))
+    answer, said = _ragsignal("train", words[0], path, *words[1:], code=2)
+    assert answer is None
+    assert message in said
+    assert "Traceback" not in said

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, load_spec
+from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, load_spec, load_train_spec
 from ragsignal.errors import ConfigError
 
 SAMPLE = Path(__file__).parents[1] / "backtests" / "sample.toml"
@@ -83,7 +83,7 @@ def test_the_sample_spec_loads_and_each_variant_has_its_own_retriever() -> None:
     assert spec.find_variant(spec.benchmark).signal == "none"
     retrievers = [spec.retrieval_of(variant).retriever for variant in spec.variant if variant.signal == "llm"]
     assert len(set(retrievers)) >= 4
-    assert {"embedding", "random", "none"} <= set(retrievers)
+    assert {"finseer", "random", "none"} <= set(retrievers)
 
 
 def test_a_spec_survives_its_record(load: Load) -> None:
@@ -134,7 +134,7 @@ def test_a_key_like_no_other_is_answered_with_all_of_its_own_table(load: Load) -
     [
         (("k = 7", "k = 0"), "retrieval.k: Input should be greater than or equal to 1"),
         (("{ retriever =", "{ k = 0, retriever ="), r"variant.rag.retrieval.k: Input should be greater than .* 1"),
-        (('"shape"', '"shap"'), "variant.rag.retrieval.retriever: Input should be 'embedding', 'shape', 'dtw', .*"),
+        (('"shape"', '"shap"'), "variant.rag.retrieval.retriever: Input should be 'finseer', 'embedding', 'shape', .*"),
         (('name = "rag"', 'name = "rag"\nllm = 3'), "variant.rag.llm: Input should be a valid dictionary"),
         (('name = "rag"', 'nom = "rag"'), r"variant.1.name: missing, and it has no default"),
         (("start = 2012-01-03", "start = 2013-03-01"), "data: start 2013-03-01 must lie before end 2013-03-01"),
@@ -212,12 +212,58 @@ def test_relative_paths_start_at_the_specs_folder(load: Load, tmp_path: Path, mo
     spec = load(*adapters)
     rag = spec.variant[0]
     assert spec.data.path == tmp_path / "prices"
-    assert spec.llm.adapter == tmp_path / "tuned/a"
+    assert spec.llm.adapter == str(tmp_path / "tuned/a")
     assert spec.llm.model == str(tmp_path / "models/base")
-    assert spec.llm_of(rag).adapter == Path("/b")
+    assert spec.llm_of(rag).adapter == "/b"
     assert spec.llm_of(rag).model == "/home/reader/other"
     assert spec.retrieval_of(rag).encoder == str(tmp_path / "../encoder")
-    assert spec.retrieval.encoder == "embedded:all-MiniLM-L6-v2"
+    assert spec.retrieval.encoder_ref == "embedded:all-MiniLM-L6-v2"
+
+
+def test_an_artifact_is_named_by_folder_or_as_shipped(load: Load, tmp_path: Path) -> None:
+    variant = 'name = "rag"\nsignal = "classifier"\nclassifier = "./baseline"\nllm = { adapter = "shipped:stockllm" }'
+    spec = load(('name = "rag"', variant), ('"shape"', '"finseer"'))
+    rag = spec.variant[0]
+    assert rag.classifier == str(tmp_path / "baseline")
+    assert spec.llm_of(rag).adapter == "shipped:stockllm"
+    assert spec.retrieval_of(rag).encoder_ref == "shipped:finseer-text"
+    assert spec.variant[1].classifier == "shipped:classifier"
+
+
+TRAIN = """
+name = "models"
+out = "artifacts"
+[data]
+source = "planted"
+symbols = ["A", "B"]
+start = 2010-01-04
+end = 2012-12-31
+[split]
+valid_from = 2012-01-03
+[stockllm]
+k = [0, 3]
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (("k = [0, 3]", "kk = [0]"), r"stockllm.kk: unknown key\. Did you mean 'k'\?"),
+        (("[split]", "[splt]"), r"splt: unknown key\. Did you mean 'split'\?"),
+        (("2012-01-03", "2009-01-05"), "spec: split.valid_from 2009-01-05 must lie between data.start 2010-01-04 .*"),
+        (("k = [0, 3]", "upper = 0.5"), "stockllm: upper < 1 needs modules: .*"),
+        (("[split]", '[llm]\nadapter = "a"\n[split]'), "spec: llm.adapter belongs to a run: .* delete it"),
+    ],
+)
+def test_a_wrong_training_spec_is_told_with_its_place(tmp_path: Path, edit: tuple[str, str], line: str) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text(TRAIN)
+    assert load_train_spec(path).out == tmp_path / "artifacts"
+    path.write_text(TRAIN.replace(*edit))
+    with pytest.raises(ConfigError) as caught:
+        load_train_spec(path)
+    found = [each.strip() for each in str(caught.value).split("\n")]
+    assert any(re.fullmatch(line, each) for each in found), found
 
 
 def test_a_hub_id_is_not_taken_for_a_path(load: Load) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +50,7 @@ def _number(value: float | None) -> str:
 def test_the_readmes_table_is_the_committed_record() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     rows = [_row(variant) for variant in record["variants"]]
-    assert len(rows) == 9
+    assert len(rows) == 10
     for row in rows:
         assert row in README
 
@@ -60,16 +63,168 @@ def test_the_committed_record_is_of_the_committed_spec() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+        assert not anchor or anchor in _anchors(page.parent / target), f"{target}#{anchor}"
 
 
-def test_every_key_of_a_spec_is_documented_with_its_default() -> None:
-    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-    tables = [config.DataSpec, config.CorpusSpec, config.RetrievalSpec, config.LLMSpec, config.StrategySpec]
-    for table in [*tables, config.CostSpec, config.VariantSpec, config.RunSpec]:
-        for name, field in table.model_fields.items():
-            assert f"`{field.alias or name}`" in text or f"[{name}]" in text, f"{table.__name__}.{name}"
+def _anchors(page: Path) -> list[str]:
+    """What a heading is called in a link: lower case, hyphens for spaces, no other signs."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+# ------------------------------------------------------------------------------------------------ keys of specs
+
+Documented = dict[tuple[str, str], str]
+"""(table, key) -> what stands in the column of defaults; the table of a spec's own keys is called ""."""
+
+RUN_TABLES: dict[str, type[config.Table]] = {
+    "": config.RunSpec,
+    "data": config.DataSpec,
+    "corpus": config.CorpusSpec,
+    "retrieval": config.RetrievalSpec,
+    "llm": config.LLMSpec,
+    "strategy": config.StrategySpec,
+    "costs": config.CostSpec,
+    "evaluation": config.EvaluationSpec,
+    "variant": config.VariantSpec,
+}
+TRAIN_TABLES: dict[str, type[config.Table]] = {
+    "": config.TrainSpec,
+    "split": config.SplitSpec,
+    "stockllm": config.StockLLMTraining,
+    "feedback": config.FeedbackTraining,
+    "finseer": config.FinseerTraining,
+    "classifier": config.ClassifierTraining,
+}
+SHARED = {"data", "corpus", "llm"}  # tables of both kinds, documented once
+
+
+def _section(page: str, heading: str) -> str:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def _documented(heading: str) -> Documented:
+    found: Documented = {}
+    table = ""
+    for line in re.findall(r"^\|(.*)\|$", _section("spec.md", heading), flags=re.MULTILINE):
+        where, keys, default, *_ = (cell.strip() for cell in line.split("|"))
+        names = re.findall(r"`(\w+)`", keys)
+        if not names:
+            continue  # the head of the table
+        table = where.strip("`[]") or table
+        literals = re.findall(r"`([^`]+)`", default) if re.fullmatch(r"(`[^`]+`(, )?)+", default) else None
+        defaults = literals or [default] * len(names)
+        found |= {(table, name): text for name, text in zip(names, defaults, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize(("heading", "tables"), [("A run spec", RUN_TABLES), ("A training spec", TRAIN_TABLES)])
+def test_every_key_of_a_spec_is_documented_with_its_default(
+    heading: str, tables: dict[str, type[config.Table]]
+) -> None:
+    documented = _documented(heading)
+    keys = {
+        (name, field.alias or key): field
+        for name, table in tables.items()
+        for key, field in table.model_fields.items()
+        if name or key not in {*tables, *SHARED}
+    }
+    assert set(documented) == set(keys)
+    for key, field in keys.items():
+        assert _says(documented[key], field), f"{key}: {documented[key]!r} is not {field.default!r}"
+
+
+def _says(text: str, field: Any) -> bool:
+    """Whether a cell is the default: "required", its value, or, where the default is nothing, any words."""
+    if field.is_required() or text == "required":
+        return bool(field.is_required() and text == "required")
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    if default in (None, [], {}):
+        return True
+    try:
+        return bool(tomllib.loads(f"x = {text}")["x"] == default)
+    except tomllib.TOMLDecodeError:
+        return text == default
+
+
+# ----------------------------------------------------------------------------------------------------- examples
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, flags=re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(code) for _, code in found]
+
+
+EXAMPLES = [(page, code) for page in PAGES for code in _blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "code"), EXAMPLES, ids=[page.name for page, _ in EXAMPLES])
+def test_every_toml_example_is_a_spec_or_a_part_of_one(page: Path, code: str, tmp_path: Path) -> None:
+    raw = tomllib.loads(code)
+    (tmp_path / "example.toml").write_text(code, encoding="utf-8")
+    if "split" in raw:
+        assert config.load_train_spec(tmp_path / "example.toml").out == tmp_path / raw["out"]
+    elif "benchmark" in raw:
+        assert config.load_spec(tmp_path / "example.toml").name == raw["name"]
+    else:
+        for name, table in raw.items():
+            RUN_TABLES[name].model_validate(table)
+
+
+def test_the_run_of_the_training_page_fits_what_its_training_leaves(tmp_path: Path) -> None:
+    training, run = _blocks(ROOT / "docs" / "training.md", "toml")[:2]
+    (tmp_path / "my.train.toml").write_text(training, encoding="utf-8")
+    (tmp_path / "my.toml").write_text(run, encoding="utf-8")
+    trained, used = config.load_train_spec(tmp_path / "my.train.toml"), config.load_spec(tmp_path / "my.toml")
+    assert used.data.start > trained.data.end
+    assert used.data.path == trained.data.path == tmp_path / "prices"
+    assert used.llm.adapter == str(trained.out / "stockllm")
+    assert (used.llm.template, used.corpus) == (trained.llm.template, trained.corpus)
+    assert used.find_variant("classifier").classifier == str(trained.out / "classifier")
+    finseer = used.retrieval_of(used.find_variant("finseer"))
+    assert (finseer.retriever, finseer.encoder) == ("finseer", str(trained.out / "finseer-text"))
+
+
+def test_the_pooling_of_the_training_page_is_that_of_the_first_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
+
+    from ragsignal.quiet import quiet_loading
+    from ragsignal.retrieval.encoders import load_sentence_model
+
+    (code,) = _blocks(ROOT / "docs" / "training.md", "python")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]))
+    size: dict[str, Any] = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "hidden_size": 8}
+    with quiet_loading():
+        BertModel(BertConfig(vocab_size=6, **size)).save_pretrained("finseer")
+        BertTokenizerFast("vocab.txt").save_pretrained("finseer")
+        exec(compile(code, "training.md", "exec"), {})
+        model = load_sentence_model(tmp_path / "finseer-cls")
+    assert model[1].pooling_mode == "cls"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    import click
+    import typer
+
+    from ragsignal.cli import app
+
+    commands: Any = typer.main.get_command(app)
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?:^ {4,}|`)ragsignal ((?:train |data |weights )?\w+)", text, flags=re.MULTILINE)
+    named += re.findall(r"-m ragsignal\.cli ((?:train )?\w+)", text)
+    for words in named:
+        command = commands
+        for word in words.split():
+            command = command.get_command(click.Context(command), word)
+            assert command is not None, words
 
 
 def test_every_test_that_the_look_ahead_page_names_exists() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.config import RunSpec, load_spec
+from ragsignal.artifact import Artifact
+from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, SplitSpec, TrainSpec, load_spec
 from ragsignal.engine import _rivals, compare, load_strategy, notes_of, run_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError
+from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.results import RunResult
+from ragsignal.training.bench import Bench
+from ragsignal.training.classifier import train_classifier
+
+TrainedFor = Callable[[str], Artifact]
 
 SPEC = """
 name = "small"
@@ -50,10 +57,45 @@ strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
 """
 
 
+# Language models, embedded and untrained, with hits of every kind.
+READERS = (
+    SPEC.replace('indicators = ["adj_close"]', "stride = 5")
+    .replace('retriever = "shape"', 'retriever = "embedding"')
+    .replace('"vote"\nsignal = "vote"', '"embedding"\nsignal = "llm"')
+    .replace(
+        '[[variant]]\nname = "random"\nsignal = "vote"\nretrieval = {{ retriever = "random" }}',
+        "\n".join(
+            f'[[variant]]\nname = "random-{seed}"\nretrieval = {{{{ retriever = "random", seed = {seed} }}}}'
+            for seed in range(3)
+        )
+        + '\n[[variant]]\nname = "no-retrieval"\nretrieval = {{ retriever = "none" }}',
+    )
+)
+
+
 def _spec(folder: Path, costs: str = "", text: str = SPEC) -> RunSpec:
     path = folder / "small.toml"
     path.write_text(text.format(costs=costs))
     return load_spec(path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedFor:
+    """Train a classifier on the market of SPEC through a day."""
+
+    def through(day: str) -> Artifact:
+        last = date.fromisoformat(day)
+        spec = TrainSpec(
+            name="tiny",
+            out=tmp_path_factory.mktemp("trained"),
+            data=DataSpec(source="planted", symbols=("AAA", "BBB"), start=date(2012, 1, 2), end=last),
+            split=SplitSpec(valid_from=date(last.year - 1, 6, 2)),
+            corpus=CorpusSpec(indicators=("adj_close",)),
+            classifier=ClassifierTraining(kind="logistic"),
+        )
+        return train_classifier(Bench(spec))
+
+    return through
 
 
 @pytest.fixture(scope="module")
@@ -195,11 +237,11 @@ def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, 
     assert [(row["left"], row["right"]) for row in rows] == [("vote", "random")]
 
 
-def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_together() -> None:
-    spec = load_spec("backtests/sample.toml")
-    embedding = spec.find_variant("rag-embedding")
+def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_together(tmp_path: Path) -> None:
+    spec = _spec(tmp_path, text=READERS)
+    embedding = spec.find_variant("embedding")
     assert _rivals(spec, embedding) == {
-        "random (3 seeds)": ["rag-random-0", "rag-random-1", "rag-random-2"],
+        "random (3 seeds)": ["random-0", "random-1", "random-2"],
         "no-retrieval": ["no-retrieval"],
     }
     other = embedding.model_copy(update={"llm": {"template": "percent"}})
@@ -235,21 +277,20 @@ def test_a_price_rule_is_not_given_a_models_signal(tmp_path: Path) -> None:
 
 
 def test_weights_of_unknown_training_are_announced_as_such(tmp_path: Path) -> None:
-    spec = load_spec("backtests/sample.toml")
+    spec = _spec(tmp_path, text=READERS)
     notes = notes_of(spec.model_copy(update={"llm": spec.llm.model_copy(update={"model": str(tmp_path)})}))
     assert f"What {tmp_path} was trained on is not recorded: it may have seen this window." in notes
     assert not any("StockLLM is not trained" in note for note in notes)
 
 
-def test_a_retriever_that_finds_one_kind_of_sequence_only_is_announced(result: RunResult) -> None:
-    spec = load_spec("backtests/sample.toml")
-    notes = notes_of(spec, result.variants)
+def test_a_retriever_that_finds_one_kind_of_sequence_only_is_announced(result: RunResult, tmp_path: Path) -> None:
+    notes = notes_of(_spec(tmp_path, text=READERS), result.variants)
     assert "vote: 100% of its hits are adj_close sequences." in notes
     assert not any("sequences." in note for note in notes_of(_spec_of(result), result.variants))  # its corpus has one
 
 
-def test_untrained_models_are_announced() -> None:
-    notes = notes_of(load_spec("backtests/sample.toml"))
+def test_untrained_models_are_announced(tmp_path: Path) -> None:
+    notes = notes_of(_spec(tmp_path, text=READERS))
     assert any("StockLLM is not trained here" in note for note in notes)
     assert any("FinSeer is not trained here" in note for note in notes)
 
@@ -289,9 +330,43 @@ def test_a_strategy_without_a_signal_param_cannot_be_given_one(tmp_path: Path) -
 def test_letters_fitted_inside_the_window_are_refused(tmp_path: Path) -> None:
     text = SPEC.replace('indicators = ["adj_close"]', "bins_through = 2015-03-01").replace('"vote"\n[[', '"llm"\n[[', 1)
     with pytest.raises(
-        LookAheadError, match=r"bins were fitted through 2015-03-01, but the backtest starts on 2015-01-05"
+        LookAheadError, match=r"letter bins \(fitted through 2015-03-01\), but the backtest starts on 2015-01-05"
     ):
         run_spec(_spec(tmp_path, text=text))
+
+
+def test_a_trained_classifier_is_a_variant_and_its_training_is_announced(tmp_path: Path, trained: TrainedFor) -> None:
+    baseline = trained("2014-12-31")
+    text = SPEC.replace('"hold"\n[data]', '"hold"\nallow_in_sample = false\n[data]').replace(
+        'name = "momentum"\nsignal = "none"\nstrategy = {{ class = "strategies.price_rules:PriceMomentum" }}',
+        f'name = "blind"\nsignal = "classifier"\nclassifier = "{baseline.folder}"',
+    )
+    run = run_spec(_spec(tmp_path, text=text))
+    blind = run.find("blind")
+    assert blind.recipe is not None
+    assert blind.recipe["scorer"]["artifact"] == baseline.digest
+    assert blind.signals["value"].nunique() > 100
+    assert blind.signals["hits"].map(len).max() == 0
+    assert any(
+        "classifier tiny-classifier was trained on 2 symbols (planted) through 2014-12-" in it for it in run.notes
+    )
+    assert run.title == "small"
+    evaluation = evaluate_spec(_spec(tmp_path, text=text + "[evaluation]\nevery = 5\n"))
+    assert evaluation.predictions["blind"].dropna().nunique() > 50
+
+
+def test_what_was_trained_inside_the_window_is_refused_or_stamped_on_every_page(
+    tmp_path: Path, trained: TrainedFor
+) -> None:
+    baseline = trained("2015-06-30")
+    text = SPEC.replace('signal = "vote"', f'signal = "classifier"\nclassifier = "{baseline.folder}"', 1)
+    with pytest.raises(
+        LookAheadError, match=r"classifier .* \(fitted through 2015-06-\d\d\), but the backtest starts on"
+    ):
+        run_spec(_spec(tmp_path, text=text))
+    run = run_spec(_spec(tmp_path, text=text.replace('"hold"\n[data]', '"hold"\nallow_in_sample = true\n[data]')))
+    assert run.notes[0].startswith("IN SAMPLE: vote proves nothing: classifier ")
+    assert run.title == "IN SAMPLE: small"
 
 
 def test_a_window_without_bars_is_refused(tmp_path: Path) -> None:

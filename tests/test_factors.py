@@ -115,6 +115,33 @@ def test_values_are_unknown_only_at_the_start_and_finite_from_then_on(frame: pd.
         assert np.isfinite(free[name].iloc[free_first:]).all(), name
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.sets(st.sampled_from(["open", "high", "low", "volume"]), min_size=1))
+def test_what_reads_a_column_is_unknown_without_it_and_the_rest_is_unchanged(seed: int, columns: set[str]) -> None:
+    names, frame = list(columns), market(BARS, seed, odd=0.1)
+    # other bars around the same close: their distance to it, and other volumes
+    other = market(BARS, seed + 1, odd=0.1)
+    around = other.mul(frame["close"] / other["close"], axis=0).assign(volume=other["volume"])
+    full, changed, without = (
+        factors.compute(table)
+        for table in (frame, frame.assign(**around[names]), frame.assign(**dict.fromkeys(names, np.nan)))
+    )
+    for name in NAMES:
+        if full[name].equals(changed[name]):
+            assert without[name].isna().all() or without[name].equals(full[name]), name
+        else:
+            assert without[name].isna().all(), name
+
+
+def test_closes_alone_give_14_sequences() -> None:
+    alone = market(BARS, seed=1).assign(open=np.nan, high=np.nan, low=np.nan, volume=np.nan)
+    values = factors.compute(alone)
+    assert list(values.columns[values.notna().any()]) == [
+        *("close", "adj_close", "movement", "Returns", "MACD_Histogram", "macd_crossover", "bollinger_bands"),
+        *("exceeding_upper", "exceeding_lower", "alpha009", "alpha024", "alpha046", "alpha049", "alpha051"),
+    ]
+
+
 @few
 @given(markets)
 def test_bounded_sequences_keep_their_bounds(frame: pd.DataFrame) -> None:

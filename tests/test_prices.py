@@ -1,8 +1,10 @@
 """Prices: every reader gives the same bars, and no bad bar gets through."""
 
+import importlib.util
 import sys
 import tempfile
 from datetime import date, timedelta
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +17,11 @@ from hypothesis import strategies as st
 import ragsignal.data.readers as readers
 from ragsignal.config import DataSpec
 from ragsignal.data.check import check
-from ragsignal.data.prices import Prices, back_adjust, load_sample, read_folder, read_table
-from ragsignal.data.readers import download
+from ragsignal.data.labels import forward_returns
+from ragsignal.data.prices import Prices, back_adjust, load_classic, load_sample, read_folder, read_table
+from ragsignal.data.readers import COLUMNS, download, read_closes
 from ragsignal.data.sources import load_prices
+from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, DataError
 
 YAHOO = ("Date", "Open", "High", "Low", "Close", "Adj Close", "Volume")
@@ -547,6 +551,81 @@ def test_a_missing_package_is_answered_with_the_pip_line(monkeypatch, tmp_path):
         download(["AAPL"], date(2020, 1, 2), date(2020, 2, 2), tmp_path)
 
 
+CLOSES = "Date,MSFT,KO\n1990-01-02,0.5,2.125\n2019-12-30,1.0,2.25\n2020-07-01,2.0,2.5\n"
+
+
+@pytest.fixture
+def skfolio(tmp_path, monkeypatch):
+    """Stand in for the package, which must be found and never imported, with its file."""
+    data = tmp_path / "skfolio" / "datasets" / "data"
+    data.mkdir(parents=True)
+    (tmp_path / "skfolio" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    pd.read_csv(StringIO(CLOSES)).to_csv(data / "sp500_dataset.csv.gz", index=False)
+    monkeypatch.delitem(sys.modules, "skfolio", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return data / "sp500_dataset.csv.gz"
+
+
+def test_the_classic_stocks_are_the_samples_and_closes_alone(skfolio):
+    classic = load_classic()
+    assert classic.symbols == ("AAPL", "GOOG", "IBM", "MSFT", "KO")
+    assert classic.select(["IBM", "MSFT"]) == load_sample(["IBM", "MSFT"])  # MSFT is in both
+    coke = classic.frames["KO"]
+    assert coke["close"].tolist() == [2.125, 2.25, 2.5]
+    assert coke.drop(columns="close").isna().to_numpy().all()
+    assert load_classic(["KO"]).symbols == ("KO",)
+    with pytest.raises(DataError, match=r"no prices for FB\. "):
+        load_classic(["KO", "FB"])
+
+
+def test_a_spec_on_classic_ends_with_its_last_day(skfolio):
+    loaded = load_prices(spec("classic", ("KO",)), ["IBM"])
+    assert loaded.symbols == ("KO", "IBM")
+    assert str(loaded.frames["KO"].index[-1].date()) == "2019-12-30"
+
+
+def test_without_its_package_classic_names_the_pip_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skfolio", None)
+    with pytest.raises(DataError, match=r"run: pip install --no-deps skfolio==1\.12\.2$"):
+        load_prices(spec("classic", ("KO",)))
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("skfolio"), reason="pip install --no-deps skfolio==1.12.2")
+def test_the_installed_classic_stocks_are_22_and_their_closes_those_of_the_sample():
+    classic = load_classic()
+    assert len(classic.symbols) == 22
+    assert classic.select(["AAPL", "GOOG", "IBM", "MSFT"]) == load_sample(["AAPL", "GOOG", "IBM", "MSFT"])
+    exxon = classic.frames["XOM"]["close"]
+    assert (len(exxon), exxon.iloc[0], exxon.iloc[-1]) == (8313, 4.068, 106.627)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CLOSES.replace("2.25", ""), "the close of KO on 2019-12-30 is nan"),
+        (CLOSES.replace("0.5", "-1"), "the close of MSFT on 1990-01-02 is -1.0"),
+        (CLOSES.replace("0.5", "half"), "cannot read the closes in .*half"),
+        ("", "cannot read the closes in"),
+        (None, "cannot read the closes in .*No such file"),
+    ],
+)
+def test_closes_that_are_no_positive_numbers_are_refused(tmp_path, text, message):
+    path = tmp_path / "closes.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=rf"{message}.*[Ii]nstall its package again"):
+        read_closes(path)
+
+
+def test_closes_alone_have_close_to_close_labels_and_no_open_to_open_ones(market):
+    bars = back_adjust(market["LONG"])
+    alone = Prices({"LONG": bars[["close"]].reindex(columns=list(COLUMNS))}).frames
+    pd.testing.assert_frame_equal(
+        forward_returns(alone, "movement")["LONG"], forward_returns(Prices({"LONG": bars}).frames, "movement")["LONG"]
+    )
+    assert forward_returns(alone, "open_to_open")["LONG"]["outcome"].isna().all()
+
+
 def test_a_spec_loads_its_source_with_the_extra_symbols_and_the_whole_history(tmp_path, market, prices):
     table = tmp_path / "long.parquet"
     long_table(market).to_parquet(table)
@@ -566,7 +645,14 @@ def test_a_synthetic_market_starts_years_before_the_spec_and_ends_with_it():
     assert days[-1] == pd.Timestamp("2020-06-30")
 
 
-@pytest.mark.parametrize("source", ["sample", "planted", "noise"])
+def test_a_spec_says_how_much_a_planted_market_moves():
+    weak = spec("planted").model_copy(update={"strength": 0.1, "seed": 3})
+    start = date.fromordinal(weak.start.toordinal() - 5 * 365)
+    assert load_prices(weak) == planted_market(["AAA"], start, weak.end, seed=3, strength=0.1)
+    assert load_prices(weak) != load_prices(weak.model_copy(update={"strength": 0.5}))
+
+
+@pytest.mark.parametrize("source", ["sample", "classic", "planted", "noise"])
 def test_a_path_for_a_source_that_reads_none_is_refused(source, tmp_path):
     with pytest.raises(ConfigError, match="reads no path"):
         load_prices(spec(source, path=tmp_path))

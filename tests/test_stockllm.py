@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from markets import bars
+from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from test_prompt import HITS, QUERY
+from tiny import tiny_llama
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -23,8 +30,11 @@ from transformers import (
     Qwen3Config,
 )
 
+from ragsignal.artifact import Artifact, save_artifact
+from ragsignal.card import Card
 from ragsignal.config import TemplateName
 from ragsignal.data.bins import shipped_bins
+from ragsignal.data.wide import build_panel
 from ragsignal.errors import ModelError
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
@@ -49,13 +59,8 @@ def base() -> Weights:
 
 @pytest.fixture(scope="module")
 def tiny(base: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random llama of two layers with the real tokenizer: real loading code, no cost."""
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=49152, max_position_embeddings=128, **shape)).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(str(base.folder)).save_pretrained(folder)
-    return folder
+    """A random llama with the real tokenizer."""
+    return tiny_llama(tmp_path_factory.mktemp("tiny"), AutoTokenizer.from_pretrained(str(base.folder)))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,16 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model.save_pretrained(str(folder))
     return folder
+
+
+def _roomy(tiny: Path) -> Weights:
+    """The tiny llama, said to read more: wide prompts are long, and its positions are computed, not learned."""
+    folder = tiny.parent / "roomy"
+    if not folder.exists():
+        shutil.copytree(tiny, folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 512}))
+    return resolve(str(folder))
 
 
 def _reference(model: Any, tokenizer: Any, texts: list[str], labels: tuple[str, str]) -> list[float]:
@@ -201,29 +216,117 @@ def test_labels_that_share_a_token_are_refused(tiny: Path, monkeypatch: pytest.M
         StockLLM(resolve(str(tiny)), _template()).score(_prompts(_template()))
 
 
-def test_a_model_that_transforms_its_logits_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = LlamaForCausalLM.forward
-
-    def capped(self: Any, *args: Any, **options: Any) -> Any:
-        answer = forward(self, *args, **options)
-        answer.logits = answer.logits * 100.0
-        return answer
-
-    monkeypatch.setattr(LlamaForCausalLM, "forward", capped)
-    with pytest.raises(ModelError, match=r"transforms its logits .* does not know"):
-        StockLLM(resolve(str(tiny)), _template(), dtype="float32").score(_prompts(_template()))
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the error of a missing GPU")
 def test_a_gpu_that_was_asked_for_and_is_missing_raises(tiny: Path) -> None:
     with pytest.raises(ModelError, match="torch sees no GPU"):
         StockLLM(resolve(str(tiny)), _template(), device="cuda")
 
 
-def test_prompt_learning_adapters_are_refused(tiny: Path, tmp_path: Path) -> None:
-    from peft import PrefixTuningConfig
+@pytest.mark.parametrize("kind", [PrefixTuningConfig, PromptTuningConfig])
+def test_adapters_of_virtual_tokens_are_read_as_they_read_themselves(tiny: Path, tmp_path: Path, kind: Any) -> None:
+    torch.manual_seed(0)
+    config = kind(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(str(tiny)), config).eval()
+    for name, it in model.named_parameters():
+        if it.requires_grad:
+            assert "prompt" in name
+            it.data.normal_()
+    model.save_pretrained(str(tmp_path))
+    template = _template()
+    prompts = _prompts(template)
+    scored = StockLLM(resolve(str(tiny)), template, tmp_path, dtype="float32").score(prompts)
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny))
+    expected = _reference(model, tokenizer, [prompt.text for prompt in prompts], template.labels)
+    np.testing.assert_allclose([score.probability for score in scored], expected, atol=1e-4)
+    plain = StockLLM(resolve(str(tiny)), template, dtype="float32").score(prompts)
+    assert max(abs(one.probability - two.probability) for one, two in zip(scored, plain, strict=True)) > 1e-3
 
-    config = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
-    get_peft_model(AutoModelForCausalLM.from_pretrained(str(tiny)), config).save_pretrained(str(tmp_path))
-    with pytest.raises(ModelError, match="only adapters of the layers"):
-        StockLLM(resolve(str(tiny)), _template(), tmp_path).score(_prompts(_template()))
+
+# --- common beginnings
+
+
+def _wide_prompts() -> tuple[Template, list[Prompt]]:
+    """Two queries, each with several sets of candidates: what the teacher asks, long beginnings in common."""
+    days = pd.bdate_range(end=str(QUERY.as_of), periods=300)
+    frames = {name: bars(300, seed, days=days) for seed, name in enumerate("AB")}
+    template = Template("wide", True, shipped_bins(), build_panel(frames))
+    queries = [replace(QUERY, symbol="A"), replace(QUERY, symbol="B", closes=QUERY.closes[::-1])]
+    return template, [template.render(query, HITS[:count]) for query in queries for count in (0, 1, 2)]
+
+
+def test_a_common_beginning_is_read_once_and_changes_nothing(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, ...]] = []
+    forward = LlamaForCausalLM.forward
+
+    def counted(self: Any, input_ids: Any, **options: Any) -> Any:
+        read.append(tuple(input_ids.shape))
+        return forward(self, input_ids=input_ids, **options)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", counted)
+    wide, wide_prompts = _wide_prompts()
+    for template, prompts in ((_template(), _prompts(_template())), (wide, wide_prompts), (wide, wide_prompts[:3])):
+        llm = StockLLM(_roomy(tiny), template, dtype="float32")
+        read.clear()
+        together = llm.log_odds(prompts)
+        (one, shared), (n, _) = read
+        assert (one, n) == (1, len(prompts))
+        assert shared > 10
+        single = [float(llm.log_odds([prompt])[0]) for prompt in prompts]
+        np.testing.assert_allclose(together, single, atol=1e-4)
+        assert len(set(single)) > 1
+
+
+def test_a_prompt_that_another_one_begins_with_keeps_its_own_last_token(tiny: Path) -> None:
+    template = _template()
+    long = template.render(QUERY, ())
+    short = replace(long, text=long.text[:-4])
+    llm = StockLLM(resolve(str(tiny)), template, dtype="float32")
+    together = llm.log_odds([long, short, long])
+    np.testing.assert_allclose(together, [float(llm.log_odds([it])[0]) for it in (long, short, long)], atol=1e-4)
+
+
+# --- artifacts
+
+
+def _artifact(weights: Weights, adapter: Path, template: Template, folder: Path, **changes: Any) -> Artifact:
+    span = {"first": date(2010, 1, 4), "last": date(2010, 12, 31), "queries": 9}
+    card = {
+        **{"kind": "stockllm", "name": "toy-stockllm", "target": "movement", "recipe": {}, "protocol": "time"},
+        **{"base": {"ref": "owner/base", "revision": None, "sha256": weights.digest}, "template": template.recipe},
+        **{"train": span, "valid": None, "trained_through": date(2011, 1, 5), "seed": 0, "versions": {}, "metrics": {}},
+        **{"data": {"source": "planted", "symbols": ["A"], "fingerprint": "0"}, "command": "ragsignal train x"},
+        **changes,
+    }
+
+    def write(target: Path) -> None:
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copyfile(adapter / name, target / name)
+
+    return save_artifact(folder, Card.model_validate(card), write)
+
+
+def test_the_calibration_of_an_artifact_moves_the_probabilities_and_keeps_their_order(
+    tiny: Path, adapter: Path, tmp_path: Path
+) -> None:
+    weights, template = resolve(str(tiny)), _template()
+    prompts = _prompts(template)
+    known = {"calibration": {"method": "platt", "slope": 0.5, "intercept": -0.25}}
+    llm = StockLLM(weights, template, _artifact(weights, adapter, template, tmp_path / "a", **known), dtype="float32")
+    raw = StockLLM(weights, template, adapter, dtype="float32")
+    odds = raw.log_odds(prompts)
+    np.testing.assert_allclose(llm.log_odds(prompts), odds, atol=1e-6)
+    chances = [score.probability for score in llm.score(prompts)]
+    np.testing.assert_allclose(chances, 1 / (1 + np.exp(-(0.5 * odds - 0.25))), atol=1e-6)
+    np.testing.assert_array_equal(np.argsort(chances), np.argsort([it.probability for it in raw.score(prompts)]))
+    assert llm.recipe["calibration"] != raw.recipe["calibration"]
+
+
+def test_an_artifact_for_another_base_or_template_is_refused_with_both_sides_named(
+    tiny: Path, adapter: Path, tmp_path: Path
+) -> None:
+    weights, template = resolve(str(tiny)), _template()
+    artifact = _artifact(weights, adapter, template, tmp_path / "a")
+    with pytest.raises(ModelError, match=f"trained on owner/base with SHA-256 {weights.digest}.*base has {'0' * 64}"):
+        StockLLM(replace(weights, digest="0" * 64), template, artifact)
+    with pytest.raises(ModelError, match=r"trained on template .*compact/1.*, but .*percent/1.* was asked for"):
+        StockLLM(weights, _template("percent"), artifact)

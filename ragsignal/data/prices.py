@@ -19,16 +19,21 @@ import pandas as pd
 
 from ragsignal import fingerprint
 from ragsignal.data.check import Findings, did_you_mean, explain, inspect_folder, inspect_table
-from ragsignal.data.readers import COLUMNS, PRICES
+from ragsignal.data.readers import COLUMNS, PRICES, read_closes
 from ragsignal.errors import DataError
 
 __all__ = [
     "Prices",
     "back_adjust",
+    "load_classic",
     "load_sample",
     "read_folder",
     "read_table",
 ]
+
+_SAMPLED = ("AAPL", "GOOG", "IBM", "MSFT")
+# This version, as its prices are part of a result; without its dependencies, as only one of its files is read.
+_SKFOLIO = "pip install --no-deps skfolio==1.12.2"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +45,8 @@ class Prices:
     frames : mapping of str to DataFrame
         Per symbol: index naive DatetimeIndex of days at midnight, strictly increasing, datetime64[us], named
         "date"; columns open, high, low, close (adjusted, the symbol's currency) and volume (adjusted shares), all
-        float64. Symbols need not share days. A frame may be empty after :meth:`between`.
+        float64; of a symbol that only has closes, the other four are NaN. Symbols need not share days. A frame may be
+        empty after :meth:`between`.
 
     Raises
     ------
@@ -141,11 +147,34 @@ def load_sample(symbols: Sequence[str] | None = None) -> Prices:
     DataError
         If the package is not installed or a symbol is not in it.
     """
-    # Found, not imported: the module with the prices in it parses all of them at import.
-    package = importlib.util.find_spec("bokeh_sampledata")
-    if package is None or package.origin is None:
-        raise DataError("the sample prices are in a package that is not installed; run: pip install bokeh-sampledata")
-    return read_table(Path(package.origin).parent / "_data" / "stocks.csv.gz", symbols)
+    return read_table(_packaged("bokeh_sampledata", "_data/stocks.csv.gz", "pip install bokeh-sampledata"), symbols)
+
+
+def load_classic(symbols: Sequence[str] | None = None) -> Prices:
+    """22 large US stocks: AAPL, GOOG, IBM, MSFT of the sample, and 18 of the package ``skfolio`` from 1990 to 2022.
+
+    The 18 are adjusted closes alone, rounded to 0.001: their open, high, low and volume are NaN, and so is every
+    sequence that needs one. AAPL and MSFT, which both packages have, are the sample's, with all columns.
+
+    Raises
+    ------
+    DataError
+        If a package is not installed, or a symbol is in neither.
+    """
+    file = _packaged("skfolio", "datasets/data/sp500_dataset.csv.gz", _SKFOLIO)
+    closes = read_closes(file).drop(columns=list(_SAMPLED), errors="ignore")
+    alone = {str(symbol): close.to_frame("close").reindex(columns=list(COLUMNS)) for symbol, close in closes.items()}
+    both = Prices({**load_sample(_SAMPLED).frames, **alone})
+    return both if symbols is None else both.select(symbols)
+
+
+def _packaged(package: str, file: str, install: str) -> Path:
+    """Path of a data file inside an installed package."""
+    # Found, not imported: bokeh_sampledata parses all prices at import, skfolio needs packages that nothing here does.
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise DataError(f"these prices are in the package {package}, which is not installed; run: {install}")
+    return Path(found.origin).parent / file
 
 
 def read_folder(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:

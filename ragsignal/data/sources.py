@@ -9,7 +9,7 @@ from typing import assert_never
 
 from ragsignal.cache import cache_folder
 from ragsignal.config import DataSpec
-from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
+from ragsignal.data.prices import Prices, load_classic, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
 from ragsignal.errors import ConfigError, DataError
@@ -39,6 +39,9 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
         case "sample":
             _refuse_path(spec)
             return load_sample(symbols)
+        case "classic":
+            _refuse_path(spec)
+            return load_classic(symbols).between(None, spec.end)
         case "planted" | "noise":
             _refuse_path(spec)
             return _make_up(spec, symbols)
@@ -58,9 +61,11 @@ def _refuse_path(spec: DataSpec) -> None:
 
 
 def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
-    make = planted_market if spec.source == "planted" else noise_market
     # Years before the start, so that there is something to retrieve on the first traded day.
-    return make(symbols, spec.start - _SYNTHETIC_LEAD, spec.end, seed=spec.seed)
+    start = spec.start - _SYNTHETIC_LEAD
+    if spec.source == "noise":
+        return noise_market(symbols, start, spec.end, seed=spec.seed)
+    return planted_market(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
 
 
 def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:

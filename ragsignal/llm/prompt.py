@@ -3,6 +3,9 @@
 ``compact``       the lines that text encoders read too: one letter a return, about 11 tokens a candidate
 ``percent``       the same with readable returns, one decimal
 ``finseer-json``  the shape of the paper's prompt (JSON sequences, chat form), for its published checkpoints
+``wide``          the query first: its place among all stocks of the day in 17 factors, one letter each, then its
+                  window; candidates as in ``compact``; a last line asks. Prompts of one query share its work
+``wide-both``     the same with candidates as wide as the query
 
 Symbols and calendar dates are masked unless asked for: the model has read the past. Dates become offsets in calendar
 days from the day to predict. No template shows a price level: a back-adjusted one tells of later splits and dividends.
@@ -18,11 +21,15 @@ from datetime import date
 from ragsignal.config import TemplateName
 from ragsignal.data import factors
 from ragsignal.data.bins import Bins
+from ragsignal.data.wide import Panel
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
+from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
 from ragsignal.types import Candidate, Hit, Prompt, Query
 
-_VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1}
+_VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
+_WIDE = ("wide", "wide-both")
+_LETTERED = ("compact", *_WIDE)
 
 
 @dataclass(frozen=True)
@@ -31,22 +38,43 @@ class Template:
 
     Parameters
     ----------
-    name : {"compact", "percent", "finseer-json"}
+    name : {"compact", "percent", "finseer-json", "wide", "wide-both"}
     mask : bool
         Hide symbols and calendar dates.
     bins : Bins
-        Letters of ``compact``.
+        Letters of windows.
+    panel : Panel, optional
+        Ranks of all stocks by day; the wide templates need it.
+
+    Raises
+    ------
+    ConfigError
+        If a wide template has no panel.
     """
 
     name: TemplateName
     mask: bool
     bins: Bins
+    panel: Panel | None = None
+
+    def __post_init__(self) -> None:
+        if self.wide and self.panel is None:
+            raise ConfigError(f'template "{self.name}" writes ranks among all stocks of a day: it needs their panel')
 
     @property
     def recipe(self) -> Recipe:
         """Identity: name, version, masking, and the letters where they are read."""
         identity: Recipe = {"template": f"{self.name}/{_VERSIONS[self.name]}", "mask": self.mask}
-        return identity | ({"bins": self.bins.recipe} if self.name == "compact" else {})
+        return identity | ({"bins": self.bins.recipe} if self.name in _LETTERED else {})
+
+    @property
+    def wide(self) -> bool:
+        """Whether a prompt tells of other stocks too, which the query itself does not hold."""
+        return self.name in _WIDE
+
+    def context_digest(self, query: Query) -> str:
+        """Fingerprint of what a prompt reads besides the query and its hits: the panel as of that day, or nothing."""
+        return self.panel.digest_as_of(query.as_of) if self.wide and self.panel else ""
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -64,8 +92,28 @@ class Template:
             "compact": self._compact,
             "percent": self._percent,
             "finseer-json": self._finseer_json,
+            "wide": self._wide,
+            "wide-both": self._wide,
         }
         return writers[self.name](query, hits)
+
+    def query_line(self, query: Query) -> str:
+        """The query alone in one line without symbol or date, as a classifier reads it."""
+        line = self.bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
+        return f"{self._ranks(query.symbol, query.as_of)} {line}" if self.wide else line
+
+    def _wide(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        head = "Ranks and moves of stocks, A (low) to P (high)."
+        past = [f"{self._owner(it)}{self._case(it)} {it.movement.word}" for it in (hit.candidate for hit in hits)]
+        return Prompt(query, hits, "\n".join([head, self._asked(query) + self.query_line(query), *past, "next"]))
+
+    def _case(self, candidate: Candidate) -> str:
+        line = self.bins.line(candidate.sequence, candidate.scaled)
+        return line if self.name == "wide" else f"{self._ranks(candidate.symbol, candidate.dates[-1])} {line}"
+
+    def _ranks(self, symbol: str, day: date) -> str:
+        assert self.panel is not None
+        return self.panel.letters(symbol, day)
 
     def _compact(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         head = "Stock moves by day, from A (big fall) to P (big rise), and what came next."

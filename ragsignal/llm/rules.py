@@ -22,6 +22,10 @@ class VoteScorer:
         """Identity: there is nothing to choose."""
         return {"scorer": "vote/1"}
 
+    def context_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
+        """Nothing besides the hits."""
+        return ""
+
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """A prompt without text."""
         return Prompt(query, hits)

@@ -1,13 +1,15 @@
 """P(rise) from one forward pass: the softmax over two label tokens' logits at the last position.
 
-No ``generate`` and no parsing of text. The body runs in bfloat16 where the processor has it; the two rows of the
-output matrix are applied in float32, so that scores do not tie (a bf16 head leaves 18-30 distinct values in 200).
+No ``generate`` and no parsing of text. The body runs in bfloat16 where the processor has it, the head in float32
+(:mod:`ragsignal.llm.head`). Prompts of a batch that begin alike, as all prompts of a template do, share that beginning:
+it is read once, and its keys and values serve them all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal.artifact import Artifact
 from ragsignal.errors import ModelError
+from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.weights import Weights, digest_of_folder
 from ragsignal.protocols import Recipe
@@ -25,8 +30,6 @@ from ragsignal.types import Hit, Prompt, Query, Score
 if TYPE_CHECKING:
     import torch
 
-# bf16 logits have a spacing of 0.06-0.12 at the usual magnitude of 8-30; a head that does anything else is off by more.
-_HEAD_TOLERANCE = 0.25
 # Llama's chat template writes today's date into the prompt: a repeated run would read another text.
 _DAY = "26 Jul 2024"  # the date that template falls back to
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -40,8 +43,8 @@ class StockLLM:
     weights : Weights
         Verified base model.
     template : Template
-    adapter : Path, optional
-        A peft adapter folder (safetensors).
+    adapter : Artifact or Path, optional
+        What ``ragsignal train stockllm`` wrote, with its calibration; or a folder written by peft (safetensors).
     dtype : {"auto", "bfloat16", "float32"}
         ``auto``: bfloat16 where the device computes in it, else float32.
     device : {"cpu", "cuda"}
@@ -52,8 +55,8 @@ class StockLLM:
     Raises
     ------
     ModelError
-        If the device is missing, the adapter does not fit, the labels share a token, the model transforms its logits
-        after the output matrix, or a prompt is longer than the model's context.
+        If the device is missing, the adapter was trained on another model or template, the labels share a token, or a
+        prompt is longer than the model's context.
     """
 
     is_model = True
@@ -62,7 +65,7 @@ class StockLLM:
         self,
         weights: Weights,
         template: Template,
-        adapter: Path | None = None,
+        adapter: Artifact | Path | None = None,
         dtype: str = "auto",
         device: str = "cpu",
         batch_size: int = 32,
@@ -70,24 +73,34 @@ class StockLLM:
         self.template = template
         self.batch_size = batch_size
         self._weights = weights
-        self._adapter = adapter
-        self._adapter_digest = _digest_of_adapter(adapter) if adapter else None
-        self._device = _checked_device(device)
-        self._dtype = _best_dtype(device) if dtype == "auto" else dtype
+        if isinstance(adapter, Artifact):
+            adapter.check_base(weights.digest)
+            adapter.check_template(template.recipe)
+            self._adapter: Path | None = adapter.folder
+            self._adapter_digest: str | None = adapter.digest
+            self._calibration: Mapping[str, Any] | None = adapter.card.calibration
+        else:
+            self._adapter = adapter
+            self._adapter_digest = _digest_of_adapter(adapter) if adapter else None
+            self._calibration = None
+        self._device = checked_device(device)
+        self._dtype = chosen_dtype(dtype, device)
         self._model: Any = None
         self._tokenizer: Any = None
+        self._virtual = False  # whether the adapter puts virtual tokens before the text
 
     @property
     def recipe(self) -> Recipe:
         """Identity: weights, adapter, template, numeric type, device, batch policy and the libraries that compute."""
         return {
-            "scorer": "stockllm/1",
+            "scorer": "stockllm/2",
             "weights": self._weights.digest,
             "adapter": self._adapter_digest,
             "dtype": self._dtype,
             "device": self._device,
             "libraries": {name: metadata.version(name) for name in ("torch", "transformers")},
-            "batch": f"sorted by length, {self.batch_size} at most",
+            "batch": f"sorted by length, {self.batch_size} at most, common beginnings shared",
+            "calibration": self._calibration,
             **self.template.recipe,
         }
 
@@ -95,66 +108,78 @@ class StockLLM:
         """The prompt of the template."""
         return self.template.render(query, hits)
 
+    def context_digest(self, query: Query) -> str:
+        """What the template reads besides query and hits, as of that day."""
+        return self.template.context_digest(query)
+
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
-        """P(rise) of every prompt; batches are formed by length.
+        """P(rise) of every prompt, calibrated where the adapter brings a calibration; batches are formed by length.
 
         Returns
         -------
         list of Score
             In the order of ``prompts``, with the prompt's tokens and its share of the batch's seconds.
         """
+        odds, tokens, seconds = self._read(prompts)
+        chances = probability_of(calibrated(odds, self._calibration))
+        return [
+            Score(float(chance), tokens=count, seconds=share)
+            for chance, count, share in zip(chances, tokens, seconds, strict=True)
+        ]
+
+    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """(n,) raw log P(rise)/P(fall), before any calibration."""
+        return self._read(prompts)[0]
+
+    def _read(self, prompts: Sequence[Prompt]) -> tuple[NDArray[np.float64], list[int], list[float]]:
+        """Log-odds, tokens and seconds of every prompt."""
         self._load()
         tokens = [self._encode(prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda number: len(tokens[number]))
-        scores: list[Score] = [Score(0.5)] * len(prompts)
+        odds, seconds = np.zeros(len(prompts)), [0.0] * len(prompts)
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             began = time.perf_counter()
-            odds = self._log_odds([tokens[number] for number in batch])
+            odds[batch] = self._log_odds([tokens[number] for number in batch])
             share = (time.perf_counter() - began) / len(batch)
-            for number, log_odds in zip(batch, odds, strict=True):
-                probability = float(1.0 / (1.0 + np.exp(-log_odds)))
-                scores[number] = Score(probability, tokens=len(tokens[number]), seconds=share)
-        return scores
+            for number in batch:
+                seconds[number] = share
+        return odds, [len(it) for it in tokens], seconds
 
-    def _log_odds(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    def _log_odds(self, batch: Sequence[list[int]]) -> NDArray[np.float64]:
         """(batch,) log P(rise)/P(fall) of token sequences."""
         import torch
 
+        from ragsignal.llm.head import pad_right
+
+        shared = 0 if self._virtual else _common_beginning(batch)
+        ids, last = pad_right([tokens[shared:] for tokens in batch], self._pad, self._device)
         with torch.inference_mode():
-            hidden = self._last_hidden(batch)  # (batch, width) in the body's dtype
-            logits = _transformed(hidden.float() @ self._head.T + self._bias, self._config)  # (batch, 2) float32
+            every = self._logits(batch[0][:shared], ids)
+            last += every.shape[1] - ids.shape[1]  # virtual tokens, where an adapter puts some, stand in front
+            logits = every[torch.arange(len(batch), device=self._device), last]
             difference: NDArray[np.float64] = (logits[:, 0] - logits[:, 1]).double().cpu().numpy()
         return difference
 
-    def _last_hidden(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Final hidden state of each sequence's last token."""
+    def _logits(self, beginning: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
+        """(batch, width, 2) label logits of ``ids``, read after the one ``beginning`` that they all have."""
         import torch
 
-        # Padding on the right: under a causal mask no real token sees it, so it needs no attention mask.
-        width = max(map(len, batch))
-        ids = torch.tensor([[*tokens, *([self._pad] * (width - len(tokens)))] for tokens in batch], device=self._device)
-        last = torch.tensor([len(tokens) - 1 for tokens in batch], device=self._device)
-        states: torch.Tensor = self._body(input_ids=ids, use_cache=False).last_hidden_state  # (batch, width, hidden)
-        return states[torch.arange(len(batch), device=self._device), last]
+        if not beginning:
+            plain: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits
+            return plain
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._config)
+        first = torch.tensor([list(beginning)], device=self._device)
+        self._model(input_ids=first, past_key_values=cache, use_cache=True)
+        cache.batch_repeat_interleave(len(ids))
+        rest: torch.Tensor = self._model(input_ids=ids, past_key_values=cache, use_cache=True).logits
+        return rest
 
     def _encode(self, prompt: Prompt) -> list[int]:
-        if self.template.chat:
-            turns = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.text}]
-            text = self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, date_string=_DAY
-            )
-            tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        else:
-            tokens = self._tokenizer(prompt.text)["input_ids"]
         limit = getattr(self._config, "max_position_embeddings", self._tokenizer.model_max_length)
-        if len(tokens) > limit:
-            raise ModelError(
-                f"the prompt of {prompt.query.symbol} as of {prompt.query.as_of} has {len(tokens)} tokens, but "
-                f"{self._weights.ref} reads {limit}; a prompt is never cut: use a smaller retrieval.k or "
-                'llm.template = "compact"'
-            )
-        return tokens
+        return token_ids(prompt, self.template, self._tokenizer, limit)
 
     def _load(self) -> None:
         if self._model is not None:
@@ -163,7 +188,7 @@ class StockLLM:
             self._tokenizer = self._load_tokenizer()
             model = self._load_model().to(self._device).eval()
         self._pad = self._tokenizer.pad_token_id or 0
-        self._prepare_head(model, self._label_tokens())
+        self._config = model.config.get_text_config()
         self._model = model  # last: a model that failed a check must fail it again
 
     def _load_tokenizer(self) -> Any:
@@ -187,50 +212,49 @@ class StockLLM:
         import torch
         from transformers import AutoModelForCausalLM
 
+        from ragsignal.llm.head import LabelHead, label_tokens
+
+        labels = label_tokens(self._tokenizer, self.template.labels, self._weights.ref)
         dtype = getattr(torch, self._dtype)
         load: Any = AutoModelForCausalLM.from_pretrained
         model = load(str(self._weights.folder), dtype=dtype, use_safetensors=True, **_LOCAL)
-        return _with_adapter(model, self._adapter) if self._adapter else model
-
-    def _label_tokens(self) -> list[int]:
-        first = [self._tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in self.template.labels]
-        if first[0] == first[1]:
-            raise ModelError(
-                f"the labels {self.template.labels} begin with the same token in {self._weights.ref}'s vocabulary; "
-                "choose another model or template"
-            )
-        return first
-
-    def _prepare_head(self, model: Any, labels: list[int]) -> None:
-        """Keep two rows of the output matrix in float32; prove on a short text that they give the model's logits."""
-        import torch
-
-        base = model.get_base_model() if self._adapter else model
-        self._config = base.config.get_text_config()
-        self._body = base.get_decoder()
-        output = base.get_output_embeddings()
-        self._head = output.weight.detach()[labels].float()
-        bias = getattr(output, "bias", None)
-        self._bias = bias.detach()[labels].float() if bias is not None else torch.zeros(2, device=self._device)
-        probe = self._tokenizer("adj_close: C F H B A rise")["input_ids"]
-        with torch.inference_mode():
-            ids = torch.tensor([probe], device=self._device)
-            logits = model(input_ids=ids, use_cache=False).logits[0, -1, labels].float()
-        gap = abs(float(logits[0] - logits[1]) - float(self._log_odds([probe])[0]))
-        if gap > _HEAD_TOLERANCE:
-            raise ModelError(
-                f"{self._weights.ref} transforms its logits after the output matrix in a way that the label read-out "
-                f"does not know (they differ by {gap:.2f}); use another model"
-            )
+        model.set_output_embeddings(LabelHead(model.get_output_embeddings(), labels))
+        if self._adapter is None:
+            return model
+        adapted = _with_adapter(model, self._adapter)
+        self._virtual = bool(adapted.active_peft_config.is_prompt_learning)
+        return adapted
 
 
-def _transformed(logits: torch.Tensor, config: Any) -> torch.Tensor:
-    """Do to the logits what Gemma, Granite and Cohere do after the output matrix."""
-    import torch
+def token_ids(prompt: Prompt, template: Template, tokenizer: Any, limit: int) -> list[int]:
+    """The tokens of a prompt, in training and in use.
 
-    logits = logits * (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
-    cap = getattr(config, "final_logit_softcapping", None)
-    return cap * torch.tanh(logits / cap) if cap else logits
+    Raises
+    ------
+    ModelError
+        If there are more than ``limit``: a prompt is never cut.
+    """
+    if template.chat:
+        turns = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.text}]
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, date_string=_DAY)
+        tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    else:
+        tokens = tokenizer(prompt.text)["input_ids"]
+    if len(tokens) > limit:
+        raise ModelError(
+            f"the prompt of {prompt.query.symbol} as of {prompt.query.as_of} has {len(tokens)} tokens, but the model "
+            f'reads {limit}; a prompt is never cut: use a smaller retrieval.k or llm.template = "compact"'
+        )
+    return tokens
+
+
+def _common_beginning(batch: Sequence[list[int]]) -> int:
+    """Tokens that all of a batch begin with; one is left for each to say, and a single prompt shares with nobody."""
+    if len(batch) < 2:
+        return 0
+    low, high = min(batch), max(batch)  # in dictionary order: what these two share, all share
+    limit = min(map(len, batch)) - 1
+    return next((at for at in range(limit) if low[at] != high[at]), limit)
 
 
 def _digest_of_adapter(folder: Path) -> str:
@@ -241,30 +265,10 @@ def _digest_of_adapter(folder: Path) -> str:
 
 
 def _with_adapter(model: Any, folder: Path) -> Any:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
 
-    config = PeftConfig.from_pretrained(str(folder))
-    if config.is_prompt_learning:
-        raise ModelError(f"the adapter {folder} is {config.peft_type}: only adapters of the layers (LoRA ...) are read")
-    # Not merged: merging into bf16 weights moves log-odds by 0.2-0.7.
-    return PeftModel.from_pretrained(model, str(folder))
-
-
-def _checked_device(device: str) -> str:
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ModelError(
-                'llm.device = "cuda", but torch sees no GPU here; install a CUDA build or say device = "cpu"'
-            )
-    return device
-
-
-def _best_dtype(device: str) -> str:
-    import torch
-
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    features = torch.cpu.get_capabilities()
-    return "bfloat16" if any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "float32"
+    with warnings.catch_warnings():
+        # peft looks for AdaLoRA's ranks under LoRA's names, misses them, and then takes them up all the same
+        warnings.filterwarnings("ignore", "The following rank_pattern keys did not match")
+        # Not merged: merging into bf16 weights moves log-odds by 0.2-0.7.
+        return PeftModel.from_pretrained(model, str(folder))

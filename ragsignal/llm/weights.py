@@ -9,16 +9,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from ragsignal import fingerprint
-from ragsignal.cache import cache_folder
+from ragsignal.cache import cache_folder, write_folder
 from ragsignal.errors import ModelError
 from ragsignal.quiet import quiet_loading
 
@@ -193,7 +190,7 @@ def _converted(gguf: Path, name: str, digest: str) -> Path:
     """The folder that holds ``gguf`` as bf16 safetensors, made once and checked at every use."""
     folder = cache_folder() / "weights" / f"{name}-{digest[:16]}"
     if not folder.exists():
-        _write_folder(folder, lambda scratch: _convert_gguf(gguf, scratch))
+        write_folder(folder, lambda scratch: _convert_gguf(gguf, scratch))
     recorded = json.loads((folder / "converted.json").read_text())
     if fingerprint.of_file(folder / "model.safetensors") != recorded["model.safetensors"]:
         raise ModelError(f"{folder}/model.safetensors was altered after its conversion; delete {folder} and run again")
@@ -212,20 +209,6 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
         AutoTokenizer.from_pretrained(str(gguf.parent), **source).save_pretrained(folder)
     digest = fingerprint.of_file(folder / "model.safetensors")
     (folder / "converted.json").write_text(json.dumps({"source": gguf.name, "model.safetensors": digest}))
-
-
-def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a scratch folder, then rename it: a reader never sees half a conversion."""
-    scratch = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
-    scratch.mkdir(parents=True)
-    try:
-        write(scratch)
-        scratch.rename(folder)
-    except OSError:
-        if not folder.exists():  # else another process was first
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _resolve_hub(ref: str, revision: str | None) -> Weights:

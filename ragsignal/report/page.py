@@ -46,6 +46,7 @@ def render_page(result: RunResult) -> str:
     verdicts = [verdict(row) for row in result.comparisons]
     return _TEMPLATES.get_template("page.html.j2").render(
         spec=result.spec,
+        title=result.title,
         facts=facts(result),
         notes=result.notes,
         verdicts=verdicts,
@@ -67,7 +68,7 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
     """Write a variant's page where quantstats has nothing correct to say: the reason, and the figures that exist."""
     figures = [(column, column.form(_figure(variant, column))) for column in COLUMNS]
     text = _TEMPLATES.get_template("sheet.html.j2").render(
-        run=result.spec["name"],
+        run=result.title,
         variant=variant.name,
         reason=reason,
         facts=facts(result),
@@ -97,7 +98,9 @@ def facts(result: RunResult) -> dict[str, str]:
 def _row(variant: VariantResult, result: RunResult) -> dict[str, Any]:
     return {
         "name": variant.name,
-        "kind": {"llm": "LLM", "vote": "vote of the hits", "none": "no model"}[variant.kind],
+        "kind": {"llm": "LLM", "vote": "vote of the hits", "classifier": "classifier", "none": "no model"}[
+            variant.kind
+        ],
         "benchmark": variant.name == result.benchmark,
         "style": styles(result)[variant.name],
         "cells": [[column.form(_figure(variant, column)) for column in columns] for _, columns in GROUPS],
@@ -106,7 +109,9 @@ def _row(variant: VariantResult, result: RunResult) -> dict[str, Any]:
 
 def _figure(variant: VariantResult, column: Column) -> Number:
     """Return the figure, or None; a variant without a signal has no abstentions, rather than zero of them."""
-    if (column.key in SIGNAL_KEYS and variant.kind == "none") or (column.key in MODEL_KEYS and variant.kind != "llm"):
+    if (column.key in SIGNAL_KEYS and variant.kind == "none") or (
+        column.key in MODEL_KEYS and variant.kind not in ("llm", "classifier")
+    ):
         return None
     return variant.cost.get(column.key, variant.metrics.get(column.key))
 

@@ -7,22 +7,17 @@ calls that the store spares) stands under its key ``times``.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ragsignal.plain import plain
 from ragsignal.report.folder import RECORD
 from ragsignal.results import RunResult
-
-SIGNIFICANT_DIGITS = 12
-"""Below the last bits, where two builds of NumPy may round differently."""
 
 _PLACE = [("variant", pa.string()), ("date", pa.timestamp("us")), ("symbol", pa.string())]
 ORDERS = pa.schema([*_PLACE, *((name, pa.float64()) for name in ("size", "price", "value", "commission", "slippage"))])
@@ -59,8 +54,8 @@ def record_of(result: RunResult) -> dict[str, Any]:
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],
         "times": {**result.times, "variants": {v.name: v.cost for v in result.variants}},
     }
-    plain: dict[str, Any] = _plain(record, "record")
-    return plain
+    told: dict[str, Any] = plain(record, "record")
+    return told
 
 
 def write_record(result: RunResult, folder: Path) -> dict[str, Any]:
@@ -102,21 +97,3 @@ def _write_stacked(frames: Mapping[str, pd.DataFrame], schema: pa.Schema, path: 
     ]
     table = pa.concat_tables(parts) if parts else schema.empty_table()
     pq.write_table(table.replace_schema_metadata(None), path)
-
-
-def _plain(value: Any, place: str) -> Any:
-    """``value`` in JSON's own types; ``place`` is its path, for the error."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, np.generic):
-        return _plain(value.item(), place)
-    if isinstance(value, float):
-        # + 0.0 turns -0.0 into 0.0: equal numbers, equal bytes
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0 if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{place}.{key}") for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_plain(item, f"{place}[{number}]") for number, item in enumerate(value)]
-    if isinstance(value, (date, Path)):
-        return str(value)
-    raise TypeError(f"{place} is a {type(value).__name__}, which JSON cannot hold; give numbers, text, lists or dicts")

@@ -111,7 +111,7 @@ def _draw_in_children(names: list[str], result: RunResult, folder: Path) -> dict
 
 
 def _run_child(names: list[str], result: RunResult, folder: Path) -> dict[str, str]:
-    job = {"folder": str(folder), "names": names, "benchmark": result.benchmark, "run": result.spec["name"]}
+    job = {"folder": str(folder), "names": names, "benchmark": result.benchmark, "run": result.title}
     search_path = os.pathsep.join(filter(None, sys.path))
     child = subprocess.run(
         [sys.executable, "-c", _CHILD],

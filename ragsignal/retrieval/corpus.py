@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
@@ -23,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal import fingerprint
+from ragsignal.cache import write_folder
 from ragsignal.config import CorpusSpec
 from ragsignal.data import factors, labels
 from ragsignal.data.windows import CandidateColumns, cut_candidates
@@ -124,19 +123,12 @@ class Corpus:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` a column; a reader never sees a half-written folder."""
-        # not the process id: in containers that share a cache all processes may have the same
-        scratch = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
-        scratch.mkdir(parents=True)
-        (scratch / "names.json").write_text(json.dumps({"symbols": self.symbols, "sequences": self.sequences}))
+        write_folder(folder, self._write)
+
+    def _write(self, folder: Path) -> None:
+        (folder / "names.json").write_text(json.dumps({"symbols": self.symbols, "sequences": self.sequences}))
         for name in _array_fields():
-            np.save(scratch / f"{name}.npy", getattr(self, name))
-        try:
-            scratch.rename(folder)
-        except OSError:
-            shutil.rmtree(scratch)
-            if not folder.is_dir():
-                raise
-            # another process was first, with the same content
+            np.save(folder / f"{name}.npy", getattr(self, name))
 
     @classmethod
     def load(cls, folder: Path) -> Corpus:

@@ -1,7 +1,8 @@
 """Windows to unit vectors. Encoders see scale-free values only, and never what came after a window.
 
 ``TextEncoder`` embeds the serialised line (``adj_close: C F H B A``) with a sentence-transformers model, as the paper
-does with price JSON; on raw prices such a model retrieves the price level instead of the shape.
+does with price JSON; on raw prices such a model retrieves the price level instead of the shape. With the adapter that
+``ragsignal train finseer`` writes, it is FinSeer.
 ``ShapeEncoder`` is the z-scored window itself: no model, and the inner product is Pearson's correlation.
 """
 
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal import fingerprint
+from ragsignal.artifact import Artifact
 from ragsignal.data.bins import Bins, spell
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
 from ragsignal.protocols import Recipe
@@ -77,28 +80,53 @@ class TextEncoder:
         Every distinct line is embedded once, ever.
     progress : callable, optional
         Called with (lines done, lines to do).
+    adapter : Artifact, optional
+        Of kind ``finseer-text``: what training added to the model.
+
+    Raises
+    ------
+    ModelError
+        If the adapter was trained on another model or on other letters.
     """
 
     batch_size = 256
 
     def __init__(
-        self, folder: Path, digest: str, bins: Bins, cache: EmbeddingCache, progress: Progress | None = None
+        self,
+        folder: Path,
+        digest: str,
+        bins: Bins,
+        cache: EmbeddingCache,
+        progress: Progress | None = None,
+        adapter: Artifact | None = None,
     ) -> None:
+        if adapter is not None:
+            adapter.check_base(digest)
+            adapter.check_template(line_recipe(bins))
         self._folder = folder
         self._digest = digest
         self._bins = bins
         self._cache = cache
         self._progress = progress
+        self._adapter = adapter
         self._model: Any = None
 
     @property
     def recipe(self) -> Recipe:
-        """Identity: weights, letters and the version of the serialisation."""
-        return {"encoder": "text/1", "weights": self._digest, "bins": self._bins.recipe}
+        """Identity: weights, letters, the version of the serialisation, and the adapter where there is one."""
+        recipe = {**line_recipe(self._bins), "weights": self._digest}
+        return recipe if self._adapter is None else {**recipe, "adapter": self._adapter.digest}
+
+    @property
+    def _cache_key(self) -> str:
+        """What a vector depends on besides its line."""
+        if self._adapter is None:
+            return self._digest
+        return fingerprint.of_json({"weights": self._digest, "adapter": self._adapter.digest})
 
     def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Return (n_queries, dim) float32 unit rows."""
-        return self._embed([self._bins.line(QUERY_SEQUENCE, log_returns(query).tolist()) for query in queries])
+        return self._embed([query_line(query, self._bins) for query in queries])
 
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, dim) float32 unit rows."""
@@ -106,7 +134,7 @@ class TextEncoder:
 
     def _embed(self, lines: Sequence[str]) -> NDArray[np.float32]:
         distinct, inverse = np.unique(np.asarray(lines, dtype=object), return_inverse=True)
-        vectors = self._cache.vectors(self._digest, distinct.tolist(), self._encode, self.batch_size, self._progress)
+        vectors = self._cache.vectors(self._cache_key, distinct.tolist(), self._encode, self.batch_size, self._progress)
         return vectors[inverse]
 
     def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
@@ -117,17 +145,35 @@ class TextEncoder:
 
     def _loaded(self) -> Any:
         if self._model is None:
-            from sentence_transformers import SentenceTransformer
-
             with quiet_loading():
-                self._model = SentenceTransformer(
-                    str(self._folder),
-                    device="cpu",
-                    trust_remote_code=False,
-                    local_files_only=True,
-                    model_kwargs={"use_safetensors": True},
-                )
+                self._model = load_sentence_model(self._folder)
+                if self._adapter is not None:
+                    # Left unmerged: merged weights would be rounded once more.
+                    self._model.load_adapter(str(self._adapter.folder), use_safetensors=True)
         return self._model
+
+
+def load_sentence_model(folder: Path) -> Any:
+    """A sentence-transformers model from verified safetensors, on the CPU; nothing is fetched and no code is run."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(
+        str(folder),
+        device="cpu",
+        trust_remote_code=False,
+        local_files_only=True,
+        model_kwargs={"use_safetensors": True},
+    )
+
+
+def line_recipe(bins: Bins) -> Recipe:
+    """Identity of the serialised line: an encoder trained on one is not to be fed another."""
+    return {"encoder": "text/1", "bins": bins.recipe}
+
+
+def query_line(query: Query, bins: Bins) -> str:
+    """The serialised line of a query: its returns, as those of a candidate of ``adj_close``."""
+    return bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
 
 
 def corpus_lines(corpus: Corpus, bins: Bins) -> list[str]:

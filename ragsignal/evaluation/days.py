@@ -1,0 +1,88 @@
+"""Order and ties among the symbols of one day, for all days at once: functions of flat arrays.
+
+``day`` numbers the day of every entry, from 0; entries need no order. Ties are treated as if they were broken at random
+very often: a forecast that says the same of all symbols of a day ranks none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where each entry stands among those of its day, lowest first.
+
+    Parameters
+    ----------
+    low, high : (n,) float64
+        Its group of equal values holds the places ``low`` to ``high - 1``, counted from 0.
+    count : (n,) float64
+        Entries of its day.
+    """
+
+    low: Floats
+    high: Floats
+    count: Floats
+
+    @property
+    def centred(self) -> Floats:
+        """Mean place, less the mean place of the day."""
+        return (self.low + self.high - self.count) / 2.0
+
+    def share_of_lowest(self, size: Floats) -> Floats:
+        """Chance (n,) of being among the ``size`` lowest of the day, ties broken at random."""
+        return np.clip(size - self.low, 0.0, self.high - self.low) / (self.high - self.low)
+
+    def share_of_highest(self, size: Floats) -> Floats:
+        """Chance (n,) of being among the ``size`` highest of the day, ties broken at random."""
+        return np.clip(self.high - (self.count - size), 0.0, self.high - self.low) / (self.high - self.low)
+
+
+def places(values: Floats, day: Ints) -> Places:
+    """Rank ``values`` (n,) within their days."""
+    order = np.lexsort((values, day))
+    first, end = _spans(day[order])
+    low, high = _spans(values[order], first)
+    flat = np.empty((3, len(values)))
+    flat[:, order] = low - first, high - first, end - first
+    return Places(*flat)
+
+
+def medians(values: Floats, day: Ints) -> Floats:
+    """Median (n,) of the day of each entry."""
+    order = np.lexsort((values, day))
+    first, end = _spans(day[order])
+    count = end - first
+    ascending = values[order]
+    out = np.empty(len(values))
+    out[order] = (ascending[first + (count - 1) // 2] + ascending[first + count // 2]) / 2.0
+    return out
+
+
+def rank_correlations(left: Floats, right: Floats, day: Ints, n_days: int) -> Floats:
+    """Spearman's correlation (n_days,) within each day; 0 where one side is constant, NaN on a day without entries."""
+    x, y = places(left, day).centred, places(right, day).centred
+    xy, xx, yy = (np.bincount(day, weights=product, minlength=n_days) for product in (x * y, x * x, y * y))
+    scale = np.sqrt(xx * yy)
+    correlation = np.divide(xy, scale, out=np.zeros(n_days), where=scale > 0)
+    return np.where(np.bincount(day, minlength=n_days) > 0, correlation, np.nan)
+
+
+def _spans(ascending: NDArray[np.generic], within: Ints | None = None) -> tuple[Ints, Ints]:
+    """First index, and index after the last, of the run of equal entries that each entry stands in.
+
+    ``within`` splits runs further, at each change of it.
+    """
+    fresh = np.r_[True, ascending[1:] != ascending[:-1]][: len(ascending)]
+    if within is not None:
+        fresh[1:] |= within[1:] != within[:-1]
+    starts = np.flatnonzero(fresh)
+    run = np.cumsum(fresh) - 1
+    return starts[run], np.r_[starts[1:], len(ascending)][run]

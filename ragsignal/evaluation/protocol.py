@@ -1,0 +1,57 @@
+"""How an evaluation was done, in sentences that stand beside its figures."""
+
+from __future__ import annotations
+
+from ragsignal.config import RunSpec
+from ragsignal.evaluation.baselines import HELD_BACK
+from ragsignal.evaluation.intervals import LEAST_DAYS, REPETITIONS, block_length
+from ragsignal.evaluation.metrics import AUC_BINS, DECILES_FROM, ECE_BINS, LEAST_SYMBOLS
+from ragsignal.evaluation.questions import Questions
+
+LEAK_WORDS = (
+    "The same-date oracle knows the day's outcome: it reads the labels of the other symbols on the very day it speaks "
+    "of. Nobody can forecast so. A forecaster that comes near it leaks."
+)
+
+NO_LEAK_WORDS = (
+    "Outcomes relative to the day's median: half of the names rise every day by construction, so other symbols' labels "
+    "of that day tell nothing, and there is no same-date oracle."
+)
+
+_TARGETS = {
+    "movement": "close to next close",
+    "open_to_open": "next open to the open after it, what an order at the next open can earn in a day",
+    "relative": "close to next close, less the median of the evaluated symbols on that day",
+}
+
+
+def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
+    """What a reader must know before the first figure."""
+    wanted = spec.evaluation
+    notes = [
+        f"Outcome: {_TARGETS[wanted.target]}; a rise is an outcome above 0. Queries are every symbol on every "
+        f"{_ordinal(wanted.every)}trading day of the test, the same for all forecasters, cut from the past only.",
+        "The set non-freeze leaves out outcomes from -0.5 % to +0.55 %, as the paper does: nobody knows at trade time "
+        "which days those are.",
+        f"Free baselines learn from labels known {wanted.embargo} bars or more before the test begins. The best one is "
+        f"chosen for each figure on the last {HELD_BACK:.0%} of the training days, by baselines fitted before them; "
+        "never on the test.",
+        f"Intervals are 95 %, from {REPETITIONS:,} resamplings of whole days in blocks of "
+        f"{block_length(questions.n_days)}, the same days for all figures, widened for few blocks. A figure of fewer "
+        f"than {LEAST_DAYS} days has none. Of twenty differences that are none, one is distinguishable by chance.",
+        "P(rise) of exactly 0.5 counts half for each side. Abstentions are left out of a forecaster's figures and "
+        "counted; differences are on the queries that both sides answered.",
+        f"AUC is over pairs of all days, scores in {AUC_BINS} bins; ECE has {ECE_BINS} bins of equal mass, and is "
+        "above 0 by chance alone.",
+        f"Rank correlation and spread are means over days with {LEAST_SYMBOLS} symbols or more; the spread is the top "
+        f"tenth less the bottom tenth (fifths below {DECILES_FROM} symbols), in basis points a day before costs.",
+    ]
+    if wanted.target == "relative":
+        notes.append("acc_ranked takes a score above the day's median for a rise, and half a rise at it.")
+    if wanted.reference:
+        notes.append("Published figures are on other data, days and splits: they stand beside ours, not against them.")
+    return notes
+
+
+def _ordinal(every: int) -> str:
+    return "" if every == 1 else f"{every}. "

@@ -1,0 +1,210 @@
+"""A spec to an evaluation: ask every forecaster the same questions, score all of them, write down how.
+
+The order is by cost: questions, free baselines, and every pipeline's parts come before the first model call, so that a
+mistake is found before it is paid for. Signals go through the store, so a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragsignal.assemble import Report, Workshop
+from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.errors import ConfigError
+from ragsignal.evaluation.baselines import RULES, best_baselines, free_baselines
+from ragsignal.evaluation.checks import ORACLE_MEASURES, same_date_oracle, sensitivity, shuffled_labels
+from ragsignal.evaluation.comparisons import compare, compared_measures
+from ragsignal.evaluation.days import Floats
+from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
+from ragsignal.evaluation.intervals import day_weights
+from ragsignal.evaluation.metrics import METRICS, estimate
+from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
+from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
+from ragsignal.pipeline import RagPipeline
+from ragsignal.training_notes import notes_on_training
+from ragsignal.versions import versions_of
+
+ALL, NON_FREEZE = "all", "non-freeze"
+
+_LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "scikit-learn", "numpy", "pandas")
+_TAKEN = {*RULES, "majority", "logistic", "boosting", "same-date-oracle", "date", "symbol", "outcome"}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation found.
+
+    Parameters
+    ----------
+    record : dict
+        JSON-able but for its floats, which may be NaN or infinite; the same for the same spec, prices and models,
+        except under ``times``.
+    predictions : DataFrame
+        One row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each forecaster (NaN: it abstained).
+    """
+
+    record: dict[str, Any]
+    predictions: pd.DataFrame
+
+
+def evaluate_spec(spec: RunSpec, report: Report | None = None) -> Evaluation:
+    """Score every variant that has a signal as a forecaster, beside the free baselines.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        ``[evaluation]`` says which target and how many days; ``data.start`` to ``data.end`` is the test.
+    report : callable, optional
+        Progress: ``report(what, done, total)``.
+
+    Raises
+    ------
+    ConfigError
+        If no variant has a signal, one has a baseline's name, or the training period is unusable.
+    DataError
+        If the prices have nothing to ask.
+    LookAheadError
+        If a variant was fitted on the test, or a signal rests on what was not known.
+    """
+    began, started = time.perf_counter(), datetime.now(UTC)
+    workshop = Workshop(spec, report)
+    chosen = _variants(spec)
+    questions = ask(workshop.prices.select(spec.data.symbols).frames, spec)
+    learn = training_rows(questions, spec)
+    pipelines = {variant.name: workshop.pipeline(variant) for variant in chosen}
+    baselines = free_baselines(questions, learn, questions.asked)
+    best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
+    variants = [_forecast(it, pipelines[it.name], questions, workshop) for it in chosen]
+    weights = day_weights(questions.n_days)
+    forecasts = [*variants, *baselines]
+    oracles = [] if spec.evaluation.target == "relative" else [same_date_oracle(questions)]
+    sets = {ALL: np.ones(len(questions), dtype=bool), NON_FREEZE: questions.non_freeze}
+    figures = _Figures(spec, questions, sets, weights)
+    record = {
+        "name": spec.name,
+        "description": spec.description,
+        "spec": spec.model_dump(mode="json", by_alias=True),
+        "fingerprints": _fingerprints(workshop, chosen),
+        "versions": versions_of(_LIBRARIES),
+        "target": spec.evaluation.target,
+        "headline": NON_FREEZE if spec.evaluation.mode == "paper" else ALL,
+        "questions": _about_questions(questions),
+        "training": _about_training(questions, learn),
+        "forecasters": [figures.row(it) for it in forecasts],
+        "best_baseline": best,
+        "comparisons": compare(spec, questions, {it.name: it for it in forecasts}, best, sets, weights),
+        "leak_detector": {
+            "words": LEAK_WORDS if oracles else NO_LEAK_WORDS,
+            "rows": [figures.row(it, ORACLE_MEASURES) for it in oracles],
+        },
+        "shuffled_labels": shuffled_labels(questions, variants, weights),
+        "sensitivity": _sensitivities(workshop, chosen, questions),
+        "reference": spec.evaluation.reference,
+        "protocol": [*notes_on_training(workshop), *notes_of(spec, questions)],
+        "times": {
+            "started": started.isoformat(timespec="seconds"),
+            "variants": {name: _cost(pipeline) for name, pipeline in pipelines.items()},
+            "seconds": round(time.perf_counter() - began, 1),
+        },
+    }
+    return Evaluation(record, _predictions(questions, [*forecasts, *oracles]))
+
+
+def _variants(spec: RunSpec) -> list[VariantSpec]:
+    spec.find_variant(None)  # raises where none has a signal
+    chosen = [variant for variant in spec.variant if variant.signal != "none"]
+    taken = [variant.name for variant in chosen if variant.name in _TAKEN]
+    if taken:
+        raise ConfigError(
+            f"spec {spec.name!r}: a column of the evaluation is already called {taken[0]!r} (a free baseline, or one "
+            "of date, symbol, outcome); rename the variant"
+        )
+    return chosen
+
+
+def _forecast(variant: VariantSpec, pipeline: RagPipeline, questions: Questions, workshop: Workshop) -> Forecast:
+    report, what = workshop.report, f"forecasts of {variant.name}"
+    pipeline.progress = None  # it would count from 0 in every chunk
+    told = None if report is None else lambda done, total: report(what, done, total)
+    answers, reasons = probabilities(pipeline, questions.queries, told)
+    return of_probability(
+        variant.name, "variant", answers, signal=variant.signal, abstained=reasons, recipe=pipeline.recipe
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Figures:
+    """Scores forecasts on the same sets of queries and the same resampled days."""
+
+    spec: RunSpec
+    questions: Questions
+    sets: Mapping[str, Mask]
+    weights: Floats
+
+    def row(self, forecast: Forecast, measures: Sequence[str] = tuple(METRICS)) -> dict[str, Any]:
+        """Everything the record says of one forecaster."""
+        figures = {name: self._of(forecast, mask, measures) for name, mask in self.sets.items()}
+        return {"name": forecast.name, "kind": forecast.kind, **forecast.facts, "figures": figures}
+
+    def _of(self, forecast: Forecast, mask: Mask, measures: Sequence[str]) -> dict[str, Any]:
+        sample = forecast.on(self.questions, mask & forecast.answered)
+        found: dict[str, Any] = {"n": len(sample), "days": len(np.unique(sample.day))}
+        for name in measures:
+            if name == "acc_ranked" and self.spec.evaluation.target != "relative":
+                continue  # half of a day's names need not rise
+            it = estimate(METRICS[name], sample, self.weights)
+            found[name] = {"value": it.value, "low": it.low, "high": it.high}
+        return found
+
+
+def _sensitivities(workshop: Workshop, chosen: Sequence[VariantSpec], questions: Questions) -> list[dict[str, Any]]:
+    wanted = workshop.spec.evaluation.perturbed
+    readers = [variant for variant in chosen if variant.signal == "llm" and wanted]
+    return [sensitivity(workshop, variant, questions, wanted) for variant in readers]
+
+
+def _about_questions(questions: Questions) -> dict[str, Any]:
+    days = questions.panel.days[questions.asked.any(axis=1)]
+    return {
+        **{"n": len(questions), "days": questions.n_days, "symbols": int(questions.asked.any(axis=0).sum())},
+        **{"first": str(days[0]), "last": str(days[-1])},
+        "rises": float(np.mean(questions.outcome > 0)),
+        "non_freeze": int(questions.non_freeze.sum()),
+    }
+
+
+def _about_training(questions: Questions, learn: Mask) -> dict[str, Any]:
+    days = questions.panel.days[learn.any(axis=1)]
+    return {
+        **{"labels": int(learn.sum()), "days": len(days), "first": str(days[0]), "last": str(days[-1])},
+        "known_through": str(questions.known[learn].max()),
+        "rises": float(np.mean(questions.outcomes[learn] > 0)),
+    }
+
+
+def _fingerprints(workshop: Workshop, chosen: Sequence[VariantSpec]) -> dict[str, str]:
+    retrieving = any(it.signal != "classifier" and workshop.spec.retrieval_of(it).retriever != "none" for it in chosen)
+    corpus = {"corpus": workshop.corpus.fingerprint} if retrieving else {}
+    return {"prices": workshop.prices.fingerprint, **corpus}
+
+
+def _cost(pipeline: RagPipeline) -> dict[str, Any]:
+    cost = pipeline.cost
+    return {"model_calls": cost.model_calls, "tokens": cost.tokens, "model_seconds": round(cost.model_seconds, 3)}
+
+
+def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
+    rows, columns = np.nonzero(questions.asked)
+    told = {
+        "date": questions.panel.days[rows].astype("datetime64[us]"),
+        "symbol": np.array(questions.panel.symbols)[columns],
+        "outcome": questions.outcome,
+    }
+    return pd.DataFrame(told | {it.name: it.probability for it in forecasts})

@@ -1,0 +1,34 @@
+"""From raw log-odds to probabilities: the half of calibration that use needs.
+
+:mod:`ragsignal.training.calibration` fits slope and intercept on validation days; an artifact's card carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def calibrated(log_odds: NDArray[np.float64], calibration: Mapping[str, Any] | None) -> NDArray[np.float64]:
+    """Return ``slope * log_odds + intercept``; the log-odds as they are where there is no calibration.
+
+    Parameters
+    ----------
+    log_odds : (n,) float64
+        log P(rise)/P(fall) as the model gives it.
+    calibration : mapping with ``slope`` and ``intercept``, or None
+        The card's entry; a slope is positive, so the order of the scores stays.
+    """
+    if calibration is None:
+        return log_odds
+    moved: NDArray[np.float64] = calibration["slope"] * log_odds + calibration["intercept"]
+    return moved
+
+
+def probability_of(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return P(rise) of (n,) log-odds; exact in both tails, where 1 / (1 + exp(-x)) overflows below -709."""
+    likely: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -log_odds))
+    return likely

@@ -1,0 +1,244 @@
+"""What a classifier reads of a query: its line, by an encoder with a head, or its log returns, by a regression.
+
+Training reads validation days with the very readers of this module: what it reports is what a backtest gets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragsignal.data.windows import log_returns
+from ragsignal.errors import ModelError
+from ragsignal.llm.device import checked_device
+from ragsignal.llm.prompt import Template
+from ragsignal.llm.weights import Weights
+from ragsignal.protocols import Recipe
+from ragsignal.quiet import quiet_loading
+from ragsignal.types import Hit, Prompt, Query
+
+_LOGISTIC = "logistic.safetensors"
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+
+class Reader(Protocol):
+    """What the two kinds have in common."""
+
+    @property
+    def computed_with(self) -> Recipe:
+        """Device and libraries."""
+        ...
+
+    def reads(self, template: Template) -> Recipe:
+        """Recipe of what is read: the text, or the numbers."""
+        ...
+
+    def context_digest(self, template: Template, query: Query) -> str:
+        """Fingerprint of what is read besides the query."""
+        ...
+
+    def prompt(self, template: Template, query: Query, hits: tuple[Hit, ...] = ()) -> Prompt:
+        """The query as it is read; the hits only pass through."""
+        ...
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Tokens that each prompt costs."""
+        ...
+
+    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """(n,) log P(rise)/P(fall), before calibration."""
+        ...
+
+
+@dataclass(frozen=True)
+class LogisticReader:
+    """Logistic regression on standardised log returns; every array is (lookback,) float64, ``intercept`` (1,)."""
+
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def load(cls, folder: Path) -> LogisticReader:
+        """Read what :meth:`save` wrote."""
+        from safetensors.numpy import load_file
+
+        return cls(**load_file(folder / _LOGISTIC))
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays as safetensors."""
+        from safetensors.numpy import save_file
+
+        save_file(vars(self), folder / _LOGISTIC)
+
+    @property
+    def computed_with(self) -> Recipe:
+        """Numpy, on the CPU."""
+        return {"device": "cpu", "libraries": _versions("numpy")}
+
+    # No letter and no rank is read, whatever the spec's template: the three below leave it aside.
+    def reads(self, template: Template) -> Recipe:  # noqa: ARG002
+        """Log returns."""
+        return {"numbers": "log-returns/1"}
+
+    def context_digest(self, template: Template, query: Query) -> str:  # noqa: ARG002
+        """Nothing."""
+        return ""
+
+    def prompt(self, template: Template, query: Query, hits: tuple[Hit, ...] = ()) -> Prompt:  # noqa: ARG002
+        """A prompt without text."""
+        return Prompt(query, hits)
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        """No tokens."""
+        return [0] * len(prompts)
+
+    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """(n,) log-odds of the queries' returns."""
+        returns = np.array([log_returns(prompt.query) for prompt in prompts])
+        odds: NDArray[np.float64] = (returns - self.mean) / self.scale @ self.coef + self.intercept[0]
+        return odds
+
+
+class BertReader:
+    """An encoder with the trained LoRA and head, in float32; loaded at the first reading.
+
+    Parameters
+    ----------
+    weights : Weights
+        Verified base model.
+    adapter : Path
+        Folder with ``adapter_config.json`` and ``adapter_model.safetensors``, head included.
+    device : {"cpu", "cuda"}
+        Used as asked; a missing GPU raises.
+    """
+
+    batch_size = 256
+
+    def __init__(self, weights: Weights, adapter: Path, device: str) -> None:
+        self._device = device
+        self._weights = weights
+        self._adapter = adapter
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    @property
+    def computed_with(self) -> Recipe:
+        """The device, torch and what loads the weights."""
+        return {"device": self._device, "libraries": _versions("torch", "transformers", "peft")}
+
+    def reads(self, template: Template) -> Recipe:
+        """The recipe of the template, and the letters, which a query's line has under every template."""
+        return {**template.recipe, "bins": template.bins.recipe}
+
+    def context_digest(self, template: Template, query: Query) -> str:
+        """The template's."""
+        return template.context_digest(query)
+
+    def prompt(self, template: Template, query: Query, hits: tuple[Hit, ...] = ()) -> Prompt:
+        """The query's line; without symbol and date, whether they are masked elsewhere or not."""
+        return Prompt(query, hits, template.query_line(query))
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Tokens of each line, the encoder's own [CLS] and [SEP] included."""
+        self._load()
+        return [len(tokens) for tokens in encode(self._tokenizer, self._model.config, prompts)]
+
+    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """(n,) log-odds, in batches of 256."""
+        self._load()
+        tokens = encode(self._tokenizer, self._model.config, prompts)
+        starts = range(0, len(tokens), self.batch_size)
+        parts = [self._read(tokens[start : start + self.batch_size]) for start in starts]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def _read(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        import torch
+        from transformers import DataCollatorWithPadding
+
+        padded = DataCollatorWithPadding(self._tokenizer)([{"input_ids": list(tokens)} for tokens in batch])
+        with torch.inference_mode():
+            logits = self._model(**{name: it.to(self._device) for name, it in padded.items()}).logits.double()
+        difference: NDArray[np.float64] = (logits[:, 1] - logits[:, 0]).cpu().numpy()  # labels: 0 fall, 1 rise
+        return difference
+
+    def _load(self) -> None:
+        if self._model is not None:
+            return
+        from peft import PeftModel
+
+        device = checked_device(self._device)
+        model, self._tokenizer, _ = load_encoder(self._weights)
+        self._model = PeftModel.from_pretrained(model, str(self._adapter)).to(device).eval()
+
+
+def load_encoder(weights: Weights) -> tuple[Any, Any, list[str]]:
+    """Load an encoder in float32 with a two-label head.
+
+    Returns
+    -------
+    model, tokenizer, fresh
+        ``fresh`` names the layers that the base lacks and that therefore start at random: the head, and with some bases
+        a pooler. They have to be trained and saved beside the adapter.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    load: Any = AutoModelForSequenceClassification.from_pretrained
+    options = {"num_labels": 2, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+    with quiet_loading(), _without_reports():
+        model, loading = load(str(weights.folder), **options, **_LOCAL)
+        tokenizer = AutoTokenizer.from_pretrained(str(weights.folder), **_LOCAL)
+    return model, tokenizer, sorted({key.rpartition(".")[0] for key in loading["missing_keys"]})
+
+
+def encode(tokenizer: Any, config: Any, prompts: Sequence[Prompt]) -> list[list[int]]:
+    """Token ids of every prompt's text.
+
+    Raises
+    ------
+    ModelError
+        If a text is longer than the encoder reads (it is never cut), or holds what its vocabulary does not know.
+    """
+    limit = min(config.max_position_embeddings, tokenizer.model_max_length)
+    # Both said: a sentence encoder's tokenizer file may pad and cut to 128 by itself.
+    texts = [prompt.text for prompt in prompts]
+    tokens: list[list[int]] = tokenizer(texts, padding=False, truncation=False)["input_ids"] if texts else []
+    for prompt, row in zip(prompts, tokens, strict=True):
+        if len(row) > limit:
+            raise ModelError(
+                f"the line of {prompt.query.symbol} as of {prompt.query.as_of} has {len(row)} tokens, but the encoder "
+                f"reads {limit}; use a smaller corpus.lookback or another base"
+            )
+        if tokenizer.unk_token_id in row:  # one token for all letters would make all queries alike
+            raise ModelError(
+                f"the encoder's vocabulary does not know all of {prompt.text!r}: {tokenizer.tokenize(prompt.text)}; "
+                "use another base or another template"
+            )
+    return tokens
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {name: metadata.version(name) for name in names}
+
+
+@contextlib.contextmanager
+def _without_reports() -> Iterator[None]:
+    """Keep back transformers' table of missing weights: a head that is missing from a base is no news here."""
+    from transformers.utils import logging
+
+    reports: Any = logging  # its functions carry no types
+    level = reports.get_verbosity()
+    reports.set_verbosity_error()
+    try:
+        yield
+    finally:
+        reports.set_verbosity(level)

@@ -1,0 +1,45 @@
+"""Any record in JSON's own types, so that equal results give equal bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIGNIFICANT_DIGITS = 12
+"""Below the last bits, where two builds of NumPy may round differently."""
+
+
+def plain(value: Any, place: str = "record") -> Any:
+    """``value`` in JSON's own types: floats of 12 significant digits, None for NaN and infinities.
+
+    Parameters
+    ----------
+    value
+        Numbers, text, days, paths, and mappings and sequences of them.
+    place : str
+        The path of ``value``, for the error.
+
+    Raises
+    ------
+    TypeError
+        For what JSON cannot hold, with its place.
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, np.generic):
+        return plain(value.item(), place)
+    if isinstance(value, float):
+        # + 0.0 turns -0.0 into 0.0: equal numbers, equal bytes
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0 if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item, f"{place}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, (date, Path)):
+        return str(value)
+    raise TypeError(f"{place} is a {type(value).__name__}, which JSON cannot hold; give numbers, text, lists or dicts")

@@ -1,0 +1,58 @@
+"""What a command shows: JSON of the result on stdout, words, tables and progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+people = Console(stderr=True)
+
+
+def answer(value: Any) -> None:
+    """Print a result as JSON."""
+    typer.echo(json.dumps(value, indent=1, default=lambda it: it.isoformat(), ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Any]:
+    """Yield ``report(what, done, total)``: bars on a terminal, a line a tenth elsewhere (a log shows no bars)."""
+    if not people.is_terminal:
+        yield _line_reporter()
+        return
+    clock = (TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *clock, console=people) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def _line_reporter() -> Callable[[str, int, int], None]:
+    shown: dict[str, int] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if shown.get(what) != tenth:
+            shown[what] = tenth
+            people.print(f"{datetime.now():%H:%M:%S} {what}: {done} of {total}", highlight=False)
+
+    return report

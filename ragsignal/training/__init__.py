@@ -1,0 +1,1 @@
+"""What is learned, on which days, and the card that travels with it."""

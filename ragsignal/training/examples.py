@@ -1,0 +1,78 @@
+"""Queries with their answers: what a reader, a teacher or a classifier learns from, in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from ragsignal.config import Target
+from ragsignal.data import labels
+from ragsignal.data.split import Part
+from ragsignal.data.windows import cut_query
+from ragsignal.types import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query, its forward return (a fraction, in the unit of the target), and the day that made it known."""
+
+    query: Query
+    outcome: float
+    available_at: date
+
+    @property
+    def rise(self) -> bool:
+        """Whether the outcome is above zero."""
+        return self.outcome > 0.0
+
+
+def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: int, part: Part) -> list[Example]:
+    """Every query of a part whose answer is known by ``part.known_by``, by day, then symbol.
+
+    Parameters
+    ----------
+    frames : mapping of str to DataFrame
+        Per symbol, adjusted bars; all of them shape a relative target, those of the part are asked.
+    target : {"movement", "open_to_open", "relative"}
+    lookback : int
+        Returns in a query.
+    part : Part
+
+    Raises
+    ------
+    LookAheadError
+        If an answer was not known by then: nothing of the kind may come out of here.
+    """
+    labelled = labels.forward_returns(frames, target)
+    found: list[Example] = []
+    for symbol in part.symbols:
+        found += _of_symbol(symbol, frames[symbol], labelled[symbol], lookback, part)
+    part.check(np.array([it.available_at for it in found], dtype="datetime64[D]"))
+    return sorted(found, key=lambda it: (it.query.as_of, it.query.symbol))
+
+
+def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
+    """At most ``n`` examples drawn at random, in their order."""
+    if len(examples) <= n:
+        return list(examples)
+    chosen = np.random.default_rng(seed).choice(len(examples), size=n, replace=False)
+    return [examples[number] for number in sorted(chosen.tolist())]
+
+
+def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: Part) -> list[Example]:
+    days = [stamp.date() for stamp in frame.index]
+    closes = frame["close"].tolist()
+    outcomes = label["outcome"].to_numpy()
+    known = [None if pd.isna(stamp) else stamp.date() for stamp in label["available_at"]]
+    found = []
+    for bar in range(lookback, len(days)):
+        known_at = known[bar]
+        if known_at is None or not np.isfinite(outcomes[bar]) or not part.holds(symbol, days[bar], known_at):
+            continue
+        window = slice(bar - lookback, bar + 1)
+        found.append(Example(cut_query(symbol, days[window], closes[window], lookback), float(outcomes[bar]), known_at))
+    return found

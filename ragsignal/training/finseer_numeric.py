@@ -1,0 +1,136 @@
+"""The numeric student: a small network over windows as numbers, trained in memory by a plain loop.
+
+The batches of an epoch are drawn from the seed and the epoch's number, so that a checkpoint needs no random state: it
+holds weights and optimizer, and a rerun gives the same bits as a run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ragsignal.config import FinseerTraining
+from ragsignal.data.factors import SEQUENCES
+from ragsignal.protocols import Recipe
+from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.numeric import EXTRA, READS, features, query_features
+from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
+from ragsignal.training.distill import Distillation
+from ragsignal.training.groups import Group, Lesson
+
+_SEQUENCES = tuple(SEQUENCES)
+
+
+class NumericStudent:
+    """A tower that learns.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    settings : FinseerTraining
+    """
+
+    base: dict[str, Any] | None = None
+    template: Recipe = READS
+
+    def __init__(self, corpus: Corpus, settings: FinseerTraining) -> None:
+        self._corpus = corpus
+        self._settings = settings
+        self._names = np.array([_SEQUENCES.index(name) for name in corpus.sequences], dtype=np.int64)
+        lookback = corpus.scaled.shape[1]
+        config = TowerConfig(lookback + EXTRA, _SEQUENCES, settings.hidden, settings.dim)
+        self._tower = new_tower(config, settings.seed)
+
+    def fit(self, lessons: Sequence[Lesson], scratch: Path, told: Callable[[int, int], None]) -> None:
+        """Learn, from the checkpoint in ``scratch`` if there is one; ``told`` hears (steps done, steps)."""
+        settings = self._settings
+        inputs = self._inputs([it.example.query for it in lessons], np.array([it.rows for it in lessons]))
+        scores = torch.from_numpy(np.array([it.scores for it in lessons], dtype=np.float32))
+        loss = Distillation(None, settings)
+        optimizer = torch.optim.AdamW(self._tower.parameters(), lr=settings.numeric_learning_rate)
+        epoch_steps = math.ceil(len(lessons) / settings.numeric_batch_size)
+        steps = epoch_steps * settings.numeric_epochs
+        checkpoint = scratch / "checkpoint.safetensors"
+        for step in range(self._resume(checkpoint, optimizer), steps):
+            batch = torch.from_numpy(self._batch(len(lessons), *divmod(step, epoch_steps)))
+            optimizer.param_groups[0]["lr"] = settings.numeric_learning_rate * _cosine(step / steps)
+            optimizer.zero_grad()
+            value: Any = loss.compute_loss_from_embeddings(self._embed(inputs, batch), scores[batch])
+            value.backward()
+            optimizer.step()
+            done = step + 1
+            if done % settings.save_steps == 0 or done == steps:
+                self._save(checkpoint, optimizer, done)
+            told(done, steps)
+
+    def similarities(self, groups: Sequence[Group]) -> list[NDArray[np.float64]]:
+        """The (n_candidates,) cosines of each group's query with its candidates."""
+        found = []
+        with torch.inference_mode():
+            for group in groups:
+                inputs = self._inputs([group.example.query], group.rows[None])
+                query, *candidates = self._embed(inputs, torch.zeros(1, dtype=torch.int64))
+                found.append((torch.cat(candidates) @ query[0]).numpy().astype(np.float64))
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Save what :class:`ragsignal.retrieval.numeric.NumericEncoder` loads."""
+        save_tower(self._tower, folder)
+
+    def _inputs(self, queries: Sequence[Any], rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Queries and (n, n_candidates) rows as (n, 1 + n_candidates, n_features) numbers and (n, 1 + ...) names."""
+        shape = rows.shape
+        candidates = features(np.asarray(self._corpus.scaled[rows.ravel()])).reshape(*shape, -1)
+        numbers = np.concatenate([query_features(queries)[:, None], candidates], axis=1)
+        own = np.full((shape[0], 1), self._tower.config.query_name)
+        names = np.concatenate([own, self._names[self._corpus.sequence_id[rows]]], axis=1)
+        return torch.from_numpy(numbers), torch.from_numpy(names)
+
+    def _embed(self, inputs: tuple[Tensor, Tensor], batch: Tensor) -> list[Tensor]:
+        """Unit vectors of a batch: queries first, then one tensor for each place among the candidates."""
+        numbers, names = inputs
+        return list(self._tower(numbers[batch], names[batch]).unbind(dim=1))
+
+    def _batch(self, n: int, epoch: int, place: int) -> NDArray[np.int64]:
+        size = self._settings.numeric_batch_size
+        order = np.random.default_rng([self._settings.seed, epoch]).permutation(n)
+        return order[place * size : (place + 1) * size]
+
+    def _save(self, path: Path, optimizer: torch.optim.Optimizer, step: int) -> None:
+        state = {f"tower.{name}": value for name, value in self._tower.state_dict().items()}
+        for number, moments in optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file(state | {"step": torch.tensor(step)}, part)
+        part.replace(path)
+
+    def _resume(self, path: Path, optimizer: torch.optim.Optimizer) -> int:
+        """Steps that are already done; 0 where nothing was saved."""
+        if not path.exists():
+            return 0
+        saved = load_file(path)
+        self._tower.load_state_dict(_below("tower.", saved))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below("optimizer.", saved).items():
+            number, name = key.split(".")
+            moments.setdefault(int(number), {})[name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        return int(saved["step"])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _cosine(done: float) -> float:
+    """From 1 to 0 along half a cosine, as in the text student's schedule."""
+    return 0.5 * (1 + math.cos(math.pi * done))

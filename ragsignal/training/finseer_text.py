@@ -1,0 +1,126 @@
+"""The text student: LoRA over a sentence-transformers model, on the same lines that the encoder reads in use.
+
+Training and checkpoints are those of sentence-transformers' trainer; its progress bars and its model card are not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from peft import LoraConfig
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+
+from ragsignal.config import FinseerTraining
+from ragsignal.data.bins import Bins
+from ragsignal.llm.weights import Weights
+from ragsignal.protocols import Recipe
+from ragsignal.quiet import quiet_loading
+from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.encoders import line_recipe, load_sentence_model, query_line
+from ragsignal.training import loop
+from ragsignal.training.distill import Distillation
+from ragsignal.training.groups import Group, Lesson
+
+_BATCH = 256
+
+
+class TextStudent:
+    """A sentence encoder that learns.
+
+    Parameters
+    ----------
+    weights : Weights
+        The base, verified.
+    bins : Bins
+    corpus : Corpus
+    settings : FinseerTraining
+    """
+
+    def __init__(self, weights: Weights, bins: Bins, corpus: Corpus, settings: FinseerTraining) -> None:
+        self._ref = weights.ref
+        self._bins = bins
+        self._corpus = corpus
+        self._settings = settings
+        self.base = {"ref": weights.ref, "revision": settings.revision, "sha256": weights.digest}
+        with quiet_loading(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)  # of the adapter's first half; the other begins at zero
+            self._model = load_sentence_model(weights.folder)
+            self._model.add_adapter(LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules="all-linear"))
+
+    @property
+    def template(self) -> Recipe:
+        """The line that is read."""
+        return line_recipe(self._bins)
+
+    def fit(self, lessons: Sequence[Lesson], scratch: Path, told: Callable[[int, int], None]) -> None:
+        """Learn, from the last checkpoint in ``scratch`` if there is one; ``told`` hears (steps done, steps)."""
+        with torch.random.fork_rng(devices=[]):
+            trainer = _Trainer(
+                model=self._model,
+                args=self._arguments(scratch),
+                train_dataset=self._dataset(lessons),
+                loss=Distillation(self._model, self._settings),
+                callbacks=loop.callbacks(told),
+            )
+            loop.run(trainer, scratch)
+        self._model.eval()
+
+    def similarities(self, groups: Sequence[Group]) -> list[NDArray[np.float64]]:
+        """The (n_candidates,) cosines of each group's query with its candidates."""
+        lines = [[query_line(it.example.query, self._bins), *self._lines(it.rows)] for it in groups]
+        distinct = sorted({line for group in lines for line in group})
+        encoded = self._model.encode(
+            distinct, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+        ).astype(np.float64)
+        place = {line: number for number, line in enumerate(distinct)}
+        vectors = [encoded[[place[line] for line in group]] for group in lines]
+        return [rows[1:] @ rows[0] for rows in vectors]
+
+    def write(self, folder: Path) -> None:
+        """Save the adapter, which says what it was trained on and not where that lay on this machine."""
+        with quiet_loading():
+            self._model.transformers_model.save_pretrained(folder)
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = self._ref
+        path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def _lines(self, rows: NDArray[np.int64]) -> list[str]:
+        corpus = self._corpus
+        names = [corpus.sequences[number] for number in corpus.sequence_id[rows]]
+        return [self._bins.line(name, scaled) for name, scaled in zip(names, corpus.scaled[rows], strict=True)]
+
+    def _dataset(self, lessons: Sequence[Lesson]) -> Dataset:
+        candidates = [self._lines(lesson.rows) for lesson in lessons]
+        columns: dict[str, Any] = {"query": [query_line(it.example.query, self._bins) for it in lessons]}
+        for number, lines in enumerate(zip(*candidates, strict=True)):
+            columns["positive" if number == 0 else f"negative_{number}"] = list(lines)
+        return Dataset.from_dict(columns | {"label": [lesson.scores.tolist() for lesson in lessons]})
+
+    def _arguments(self, scratch: Path) -> Any:
+        settings = self._settings
+        return loop.arguments(
+            scratch,
+            device="cpu",
+            every=settings.save_steps,
+            evaluated=False,
+            kind=SentenceTransformerTrainingArguments,
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            seed=settings.seed,
+        )
+
+
+class _Trainer(SentenceTransformerTrainer):
+    """Without the model card of sentence-transformers, which shows a bar of its own; ours is written elsewhere."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Add none."""

@@ -1,0 +1,148 @@
+"""transformers' Trainer, set up once for all models here: quiet, resumable, stopped early, with progress.
+
+Checkpoints lie in a scratch folder named after a digest of the recipe, so that a rerun goes on where the last one was
+killed and a changed recipe begins anew. They are torch's own files (read with ``weights_only``); artifacts hold none.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments
+from transformers.integrations import integration_utils
+
+from ragsignal import fingerprint
+from ragsignal.errors import ModelError
+from ragsignal.quiet import quiet_loading
+
+Told = Callable[[int, int], None]
+WARMUP = 0.05
+"""Share of the steps, for models that start from pretrained weights."""
+_STATE = "trainer_state.json"  # the last file of a checkpoint: where it is missing, the kill came in between
+
+
+def run_folder(scratch: Path, recipe: Any) -> Path:
+    """The folder of this recipe's checkpoints below ``scratch``."""
+    return scratch / fingerprint.of_json(recipe)[:16]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; torn ones are deleted."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    whole = [path for path in found if _is_whole(path)]
+    for torn in set(found) - set(whole):
+        shutil.rmtree(torn)
+    return whole[-1] if whole else None
+
+
+def checked_trackers(names: tuple[str, ...]) -> list[str]:
+    """The trackers that a run reports to, made once on trial: before the model is loaded, not after.
+
+    Raises
+    ------
+    ModelError
+        If transformers does not know one, or it is not installed.
+    """
+    integrations: Any = integration_utils  # its functions carry no types
+    try:
+        for tracker in integrations.get_reporting_integration_callbacks(list(names)):
+            tracker()
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise ModelError(f"cannot report to {', '.join(names)}: {error} Install it, or empty report_to") from error
+    return list(names)
+
+
+def arguments(
+    folder: Path, *, device: str, every: int, evaluated: bool = True, kind: Any = TrainingArguments, **options: Any
+) -> Any:
+    """Arguments of a quiet run along half a cosine, with a checkpoint every few steps.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the checkpoints.
+    device : {"cpu", "cuda"}
+    every : int
+        Steps between checkpoints.
+    evaluated : bool
+        Whether the validation loss is computed before each checkpoint, and the best one kept.
+    kind : type
+        ``TrainingArguments``, or a subclass of it.
+    **options
+        Of ``kind``.
+    """
+    watched = {
+        "eval_strategy": "steps",
+        "eval_steps": every,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": False,
+        "restore_callback_states_from_checkpoint": True,  # patience goes on counting after a kill
+    }
+    fixed = {
+        "output_dir": str(folder),
+        "use_cpu": device == "cpu",
+        "dataloader_pin_memory": device != "cpu",
+        "lr_scheduler_type": "cosine",
+        "save_strategy": "steps",
+        "save_steps": every,
+        "save_total_limit": 2,  # the best and the last; a kill during a save leaves the one before
+        "disable_tqdm": True,
+        "logging_steps": 10,
+        "report_to": "none",
+        "remove_unused_columns": False,
+    }
+    return kind(**{**fixed, **(watched if evaluated else {}), **options})
+
+
+class Progress(TrainerCallback):
+    """Tells (step, steps) to people; the ETA is theirs to draw."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Say the cost before it is paid."""
+        self._told(state.global_step, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Say a step."""
+        self._told(state.global_step, state.max_steps)
+
+
+def callbacks(told: Told, patience: int | None = None) -> list[TrainerCallback]:
+    """Progress, and early stopping where there is a patience: evaluations that bring nothing better."""
+    stopping = [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
+    return [Progress(told), *stopping]
+
+
+def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
+    """Train and print nothing.
+
+    Parameters
+    ----------
+    trainer
+        Of transformers.
+    folder : Path
+        Of its checkpoints.
+    resumed : bool
+        Go on from the last checkpoint, where there is one; else begin anew.
+    """
+    trainer.remove_callback(PrinterCallback)  # it prints every log to stdout, where only the result belongs
+    if not resumed:
+        shutil.rmtree(folder, ignore_errors=True)
+    found = last_checkpoint(folder)
+    with quiet_loading():
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

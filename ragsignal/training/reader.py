@@ -1,0 +1,131 @@
+"""A causal LM made trainable: the label head in the place of the output matrix, and a peft adapter in its layers.
+
+bfloat16 weights stay as they are, the adapter is float32. It is never merged: merging into bf16 weights moves log-odds
+by 0.2-0.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ragsignal.config import StockLLMTraining
+from ragsignal.llm.head import LabelHead, label_tokens, pad_right
+from ragsignal.llm.weights import Weights
+from ragsignal.quiet import quiet_loading
+
+Row = dict[str, Any]
+"""One training example: ``input_ids`` (list of int) and ``target`` (0 rise, 1 fall, the order of the label head)."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A peft model that gives two logits a position, its tokenizer, and what the full-vocabulary loss needs.
+
+    Parameters
+    ----------
+    model, tokenizer
+        Of peft and of transformers.
+    labels : list of int
+        Token ids of (rise, fall).
+    vocabulary : (n_tokens, width) tensor
+        The frozen output matrix that the label head was cut from.
+    """
+
+    model: Any
+    tokenizer: Any
+    labels: list[int]
+    vocabulary: torch.Tensor
+
+
+def load_reader(weights: Weights, words: tuple[str, str], dtype: str, training: StockLLMTraining, steps: int) -> Reader:
+    """Load a base model and lay a fresh adapter over it.
+
+    Parameters
+    ----------
+    weights : Weights
+    words : tuple of str
+        The template's labels.
+    dtype : {"bfloat16", "float32"}
+        Of the frozen weights.
+    training : StockLLMTraining
+        Method and size of the adapter.
+    steps : int
+        Optimizer steps to come; AdaLoRA plans its budget over them.
+    """
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local = {"local_files_only": True, "trust_remote_code": False}
+    load: Any = AutoModelForCausalLM.from_pretrained
+    with quiet_loading():
+        tokenizer = AutoTokenizer.from_pretrained(str(weights.folder), **local)
+        model = load(str(weights.folder), dtype=getattr(torch, dtype), use_safetensors=True, **local)
+        full, labels = model.get_output_embeddings(), label_tokens(tokenizer, words, weights.ref)
+        model.set_output_embeddings(LabelHead(full, labels))
+        model.config.use_cache = False
+        adapted = get_peft_model(model, _peft_config(training, steps, model.config.get_text_config()))
+    return Reader(adapted, tokenizer, labels, full.weight.detach())
+
+
+def collate(rows: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
+    """Rows to a batch: ``input_ids`` (batch, width), ``last`` (batch,), ``target`` (batch,)."""
+    ids, last = pad_right([row["input_ids"] for row in rows], pad, "cpu")
+    return {"input_ids": ids, "last": last, "target": torch.tensor([row["target"] for row in rows])}
+
+
+def label_loss(reader: Reader, model: Any, batch: Mapping[str, torch.Tensor], full: float) -> tuple[Any, Any]:
+    """Cross-entropy of the true label among the two, and the (batch, 2) float32 logits it came from.
+
+    Parameters
+    ----------
+    reader : Reader
+    model
+        ``reader.model``, or what a Trainer wrapped around it.
+    batch : mapping
+        From :func:`collate`.
+    full : float
+        Weight of a second term, the cross-entropy of the label's token among all tokens (0: none).
+    """
+    out = model(input_ids=batch["input_ids"], output_hidden_states=full > 0)
+    # virtual tokens, where there are any, stand in front of the text
+    last = batch["last"] + (out.logits.shape[1] - batch["input_ids"].shape[1])
+    rows = torch.arange(len(last), device=last.device)
+    logits = out.logits[rows, last]
+    loss = torch.nn.functional.cross_entropy(logits, batch["target"])
+    if full:
+        hidden = out.hidden_states[-1][rows, last]
+        words = hidden @ reader.vocabulary.T.to(hidden)
+        target = torch.tensor(reader.labels, device=last.device)[batch["target"]]
+        loss = loss + full * torch.nn.functional.cross_entropy(words.float(), target)
+    return loss, logits
+
+
+def _peft_config(training: StockLLMTraining, steps: int, config: Any) -> Any:
+    from peft import AdaLoraConfig, LoraConfig, PrefixTuningConfig
+
+    if training.method == "prefix":
+        return PrefixTuningConfig(num_virtual_tokens=training.virtual_tokens, task_type="CAUSAL_LM")
+    size: dict[str, Any] = {"lora_alpha": training.alpha, "task_type": "CAUSAL_LM", **_where(training, config)}
+    if training.method == "lora":
+        return LoraConfig(r=training.rank, **size)
+    # ranks fall from 1.5 times the budget to the budget between a tenth and seven tenths of the steps
+    plan: dict[str, Any] = {
+        "tinit": steps // 10,
+        "tfinal": 3 * steps // 10,
+        "deltaT": max(1, steps // 50),
+        "total_step": steps,
+    }
+    return AdaLoraConfig(init_r=max(1, 3 * training.rank // 2), target_r=training.rank, **plan, **size)
+
+
+def _where(training: StockLLMTraining, config: Any) -> dict[str, Any]:
+    """Which layers of which blocks get an adapter."""
+    if not training.modules:
+        return {"target_modules": "all-linear"}
+    blocks = int(config.num_hidden_layers)
+    lowest = blocks - max(1, round(training.upper * blocks))
+    return {"target_modules": list(training.modules), "layers_to_transform": list(range(lowest, blocks))}
