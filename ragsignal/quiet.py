@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Load models without bars and without a warning of peft's; also without the tokenizers' warning about forked processes."""
+    """Load models without bars, without a warning of peft's, and without the tokenizers' about forked processes."""
     from transformers.utils import logging
 
     bars: Any = logging  # its functions carry no types

@@ -29,6 +29,14 @@ from ragsignal.types import Candidate, Hit, Prompt, Query
 
 _VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
 _WIDE = ("wide", "wide-both")
+_RANKS = "Ranks and moves of stocks, A (low) to P (high)."
+_HEADS: dict[TemplateName, str] = {
+    "compact": "Stock moves by day, from A (big fall) to P (big rise), and what came next.",
+    "percent": "Stock moves by day in per cent, and what came next.",
+    "finseer-json": "",
+    "wide": _RANKS,
+    "wide-both": _RANKS,
+}
 _LETTERED = ("compact", *_WIDE)
 
 
@@ -82,6 +90,11 @@ class Template:
         return ("rise", "fall") if self.chat else (" rise", " fall")
 
     @property
+    def head(self) -> str:
+        """The line that every prompt begins with; empty for a chat template."""
+        return _HEADS[self.name]
+
+    @property
     def chat(self) -> bool:
         """Whether the text is a chat turn (the tokenizer's chat template wraps it) or a plain continuation."""
         return self.name == "finseer-json"
@@ -103,9 +116,8 @@ class Template:
         return f"{self._ranks(query.symbol, query.as_of)} {line}" if self.wide else line
 
     def _wide(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        head = "Ranks and moves of stocks, A (low) to P (high)."
         past = [f"{self._owner(it)}{self._case(it)} {it.movement.word}" for it in (hit.candidate for hit in hits)]
-        return Prompt(query, hits, "\n".join([head, self._asked(query) + self.query_line(query), *past, "next"]))
+        return Prompt(query, hits, "\n".join([self.head, self._asked(query) + self.query_line(query), *past, "next"]))
 
     def _case(self, candidate: Candidate) -> str:
         line = self.bins.line(candidate.sequence, candidate.scaled)
@@ -116,20 +128,17 @@ class Template:
         return self.panel.letters(symbol, day)
 
     def _compact(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        head = "Stock moves by day, from A (big fall) to P (big rise), and what came next."
-        return self._by_line(query, hits, head, self.bins.line)
+        return self._by_line(query, hits, self.bins.line)
 
     def _percent(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        return self._by_line(query, hits, "Stock moves by day in per cent, and what came next.", _percent_line)
+        return self._by_line(query, hits, _percent_line)
 
-    def _by_line(
-        self, query: Query, hits: tuple[Hit, ...], head: str, line: Callable[[str, Sequence[float]], str]
-    ) -> Prompt:
+    def _by_line(self, query: Query, hits: tuple[Hit, ...], line: Callable[[str, Sequence[float]], str]) -> Prompt:
         """One line a candidate with the movement that followed; the query's line is left for the model to end."""
         seen = [hit.candidate for hit in hits]
         past = [f"{self._owner(it)}{line(it.sequence, it.scaled)} {it.movement.word}" for it in seen]
         asked = self._asked(query) + line(QUERY_SEQUENCE, log_returns(query).tolist())
-        return Prompt(query, hits, "\n".join([head, *past, asked]))
+        return Prompt(query, hits, "\n".join([self.head, *past, asked]))
 
     def _owner(self, candidate: Candidate) -> str:
         return "" if self.mask else f"{candidate.symbol} {candidate.dates[-1]} "

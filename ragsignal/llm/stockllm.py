@@ -128,10 +128,12 @@ class StockLLM:
         ]
 
     def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """(n,) raw log P(rise)/P(fall), before any calibration."""
-        return self._read(prompts)[0]
+        """(n,) raw log P(rise)/P(fall), before any calibration; shares all that the prompts of a batch begin with."""
+        return self._read(prompts, whole=True)[0]
 
-    def _read(self, prompts: Sequence[Prompt]) -> tuple[NDArray[np.float64], list[int], list[float]]:
+    def _read(
+        self, prompts: Sequence[Prompt], whole: bool = False
+    ) -> tuple[NDArray[np.float64], list[int], list[float]]:
         """Log-odds, tokens and seconds of every prompt."""
         self._load()
         tokens = [self._encode(prompt) for prompt in prompts]
@@ -140,19 +142,21 @@ class StockLLM:
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             began = time.perf_counter()
-            odds[batch] = self._log_odds([tokens[number] for number in batch])
+            odds[batch] = self._log_odds([tokens[number] for number in batch], whole)
             share = (time.perf_counter() - began) / len(batch)
             for number in batch:
                 seconds[number] = share
         return odds, [len(it) for it in tokens], seconds
 
-    def _log_odds(self, batch: Sequence[list[int]]) -> NDArray[np.float64]:
-        """(batch,) log P(rise)/P(fall) of token sequences."""
+    def _log_odds(self, batch: Sequence[list[int]], whole: bool = False) -> NDArray[np.float64]:
+        """(batch,) log P(rise)/P(fall) of token sequences; ``whole`` shares all that they begin with, not the head."""
         import torch
 
         from ragsignal.llm.head import pad_right
 
-        shared = 0 if self._virtual else _common_beginning(batch)
+        # Cut after the template's head, in a batch as for a prompt alone: another cut moves bf16 results by up to 0.04.
+        # A chat template has no head: nothing is shared there.
+        shared = 0 if self._virtual else _common_beginning(batch if whole else [*batch, self._head])
         ids, last = pad_right([tokens[shared:] for tokens in batch], self._pad, self._device)
         with torch.inference_mode():
             every = self._logits(batch[0][:shared], ids)
@@ -188,6 +192,7 @@ class StockLLM:
             self._tokenizer = self._load_tokenizer()
             model = self._load_model().to(self._device).eval()
         self._pad = self._tokenizer.pad_token_id or 0
+        self._head: list[int] = self._tokenizer(self.template.head)["input_ids"] if self.template.head else []
         self._config = model.config.get_text_config()
         self._model = model  # last: a model that failed a check must fail it again
 
@@ -249,11 +254,9 @@ def token_ids(prompt: Prompt, template: Template, tokenizer: Any, limit: int) ->
 
 
 def _common_beginning(batch: Sequence[list[int]]) -> int:
-    """Tokens that all of a batch begin with; one is left for each to say, and a single prompt shares with nobody."""
-    if len(batch) < 2:
-        return 0
+    """Tokens that all of a batch begin with; one is left for each to say."""
     low, high = min(batch), max(batch)  # in dictionary order: what these two share, all share
-    limit = min(map(len, batch)) - 1
+    limit = max(0, min(map(len, batch)) - 1)
     return next((at for at in range(limit) if low[at] != high[at]), limit)
 
 

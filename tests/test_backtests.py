@@ -1,0 +1,74 @@
+"""The experiments of backtests/: each spec loads, and each committed record is of its spec and of no one's machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragsignal.config import RunSpec, load_spec, load_train_spec
+
+FOLDER = Path(__file__).parent.parent / "backtests"
+SPECS = sorted(path for path in FOLDER.glob("*.toml") if not path.name.endswith(".train.toml"))
+RECORDS = sorted(FOLDER.glob("*.record.json"))
+PLACES = {"RAGSIGNAL_STOCKNET", "RAGSIGNAL_US_PRICES", "RAGSIGNAL_ARTIFACTS"}
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PLACES:
+        monkeypatch.setenv(name, f"/{name}")
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
+def test_every_spec_of_the_folder_loads(path: Path) -> None:
+    assert load_spec(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.train.toml")), ids=lambda path: path.name)
+def test_every_training_spec_of_the_folder_loads(path: Path) -> None:
+    spec = load_train_spec(path)
+    assert spec.split.valid_from < spec.data.end
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
+def test_a_committed_record_holds_no_path_of_a_machine(path: Path) -> None:
+    assert not re.findall(r'"(?:/|[A-Z]:\\)[^"]*"', path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["acl18", "us_2016_2019", "planted"])
+def test_a_committed_evaluation_is_of_the_committed_spec(name: str) -> None:
+    record = json.loads((FOLDER / f"{name}.record.json").read_text(encoding="utf-8"))
+    spec = load_spec(FOLDER / f"{name}.toml")
+    assert _without_places(record["spec"]) == _without_places(spec.model_dump(mode="json", by_alias=True))
+
+
+@pytest.mark.parametrize("name", ["acl18", "us_2016_2019"])
+def test_a_committed_evaluation_shows_every_interval_and_what_was_not_distinguishable(name: str) -> None:
+    record = json.loads((FOLDER / f"{name}.record.json").read_text(encoding="utf-8"))
+    for row in record["forecasters"]:
+        acc = row["figures"]["all"]["acc"]
+        assert acc["low"] <= acc["value"] <= acc["high"]
+    assert {"always-rise", "reversal-1d", "logistic", "boosting"} <= {row["name"] for row in record["forecasters"]}
+    assert all(isinstance(row["distinguishable"], bool) for row in record["comparisons"])
+
+
+def test_the_positive_control_is_found_by_retrieval_and_by_nothing_else() -> None:
+    record = json.loads((FOLDER / "planted.record.json").read_text(encoding="utf-8"))
+    acc = {row["name"]: row["figures"]["all"]["acc"]["value"] for row in record["forecasters"]}
+    assert acc["rag-shape"] >= 0.70
+    assert acc["rag-finseer-numeric"] >= 0.70
+    assert abs(acc["no-retrieval"] - 0.50) <= 0.02
+
+
+def _without_places(spec: dict[str, Any]) -> dict[str, Any]:
+    """A spec without its paths, which differ from machine to machine."""
+    read = RunSpec.model_validate_json(json.dumps(spec)).model_dump(mode="json", by_alias=True)
+    read["data"]["path"] = read["llm"]["adapter"] = None
+    for variant in read["variant"]:
+        variant["retrieval"].pop("encoder", None)
+        variant.pop("classifier")
+    return read
