@@ -32,8 +32,10 @@ __all__ = [
     "Kind",
     "Span",
     "load_artifact",
+    "refuse_foreign",
     "save_artifact",
     "shipped_artifacts",
+    "shipped_status",
 ]
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")

@@ -11,8 +11,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ragsignal.artifact import Artifact, load_artifact
+from ragsignal.artifact import Artifact, Kind, load_artifact
 from ragsignal.cache import cache_folder
+from ragsignal.card import CARD
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
 from ragsignal.data.bins import Bins, fit_bins, shipped_bins
 from ragsignal.data.prices import Prices
@@ -20,7 +21,7 @@ from ragsignal.data.sources import load_prices
 from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm.classifier import ClassifierScorer
-from ragsignal.llm.prompt import Template
+from ragsignal.llm.prompt import LETTERED, WIDE, Template
 from ragsignal.llm.rules import VoteScorer
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.llm.weights import Weights, resolve
@@ -76,8 +77,7 @@ class Materials:
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""
-        wide = llm.template in ("wide", "wide-both")
-        return Template(llm.template, llm.mask, self.bins, self.panel if wide else None)
+        return Template(llm.template, llm.mask, self.bins, self.panel if llm.template in WIDE else None)
 
     def _of_corpus(self) -> Prices:
         return self.prices.select(self.candidates.symbols or self.data.symbols)
@@ -98,6 +98,7 @@ class Workshop:
     report: Report | None = None
     _scorers: dict[Any, Scorer] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
+    _artifacts: dict[tuple[str, tuple[Kind, ...]], Artifact] = field(default_factory=dict)
 
     @cached_property
     def materials(self) -> Materials:
@@ -151,15 +152,31 @@ class Workshop:
 
     def artifacts(self, variant: VariantSpec) -> dict[str, Artifact]:
         """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``."""
-        found: dict[str, Artifact] = {}
         if variant.signal == "classifier":
-            return {"classifier": load_artifact(variant.classifier, "classifier")}
-        llm, retrieval = self.spec.llm_of(variant), self.spec.retrieval_of(variant)
-        if variant.signal == "llm" and (adapter := _adapter(llm)) and isinstance(adapter, Artifact):
+            return {"classifier": self._artifact(variant.classifier, "classifier")}
+        found: dict[str, Artifact] = {}
+        adapter = self._adapter(self.spec.llm_of(variant)) if variant.signal == "llm" else None
+        if isinstance(adapter, Artifact):
             found["reader"] = adapter
-        if variant.signal != "none" and retrieval.retriever == "finseer":
-            found["retriever"] = load_artifact(retrieval.encoder_ref, "finseer-text", "finseer-numeric")
+        if variant.signal != "none" and self.spec.retrieval_of(variant).retriever == "finseer":
+            found["retriever"] = self._finseer(self.spec.retrieval_of(variant))
         return found
+
+    def _artifact(self, ref: str, *kinds: Kind) -> Artifact:
+        """Read and verified once: what was checked is what runs, and what the notes tell of."""
+        if (ref, kinds) not in self._artifacts:
+            self._artifacts[ref, kinds] = load_artifact(ref, *kinds)
+        return self._artifacts[ref, kinds]
+
+    def _finseer(self, spec: RetrievalSpec) -> Artifact:
+        return self._artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
+
+    def _adapter(self, llm: LLMSpec) -> Artifact | Path | None:
+        """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
+        if llm.adapter is None:
+            return None
+        bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / CARD).is_file()
+        return Path(llm.adapter) if bare else self._artifact(llm.adapter, "stockllm")
 
     def _retrieval(self, variant: VariantSpec) -> RetrievalSpec:
         retrieval = self.spec.retrieval_of(variant)
@@ -171,10 +188,7 @@ class Workshop:
         """Everything fitted in a variant, and the last day that it has seen."""
         artifacts = self.artifacts(variant)
         fitted = [(f"{role} {it.ref}", it.card.trained_through) for role, it in artifacts.items()]
-        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template not in (
-            "percent",
-            "finseer-json",
-        )
+        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template in LETTERED
         encoder = artifacts["retriever"].card.kind if "retriever" in artifacts else None
         embedded = variant.signal != "classifier" and self.spec.retrieval_of(variant).retriever == "embedding"
         classifier = artifacts.get("classifier")
@@ -209,7 +223,7 @@ class Workshop:
         return StockLLM(
             weights=resolve(llm.model, llm.revision, llm.sha256),
             template=self.materials.template(llm),
-            adapter=_adapter(llm),
+            adapter=self._adapter(llm),
             dtype=llm.dtype,
             device=llm.device,
             batch_size=llm.batch_size,
@@ -217,7 +231,7 @@ class Workshop:
 
     def _classifier(self, variant: VariantSpec) -> Scorer:
         llm = self.spec.llm_of(variant)
-        artifact = load_artifact(variant.classifier, "classifier")
+        artifact = self._artifact(variant.classifier, "classifier")
         return ClassifierScorer(artifact, self.materials.template(llm), device=llm.device)
 
     def _retriever(self, spec: RetrievalSpec) -> Retriever:
@@ -240,7 +254,7 @@ class Workshop:
             return ShapeEncoder()
         if spec.retriever == "embedding":
             return self._text_encoder(resolve(spec.encoder_ref, spec.revision), None)
-        artifact = load_artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
+        artifact = self._finseer(spec)
         if artifact.card.kind == "finseer-numeric":
             return NumericEncoder(artifact)
         base: dict[str, Any] = dict(artifact.card.base or {})
@@ -254,14 +268,6 @@ class Workshop:
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         report = self.report
         return None if report is None else lambda done, total: report(what, done, total)
-
-
-def _adapter(llm: LLMSpec) -> Artifact | Path | None:
-    """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
-    if llm.adapter is None:
-        return None
-    bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / "card.json").is_file()
-    return Path(llm.adapter) if bare else load_artifact(llm.adapter, "stockllm")
 
 
 def load_pipeline(path: str | Path, variant: str | None = None) -> RagPipeline:

@@ -252,6 +252,26 @@ class RunSpec(Table):
         """The variant's strategy, or the run's."""
         return variant.strategy or self.strategy
 
+    def rivals_of(self, variant: VariantSpec) -> dict[Literal["none", "random"], list[str]]:
+        """Names of the variants that show what ``variant``'s retriever is worth: the same reader without, or by chance.
+
+        Random candidates are a rival only where they are as many and from the same pool: else their number is compared
+        too. A rival itself has none, nor has what retrieves nothing.
+        """
+        mine = self.retrieval_of(variant)
+        found: dict[Literal["none", "random"], list[str]] = {}
+        if variant.signal in ("classifier", "none") or mine.retriever in ("none", "random"):
+            return found
+        for it in self.variant:
+            if it.signal != variant.signal or self.llm_of(it) != self.llm_of(variant):
+                continue
+            theirs = self.retrieval_of(it)
+            if theirs.retriever == "none":
+                found.setdefault("none", []).append(it.name)
+            elif theirs.retriever == "random" and theirs.pool == mine.pool:
+                found.setdefault("random", []).append(it.name)
+        return found
+
     def find_variant(self, name: str | None) -> VariantSpec:
         """The variant called ``name``; without a name, the first that has a signal.
 

@@ -208,8 +208,6 @@ def compare(spec: RunSpec, variants: tuple[VariantResult, ...]) -> list[dict[str
     by_name = {variant.name: variant for variant in variants}
     rows = []
     for variant in spec.variant:
-        if variant.signal in ("none", "classifier") or spec.retrieval_of(variant).retriever in ("none", "random"):
-            continue
         for label, rivals in _rivals(spec, variant).items():
             heard = pd.concat([by_name[name].signals for name in rivals])
             gain = statistics.hit_rate_difference(by_name[variant.name].signals, heard)
@@ -225,16 +223,9 @@ def compare(spec: RunSpec, variants: tuple[VariantResult, ...]) -> list[dict[str
 
 
 def _rivals(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
-    """Variants with the same reader and no retrieval, or random retrieval (all seeds together), by their label."""
-    alike = [it for it in spec.variant if it.signal == variant.signal and spec.llm_of(it) == spec.llm_of(variant)]
-    found: dict[str, list[str]] = {}
-    for it in alike:
-        retrieval = spec.retrieval_of(it)
-        if retrieval.retriever == "none" or (
-            retrieval.retriever == "random" and retrieval.pool == spec.retrieval_of(variant).pool
-        ):
-            found.setdefault(retrieval.retriever, []).append(it.name)
-    return {names[0] if len(names) == 1 else f"{key} ({len(names)} seeds)": names for key, names in found.items()}
+    """The variant's rivals by the label of the page: a name, or how many seeds were taken together."""
+    found = spec.rivals_of(variant).items()
+    return {names[0] if len(names) == 1 else f"{kind} ({len(names)} seeds)": names for kind, names in found}
 
 
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), workshop: Workshop | None = None) -> list[str]:

@@ -78,19 +78,9 @@ def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[tuple[s
 
 
 def rivals(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
-    """Variants with the same reader and no retrieval, or random retrieval (all seeds); none for a rival itself."""
+    """The variant's rivals by the label under which their mean is compared."""
     labels = {"none": NO_RETRIEVAL, "random": RANDOM_RETRIEVAL}
-    if variant.signal == "classifier" or spec.retrieval_of(variant).retriever in labels:
-        return {}
-    found: dict[str, list[str]] = {}
-    for it in spec.variant:
-        alike = it.signal == variant.signal and spec.llm_of(it) == spec.llm_of(variant)
-        retrieval = spec.retrieval_of(it)
-        # random candidates are a rival only as many and from the same pool: else their number is compared too
-        fair = retrieval.retriever == "none" or retrieval.pool == spec.retrieval_of(variant).pool
-        if alike and fair and retrieval.retriever in labels:
-            found.setdefault(labels[retrieval.retriever], []).append(it.name)
-    return found
+    return {labels[kind]: names for kind, names in spec.rivals_of(variant).items()}
 
 
 def _differences(

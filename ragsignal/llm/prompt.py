@@ -28,7 +28,8 @@ from ragsignal.protocols import Recipe
 from ragsignal.types import Candidate, Hit, Prompt, Query
 
 _VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
-_WIDE = ("wide", "wide-both")
+WIDE = ("wide", "wide-both")
+"""Templates that write ranks among all stocks of the day."""
 _RANKS = "Ranks and moves of stocks, A (low) to P (high)."
 _HEADS: dict[TemplateName, str] = {
     "compact": "Stock moves by day, from A (big fall) to P (big rise), and what came next.",
@@ -37,7 +38,8 @@ _HEADS: dict[TemplateName, str] = {
     "wide": _RANKS,
     "wide-both": _RANKS,
 }
-_LETTERED = ("compact", *_WIDE)
+LETTERED = ("compact", *WIDE)
+"""Templates that write quantile letters."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ class Template:
     def recipe(self) -> Recipe:
         """Identity: name, version, masking, and the letters where they are read."""
         identity: Recipe = {"template": f"{self.name}/{_VERSIONS[self.name]}", "mask": self.mask}
-        return identity | ({"bins": self.bins.recipe} if self.name in _LETTERED else {})
+        return identity | ({"bins": self.bins.recipe} if self.name in LETTERED else {})
 
     @property
     def wide(self) -> bool:
         """Whether a prompt tells of other stocks too, which the query itself does not hold."""
-        return self.name in _WIDE
+        return self.name in WIDE
 
     def context_digest(self, query: Query) -> str:
         """Fingerprint of what a prompt reads besides the query and its hits: the panel as of that day, or nothing."""

@@ -49,7 +49,7 @@ class Bench:
         """Prices, corpus, letters and ranks."""
         return Materials(self.spec.data, self.spec.corpus)
 
-    @cached_property
+    @property
     def prices(self) -> Prices:
         """Prices of all symbols, from before ``data.start`` (candidates may be older) through ``data.end``."""
         return self.materials.prices

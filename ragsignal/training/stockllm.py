@@ -81,8 +81,8 @@ def train_stockllm(bench: Bench) -> Artifact:
         # AdaLoRA may take all ranks of a layer away, which peft mistakes for a torn save
         warnings.filterwarnings("ignore", r".* LoRA tensor\(s\) have invalid shape")
         loop.run(trainer, folder, resumed=training.method != "adalora")
-    # The Trainer forgets which was best where the folder was moved between a kill and the rerun.
     if trainer.is_world_process_zero():  # of several under torchrun: one writes, all read
+        # the Trainer forgets which was best where the folder was moved between a kill and the rerun
         best = trainer.state.best_model_checkpoint or loop.last_checkpoint(folder)
         assert best is not None  # a run evaluates and saves its last step
         _save(bench, Path(best), recipe, train, valid, watched, trainer)
