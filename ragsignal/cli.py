@@ -22,6 +22,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from ragsignal.cli_cost import announce, cost_line, estimate_of_backtest, estimate_of_evaluation, tell_estimate
+from ragsignal.cli_sweep import Jobs, MayStartRay, Ray, strategies_of, sweep
 from ragsignal.cli_training import train_app
 from ragsignal.errors import ConfigError, DataError, RagSignalError
 from ragsignal.terminal import answer, people, progress
@@ -32,33 +34,45 @@ weights_app = typer.Typer(no_args_is_help=True, help="Which model weights are he
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 app.add_typer(train_app, name="train")
+app.command(cls=MayStartRay)(sweep)
 
 SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would cost, and stop there.")]
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
 
 
-@app.command()
+@app.command(cls=MayStartRay)
 def backtest(
     spec: SpecPath,
     out: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+    dry_run: DryRun = False,
+    jobs: Jobs = None,
+    ray: Ray = None,
 ) -> None:
     """Run every variant of SPEC on identical bars and costs, and write the report."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
     folder = out / loaded.name
+    if dry_run:
+        tell_estimate(estimate_of_backtest(loaded))
+        return
     with progress() as report:
         from ragsignal.engine import run_spec
+        from ragsignal.parallel import open_pool
         from ragsignal.report import check_target, write_report
 
         check_target(folder)  # before the work, not after it
-        result = run_spec(loaded, report)
+        # one process unless asked: a few variants are traded sooner than others have started
+        with open_pool(jobs if ray else jobs or 1, ray, strategies_of(loaded)) as pool:
+            result = run_spec(loaded, report, announce, pool)
         report("writing the report", 0, 1)
         record = write_report(replace(result, command=f"ragsignal backtest {spec}"), folder)
         report("writing the report", 1, 1)
     costs = {variant.name: variant.cost for variant in result.variants}
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)
+    people.print(cost_line(list(costs.values())), markup=False, highlight=False, soft_wrap=True)
     for note in result.notes:
         people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
@@ -71,18 +85,23 @@ def backtest(
 def evaluate(
     spec: SpecPath,
     out: Annotated[Path, typer.Option(help="Folder that receives the evaluation's folder.")] = Path("runs"),
+    dry_run: DryRun = False,
 ) -> None:
     """Score every variant's signals as forecasts, without a broker, beside baselines that cost nothing."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
     folder = out / f"{loaded.name}-evaluation"
+    if dry_run:
+        tell_estimate(estimate_of_evaluation(loaded))
+        return
     with progress() as report:
         from ragsignal.evaluation.record import console_table, write_evaluation
         from ragsignal.evaluation.run import evaluate_spec
 
-        record = write_evaluation(evaluate_spec(loaded, report), folder)
+        record = write_evaluation(evaluate_spec(loaded, report, announce), folder)
     people.print(console_table(record))
+    people.print(cost_line(list(record["times"]["variants"].values())), markup=False, highlight=False, soft_wrap=True)
     people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)
     answer({"run_dir": str(folder), "forecasters": record["forecasters"], "comparisons": record["comparisons"]})
 
@@ -105,7 +124,7 @@ def inspect(
         pipeline = workshop.pipeline(chosen)
         query = _query_of(workshop, symbol, on.date())
         (signal,) = pipeline.signals([query])
-        prompt = pipeline.scorer.render(query, signal.hits)
+        prompt = pipeline.scorer.render(query, tuple(signal.hits))
     people.print(prompt.text, markup=False, highlight=False)
     answer(
         {

@@ -49,6 +49,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 FilePath = Annotated[Path, Field(strict=False)]
 
 
@@ -106,7 +107,8 @@ class RetrievalSpec(Table):
     """How hits are found. ``embargo`` is in bars; ``seed`` belongs to ``random``.
 
     ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id) and to ``finseer`` (an
-    artifact); None takes :attr:`encoder_ref`'s default.
+    artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to retrievers with vectors:
+    ``float16`` halves their memory, and ``segmented`` searches approximately, past ten million candidates.
     """
 
     retriever: RetrieverName = "embedding"
@@ -116,6 +118,8 @@ class RetrievalSpec(Table):
     seed: int = 0
     encoder: str | None = None
     revision: str | None = None
+    storage: Literal["float32", "float16"] = "float32"
+    index: Literal["exact", "segmented"] = "exact"
 
     @property
     def pool(self) -> tuple[int, int, bool]:
@@ -133,6 +137,7 @@ class LLMSpec(Table):
     """Which causal LM reads the prompt, and how.
 
     ``model`` is ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is required, a full commit hash);
+    ``batch_size = "auto"`` is 32 on a CPU, and what memory holds on a GPU;
     ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft.
     """
 
@@ -144,7 +149,7 @@ class LLMSpec(Table):
     mask: bool = True
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: AtLeastOne | Literal["auto"] = 32
 
 
 class StrategySpec(Table):
@@ -471,10 +476,29 @@ def _load(path: str | Path, kind: type[T]) -> T:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     _resolve_paths(raw, path.resolve().parent)
+    return checked(raw, kind, path)
+
+
+def checked(raw: dict[str, Any], kind: type[T], where: str | Path) -> T:
+    """``raw`` as a spec.
+
+    Parameters
+    ----------
+    raw : dict
+        A spec as TOML holds it.
+    kind : type
+    where : str or Path
+        Where ``raw`` was read, for the error.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_explain(path, raw, error, kind)) from None
+        raise ConfigError(_explain(where, raw, error, kind)) from None
 
 
 def _resolve_paths(raw: dict[str, Any], base: Path) -> None:
@@ -524,8 +548,8 @@ def _overlay(base: T, changes: dict[str, Any]) -> T:
     return type(base).model_validate(base.model_dump() | changes)
 
 
-def _explain(path: Path, raw: dict[str, Any], error: ValidationError, kind: type[Table]) -> str:
-    lines = [f"{path}: {error.error_count()} mistake(s)"]
+def _explain(where: str | Path, raw: dict[str, Any], error: ValidationError, kind: type[Table]) -> str:
+    lines = [f"{where}: {error.error_count()} mistake(s)"]
     for item in error.errors():
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":

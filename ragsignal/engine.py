@@ -12,7 +12,8 @@ import importlib
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,17 @@ from ragsignal.assemble import Report, Workshop
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec, did_you_mean
 from ragsignal.data import labels
 from ragsignal.errors import ConfigError, DataError
+from ragsignal.estimate import Before, work_of
 from ragsignal.indicator import RagEvidence, RagMomentum
-from ragsignal.pipeline import RagPipeline
-from ragsignal.results import RunResult, VariantResult
+from ragsignal.parallel import Here, Pool
+from ragsignal.pipeline import Cost, RagPipeline
+from ragsignal.prefetch import KnownSignals, queries_of
+from ragsignal.protocols import SignalSource
+from ragsignal.results import RunResult, VariantResult, spent
 from ragsignal.training_notes import notes_on_training
 from ragsignal.versions import versions_of
 
-_LIBRARIES = (
+LIBRARIES = (
     "backtrader",
     "torch",
     "transformers",
@@ -51,7 +56,9 @@ _ONE_KIND = 0.9  # share of hits from one sequence above which the report says s
 _INDICATOR: Any = RagMomentum  # its params are keyword arguments, which Backtrader's metaclass adds
 
 
-def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
+def run_spec(
+    spec: RunSpec, report: Report | None = None, before: Before | None = None, pool: Pool | None = None
+) -> RunResult:
     """Run every variant of a spec.
 
     Parameters
@@ -59,6 +66,10 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
     spec : RunSpec
     report : callable, optional
         Progress: ``report(what, done, total)``.
+    before : callable, optional
+        Told which signals the run will ask for, before the first one.
+    pool : Pool, optional
+        Where models are read and variants are traded; by default this process. The record is the same.
 
     Raises
     ------
@@ -68,11 +79,11 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
         If a symbol has no bar in the window.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
-    workshop = Workshop(spec, report)
-    frames = _window(workshop)
-    for variant in spec.variant:  # a typo in the last one must not cost the first one's model calls
-        _check_strategy(spec.strategy_of(variant), variant)
-    variants = tuple(run_variant(variant, workshop, frames) for variant in spec.variant)
+    pool = pool or Here()
+    workshop, frames = prepare(spec, report, pool)
+    if before:
+        before(workshop, work_of(spec, frames))
+    variants = _run_variants(workshop, frames, pool)
     return RunResult(
         spec=spec.model_dump(mode="json", by_alias=True),
         variants=variants,
@@ -81,7 +92,7 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
         comparisons=tuple(compare(spec, variants)),
         notes=tuple(notes_of(spec, variants, workshop)),
         fingerprints={"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
-        versions=versions_of(_LIBRARIES),
+        versions=versions_of(LIBRARIES),
         times={
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
@@ -89,13 +100,73 @@ def run_spec(spec: RunSpec, report: Report | None = None) -> RunResult:
     )
 
 
-def run_variant(variant: VariantSpec, workshop: Workshop, frames: Mapping[str, pd.DataFrame]) -> VariantResult:
-    """Run one variant on ``frames`` (per symbol, adjusted OHLCV, exactly the bars that are traded)."""
-    spec = workshop.spec
-    pipeline = None if variant.signal == "none" else workshop.pipeline(variant)
+def prepare(
+    spec: RunSpec, report: Report | None = None, pool: Pool | None = None
+) -> tuple[Workshop, dict[str, pd.DataFrame]]:
+    """All that comes before the first signal: a workshop, and the bars that are traded; raises as :func:`run_spec`."""
+    workshop = Workshop(spec, report, pool.lend if pool else None)
+    frames = _window(workshop)
+    for variant in spec.variant:  # a typo in the last one must not cost the first one's model calls
+        check_strategy(spec.strategy_of(variant), variant)
+    return workshop, frames
+
+
+def _run_variants(workshop: Workshop, frames: Mapping[str, pd.DataFrame], pool: Pool) -> tuple[VariantResult, ...]:
+    """Each variant traded as soon as its signals are there; those are made here, whatever the pool."""
+    pipelines: dict[int, RagPipeline] = {}
+
+    def ready() -> Iterator[tuple[VariantSpec, KnownSignals | None]]:
+        for number, variant in enumerate(workshop.spec.variant):
+            if variant.signal == "none":
+                yield variant, None
+                continue
+            pipelines[number] = workshop.pipeline(variant)
+            yield variant, signals_of(pipelines[number], frames)
+
+    with pool.holding((workshop.spec, frames)) as workers:
+        traded = dict(workers.map_unordered(_trade, ready()))
+    return tuple(
+        charged(traded[number], pipelines[number]) if number in pipelines else traded[number]
+        for number in range(len(traded))
+    )
+
+
+def _trade(
+    market: tuple[RunSpec, Mapping[str, pd.DataFrame]], item: tuple[VariantSpec, KnownSignals | None]
+) -> VariantResult:
+    return trade(item[0], *market, item[1])
+
+
+def signals_of(pipeline: RagPipeline, frames: Mapping[str, pd.DataFrame]) -> KnownSignals:
+    """All signals of a run in one go, whatever the strategy will look at."""
+    queries = queries_of(frames, pipeline.lookback)
+    known = dict(zip(queries, pipeline.signals(queries), strict=True))
+    return KnownSignals(pipeline.lookback, known, fallback=pipeline)
+
+
+def trade(
+    variant: VariantSpec, spec: RunSpec, frames: Mapping[str, pd.DataFrame], source: SignalSource | None = None
+) -> VariantResult:
+    """One Cerebro run on signals that are there: needs no model and no store, and can be sent to another process.
+
+    Parameters
+    ----------
+    variant : VariantSpec
+    spec : RunSpec
+        Its costs and its strategy, where the variant has none.
+    frames : mapping of symbol to DataFrame
+        Adjusted OHLCV, exactly the bars that are traded.
+    source : SignalSource, optional
+        None for a variant that trades prices alone.
+
+    Returns
+    -------
+    VariantResult
+        Without cost and recipe, which are the source's: see :func:`charged`.
+    """
     cerebro = _cerebro(frames, spec.costs)
     strategy = load_strategy(spec.strategy_of(variant))
-    cerebro.addstrategy(strategy, **_params_of(spec.strategy_of(variant), pipeline))
+    cerebro.addstrategy(strategy, **_params_of(spec.strategy_of(variant), source))
     cerebro.addanalyzer(Ledger, _name="ledger", same_close=spec.costs.execution == "same_close")
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     ran = _run(cerebro, variant)
@@ -104,7 +175,6 @@ def run_variant(variant: VariantSpec, workshop: Workshop, frames: Mapping[str, p
     equity = pd.Series(ledger.equity, index=pd.DatetimeIndex(ledger.days, name="date").as_unit("us"), name=variant.name)
     exposure = pd.Series(ledger.exposure, index=equity.index, name=variant.name)
     orders = pd.DataFrame(ledger.orders, columns=Ledger.ORDER_COLUMNS)
-    cost = pipeline.cost if pipeline else None
     return VariantResult(
         name=variant.name,
         kind=variant.signal,
@@ -113,14 +183,22 @@ def run_variant(variant: VariantSpec, workshop: Workshop, frames: Mapping[str, p
         orders=orders,
         signals=signals,
         metrics=_metrics(equity, exposure, orders, signals, ledger),
-        cost={
-            "model_calls": cost.model_calls if cost else 0,
-            "tokens": cost.tokens if cost else 0,
-            "model_seconds": round(cost.model_seconds, 3) if cost else 0.0,
-            "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
-        },
-        recipe=pipeline.recipe if pipeline else None,
+        cost=_cost(Cost(), signals),
+        recipe=None,
     )
+
+
+def charged(result: VariantResult, pipeline: RagPipeline) -> VariantResult:
+    """``result`` with what its signals cost, and what decided them."""
+    return replace(result, cost=_cost(pipeline.cost, result.signals), recipe=pipeline.recipe)
+
+
+def _cost(cost: Cost, signals: pd.DataFrame) -> dict[str, float | int | None]:
+    return {
+        **spent(cost),
+        # the model's time for these signals, whenever they were made
+        "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
+    }
 
 
 class Ledger(bt.Analyzer):
@@ -276,7 +354,8 @@ def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
     return cerebro
 
 
-def _check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
+def check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
+    """Raise ``ConfigError`` unless the strategy exists, and takes its params and the variant's signal."""
     strategy = load_strategy(spec)
     known = list(strategy.params._getkeys())
     for name in spec.params:
@@ -296,10 +375,10 @@ def _check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
         )
 
 
-def _params_of(spec: StrategySpec, pipeline: RagPipeline | None) -> dict[str, Any]:
-    if pipeline is None:
+def _params_of(spec: StrategySpec, source: SignalSource | None) -> dict[str, Any]:
+    if source is None:
         return dict(spec.params)
-    return {**spec.params, "signal": functools.partial(_INDICATOR, source=pipeline)}
+    return {**spec.params, "signal": functools.partial(_INDICATOR, source=source)}
 
 
 def _run(cerebro: Any, variant: VariantSpec) -> Any:

@@ -20,7 +20,7 @@ def of_json(value: Any) -> str:
 
 def canonical_json(value: Any) -> str:
     """One spelling of ``value``; raises ``TypeError`` on what JSON (and dates) cannot hold, ``ValueError`` on NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_iso, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def of_array(array: NDArray[Any]) -> str:
@@ -45,3 +45,7 @@ def _iso(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     raise TypeError(f"cannot fingerprint a {type(value).__name__}: {value!r}")
+
+
+# One for all calls: to set one up takes as long as to write an address, and a run has an address a bar.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_iso, allow_nan=False)

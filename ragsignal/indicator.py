@@ -7,14 +7,13 @@ streaming modes each bar is one call (``next``). Both see the same windows, cut 
 from __future__ import annotations
 
 import itertools
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
 
 from ragsignal.assemble import load_pipeline
-from ragsignal.data.windows import cut_query
+from ragsignal.data.windows import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.types import Query, Signal
@@ -116,20 +115,15 @@ class RagMomentum(bt.Indicator):
     def once(self, start: int, end: int) -> None:  # noqa: ARG002 - called last, with the rest
         """All bars of the feed in one call: Backtrader calls this last, and also for a feed that is too short."""
         _check_daily(self.data)
-        self._evidence = self._source.signals([self._query_at(bar) for bar in range(self.data.buflen())])
+        # The feed's own num2date, which knows its time zone, as data.datetime.date() in next() does.
+        days = [self.data.num2date(stamp).date() for stamp in self.data.datetime.array]
+        # The arrays hold the whole history under preload: cut_queries is where the future is cut off.
+        queries = cut_queries(self._symbol, days, self.data.close.array, self._source.lookback)
+        self._evidence = self._source.signals(queries)
         for bar, signal in enumerate(self._evidence):
             self.l.signal.array[bar] = signal.value
             self.l.probability.array[bar] = signal.probability
             self.l.abstained.array[bar] = float(signal.abstained is not None)
-
-    def _query_at(self, bar: int) -> Query:
-        # The arrays hold the whole history under preload: this slice is where the future is cut off.
-        first = max(0, bar - self._source.lookback)
-        closes = self.data.close.array[first : bar + 1]
-        stamps = self.data.datetime.array[first : bar + 1]
-        # The feed's own num2date, which knows its time zone, as data.datetime.date() in next() does.
-        days: list[date] = [self.data.num2date(stamp).date() for stamp in stamps]
-        return cut_query(self._symbol, days, closes, self._source.lookback)
 
 
 class RagEvidence(bt.Analyzer):

@@ -6,13 +6,15 @@ was known yet; everything else raises. Work is stored batch by batch, so that a 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from ragsignal import fingerprint
-from ragsignal.errors import ConfigError, LookAheadError, ModelError
+from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.llm.memory import checked
 from ragsignal.protocols import Recipe, Retriever, Scorer
 from ragsignal.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
@@ -25,17 +27,36 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Cost:
-    """What a pipeline has spent since it was made: model calls, tokens read, seconds in the model."""
+    """What a pipeline has spent since it was made.
+
+    Parameters
+    ----------
+    model_calls, tokens : int
+        Prompts that a model read, and their tokens.
+    model_seconds : float
+        Seconds in the model.
+    seconds : float
+        Seconds from the question to the last answer: store, retrieval, embedding, prompts and model.
+    asked, found, reused : int
+        Signals asked for; those that were in the store; those that needed no model call, because the same prompt had
+        been read for another signal.
+    """
 
     model_calls: int = 0
     tokens: int = 0
     model_seconds: float = 0.0
+    seconds: float = 0.0
+    asked: int = 0
+    found: int = 0
+    reused: int = 0
 
     def add(self, scores: Sequence[Score]) -> None:
         """Count a batch."""
-        self.model_calls += len(scores)
-        self.tokens += sum(score.tokens for score in scores)
-        self.model_seconds += sum(score.seconds for score in scores)
+        read = [score for score in scores if not score.reused]
+        self.model_calls += len(read)
+        self.reused += len(scores) - len(read)
+        self.tokens += sum(score.tokens for score in read)
+        self.model_seconds += sum(score.seconds for score in read)
 
 
 @dataclass
@@ -83,16 +104,28 @@ class RagPipeline:
         ModelError
             If a scorer returns something that is no probability.
         """
-        self._refuse_in_sample(queries)
+        began = time.perf_counter()
         answers: list[Signal | None] = [self._too_short(query) for query in queries]
-        open_ones = [number for number, answer in enumerate(answers) if answer is None]
-        # asked for every time: an option that was changed on a live retriever must not find the old signals
-        recipe = self.store.put_recipe(self.recipe)
-        keys = {number: self._key(recipe, queries[number]) for number in open_ones}
+        keys = self._keys(queries)
         known = self.store.get(keys.values())
         missing = {key: queries[number] for number, key in keys.items() if key not in known}
-        known |= self._make(recipe, missing)
+        self.cost.asked += len(queries)
+        self.cost.found += sum(key in known for key in keys.values())
+        known |= self._make(missing)
+        self.cost.seconds += time.perf_counter() - began
         return [answer if answer is not None else known[keys[number]] for number, answer in enumerate(answers)]
+
+    def missing(self, queries: Sequence[Query]) -> list[Query]:
+        """Queries whose signals :meth:`signals` would have to make: long enough, and not in the store.
+
+        Raises
+        ------
+        LookAheadError
+            As :meth:`signals` does.
+        """
+        keys = self._keys(queries)
+        absent = self.store.missing(keys.values())
+        return list({key: queries[number] for number, key in keys.items() if key in absent}.values())
 
     def __reduce__(self) -> Any:
         """Refuse to pickle: a model and a database do not travel, the path of a spec does.
@@ -125,15 +158,29 @@ class RagPipeline:
             return None
         return _abstain(query, TOO_FEW_BARS, (), key="")
 
+    def _keys(self, queries: Sequence[Query]) -> dict[int, str]:
+        """Addresses of the queries that are long enough, by their place in ``queries``."""
+        self._refuse_in_sample(queries)
+        # asked for every time: an option that was changed on a live retriever must not find the old signals
+        recipe = self._recipe_digest()
+        return {
+            number: self._key(recipe, query)
+            for number, query in enumerate(queries)
+            if len(query.closes) > self.lookback
+        }
+
+    def _recipe_digest(self) -> str:
+        return self.store.put_recipe(self.recipe)
+
     def _key(self, recipe: str, query: Query) -> str:
         seen = self.retriever.corpus_digest(query)
         # repr of a float is exact, so the window is in the key bit by bit
-        address = [recipe, seen, query.symbol, query.dates, query.closes]
+        address = [recipe, seen, query.symbol, [day.isoformat() for day in query.dates], query.closes]
         context = self.scorer.context_digest(query)
         return fingerprint.of_json([*address, context] if context else address)
 
-    def _make(self, recipe: str, missing: dict[str, Query]) -> dict[str, Signal]:
-        """Score what the store lacks, longest prompts together, one transaction a batch."""
+    def _make(self, missing: dict[str, Query]) -> dict[str, Signal]:
+        """Score what the store lacks, prompts of one length together, one transaction a batch."""
         if not missing:
             return {}
         keys, queries = list(missing), list(missing.values())
@@ -142,18 +189,18 @@ class RagPipeline:
         prompts = [
             self.scorer.render(query, hits) for query, hits in zip(queries, self._retrieve(queries), strict=True)
         ]
-        order = sorted(range(len(keys)), key=lambda number: len(prompts[number].text))
+        order = sorted(range(len(keys)), key=lambda number: self.scorer.length(prompts[number]))
         made: dict[str, Signal] = {}
         for start in range(0, len(order), self.scorer.batch_size):
             batch = order[start : start + self.scorer.batch_size]
-            made |= self._score_batch(recipe, [keys[number] for number in batch], [prompts[number] for number in batch])
+            made |= self._score_batch([keys[number] for number in batch], [prompts[number] for number in batch])
             if self.progress:
                 self.progress(len(made), len(keys))
         return made
 
-    def _score_batch(self, recipe: str, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:
+    def _score_batch(self, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:
         views = [prompt for prompt in prompts if self._has_view(prompt)]
-        scores = self._checked(views, self.scorer.score(views)) if views else []
+        scores = checked(views, self.scorer.score(views)) if views else []
         if self.scorer.is_model:
             self.cost.add(scores)
         answers = iter(scores)
@@ -162,7 +209,7 @@ class RagPipeline:
             else _abstain(prompt.query, NO_CANDIDATE, prompt.hits, key)
             for key, prompt in zip(keys, prompts, strict=True)
         ]  # fmt: skip
-        self.store.put(recipe, signals, prompts)
+        self.store.put(self._recipe_digest(), signals, prompts)
         return self.store.get(keys)  # what a replay will see: of two processes that score the same, the first one's
 
     def _has_view(self, prompt: Prompt) -> bool:
@@ -178,20 +225,6 @@ class RagPipeline:
                         f"was only known on {hit.candidate.available_at}"
                     )
         return found
-
-    def _checked(self, prompts: Sequence[Prompt], scores: list[Score]) -> list[Score]:
-        if len(scores) != len(prompts):
-            raise ModelError(
-                f"the scorer returned {len(scores)} scores for {len(prompts)} prompts; one each was expected"
-            )
-        for prompt, score in zip(prompts, scores, strict=True):
-            if not 0.0 <= score.probability <= 1.0:  # also false for NaN
-                query = prompt.query
-                raise ModelError(
-                    f"{query.symbol} as of {query.as_of}: the scorer returned P(rise) = {score.probability}; a number "
-                    "in [0, 1] was expected. Check the weights and the adapter (`ragsignal weights verify`)"
-                )
-        return scores
 
 
 def _signal(prompt: Prompt, score: Score, key: str) -> Signal:

@@ -71,6 +71,10 @@ class Scorer(Protocol):
         """The prompt this scorer reads for ``query`` and ``hits``."""
         ...
 
+    def length(self, prompt: Prompt) -> int:
+        """What batches are sorted by, so that little of them is padding: tokens, or what stands for them."""
+        ...
+
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """P(rise) of every prompt, in order."""
         ...

@@ -1,8 +1,9 @@
 """Signals kept by content, in one SQLite file: a cache and an audit trail in one.
 
 A row's key is a digest of everything that decides the signal, so that a hit cannot be stale. With each signal stand
-its hits and the prompt that was read. One writer at a time; readers never wait (write-ahead log). A store serves the
-process that opened it: SQLite's locks do not survive a fork.
+its hits and the prompt that was read. A second table keeps what a model said of a text, under the text and all that
+decides the answer: a prompt that was read for another signal is not read again. One writer at a time; readers never
+wait (write-ahead log). A store serves the process that opened it: SQLite's locks do not survive a fork.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from ragsignal import fingerprint
 from ragsignal.errors import StoreError
-from ragsignal.types import Candidate, Hit, Movement, Prompt, Signal
+from ragsignal.types import Candidate, Hit, Movement, Prompt, Score, Signal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
@@ -26,9 +28,11 @@ CREATE TABLE IF NOT EXISTS signals (
     value REAL NOT NULL, probability REAL NOT NULL, abstained TEXT,
     hits TEXT NOT NULL, prompt TEXT NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS scores (
+    key TEXT PRIMARY KEY, probability REAL NOT NULL, tokens INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 _COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds"
-_READ_CHUNK = 500  # SQLite's oldest limit on variables in one statement is 999
 
 
 class SignalStore:
@@ -57,25 +61,34 @@ class SignalStore:
             # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
+            self._keys_at_once = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
-        """The stored ones among ``keys``, read in bulk."""
-        wanted = list(dict.fromkeys(keys))
-        found: dict[str, Signal] = {}
-        for start in range(0, len(wanted), _READ_CHUNK):
-            chunk = wanted[start : start + _READ_CHUNK]
-            marks = ",".join("?" * len(chunk))
-            for row in self._read(f"SELECT {_COLUMNS} FROM signals WHERE key IN ({marks})", chunk):
-                found[row[0]] = _signal_of(row)
-        return found
+        """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
+        return {row[0]: _signal_of(row) for row in self._among(keys, _COLUMNS, "signals")}
+
+    def missing(self, keys: Iterable[str]) -> set[str]:
+        """Those among ``keys`` that are not stored."""
+        wanted = set(keys)
+        return wanted - {key for (key,) in self._among(wanted, "key", "signals")}
 
     def put(self, recipe: str, signals: Sequence[Signal], prompts: Sequence[Prompt]) -> None:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
         rows = [_row_of(recipe, signal, prompt) for signal, prompt in zip(signals, prompts, strict=True)]
         # not INSERT OR IGNORE, which would also drop a row that breaks NOT NULL (SQLite stores NaN as NULL)
         self._write("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
+
+    def scores(self, keys: Iterable[str]) -> dict[str, Score]:
+        """What a model said before, of the texts with these keys; without seconds, as none are spent again."""
+        rows = self._among(keys, "key, probability, tokens", "scores")
+        return {key: Score(probability, tokens, reused=True) for key, probability, tokens in rows}
+
+    def put_scores(self, scores: Mapping[str, Score]) -> None:
+        """Keep what a model said; an answer that is already there stays as it is."""
+        rows = [(key, float(it.probability), int(it.tokens)) for key, it in scores.items()]
+        self._write("INSERT INTO scores VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
 
     def put_recipe(self, recipe: dict[str, Any]) -> str:
         """Record a recipe in clear beside its digest; return the digest."""
@@ -93,6 +106,14 @@ class SignalStore:
 
     def __len__(self) -> int:
         return int(self._read("SELECT count(*) FROM signals", [])[0][0])
+
+    def _among(self, keys: Iterable[str], columns: str, table: str) -> Iterator[tuple[Any, ...]]:
+        """Rows with one of ``keys``: one statement, unless there are more of them than SQLite takes (often 250,000)."""
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), self._keys_at_once):
+            chunk = wanted[start : start + self._keys_at_once]
+            marks = ",".join("?" * len(chunk))
+            yield from self._read(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", chunk)
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._refuse_other_process()
@@ -131,6 +152,42 @@ def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
     )
 
 
+class StoredHits(Sequence[Hit]):
+    """Hits as they stand in a row, decoded on first look: a backtest that is replayed reads thousands and needs few.
+
+    Equal to a tuple of the same hits.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _hits(self) -> tuple[Hit, ...]:
+        return tuple(_hit_of(record, rank) for rank, record in enumerate(json.loads(self._text)))
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, at: int | slice) -> Hit | Sequence[Hit]:
+        return self._hits[at]
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __eq__(self, other: object) -> bool:
+        return self._hits == (other._hits if isinstance(other, StoredHits) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._hits)
+
+    def __repr__(self) -> str:
+        return repr(self._hits)
+
+    def __reduce__(self) -> Any:
+        return StoredHits, (self._text,)
+
+
 def _signal_of(row: tuple[Any, ...]) -> Signal:
     key, symbol, as_of, value, probability, abstained, hits, tokens, seconds = row
     return Signal(
@@ -139,7 +196,7 @@ def _signal_of(row: tuple[Any, ...]) -> Signal:
         value=value,
         probability=probability,
         abstained=abstained,
-        hits=tuple(_hit_of(record, rank) for rank, record in enumerate(json.loads(hits))),
+        hits=StoredHits(hits) if hits != "[]" else (),
         key=key,
         tokens=tokens,
         seconds=seconds,

@@ -9,6 +9,7 @@ Dates are calendar days: a daily bar dated ``d`` is known at the close of ``d``.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -101,11 +102,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a scorer says of one prompt; ``seconds`` is the prompt's share of its batch."""
+    """What a scorer says of one prompt.
+
+    ``seconds`` is the prompt's share of its batch; ``reused`` tells that the same text had been read before.
+    """
 
     probability: float
     tokens: int = 0
     seconds: float = 0.0
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class Signal:
         P(rise) in [0, 1]; 0.5 when abstained.
     abstained : str or None
         The reason for having no view, or None.
+    hits : sequence of Hit
+        Best first; compares equal to a tuple of the same hits.
     key : str
         Address in the store: digest of the recipe, of the corpus as of that day, and of the query.
     """
@@ -129,7 +136,7 @@ class Signal:
     value: float
     probability: float
     abstained: str | None
-    hits: tuple[Hit, ...]
+    hits: Sequence[Hit]
     key: str
     tokens: int = 0
     seconds: float = 0.0

@@ -64,6 +64,9 @@ class HashScorer:
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         return Prompt(query, hits, text=f"{query} {hits} {self.salt}")
 
+    def length(self, prompt: Prompt) -> int:
+        return len(prompt.text)
+
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         self.seen += prompts
         self.batches.append(len(prompts))

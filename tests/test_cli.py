@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from test_engine import SPEC
 
+from ragsignal.store import SignalStore
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -33,7 +35,8 @@ def spec(tmp_path: Path) -> Path:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
     """A spec, and what its first run answered and said."""
     path = tmp_path_factory.mktemp("ran") / "small.toml"
-    path.write_text(SPEC.format(costs=""))
+    # of a market that no other test has: its signals are not in the suite's store yet
+    path.write_text(SPEC.format(costs="").replace('source = "planted"', 'source = "planted"\nseed = 77', 1))
     return path, *_ragsignal("backtest", path, "--out", path.parent / "runs")
 
 
@@ -53,8 +56,9 @@ def test_a_second_run_gives_the_same_record_apart_from_times(ran: tuple[Path, An
     path, answer, _ = ran
     folder = Path(answer["run_dir"])
     before = _record(folder)
-    again, _ = _ragsignal("backtest", path, "--out", path.parent / "runs")
+    again, said = _ragsignal("backtest", path, "--out", path.parent / "runs")
     assert _record(folder) == before
+    assert "everything is in the store: no model call" in said
     assert all(variant["model_calls"] == 0 for variant in again["variants"])
 
 
@@ -64,17 +68,69 @@ def _record(folder: Path) -> str:
     return json.dumps(record)
 
 
+def test_a_run_says_what_it_will_make_and_then_what_it_made(ran: tuple[Path, Any, str]) -> None:
+    _, answer, said = ran
+    asked = sum(variant["asked"] for variant in answer["variants"])
+    made = sum(variant["asked"] - 10 for variant in answer["variants"] if variant["asked"])  # 5 bars of 2 symbols
+    assert f"to make: {made:,} signals (no model call, about " in said
+    assert f"{asked:,} signals, 0 from the store; 0 model calls, 0 tokens" in said
+
+
+@pytest.mark.parametrize("command", ["backtest", "evaluate"])
+def test_a_dry_run_tells_the_cost_and_leaves_no_report_and_no_signal(
+    command: str, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(spec.parent / "cache"))
+    answer, said = _ragsignal(command, spec, "--dry-run", "--out", spec.parent / "runs")
+    assert [row["name"] for row in answer["signals"]] == ["vote", "random"]
+    assert answer["total"]["to_make"] == sum(row["to_make"] for row in answer["signals"]) > 400
+    assert answer["total"]["model_calls"] == 0
+    assert "to make: " in said
+    assert not (spec.parent / "runs").exists()
+    assert len(SignalStore(spec.parent / "cache" / "signals.sqlite")) == 0
+
+
+IN_SAMPLE = (
+    ('signal = "vote"', 'signal = "classifier"\nclassifier = "shipped:classifier"'),
+    ("2015-01-05", "2010-03-01"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "message"),
+    [
+        ([("LongShort", "LongShrt")], 2, "Did you mean 'LongShort'"),
+        ([("[costs]", "[cost]")], 2, "Did you mean 'costs'"),
+        (IN_SAMPLE, 1, "but the backtest starts on 2010-03-01"),
+    ],
+)
+def test_a_dry_run_fails_where_a_run_would_and_with_its_exit_code(
+    spec: Path, changes: Any, code: int, message: str
+) -> None:
+    text = spec.read_text()
+    for change in changes:
+        text = text.replace(*change, 1)
+    spec.write_text(text)
+    answer, said = _ragsignal("backtest", spec, "--dry-run", code=code)
+    assert answer is None
+    assert message in said
+    assert "Traceback" not in said
+
+
 def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, str]) -> None:
     _, answer, _ = ran
     figures = (
         *("return", "cagr", "volatility", "sharpe", "sortino", "max_drawdown", "turnover", "costs_paid", "trades"),
-        *("exposure", "hit_rate", "abstentions", "model_calls", "tokens", "model_seconds"),
+        *("exposure", "hit_rate", "abstentions", "model_calls", "tokens", "model_seconds", "asked", "found", "reused"),
+        *("signals_per_second", "tokens_per_second"),
     )
     for variant in answer["variants"]:
         assert set(figures) <= set(variant)
     record = json.loads((Path(answer["run_dir"]) / "record.json").read_text())
     assert record["spec"]["costs"]["commission_bps"] == 5.0
     assert set(record["fingerprints"]) == {"prices", "corpus"}
+    assert record["times"]["variants"]["vote"]["asked"] > 500
+    assert not {"asked", "signals_per_second"} & set(record["variants"][0])
 
 
 def test_inspect_shows_hits_that_were_known_on_the_day(spec: Path) -> None:

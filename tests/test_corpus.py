@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import threading
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from markets import Frames, bars, days_of, markets, poisoned, until
 
 from ragsignal.config import CorpusSpec, Target
-from ragsignal.data import factors
+from ragsignal.data import factors, windows
 from ragsignal.data.labels import movement_of
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval import corpus as corpus_module
@@ -246,6 +248,78 @@ def test_a_symbol_that_has_no_bars_yet_adds_nothing(two: Frames, corpus: Corpus)
 # --- on disk
 
 
+@few
+@given(markets(), targets, st.integers(1, 40))
+def test_what_is_written_as_it_is_cut_is_what_is_built_in_memory(
+    frames: Frames, target: Target, block_ends: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_BLOCK_ENDS", block_ends)
+        written = load_or_build(frames, "prices", spec_of(target), Path(folder))
+        built = build_corpus(frames, spec_of(target))
+        for field in fields(Corpus):
+            ours, theirs = getattr(built, field.name), getattr(written, field.name)
+            assert getattr(ours, "dtype", None) == getattr(theirs, "dtype", None)
+            assert np.array_equal(ours, theirs)
+        for day in days_of(frames):
+            assert written.digest_as_of(day) == built.digest_as_of(day)
+            assert written.visible(day, embargo=2) == built.visible(day, embargo=2)
+
+
+def test_a_loaded_corpus_is_not_hashed_again(two: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_or_build(two, "prices", SHORT, tmp_path)
+    monkeypatch.setattr(corpus_module, "RunningDigest", lambda *_: pytest.fail("hashed again"))
+    again = load_or_build(two, "prices", SHORT, tmp_path)
+    assert again.fingerprint == first.fingerprint != ""
+    assert again.digest_as_of(date(2020, 2, 3)) == first.digest_as_of(date(2020, 2, 3))
+
+
+def test_a_corpus_of_other_columns_than_were_loaded_has_a_digest_of_its_own(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.save(tmp_path / "c")
+    loaded = Corpus.load(tmp_path / "c")
+    other = dataclasses.replace(loaded, outcome=loaded.outcome + 1)
+    assert other.fingerprint != loaded.fingerprint
+    assert dataclasses.replace(loaded).fingerprint == loaded.fingerprint
+
+
+def test_a_corpus_without_kept_digests_computes_them(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.save(tmp_path / "c")
+    (tmp_path / "c" / "digests.npy").unlink()
+    loaded = Corpus.load(tmp_path / "c")
+    assert loaded.fingerprint == corpus.fingerprint
+    assert loaded.visible(date(2020, 2, 3)) == corpus.visible(date(2020, 2, 3))
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbled", "of another corpus", "of another form"])
+def test_damaged_digests_are_an_error_that_says_what_to_delete(corpus: Corpus, tmp_path: Path, damage: str) -> None:
+    corpus.save(tmp_path / "c")
+    path = tmp_path / "c" / "digests.npy"
+    content, table = path.read_bytes(), np.load(path)
+    match damage:
+        case "cut":
+            path.write_bytes(content[: len(content) // 2])
+        case "garbled":
+            path.write_bytes(b"?" * len(content))
+        case "of another corpus":
+            np.save(path, table[:-1])
+        case _:
+            np.save(path, table["end"])
+    with pytest.raises(StoreError, match=r"cannot read .*digests\.npy: .*; delete the folder and run again"):
+        Corpus.load(tmp_path / "c")
+
+
+def test_a_build_holds_a_block_and_not_the_candidates(tmp_path: Path) -> None:
+    frames = {f"S{number}": bars(400, number) for number in range(8)}
+    spec = CorpusSpec(lookback=20)
+    tracemalloc.start()  # numpy reports to it
+    corpus = load_or_build(frames, "prices", spec, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = sum(file.stat().st_size for file in next((tmp_path / "corpora").iterdir()).iterdir())
+    assert len(corpus) > 80_000
+    assert peak < size / 2
+
+
 def test_saving_and_loading_keeps_every_column_and_maps_it_into_memory(corpus: Corpus, tmp_path: Path) -> None:
     corpus.save(tmp_path / "deep" / "down")
     loaded = Corpus.load(tmp_path / "deep" / "down")
@@ -289,7 +363,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_and_not_somebody_elses_work(co
 
 def test_a_corpus_is_built_once(two: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_or_build(two, "prices", SHORT, tmp_path)
-    monkeypatch.setattr(corpus_module, "build_corpus", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(corpus_module, "_draft", lambda *_: pytest.fail("built again"))
     assert load_or_build(two, "prices", SHORT, tmp_path).fingerprint == first.fingerprint
     # letters are no part of a corpus
     refitted = SHORT.model_copy(update={"bins_through": date(2020, 1, 1)})

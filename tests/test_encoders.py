@@ -16,7 +16,7 @@ from markets import Frames, bars, queries_of, rescaled
 from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec
-from ragsignal.data.bins import shipped_bins
+from ragsignal.data.bins import Bins, shipped_bins
 from ragsignal.data.windows import log_returns
 from ragsignal.errors import StoreError
 from ragsignal.retrieval.corpus import Corpus, build_corpus
@@ -54,6 +54,12 @@ class FakeTextEncoder(TextEncoder):
 
     def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
         return self.fake(lines)
+
+
+def lines_by_row(corpus: Corpus) -> list[str]:
+    """The plain way: one line a candidate."""
+    lines, line_of = corpus_lines(corpus, shipped_bins())
+    return [lines[number] for number in line_of]
 
 
 @pytest.fixture
@@ -102,7 +108,7 @@ def test_a_shape_has_neither_level_nor_unit_but_a_direction() -> None:
 @given(rescaled())
 def test_multiplying_all_prices_changes_no_embedding_and_no_line(pair: tuple[Frames, Frames]) -> None:
     before, after = (build_corpus(frames, CorpusSpec(stride=2)) for frames in pair)
-    assert corpus_lines(after, shipped_bins()) == corpus_lines(before, shipped_bins())
+    assert lines_by_row(after) == lines_by_row(before)
     queries, moved = (queries_of(frames, "A") for frames in pair)
     assert [shipped_bins().line("adj_close", log_returns(q).tolist()) for q in moved] == [
         shipped_bins().line("adj_close", log_returns(q).tolist()) for q in queries
@@ -130,7 +136,40 @@ def test_what_came_after_a_window_changes_no_embedding(corpus: Corpus, cache: Em
 def test_corpus_lines_are_the_lines_that_a_prompt_shows_row_by_row(corpus: Corpus) -> None:
     bins = shipped_bins()
     candidates = [corpus.candidate(row) for row in range(len(corpus))]
-    assert corpus_lines(corpus, bins) == [bins.line(it.sequence, it.scaled) for it in candidates]
+    lines, line_of = corpus_lines(corpus, bins)
+    assert [lines[number] for number in line_of] == [bins.line(it.sequence, it.scaled) for it in candidates]
+    assert lines == sorted(set(lines))
+
+
+@few
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 4))
+def test_distinct_lines_ascend_as_text_whatever_the_names_and_the_lookback(
+    seed: int, lookback: int, letters: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    names = ("a", "a1", "a10", "a_b", "ab")  # a colon comes after digits and before letters
+    count = 60
+    bins = Bins({name: tuple(float(edge) for edge in range(15)) for name in names}, shipped_bins().fitted_through)
+    days = np.full(count, np.datetime64("2020-01-01"))
+    scaled = rng.integers(0, letters, (count, lookback)).astype(np.float64) + 0.5
+    zeros = np.zeros(count, dtype=np.int32)
+    corpus = Corpus(
+        symbols=("S",),
+        sequences=names,
+        calendar=days[:1],
+        available_at=days,
+        symbol_id=zeros,
+        sequence_id=rng.integers(0, len(names), count).astype(np.int32),
+        dates=np.repeat(days[:, None], lookback, axis=1),
+        values=scaled,
+        scaled=scaled,
+        outcome=np.zeros(count),
+        movement=zeros.astype(np.int8),
+    )
+    lines, line_of = corpus_lines(corpus, bins)
+    plain = [bins.line(it.sequence, it.scaled) for it in map(corpus.candidate, range(count))]
+    assert [lines[number] for number in line_of] == plain
+    assert lines == sorted(set(plain))
 
 
 # --- the two encoders
@@ -149,7 +188,7 @@ def test_both_sides_of_the_shape_encoder_are_unit_rows_and_meet() -> None:
 
 
 def test_the_text_encoder_embeds_each_distinct_line_once_ever(corpus: Corpus, cache: EmbeddingCache) -> None:
-    lines = corpus_lines(corpus, shipped_bins())
+    lines = lines_by_row(corpus)
     encoder = FakeTextEncoder(cache)
     vectors = encoder.encode_corpus(corpus)
     assert len(set(lines)) < len(lines)
@@ -158,6 +197,19 @@ def test_the_text_encoder_embeds_each_distinct_line_once_ever(corpus: Corpus, ca
     again = FakeTextEncoder(cache)
     np.testing.assert_array_equal(again.encode_corpus(corpus), vectors)
     assert again.fake.asked == []
+
+
+def test_what_was_never_embedded_is_counted_without_embedding_it(corpus: Corpus, cache: EmbeddingCache) -> None:
+    encoder, queries = FakeTextEncoder(cache), queries_of({"A": bars(30, seed=9)}, "A")
+    lines = {*lines_by_row(corpus)}
+    asked = {shipped_bins().line("adj_close", log_returns(query).tolist()) for query in queries}
+    assert encoder.missing_lines(corpus) == len(lines)
+    assert encoder.missing_lines(corpus, queries) == len(lines | asked) > len(lines)
+    assert encoder.fake.asked == []
+    encoder.encode_corpus(corpus)
+    assert encoder.missing_lines(corpus, queries) == len(asked - lines)
+    encoder.encode_queries(queries)
+    assert encoder.missing_lines(corpus, queries) == 0
 
 
 def test_the_text_encoder_reads_a_query_as_the_line_of_its_returns(cache: EmbeddingCache) -> None:
@@ -182,7 +234,7 @@ def test_the_text_encoder_says_how_far_it_is(corpus: Corpus, cache: EmbeddingCac
     told: list[tuple[int, int]] = []
     encoder = FakeTextEncoder(cache, progress=lambda done, total: told.append((done, total)))
     encoder.encode_corpus(corpus)
-    total = len(set(corpus_lines(corpus, shipped_bins())))
+    total = len(set(lines_by_row(corpus)))
     assert told == [(min(done, total), total) for done in range(256, total + 256, 256)]
 
 

@@ -13,6 +13,7 @@ import pytest
 from ragsignal.assemble import Workshop
 from ragsignal.config import load_spec
 from ragsignal.indicator import RagMomentum
+from ragsignal.llm.memory import ReadOnce
 from ragsignal.pipeline import RagPipeline
 from ragsignal.store import SignalStore
 
@@ -53,6 +54,7 @@ def _feed(workshop: Workshop) -> pd.DataFrame:
 def _fresh(workshop: Workshop, store: SignalStore) -> RagPipeline:
     pipeline = workshop.pipeline(workshop.spec.variant[0])
     pipeline.store = store
+    pipeline.scorer = ReadOnce(pipeline.scorer.inner, store)  # type: ignore[attr-defined]  # else it remembers the text
     return pipeline
 
 

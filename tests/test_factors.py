@@ -178,6 +178,30 @@ def test_a_straight_line_does_not_bend_though_its_differences_round(unit: float)
     assert values["overbought_and_oversold_conditions"].eq(0).all()  # K = D = J = 90: J is not above 90
 
 
+@few
+@given(st.lists(markets, min_size=1, max_size=5), st.sampled_from([1, 500, 1 << 16]), st.data())
+def test_symbols_side_by_side_have_the_bits_of_each_alone(
+    frames: list[pd.DataFrame], batch: int, data: st.DataObject
+) -> None:
+    closes_alone = data.draw(st.integers(0, len(frames) - 1))
+    frames[closes_alone] = frames[closes_alone].assign(open=np.nan, volume=np.nan)
+    names = data.draw(st.sampled_from([NAMES, ("alpha032", "volume", "kdj_crossover")]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(factors, "_BATCH_NUMBERS", batch)
+        stacked = np.vstack(factors.compute_stacked(frames, names))
+    alone = []
+    for frame in frames:
+        values = factors.compute(frame)
+        alone.append(np.vstack([values[list(names)].T, factors.scale_free(frame, values)[list(names)].T]))
+    assert_same_bits(stacked, np.hstack(alone))
+
+
+def test_a_missing_column_of_one_of_several_symbols_is_named() -> None:
+    frames = [market(5, seed=1), market(5, seed=2).drop(columns="high")]
+    with pytest.raises(DataError, match=r"no column \['high'\]"):
+        factors.compute_stacked(frames, NAMES)
+
+
 def test_the_34_stand_in_the_papers_order_and_say_what_they_are() -> None:
     assert tuple(factors.SEQUENCES) == NAMES
     assert len(NAMES) == 34

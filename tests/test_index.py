@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ragsignal.errors import LookAheadError, ModelError
+from ragsignal.retrieval import index as index_module
 from ragsignal.retrieval.index import AsOfIndex
 
 Vectors = NDArray[np.float32]
@@ -25,7 +26,7 @@ def unit(rows: NDArray[np.float64]) -> Vectors:
 
 
 def brute_force(
-    vectors: Vectors, query: Vectors, visible: int, k: int, keep: NDArray[np.bool_]
+    vectors: Vectors | NDArray[np.float16], query: Vectors, visible: int, k: int, keep: NDArray[np.bool_]
 ) -> tuple[list[int], list[float]]:
     """Score every row, round to 6 decimals, sort by (score down, row up), take k: the promise, in its plainest form."""
     scores = {
@@ -67,6 +68,59 @@ def test_a_search_is_the_plain_search_of_the_prefix(crowd: tuple[Vectors, Vector
     expected_rows, expected_scores = brute_force(vectors, query, visible, k, keep)
     assert rows.tolist() == expected_rows
     np.testing.assert_allclose(scores, expected_scores, rtol=0, atol=1e-12)
+
+
+@many
+@given(crowds(), st.data())
+def test_all_queries_together_get_what_each_would_get_by_the_plain_search(
+    crowd: tuple[Vectors, Vectors], data: st.DataObject
+) -> None:
+    vectors, query = crowd
+    count, days = len(vectors), by_day(len(vectors))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    half = data.draw(st.booleans())
+    stored = vectors.astype(np.float16) if half else vectors
+    queries = np.vstack([query, vectors[rng.integers(0, count, 12)], unit(rng.normal(size=(3, vectors.shape[1])))])
+    visible, k = rng.integers(0, count + 1, len(queries)), data.draw(st.integers(1, 20))
+    keeps = [rng.random(count) < rng.choice([1.0, 0.3, 0.0]) for _ in queries]
+    allowed: list[Allowed | None] = [None if keep.all() else keep.__getitem__ for keep in keeps]
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(index_module, "_QUERIES", data.draw(st.integers(1, 20)))
+        small.setattr(index_module, "_ROWS", data.draw(st.integers(1, 100)))
+        small.setattr(index_module, "_SCORES", data.draw(st.integers(1, 200)))
+        small.setattr(index_module, "_SLACK", data.draw(st.integers(0, 5)))
+        index = AsOfIndex(stored, days)
+        found = index.search_all(queries, visible, days[np.maximum(visible - 1, 0)], k, allowed)
+    for number, (rows, scores) in enumerate(found):
+        expected = brute_force(stored, queries[number], int(visible[number]), k, keeps[number])
+        assert rows.tolist() == expected[0]
+        np.testing.assert_allclose(scores, expected[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_scores_that_only_rise_or_only_fall_with_time_are_all_weighed(order: int) -> None:
+    angles = np.linspace(0.1, 1.5, 20_000)[::order]
+    vectors = np.stack([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
+    days = by_day(20_000)
+    visible = np.array([20_000, 9_000, 37, 0])
+    query = np.array([[1.0, 0.0]] * 4, dtype=np.float32)
+    found = AsOfIndex(vectors, days).search_all(query, visible, [days[-1]] * 4, 5)
+    for (rows, _), seen in zip(found, visible.tolist(), strict=True):
+        assert rows.tolist() == brute_force(vectors, query[0], seen, 5, np.ones(20_000, bool))[0]
+
+
+def test_one_query_of_many_whose_prefix_holds_the_future_is_refused() -> None:
+    days = by_day(3, rows_a_day=1)
+    index = AsOfIndex(np.eye(3, dtype=np.float32), days)
+    queries = np.eye(3, dtype=np.float32)
+    assert len(index.search_all(queries, [3, 1, 2], days[[2, 0, 1]], 1)) == 3
+    with pytest.raises(LookAheadError, match="asked as of 2020-01-01 for candidates known on 2020-01-02"):
+        index.search_all(queries, [3, 2, 2], days[[2, 0, 1]], 1)
+
+
+def test_no_queries_get_no_answers() -> None:
+    index = AsOfIndex(np.eye(3, dtype=np.float32), by_day(3))
+    assert index.search_all(np.empty((0, 3), np.float32), [], [], 5) == []
 
 
 def test_equal_scores_come_oldest_first_even_when_ties_fill_the_whole_corpus() -> None:

@@ -443,3 +443,25 @@ def test_a_killed_run_loses_its_last_batch_only_and_the_next_run_scores_the_rest
     assert time.perf_counter() - began < 30  # no lock was left behind, which would be waited for 60 seconds
     assert made == clean()
     assert len(rest.seen) == len(full(QUERIES)) - 24
+
+
+def test_what_is_missing_is_what_a_run_then_makes() -> None:
+    scorer = HashScorer()
+    pipeline = pipeline_of(CORPUS, scorer)
+    pipeline.signals(QUERIES[::3])
+    missing = pipeline.missing([*QUERIES, *QUERIES])
+    assert missing == [query for number, query in enumerate(QUERIES) if number % 3 and len(query.closes) > LOOKBACK]
+    before = len(scorer.seen)
+    blind = [it for it in pipeline.signals(missing) if it.abstained == NO_CANDIDATE]
+    assert len(scorer.seen) - before == len(missing) - len(blind)
+    assert pipeline.missing(QUERIES) == []
+
+
+def test_the_cost_tells_what_was_asked_what_was_there_and_what_was_made() -> None:
+    pipeline = pipeline_of(CORPUS)
+    views = sum(it.abstained is None for it in pipeline.signals(QUERIES))
+    first = replace(pipeline.cost)
+    assert (first.asked, first.found, first.model_calls) == (len(QUERIES), 0, views)
+    pipeline.signals(QUERIES)
+    long_enough = sum(len(query.closes) > LOOKBACK for query in QUERIES)
+    assert (pipeline.cost.found, pipeline.cost.model_calls) == (long_enough, first.model_calls)

@@ -23,17 +23,19 @@ from plotly.offline import get_plotlyjs
 import ragsignal.report
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
+from ragsignal.pipeline import Cost
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.figures import curves, packed, signal_panels, styles
 from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
-from ragsignal.report.words import MISSING, count, money, number, percent, seconds, summary, times, verdict
-from ragsignal.results import RunResult, VariantResult
+from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, summary, times, verdict
+from ragsignal.results import RunResult, VariantResult, spent
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
 BENCHMARK = "buy-and-hold"
 LLM_VARIANTS = ("rag-embedding", "rag-shape", "rag-random-1", "rag-random-2", "rag-random-3", "no-retrieval")
 HOSTILE = "</script><script>alert('x')</script> & <b>bold</b>"
+READ = Cost(model_calls=2000, tokens=410_000, model_seconds=312.4, seconds=320.1, asked=2000)
 NOTES = ("StockLLM is not trained yet: this is the untuned base model.", "FinSeer is not trained yet.")
 
 
@@ -122,9 +124,8 @@ def variant_of(name: str, equity: pd.Series, kind: str = "none", trades: int = 4
         orders=orders_of(days, trades),
         signals=signals if has_signal else signals.iloc[:0],
         metrics=metrics_of(equity, trades, has_signal),
-        cost={"model_calls": 2000, "tokens": 410_000, "model_seconds": 312.4, "signal_seconds": 312.4}
-        if kind == "llm"
-        else {"model_calls": 0, "tokens": 0, "model_seconds": 0.0, "signal_seconds": 0.0},
+        cost=spent(READ if kind == "llm" else Cost())
+        | {"signal_seconds": READ.model_seconds if kind == "llm" else 0.0},
         recipe={"model": "embedded:SmolLM2-135M-Instruct", "k": 5} if has_signal else None,
     )
 
@@ -228,7 +229,7 @@ def test_a_figure_reads_with_its_unit_and_a_true_minus_sign() -> None:
     assert (seconds(0.25), seconds(312.4)) == ("0.2\u202fs", "312\u202fs")
 
 
-@pytest.mark.parametrize("form", [number, percent, money, count, times, seconds])
+@pytest.mark.parametrize("form", [number, percent, money, count, times, seconds, rate])
 def test_a_missing_figure_is_an_en_dash_and_never_a_zero(form: Any) -> None:
     assert [form(None), form(math.nan), form(math.inf)] == [MISSING] * 3
 
@@ -372,17 +373,56 @@ def test_every_variant_has_its_row_its_curves_and_its_tear_sheet(result: RunResu
         assert f"<span>{variant.name}</span>" in page
     (never,) = [row for row in rows if "tearsheets/reversal.html" in row]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", never)
-    assert len(cells) == 16
-    assert (
-        cells.count(MISSING) == 8
-    )  # Sharpe, Sortino, hit and base rate, abstentions, and what a model would have cost
+    assert len(cells) == 13
+    assert cells.count(MISSING) == 5  # Sharpe, Sortino, hit and base rate, abstentions
+
+
+def cells_of(section: str, name: str) -> list[str]:
+    (row,) = [row for row in re.findall(r"<tr.*?</tr>", section, flags=re.DOTALL) if f">{name}<" in row]
+    return re.findall(r"<td[^>]*>(.*?)</td>", row)
+
+
+def cost_section(page: str) -> str:
+    (section,) = re.findall(r"<section>\s*<h2>What it cost</h2>.*?</section>", page, flags=re.DOTALL)
+    return section
 
 
 def test_a_vote_has_a_hit_rate_and_no_model_cost(result: RunResult) -> None:
     page = render_page(with_variant(result, "rag-shape", kind="vote"))
-    (row,) = [row for row in re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL) if "tearsheets/rag-shape.html" in row]
-    cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
-    assert cells[10:] == ["51.2\u202f%", "53.0\u202f%", "20", MISSING, MISSING, MISSING]
+    costs = cost_section(page)
+    assert cells_of(page.replace(costs, ""), "rag-shape")[10:] == ["51.2\u202f%", "53.0\u202f%", "20"]
+    asked, found, reused, time, rate, *model = cells_of(costs, "rag-shape")
+    assert (asked, found, time, rate) == ("2,000", "0", "320\u202fs", "6.2")
+    assert {reused, *model} == {MISSING}
+
+
+def test_the_cost_table_tells_what_this_run_spent_and_how_its_reader_computes(result: RunResult) -> None:
+    recipe = {"scorer": {"dtype": "bfloat16", "batch": "sorted by length, 32 at most"}}
+    costs = cost_section(render_page(with_variant(result, "rag-shape", recipe=recipe)))
+    assert cells_of(costs, "rag-shape") == [
+        *("2,000", "0", "0", "320\u202fs", "6.2"),
+        *("2,000", "410,000", "312\u202fs", "1,312"),
+        *("410,000", "312\u202fs"),
+        *("bfloat16", "sorted by length, 32 at most"),
+    ]
+    assert BENCHMARK not in costs
+
+
+def test_a_replay_changes_no_word_of_the_page_outside_the_cost_table(result: RunResult, page: str) -> None:
+    def warm(variant: VariantResult) -> VariantResult:
+        replayed = spent(Cost(asked=2000, found=2000, seconds=0.07)) if variant.kind != "none" else {}
+        return dataclasses.replace(variant, cost=variant.cost | replayed)
+
+    again = render_page(dataclasses.replace(result, variants=tuple(map(warm, result.variants)), times={"seconds": 3}))
+    assert cost_section(again) != cost_section(page)
+    assert again.replace(cost_section(again), "") == page.replace(cost_section(page), "")
+
+
+def test_a_rate_that_took_no_time_does_not_exist() -> None:
+    nothing = spent(Cost())
+    assert (nothing["signals_per_second"], nothing["tokens_per_second"]) == (None, None)
+    some = spent(Cost(model_calls=8, tokens=600, model_seconds=0.3, seconds=0.5, asked=10, found=1, reused=1))
+    assert (some["signals_per_second"], some["tokens_per_second"]) == (20.0, 2000.0)
 
 
 def test_a_hostile_spec_stays_text() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from hypothesis import strategies as st
 from markets import Frames, bars, markets, poisoned, queries_of, until
 from numpy.typing import NDArray
 
+from ragsignal import fingerprint
 from ragsignal.config import CorpusSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.protocols import Retriever
+from ragsignal.retrieval import retrievers
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, zscore_rows
 from ragsignal.retrieval.retrievers import CorpusRetriever, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
+from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.types import Hit, Query
 
 PRICES = ["open", "high", "low", "close"]
@@ -194,9 +198,9 @@ def test_every_option_changes_the_recipe(makers: Makers, corpus: Corpus, name: s
 
 
 def test_every_retriever_and_every_encoder_has_a_recipe_of_its_own(makers: Makers, corpus: Corpus) -> None:
-    retrievers: list[Retriever] = [makers.make(name, corpus) for name in NAMES]
-    retrievers += [NoRetriever(), DenseRetriever(corpus, makers.text_encoder("other weights"))]
-    recipes = [retriever.recipe for retriever in retrievers]
+    every: list[Retriever] = [makers.make(name, corpus) for name in NAMES]
+    every += [NoRetriever(), DenseRetriever(corpus, makers.text_encoder("other weights"))]
+    recipes = [retriever.recipe for retriever in every]
     assert all(recipes.count(recipe) == 1 for recipe in recipes)
 
 
@@ -322,6 +326,78 @@ def test_random_draws_are_uniform_over_what_is_visible(makers: Makers, corpus: C
     share = np.histogram(rows, bins=8, range=(0, len(corpus)))[0] / len(rows)
     # 4,000 draws in 8 equal parts: one standard error is 0.005
     np.testing.assert_allclose(share, 1 / 8, atol=0.02)
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+def test_a_random_draw_is_the_same_as_from_a_list_of_all_visible_rows(
+    makers: Makers, corpus: Corpus, frames: Frames, exclude: bool
+) -> None:
+    retriever = makers.make("random", corpus, k=7, exclude_own_symbol=exclude, seed=3)
+    row_of = {corpus.candidate(row).id: row for row in range(len(corpus))}
+    for symbol in ("A", "C"):
+        for query in queries_of(frames, symbol, every=5):
+            rows = np.array(known_on(corpus, query.as_of, 0), dtype=np.int64)
+            if exclude:
+                rows = rows[corpus.symbol_id[rows] != corpus.symbols.index(symbol)]
+            rng = np.random.default_rng(int(fingerprint.of_json([3, symbol, query.as_of])[:16], 16))
+            expected = rows[rng.choice(len(rows), size=min(7, len(rows)), replace=False)]
+            (hits,) = retriever.retrieve([query])
+            assert [row_of[hit.candidate.id] for hit in hits] == expected.tolist()
+
+
+# --- storage and index
+
+
+def dense(makers: Makers, corpus: Corpus, **options: Any) -> DenseRetriever:
+    return DenseRetriever(corpus, makers.text_encoder(), **options)
+
+
+def test_vectors_from_a_file_give_the_same_hits_and_are_not_gathered_again(
+    makers: Makers, corpus: Corpus, frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = queries_of(frames, "A", every=7)
+    expected = dense(makers, corpus).retrieve(queries)
+    assert dense(makers, corpus, cache=tmp_path).retrieve(queries) == expected
+    assert dense(makers, corpus, cache=tmp_path).recipe == dense(makers, corpus).recipe
+    monkeypatch.setattr(LetterEncoder, "corpus_blocks", lambda *_: pytest.fail("the vectors were on disk"))
+    assert dense(makers, corpus, cache=tmp_path).retrieve(queries) == expected
+
+
+def test_half_precision_and_segments_are_in_the_recipe_and_only_where_they_are_chosen(
+    makers: Makers, corpus: Corpus
+) -> None:
+    plain = dense(makers, corpus, storage="float32", index="exact").recipe
+    assert not {"storage", "index"} & set(plain)
+    assert dense(makers, corpus, storage="float16").recipe == {**plain, "storage": "float16"}
+    segmented = {"index": "segmented/1", "segment_rows": 500_000, "rows_a_list": 700, "probes": 4}
+    assert dense(makers, corpus, index="segmented").recipe == {**plain, **segmented}
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_half_precision_ranks_by_the_vectors_as_they_are_stored(
+    makers: Makers, corpus: Corpus, frames: Frames, tmp_path: Path, cached: bool
+) -> None:
+    queries = queries_of(frames, "B", every=20)
+    retriever = dense(makers, corpus, storage="float16", cache=tmp_path if cached else None)
+    encoder = makers.text_encoder()
+    stored = encoder.encode_corpus(corpus).astype(np.float16).astype(np.float64)
+    asked = encoder.encode_queries(queries).astype(np.float64)
+    for query, vector, hits in zip(queries, asked, retriever.retrieve(queries), strict=True):
+        scores = np.round(stored[: corpus.visible(query.as_of)] @ vector, 6)
+        assert [hit.score for hit in hits] == np.sort(scores)[::-1][:5].tolist()
+
+
+def test_segments_keep_their_indexes_beside_the_vectors(
+    makers: Makers, corpus: Corpus, frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = partial(SegmentedIndex, segment_rows=100, rows_a_list=10, probes=10)  # 10 of 10 lists: exact
+    monkeypatch.setattr(retrievers, "SegmentedIndex", small)
+    queries = queries_of(frames, "A", every=7)
+    for exclude in (False, True):
+        options: dict[str, Any] = {"exclude_own_symbol": exclude, "embargo": 1}
+        expected = dense(makers, corpus, **options).retrieve(queries)
+        assert dense(makers, corpus, index="segmented", cache=tmp_path, **options).retrieve(queries) == expected
+    assert len(list(tmp_path.glob("segments/*/segment.faiss"))) == len(corpus) // 100 > 1
 
 
 def test_no_retrieval_is_a_choice_and_not_a_lack(frames: Frames) -> None:

@@ -36,6 +36,7 @@ from ragsignal.config import TemplateName
 from ragsignal.data.bins import shipped_bins
 from ragsignal.data.wide import build_panel
 from ragsignal.errors import ModelError
+from ragsignal.llm.device import bytes_a_token, rows_for
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.llm.weights import Weights, resolve
@@ -330,3 +331,49 @@ def test_an_artifact_for_another_base_or_template_is_refused_with_both_sides_nam
         StockLLM(replace(weights, digest="0" * 64), template, artifact)
     with pytest.raises(ModelError, match=r"trained on template .*compact/1.*, but .*percent/1.* was asked for"):
         StockLLM(weights, _template("percent"), artifact)
+
+
+def test_the_head_of_a_template_is_read_once_for_all_batches(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = _template()
+    scorer, fresh = (StockLLM(_roomy(tiny), template, dtype="float32", batch_size=2) for _ in range(2))
+    prompts = _prompts(template)
+    scorer.score(prompts[:1])
+    model, shapes = scorer._model, []
+
+    def watched(**inputs: Any) -> Any:
+        shapes.append(tuple(inputs["input_ids"].shape))
+        return model(**inputs)
+
+    monkeypatch.setattr(scorer, "_model", watched)
+    again = scorer.score(prompts)
+    assert [rows for rows, _ in shapes] == [2, 2, 2]  # three batches, and no pass of one row for the head
+    truth = [score.probability for score in fresh.score(prompts)]
+    assert [score.probability for score in again] == truth  # to the last bit: the kept keys are not written to
+
+
+def test_batches_are_formed_by_tokens_and_tokens_are_counted_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = _template()
+    scorer = StockLLM(_roomy(tiny), template, dtype="float32")
+    prompts = _prompts(template)[:4]
+    lengths = [scorer.length(prompt) for prompt in prompts]
+    monkeypatch.setattr(scorer, "_encode", None)  # a second encoding would fail
+    assert [score.tokens for score in scorer.score(prompts)] == lengths
+
+
+def test_a_batch_takes_as_many_rows_as_its_padding_leaves_room_for() -> None:
+    lengths = np.array([10, 10, 20, 30, 100])
+    assert [rows_for(budget, lengths) for budget in (0, 25, 60, 120, 499, 500)] == [1, 2, 3, 4, 4, 5]
+
+
+def test_a_token_of_a_larger_model_takes_more_memory(tiny: Path) -> None:
+    small = LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4)
+    # 2 bytes x (key, value) x 2 layers x 64 numbers, and 4 bytes x (3 x 128 + 6 x 64)
+    assert bytes_a_token(small) == 2 * 2 * 2 * 64 + 4 * (3 * 128 + 6 * 64)
+    shared = LlamaConfig(**{**small.to_dict(), "num_key_value_heads": 1})
+    assert bytes_a_token(shared) == bytes_a_token(small) - 2 * 2 * 2 * (64 - 16)
+
+
+def test_automatic_batches_are_32_on_a_cpu_and_said_so_in_the_recipe(tiny: Path) -> None:
+    asked, automatic = (StockLLM(_roomy(tiny), _template(), batch_size=size) for size in (32, "auto"))
+    assert automatic.recipe == asked.recipe
+    assert automatic.batch_size == 32

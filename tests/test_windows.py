@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import fields
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import bars
 
-from ragsignal.data.windows import CandidateColumns, cut_candidates, cut_query, log_returns
+from ragsignal.data import windows
+from ragsignal.data.windows import CandidateColumns, CandidateCutter, History, cut_query, log_returns
 from ragsignal.errors import DataError
 from ragsignal.types import Query
 
@@ -66,7 +68,7 @@ def test_log_returns_by_hand() -> None:
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def tables(draw: st.DrawFn) -> Table:
     """Values, scaled values and labels of 0 to 25 bars and three sequences, with gaps, known one or two bars later."""
     index = bars(draw(st.integers(0, 25))).index
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -79,6 +81,39 @@ def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return values, scaled, pd.DataFrame({"outcome": outcome, "available_at": known})
 
 
+Table = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+
+
+def cutter(symbols: list[Table], *options: Any) -> CandidateCutter:
+    """Of symbols given as values, scaled values and labels, one after the other."""
+    values, scaled, labels = (pd.concat(parts) for parts in zip(*symbols, strict=True))
+    history = History(
+        values=np.ascontiguousarray(values.to_numpy().T),
+        scaled=np.ascontiguousarray(scaled.to_numpy().T),
+        symbol_id=np.repeat(np.arange(len(symbols), dtype=np.int32), [len(it[0]) for it in symbols]),
+        days=values.index.to_numpy().astype("datetime64[D]"),
+        outcome=labels["outcome"].to_numpy(dtype=np.float64),
+        available_at=labels["available_at"].to_numpy().astype("datetime64[D]"),
+    )
+    return CandidateCutter(history, *options)
+
+
+def joined(blocks: list[CandidateColumns]) -> CandidateColumns:
+    """All blocks as one."""
+    names = [field.name for field in fields(CandidateColumns)]
+    return CandidateColumns(**{name: np.concatenate([getattr(it, name) for it in blocks]) for name in names})
+
+
+def cut_candidates(
+    values: pd.DataFrame, scaled: pd.DataFrame, labels: pd.DataFrame, lookback: int, stride: int
+) -> CandidateColumns:
+    """Every candidate of one symbol."""
+    blocks = list(cutter([(values, scaled, labels)], lookback, stride).blocks())
+    ids, days, windows_ = np.empty(0, np.int32), np.empty(0, "datetime64[D]"), np.empty((0, lookback))
+    none = CandidateColumns(days, ids, ids, windows_.astype("datetime64[D]"), windows_, windows_, np.empty(0))
+    return joined([none, *blocks])
+
+
 def rows(columns: CandidateColumns) -> list[tuple[object, ...]]:
     """Candidates as comparable tuples."""
     columns_of = [getattr(columns, field.name) for field in fields(CandidateColumns)]
@@ -88,7 +123,7 @@ def rows(columns: CandidateColumns) -> list[tuple[object, ...]]:
 @few
 @given(tables(), st.integers(2, 6), st.integers(1, 6))
 def test_candidates_are_all_windows_without_a_gap_whose_outcome_is_known(
-    given_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], lookback: int, stride: int
+    given_tables: Table, lookback: int, stride: int
 ) -> None:
     values, scaled, labels = given_tables
     cut = cut_candidates(values, scaled, labels, lookback, stride)
@@ -113,7 +148,7 @@ def test_candidates_are_all_windows_without_a_gap_whose_outcome_is_known(
 @few
 @given(tables(), st.integers(2, 6), st.integers(1, 6))
 def test_an_outcome_is_known_after_its_window_and_nothing_is_unknown(
-    given_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], lookback: int, stride: int
+    given_tables: Table, lookback: int, stride: int
 ) -> None:
     cut = cut_candidates(*given_tables, lookback, stride)
     assert (cut.available_at > cut.dates[:, -1]).all()
@@ -125,7 +160,7 @@ def test_an_outcome_is_known_after_its_window_and_nothing_is_unknown(
 @few
 @given(tables(), st.integers(2, 6), st.integers(1, 6), st.integers(0, 25))
 def test_a_longer_future_adds_windows_and_moves_none(
-    given_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], lookback: int, stride: int, length: int
+    given_tables: Table, lookback: int, stride: int, length: int
 ) -> None:
     values, scaled, labels = given_tables
     full = rows(cut_candidates(values, scaled, labels, lookback, stride))
@@ -133,3 +168,32 @@ def test_a_longer_future_adds_windows_and_moves_none(
     known = past["available_at"] <= past.index.max()
     short = rows(cut_candidates(values.iloc[:length], scaled.iloc[:length], past.where(known), lookback, stride))
     assert short == full[: len(short)]
+
+
+@few
+@given(st.lists(tables(), min_size=1, max_size=4), st.integers(2, 6), st.integers(1, 4), st.integers(1, 9), st.data())
+def test_symbols_together_give_the_candidates_of_each_alone_sorted_by_day_symbol_and_sequence(
+    symbols: list[Table], lookback: int, stride: int, block_ends: int, data: st.DataObject
+) -> None:
+    bound = st.none() | st.integers(0, 30).map(lambda day: date(2020, 1, 1) + timedelta(days=day))
+    start, end = data.draw(bound), data.draw(bound)
+    expected = []
+    for number, table in enumerate(symbols):
+        alone = cut_candidates(*table, lookback, stride)
+        for row in range(len(alone.outcome)):
+            known, first = alone.available_at[row].item(), alone.dates[row, 0].item()
+            if (start is None or first >= start) and (end is None or known <= end):
+                expected.append(((known, number, int(alone.sequence_id[row])), alone.values[row].tolist(), first))
+    expected.sort()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_BLOCK_ENDS", block_ends)
+        cut = cutter(symbols, lookback, stride, start, end)
+        blocks = list(cut.blocks())
+    assert len(cut) == len(expected)
+    found = []
+    for block in blocks:
+        keys = zip(block.available_at.tolist(), block.symbol_id.tolist(), block.sequence_id.tolist(), strict=True)
+        found += list(zip(keys, block.values.tolist(), block.dates[:, 0].tolist(), strict=True))
+    assert found == expected
+    days = [set(block.available_at.tolist()) for block in blocks]
+    assert sum(map(len, days)) == len(set().union(*days))  # no day is cut in two

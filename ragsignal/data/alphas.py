@@ -1,7 +1,7 @@
 """The 18 alphas of arXiv 2502.05878 (its Fig. 4), from Kakushadze's 101 Formulaic Alphas, arXiv 1601.00991, App. A.
 
-Each takes one symbol's :class:`~ragsignal.data.technicals.Bars` and returns (n_bars,) float64; the docstring opens
-with the source's formula. Where these differ from the source, and why:
+Each takes :class:`~ragsignal.data.technicals.Bars` and returns float64 of their shape; the docstring opens with the
+source's formula. Where these differ from the source, and why:
 
 - ``rank`` and ``scale`` compare symbols of one day there. Here they compare the symbol with its own last ``TRAILING``
   bars (rank in (0, 1], z-score), so that a value needs no other symbol. The published FinSeer code took them over the

@@ -9,18 +9,20 @@ symbol, changes no bit. The formulas stand in :mod:`~ragsignal.data.technicals` 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ragsignal.data import alphas, technicals
+from ragsignal.data import alphas, rolling, technicals
 from ragsignal.data.rolling import FloatArray
 from ragsignal.data.technicals import Bars
 from ragsignal.errors import DataError
 
+_BATCH_NUMBERS = 1 << 16  # an array of 512 KiB: less is more Python a bar, more leaves the cache
 Kind = Literal["level", "spread", "value", "category"]
 
 
@@ -36,7 +38,7 @@ class Sequence:
         What the numbers are: a positive level of which only ratios mean something; a difference in price units; a
         pure number; a code in {-1.0, 0.0, 1.0}. It decides :func:`scale_free`.
     formula : callable
-        (n_bars,) values from one symbol's bars, NaN until there is enough history.
+        Values of the shape of the bars, NaN until there is enough history.
     """
 
     name: str
@@ -143,8 +145,56 @@ def scale_free(frame: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(np.column_stack(columns), index=values.index, columns=values.columns)
 
 
+def compute_stacked(frames: Collection[pd.DataFrame], names: Collection[str]) -> tuple[FloatArray, FloatArray]:
+    """Values and scale-free values of many symbols, with the bits of :func:`compute` and :func:`scale_free`.
+
+    Parameters
+    ----------
+    frames : collection of DataFrame
+        As for :func:`compute`; lengths and days may differ.
+    names : collection of str
+        Which of :data:`SEQUENCES`; only these are computed.
+
+    Returns
+    -------
+    values, scaled : (n_names, n_bars of all frames) float64
+        The frames end to end, in their order.
+
+    Raises
+    ------
+    DataError
+        If a frame lacks a column.
+    """
+    lengths = np.array([len(frame) for frame in frames], dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    values, scaled = (np.empty((len(names), int(lengths.sum()))) for _ in range(2))
+    tables = list(frames)
+    for batch in _batches(lengths):
+        bars = Bars.together([tables[number] for number in batch])
+        for row, name in enumerate(names):
+            column = SEQUENCES[name].formula(bars)
+            free = _without_level(SEQUENCES[name], column, bars.close)
+            for place, number in enumerate(batch):
+                span = slice(starts[number], starts[number] + lengths[number])
+                values[row, span] = column[: lengths[number], place]
+                scaled[row, span] = free[: lengths[number], place]
+    return values, scaled
+
+
+def _batches(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Numbers of frames that are computed side by side, of like length, so that little is padded."""
+    batch: list[int] = []
+    for number in np.argsort(-lengths, kind="stable").tolist():
+        if batch and (len(batch) + 1) * lengths[batch[0]] > _BATCH_NUMBERS:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
 def _without_level(sequence: Sequence, values: FloatArray, close: FloatArray) -> FloatArray:
     if sequence.kind == "level":
         logs = np.log1p(values) if sequence.name == "volume" else np.log(values)
-        return np.diff(logs, prepend=np.nan)
+        return rolling.delta(logs, 1)
     return values / close if sequence.kind == "spread" else values

@@ -75,10 +75,12 @@ def forward_returns(frames: Mapping[str, pd.DataFrame], target: Target) -> dict[
 
 def _forward(frame: pd.DataFrame, column: str, start: int) -> pd.DataFrame:
     """Return from bar t + start to the bar after it."""
-    price = frame[column]
-    days = pd.Series(frame.index, index=frame.index)
-    outcome = price.shift(-start - 1) / price.shift(-start) - 1
-    return pd.DataFrame({"outcome": outcome.astype(np.float64), "available_at": days.shift(-start - 1)})
+    price, days = frame[column].to_numpy(dtype=np.float64), frame.index.to_numpy()
+    known = max(len(frame) - start - 1, 0)
+    outcome, available_at = np.full(len(frame), np.nan), np.full(len(frame), np.datetime64("NaT"), dtype=days.dtype)
+    outcome[:known] = price[start + 1 :] / price[start : start + known] - 1
+    available_at[:known] = days[start + 1 :]
+    return pd.DataFrame({"outcome": outcome, "available_at": available_at}, index=frame.index)
 
 
 def _less_median(labels: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -1,8 +1,9 @@
-"""Trailing-window arithmetic on one array: what factor formulas are made of.
+"""Trailing-window arithmetic on arrays of bars: what factor formulas are made of.
 
-Every function takes (n,) float64 and returns (n,) float64, NaN until its window is full. A window is added up lag by
-lag, one vector operation a lag, and never by updating a running sum: the value at t then has the same bits whatever
-comes after t, and carries no rounding from before its window. Cost is n x length, which numpy does at memory speed.
+Every function takes (n_bars,) or (n_bars, n_symbols) float64 and returns the same shape, NaN until its window is full;
+the bits of a column do not depend on the columns beside it. A window is added up lag by lag, one vector operation a
+lag, and never by updating a running sum: the value at t then has the same bits whatever comes after t, and carries no
+rounding from before its window. Cost is n x length, which numpy does at the speed of the cache if the array fits in it.
 
 Prices that agree to nine digits are taken as equal (``TIE``): a branch of a formula must not hang on the last bit of
 a mean, or multiplying all prices by a constant would flip it.
@@ -24,7 +25,7 @@ TIE = 1e-9
 
 def delay(values: FloatArray, bars: int) -> FloatArray:
     """Give each bar the value of ``bars`` bars ago."""
-    out = np.full(len(values), np.nan)
+    out = np.full(values.shape, np.nan)
     out[bars:] = values[:-bars]
     return out
 
@@ -42,9 +43,10 @@ def mean(values: FloatArray, length: int) -> FloatArray:
 def std(values: FloatArray, length: int) -> FloatArray:
     """Sample standard deviation (divisor ``length - 1``, the pandas default that the published code used)."""
     center = _sum(values, length) / length
-    squares = np.zeros_like(center)
+    squares, gap = np.zeros_like(center), np.empty_like(center)
     for lag in _lags(values, length):
-        squares += (lag - center) ** 2
+        np.subtract(lag, center, out=gap)
+        squares += np.square(gap, out=gap)
     return _align(np.sqrt(squares / (length - 1)), len(values))
 
 
@@ -67,11 +69,13 @@ def rank(values: FloatArray, length: int) -> FloatArray:
     Values are expected to be of order one: the tie tolerance is absolute here.
     """
     now = _now(values, length)
-    below, equal = np.zeros_like(now), np.zeros_like(now)
+    limit, gap, true = now - TIE, np.empty_like(now), np.empty(now.shape, dtype=bool)
+    below, equal = (np.zeros(now.shape, dtype=np.min_scalar_type(length)) for _ in range(2))  # bytes: less to move
     for lag in _lags(values, length):
-        below += lag < now - TIE
-        equal += np.abs(lag - now) <= TIE
-    out = (below + (equal + 1) / 2) / length
+        below += np.less(lag, limit, out=true)
+        np.abs(np.subtract(lag, now, out=gap), out=gap)
+        equal += np.less_equal(gap, TIE, out=true)
+    out = (below + (equal.astype(np.float64) + 1) / 2) / length
     return _align(known(out, _sum(values, length)), len(values))
 
 
@@ -86,17 +90,21 @@ def zscore(values: FloatArray, length: int) -> FloatArray:
 
 def correlation(left: FloatArray, right: FloatArray, length: int) -> FloatArray:
     """Pearson correlation of the last ``length`` pairs; 0 if either side does not move."""
-    left_center, right_center = _sum(left, length) / length, _sum(right, length) / length
-    xx, yy, xy = np.zeros_like(left_center), np.zeros_like(left_center), np.zeros_like(left_center)
+    left_sum, right_sum = _sum(left, length), _sum(right, length)
+    left_center, right_center = left_sum / length, right_sum / length
+    xx, yy, xy = (np.zeros_like(left_center) for _ in range(3))
+    x, y, product = (np.empty_like(left_center) for _ in range(3))
     for left_lag, right_lag in zip(_lags(left, length), _lags(right, length), strict=True):
-        x, y = left_lag - left_center, right_lag - right_center
-        xx += x * x
-        yy += y * y
-        xy += x * y
+        np.subtract(left_lag, left_center, out=x)
+        np.subtract(right_lag, right_center, out=y)
+        xy += np.multiply(x, y, out=product)
+        xx += np.square(x, out=x)
+        yy += np.square(y, out=y)
     # A side is flat where its standard deviation is at most TIE x its mean size.
-    flat = (xx * length <= (TIE * _sum(np.abs(left), length)) ** 2) | (
-        yy * length <= (TIE * _sum(np.abs(right), length)) ** 2
+    left_size, right_size = (
+        _sum(np.abs(one), length) if (one < 0).any() else total for one, total in ((left, left_sum), (right, right_sum))
     )
+    flat = (xx * length <= (TIE * left_size) ** 2) | (yy * length <= (TIE * right_size) ** 2)
     return _align(np.clip(ratio(xy, np.sqrt(xx) * np.sqrt(yy), flat), -1.0, 1.0), len(left))
 
 
@@ -105,9 +113,20 @@ def ema(values: FloatArray, weight: float) -> FloatArray:
 
     pandas' ``ewm(alpha=weight, adjust=False).mean()``, in the form that leaves a constant series exactly constant.
     """
-    first = int(np.isnan(values).cumprod().sum())  # leading NaN only: a later one must not move what came before
-    smooth = list(accumulate(values[first:].tolist(), lambda y, x: y + weight * (x - y)))
-    return _align(np.array(smooth, dtype=np.float64), len(values))
+    # Leading NaN only: a later one must not move what came before.
+    first = np.isnan(values).cumprod(axis=0).sum(axis=0)
+    if values.ndim == 1:  # plain floats: numpy would take ten times as long a number
+        smooth = list(accumulate(values[int(first) :].tolist(), lambda y, x: y + weight * (x - y)))
+        return _align(np.array(smooth, dtype=np.float64), len(values))
+    out, step = values.copy(), np.empty(values.shape[1:])
+    latest = int(first[first < len(values)].max(initial=0))
+    rows = list(out)
+    for bar in range(1, len(rows)):  # bar by bar, but all symbols at once; scipy's lfilter has other bits
+        np.subtract(rows[bar], rows[bar - 1], out=step)
+        np.multiply(weight, step, out=step)
+        known_before = True if bar > latest else first < bar
+        np.add(rows[bar - 1], step, out=rows[bar], where=known_before)
+    return out
 
 
 def side(difference: FloatArray, unit: FloatArray | float = 1.0) -> FloatArray:
@@ -117,14 +136,14 @@ def side(difference: FloatArray, unit: FloatArray | float = 1.0) -> FloatArray:
 
 def ratio(numerator: FloatArray, denominator: FloatArray, flat: NDArray[np.bool_], at_flat: float = 0.0) -> FloatArray:
     """``numerator / denominator``; ``at_flat`` where ``flat`` (nothing to divide by); NaN if either is NaN."""
-    out = np.full(len(numerator), at_flat)
+    out = np.full(numerator.shape, at_flat)
     np.divide(numerator, denominator, out=out, where=~flat)
     return known(out, numerator, denominator)
 
 
 def known(values: FloatArray, *needed: FloatArray) -> FloatArray:
     """``values`` with NaN wherever one of ``needed`` is NaN (comparisons turn NaN into False and lose it)."""
-    missing = np.zeros(len(values), dtype=bool)
+    missing = np.zeros(values.shape, dtype=bool)
     for other in needed:
         missing |= np.isnan(other)
     return np.where(missing, np.nan, values)
@@ -142,7 +161,7 @@ def _now(values: FloatArray, length: int) -> FloatArray:
 
 
 def _sum(values: FloatArray, length: int) -> FloatArray:
-    out = np.zeros(max(len(values) - length + 1, 0))
+    out = np.zeros((max(len(values) - length + 1, 0), *values.shape[1:]))
     for lag in _lags(values, length):
         out += lag
     return out
@@ -150,6 +169,6 @@ def _sum(values: FloatArray, length: int) -> FloatArray:
 
 def _align(windows: FloatArray, bars: int) -> FloatArray:
     """Put results of full windows at the end of ``bars`` bars, NaN before."""
-    out = np.full(bars, np.nan)
+    out = np.full((bars, *windows.shape[1:]), np.nan)
     out[bars - len(windows) :] = windows
     return out

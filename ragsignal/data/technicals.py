@@ -1,12 +1,15 @@
 """The 6 price and 10 technical sequences of arXiv 2502.05878, App. C, as functions of one symbol's bars.
 
-Each takes :class:`Bars` and returns (n_bars,) float64; the value at t uses bars <= t of this symbol only. The first
+Each takes :class:`Bars` and returns float64 of their shape; the value at t uses bars <= t of its symbol only. The first
 lines of a docstring are the formula; a branch that the published code gives as text is a code here (-1, 0, 1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,8 @@ from ragsignal.data.readers import COLUMNS
 from ragsignal.data.rolling import FloatArray, known, ratio, side
 from ragsignal.errors import DataError
 
+T = TypeVar("T")
+
 _FAST, _SLOW, _SIGNAL = 12, 26, 9  # MACD spans, in bars
 _BAND_BARS, _BAND_WIDTH = 20, 2.0  # Bollinger window and half-width in standard deviations
 _KDJ_BARS, _KDJ_WEIGHT = 9, 1 / 3
@@ -24,13 +29,14 @@ _KDJ_BARS, _KDJ_WEIGHT = 9, 1 / 3
 
 @dataclass(frozen=True)
 class Bars:
-    """One symbol's back-adjusted bars as arrays of shape (n_bars,) float64."""
+    """Back-adjusted bars as float64 arrays: (n_bars,) of one symbol, or (n_bars, n_symbols) of several."""
 
     open: FloatArray
     high: FloatArray
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Bars:
@@ -46,6 +52,24 @@ class Bars:
             raise DataError(f"the frame has no column {missing}; expected {list(COLUMNS)}, found {list(frame.columns)}")
         return cls(**{name: np.ascontiguousarray(frame[name], dtype=np.float64) for name in COLUMNS})
 
+    @classmethod
+    def together(cls, frames: Sequence[pd.DataFrame]) -> Bars:
+        """Take several symbols side by side, each from its first bar on; a shorter one ends in NaN.
+
+        What is unknown later moves no bit before it, so a column has the values of its symbol alone.
+
+        Raises
+        ------
+        DataError
+            If a column is missing.
+        """
+        longest = max(len(frame) for frame in frames)
+        padded = {name: np.full((longest, len(frames)), np.nan) for name in COLUMNS}
+        for place, alone in enumerate(map(cls.of, frames)):
+            for name, column in padded.items():
+                column[: len(frames[place]), place] = getattr(alone, name)
+        return cls(**padded)
+
     @property
     def top(self) -> FloatArray:
         """Highest of the four prices; vendors round each on its own, and a close may stand above its high by that."""
@@ -60,6 +84,19 @@ class Bars:
     def flat(self) -> NDArray[np.bool_]:
         """Bars without a range: nothing can be said about where in it they closed."""
         return self.top - self.bottom <= rolling.TIE * self.close
+
+
+def _once(part: Callable[[Bars], T]) -> Callable[[Bars], T]:
+    """Compute ``part`` of some bars once, however many sequences are made of it."""
+
+    @wraps(part)
+    def shared(bars: Bars) -> T:
+        if part.__name__ not in bars._shared:
+            bars._shared[part.__name__] = part(bars)
+        result: T = bars._shared[part.__name__]
+        return result
+
+    return shared
 
 
 def open_(bars: Bars) -> FloatArray:
@@ -173,16 +210,19 @@ def kdj_crossover(bars: Bars) -> FloatArray:
     return side(k - d, 100.0)
 
 
+@_once
 def _macd(bars: Bars) -> FloatArray:
     return rolling.ema(bars.close, 2 / (_FAST + 1)) - rolling.ema(bars.close, 2 / (_SLOW + 1))
 
 
+@_once
 def _outside(bars: Bars) -> tuple[FloatArray, FloatArray]:
     center = rolling.mean(bars.close, _BAND_BARS)
     width = _BAND_WIDTH * rolling.std(bars.close, _BAND_BARS)
     return np.maximum(bars.close - (center + width), 0.0), np.maximum((center - width) - bars.close, 0.0)
 
 
+@_once
 def _kd(bars: Bars) -> tuple[FloatArray, FloatArray]:
     """K and D in percent; K starts at the first RSV, D at the first K. RSV is 50 where nine bars have no range."""
     bottom = rolling.lowest(bars.bottom, _KDJ_BARS)

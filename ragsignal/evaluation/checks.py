@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ragsignal.assemble import Workshop
-from ragsignal.config import VariantSpec
+from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
 from ragsignal.evaluation.intervals import LEAST_DAYS, widening
@@ -102,18 +102,13 @@ def sensitivity(workshop: Workshop, variant: VariantSpec, questions: Questions, 
     ``spread``, the mean absolute difference of P(rise) of two queries: a change of that size is as large as another
     query would make.
     """
-    chosen = np.unique(np.linspace(0, len(questions) - 1, min(wanted, len(questions))).astype(int))
-    queries = [questions.queries[number] for number in chosen]
     told = _told(workshop, f"sensitivity of {variant.name}")
-    plain = _ask(workshop, variant, queries)
-    told(1, 4)
-    jittered = _ask(workshop, variant, _jittered(queries))
-    told(2, 4)
-    if workshop.spec.retrieval_of(variant).retriever == "none":
-        drawn, other = plain, plain
-    else:
-        drawn, other = (_ask(workshop, _with_random_candidates(variant, seed), queries) for seed in _SEEDS)
-    told(4, 4)
+    answers = []
+    asked = perturbations(workshop.spec, variant, questions, wanted)
+    for done, (asked_of, queries) in enumerate(asked, 1):
+        answers.append(probabilities(workshop.pipeline(asked_of), queries)[0])
+        told(done, len(asked))
+    plain, jittered, drawn, other = answers if len(answers) == 4 else (*answers, answers[0], answers[0])
     answered = np.all(np.isfinite([plain, jittered, drawn, other]), axis=0)
     return {
         "variant": variant.name,
@@ -124,8 +119,16 @@ def sensitivity(workshop: Workshop, variant: VariantSpec, questions: Questions, 
     }
 
 
-def _ask(workshop: Workshop, variant: VariantSpec, queries: Sequence[Query]) -> Floats:
-    return probabilities(workshop.pipeline(variant), queries)[0]
+def perturbations(
+    spec: RunSpec, variant: VariantSpec, questions: Questions, wanted: int
+) -> list[tuple[VariantSpec, list[Query]]]:
+    """What :func:`sensitivity` asks of whom: as it is, jittered, and with two draws of candidates if it has any."""
+    chosen = np.unique(np.linspace(0, len(questions) - 1, min(wanted, len(questions))).astype(int))
+    queries = [questions.queries[number] for number in chosen]
+    asked = [(variant, queries), (variant, _jittered(queries))]
+    if spec.retrieval_of(variant).retriever == "none":
+        return asked
+    return asked + [(_with_random_candidates(variant, seed), queries) for seed in _SEEDS]
 
 
 def _with_random_candidates(variant: VariantSpec, seed: int) -> VariantSpec:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragsignal.cache import write_file
 from ragsignal.errors import ConfigError
 from ragsignal.plain import plain
 
@@ -53,19 +53,10 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
         raise ConfigError(f"no evaluation can be written to {folder}: {error}; name another folder (--out)") from error
     record: dict[str, Any] = plain(evaluation.record)
     text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    _put(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
-    _put(folder / TABLE, lambda path: path.write_text(markdown(record), encoding="utf-8", newline="\n"))
-    _put(folder / RECORD, lambda path: path.write_text(text + "\n", encoding="utf-8", newline="\n"))
+    write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
+    write_file(folder / TABLE, lambda path: path.write_text(markdown(record), encoding="utf-8", newline="\n"))
+    write_file(folder / RECORD, lambda path: path.write_text(text + "\n", encoding="utf-8", newline="\n"))
     return record
-
-
-def _put(path: Path, write: Callable[[Path], Any]) -> None:
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        write(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def console_table(record: dict[str, Any]) -> Table:

@@ -18,8 +18,9 @@ import pandas as pd
 from ragsignal.assemble import Report, Workshop
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.errors import ConfigError
+from ragsignal.estimate import Before, Work
 from ragsignal.evaluation.baselines import RULES, best_baselines, free_baselines
-from ragsignal.evaluation.checks import ORACLE_MEASURES, same_date_oracle, sensitivity, shuffled_labels
+from ragsignal.evaluation.checks import ORACLE_MEASURES, perturbations, same_date_oracle, sensitivity, shuffled_labels
 from ragsignal.evaluation.comparisons import compare, compared_measures
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
@@ -28,6 +29,7 @@ from ragsignal.evaluation.metrics import METRICS, estimate
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
 from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
 from ragsignal.pipeline import RagPipeline
+from ragsignal.results import spent
 from ragsignal.training_notes import notes_on_training
 from ragsignal.versions import versions_of
 
@@ -54,7 +56,7 @@ class Evaluation:
     predictions: pd.DataFrame
 
 
-def evaluate_spec(spec: RunSpec, report: Report | None = None) -> Evaluation:
+def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | None = None) -> Evaluation:
     """Score every variant that has a signal as a forecaster, beside the free baselines.
 
     Parameters
@@ -63,6 +65,8 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None) -> Evaluation:
         ``[evaluation]`` says which target and how many days; ``data.start`` to ``data.end`` is the test.
     report : callable, optional
         Progress: ``report(what, done, total)``.
+    before : callable, optional
+        Told which signals the evaluation will ask for, before the first one.
 
     Raises
     ------
@@ -74,11 +78,11 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None) -> Evaluation:
         If a variant was fitted on the test, or a signal rests on what was not known.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
-    workshop = Workshop(spec, report)
+    workshop, questions, learn = prepare(spec, report)
     chosen = _variants(spec)
-    questions = ask(workshop.prices.select(spec.data.symbols).frames, spec)
-    learn = training_rows(questions, spec)
     pipelines = {variant.name: workshop.pipeline(variant) for variant in chosen}
+    if before:
+        before(workshop, work_of(spec, questions))
     baselines = free_baselines(questions, learn, questions.asked)
     best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
     variants = [_forecast(it, pipelines[it.name], questions, workshop) for it in chosen]
@@ -110,11 +114,37 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None) -> Evaluation:
         "protocol": [*notes_on_training(workshop), *notes_of(spec, questions)],
         "times": {
             "started": started.isoformat(timespec="seconds"),
-            "variants": {name: _cost(pipeline) for name, pipeline in pipelines.items()},
+            "variants": {name: spent(pipeline.cost) for name, pipeline in pipelines.items()},
             "seconds": round(time.perf_counter() - began, 1),
         },
     }
     return Evaluation(record, _predictions(questions, [*forecasts, *oracles]))
+
+
+def prepare(spec: RunSpec, report: Report | None = None) -> tuple[Workshop, Questions, Mask]:
+    """What comes before the first signal: a workshop, the questions, and the labels that baselines may learn from.
+
+    Raises as :func:`evaluate_spec`.
+    """
+    _variants(spec)
+    workshop = Workshop(spec, report)
+    questions = ask(workshop.prices.select(spec.data.symbols).frames, spec)
+    return workshop, questions, training_rows(questions, spec)
+
+
+def work_of(spec: RunSpec, questions: Questions) -> list[Work]:
+    """The signals of an evaluation, those that only measure sensitivity last."""
+    chosen = _variants(spec)
+    work = [Work(variant.name, variant, questions.queries) for variant in chosen]
+    for variant in _readers(spec, chosen):
+        asked = perturbations(spec, variant, questions, spec.evaluation.perturbed)
+        work += [Work(f"{variant.name} (sensitivity)", it, queries) for it, queries in asked]
+    return work
+
+
+def _readers(spec: RunSpec, chosen: Sequence[VariantSpec]) -> list[VariantSpec]:
+    """Variants whose sensitivity is measured."""
+    return [variant for variant in chosen if variant.signal == "llm" and spec.evaluation.perturbed]
 
 
 def _variants(spec: RunSpec) -> list[VariantSpec]:
@@ -165,9 +195,8 @@ class _Figures:
 
 
 def _sensitivities(workshop: Workshop, chosen: Sequence[VariantSpec], questions: Questions) -> list[dict[str, Any]]:
-    wanted = workshop.spec.evaluation.perturbed
-    readers = [variant for variant in chosen if variant.signal == "llm" and wanted]
-    return [sensitivity(workshop, variant, questions, wanted) for variant in readers]
+    spec = workshop.spec
+    return [sensitivity(workshop, it, questions, spec.evaluation.perturbed) for it in _readers(spec, chosen)]
 
 
 def _about_questions(questions: Questions) -> dict[str, Any]:
@@ -193,11 +222,6 @@ def _fingerprints(workshop: Workshop, chosen: Sequence[VariantSpec]) -> dict[str
     retrieving = any(it.signal != "classifier" and workshop.spec.retrieval_of(it).retriever != "none" for it in chosen)
     corpus = {"corpus": workshop.corpus.fingerprint} if retrieving else {}
     return {"prices": workshop.prices.fingerprint, **corpus}
-
-
-def _cost(pipeline: RagPipeline) -> dict[str, Any]:
-    cost = pipeline.cost
-    return {"model_calls": cost.model_calls, "tokens": cost.tokens, "model_seconds": round(cost.model_seconds, 3)}
 
 
 def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:

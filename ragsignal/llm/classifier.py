@@ -72,6 +72,10 @@ class ClassifierScorer:
         """The query's line, or no text where numbers are read."""
         return self._reader.prompt(self.template, query, hits)
 
+    def length(self, prompt: Prompt) -> int:
+        """Letters of the query's line."""
+        return len(prompt.text)
+
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """Calibrated P(rise) of every prompt's query."""
         for prompt in prompts:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ragsignal.errors import ModelError
 
 
@@ -36,3 +41,40 @@ def best_dtype(device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     features = torch.cpu.get_capabilities()
     return "bfloat16" if any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "float32"
+
+
+def rows_in_memory(config: Any, lengths: NDArray[np.int64], device: str) -> int:
+    """How many of the first prompts one forward pass can take; at least one.
+
+    Parameters
+    ----------
+    config : transformers text config
+        Sizes of the model that is on ``device`` already.
+    lengths : (n,) int64
+        Tokens of the prompts, ascending: a batch is as wide as its last one.
+    device : str
+        A GPU; what is free there now is what counts, less a fifth that fragments and kernels take.
+    """
+    import torch
+
+    return rows_for(0.8 * torch.cuda.mem_get_info(device)[0] / bytes_a_token(config), lengths)
+
+
+def rows_for(budget: float, lengths: NDArray[np.int64]) -> int:
+    """Rows of the longest run of ``lengths``, ascending, that has at most ``budget`` tokens with its padding."""
+    padded = lengths * np.arange(1, len(lengths) + 1)
+    return max(1, int(np.searchsorted(padded, budget, side="right")))
+
+
+def bytes_a_token(config: Any) -> float:
+    """Bytes of a token in a forward pass without gradients: its keys and values in all layers, and one layer.
+
+    Two bytes a number for keys and values; four for a layer's widest moment (two gated feed-forward halves and their
+    product, query, key, value, output and the residual), which the norms compute in float32.
+    """
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    kept: float = 2.0 * 2 * config.num_hidden_layers * heads * width
+    passing: float = 4.0 * (3 * inner + 6 * config.hidden_size)
+    return kept + passing

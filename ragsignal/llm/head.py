@@ -66,5 +66,12 @@ def pad_right(batch: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[to
     Under a causal mask no real token sees what stands right of it, so that no attention mask is needed.
     """
     width = max(map(len, batch))
-    ids = torch.tensor([[*tokens, *([pad] * (width - len(tokens)))] for tokens in batch], device=device)
-    return ids, torch.tensor([len(tokens) - 1 for tokens in batch], device=device)
+    ids = torch.tensor([[*tokens, *([pad] * (width - len(tokens)))] for tokens in batch])
+    return _moved(ids, device), _moved(torch.tensor([len(tokens) - 1 for tokens in batch]), device)
+
+
+def _moved(numbers: torch.Tensor, device: Any) -> torch.Tensor:
+    """On ``device``; to a GPU from pinned memory, so that the copy does not wait for the batch that is computed."""
+    if torch.device(device).type != "cuda":
+        return numbers.to(device)
+    return numbers.pin_memory().to(device, non_blocking=True)

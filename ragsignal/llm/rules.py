@@ -30,6 +30,10 @@ class VoteScorer:
         """A prompt without text."""
         return Prompt(query, hits)
 
+    def length(self, prompt: Prompt) -> int:  # noqa: ARG002 - the protocol's signature
+        """Nothing is padded."""
+        return 0
+
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """Laplace-smoothed share of rises of every prompt's hits."""
         return [Score(_share([hit.candidate.movement for hit in prompt.hits])) for prompt in prompts]

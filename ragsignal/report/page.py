@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 from ragsignal.report.figures import curves, signal_panels, styles
 from ragsignal.report.words import (
     COLUMNS,
+    COSTS,
     GROUPS,
     MISSING,
     MODEL_KEYS,
@@ -53,6 +54,8 @@ def render_page(result: RunResult) -> str:
         summary=summary(verdicts),
         groups=GROUPS,
         rows=[_row(variant, result) for variant in result.variants],
+        cost_groups=COSTS,
+        costs=[_cost_row(variant) for variant in result.variants if variant.kind != "none"],
         from_store=_from_store(result),
         rejected=_rejected(result),
         panels={"curves": curves(result), "signals": signal_panels(result)},
@@ -104,6 +107,17 @@ def _row(variant: VariantResult, result: RunResult) -> dict[str, Any]:
         "benchmark": variant.name == result.benchmark,
         "style": styles(result)[variant.name],
         "cells": [[column.form(_figure(variant, column)) for column in columns] for _, columns in GROUPS],
+    }
+
+
+def _cost_row(variant: VariantResult) -> dict[str, Any]:
+    """What a variant's signals cost, and its reader's numbers and batches: both move P(rise) by up to 0.02."""
+    scorer = (variant.recipe or {}).get("scorer", {})
+    return {
+        "name": variant.name,
+        "cells": [[column.form(_figure(variant, column)) for column in columns] for _, columns in COSTS],
+        "numbers": scorer.get("dtype", MISSING),
+        "batches": scorer.get("batch", MISSING),
     }
 
 

@@ -52,6 +52,11 @@ def seconds(value: Number) -> str:
     return number(value, 0 if value is None or value >= 10 else 1, unit="s")
 
 
+def rate(value: Number) -> str:
+    """Write how many a second, with a decimal below ten."""
+    return number(value, 0 if value is None or value >= 10 else 1)
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the table: its key in ``cost`` or ``metrics``, its words and its form."""
@@ -93,20 +98,45 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
             Column("abstentions", "Abstained", "signals without a view, all symbols", count),
         ),
     ),
+)
+COLUMNS = tuple(column for _, columns in GROUPS for column in columns)
+SIGNAL_KEYS = frozenset(column.key for column in GROUPS[2][1])
+"""Figures that only a variant with a signal has."""
+
+COSTS: tuple[tuple[str, tuple[Column, ...]], ...] = (
     (
-        "Model",
+        "Signals of this run",
         (
-            Column("model_calls", "Calls", "prompts the model read in this run; stored answers cost none", count),
-            Column("signal_tokens", "Tokens", "read to make these signals, in this run or an earlier one", count),
+            Column("asked", "Asked for", "one a symbol and bar", count),
+            Column("found", "From the store", "made by an earlier run, or by an earlier variant of this one", count),
+            Column("reused", "Same prompt", "made without a model call: the same prompt had been read before", count),
             Column(
-                "signal_seconds", "Time", "in the model to make these signals, in this run or an earlier one", seconds
+                "seconds", "Time", "from question to last answer: store, embedding, search, prompts, model", seconds
             ),
+            Column("signals_per_second", "Signals/s", "asked for, over that time", rate),
+        ),
+    ),
+    (
+        "Model in this run",
+        (
+            Column("model_calls", "Calls", "prompts that the model read; stored answers cost none", count),
+            Column("tokens", "Tokens", "of these prompts", count),
+            Column("model_seconds", "Time", "in the model", seconds),
+            Column("tokens_per_second", "Tokens/s", "tokens over that time", rate),
+        ),
+    ),
+    (
+        "Whenever made",
+        (
+            Column("signal_tokens", "Tokens", "read to make these signals, in this run or an earlier one", count),
+            Column("signal_seconds", "Time", "in the model to make these signals, then", seconds),
         ),
     ),
 )
-COLUMNS = tuple(column for _, columns in GROUPS for column in columns)
-SIGNAL_KEYS, MODEL_KEYS = (frozenset(column.key for column in columns) for _, columns in GROUPS[2:])
-"""Figures that only a variant with a signal has, and those that only a language model has."""
+"""What the signals cost: figures that a second run may change, but for the tokens whenever read."""
+
+MODEL_KEYS = frozenset(column.key for _, columns in COSTS[1:] for column in columns) | {"reused"}
+"""Figures that only a variant with a model has."""
 
 FRACTIONS = frozenset({"hit rate", "mean return a year"})
 """Measures of comparisons whose differences are fractions, so that they read in percentage points."""

@@ -7,14 +7,15 @@ and loses it when a bar of 2011 is revised.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,14 +23,28 @@ from numpy.typing import NDArray
 
 from ragsignal import fingerprint
 from ragsignal.cache import write_folder
-from ragsignal.config import CorpusSpec
+from ragsignal.config import CorpusSpec, Target
 from ragsignal.data import factors, labels
-from ragsignal.data.windows import CandidateColumns, cut_candidates
+from ragsignal.data.windows import CandidateColumns, CandidateCutter, History
 from ragsignal.errors import ConfigError, DataError, StoreError
+from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
 from ragsignal.types import Candidate, Movement
 
 FORMAT = 1
 """Raised when the same prices and spec would give another corpus."""
+
+_COLUMNS = {
+    "available_at": "<M8[D]",
+    "symbol_id": "<i4",
+    "sequence_id": "<i4",
+    "dates": "<M8[D]",
+    "values": "<f8",
+    "scaled": "<f8",
+    "outcome": "<f8",
+    "movement": "<i1",
+}
+_WINDOWS = ("dates", "values", "scaled")
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -61,74 +76,85 @@ class Corpus:
     scaled: NDArray[np.float64]
     outcome: NDArray[np.float64]
     movement: NDArray[np.int8]
+    _kept: ClassVar[DayDigests | None] = None  # of the instance that was loaded; no field, or `replace` would carry it
 
     def __len__(self) -> int:
         return len(self.available_at)
 
     def visible(self, as_of: date, embargo: int = 0) -> int:
         """Length of the prefix known at the close of ``as_of``, ``embargo`` trading days held back."""
-        day = np.datetime64(as_of, "D")
-        if embargo:
-            seen = int(np.searchsorted(self.calendar, day, side="right"))
-            if seen <= embargo:
-                return 0
-            day = self.calendar[seen - 1 - embargo]
-        return int(np.searchsorted(self.available_at, day, side="right"))
+        days = self._days_seen(as_of, embargo)
+        return self._days[1][days - 1] if days else 0
 
     def candidate(self, row: int) -> Candidate:
         """The candidate in row ``row`` as a record."""
-        symbol, sequence = self.symbols[self.symbol_id[row]], self.sequences[self.sequence_id[row]]
-        days = tuple(self.dates[row].tolist())
+        column = self._plain
+        symbol = self.symbols[column["symbol_id"][row]]
+        sequence = self.sequences[column["sequence_id"][row]]
+        days = tuple(column["dates"][row].tolist())
         return Candidate(
             id=f"{symbol}/{sequence}/{days[-1]}",
             symbol=symbol,
             sequence=sequence,
             dates=days,
-            values=tuple(self.values[row].tolist()),
-            scaled=tuple(self.scaled[row].tolist()),
-            movement=Movement(int(self.movement[row])),
-            outcome=float(self.outcome[row]),
-            available_at=self.available_at[row].item(),
+            values=tuple(column["values"][row].tolist()),
+            scaled=tuple(column["scaled"][row].tolist()),
+            movement=Movement(column["movement"].item(row)),
+            outcome=column["outcome"].item(row),
+            available_at=column["available_at"].item(row),
         )
+
+    @cached_property
+    def _plain(self) -> Columns:
+        """The columns without what ``np.memmap`` adds to a row's slice: 2 microseconds each, three a hit."""
+        return {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
 
     def digest_as_of(self, as_of: date, embargo: int = 0) -> str:
         """Fingerprint of the prefix that is visible as of a day, whatever comes after it."""
-        ends, digests = self._running_digests
-        block = int(np.searchsorted(ends, self.visible(as_of, embargo), side="right"))
-        return digests[block - 1] if block else ""
+        days = self._days_seen(as_of, embargo)
+        return self._digests[days - 1] if days else ""
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the whole corpus; empty for an empty one."""
-        _, digests = self._running_digests
-        return digests[-1] if digests else ""
+        return self._digests[-1] if self._digests else ""
+
+    def _days_seen(self, as_of: date, embargo: int) -> int:
+        """How many of the days on which something became known lie in the past: plain bisection, once a query."""
+        day = as_of.toordinal()
+        if embargo:
+            seen = bisect_right(self._calendar, day)
+            if seen <= embargo:
+                return 0
+            day = self._calendar[seen - 1 - embargo]
+        return bisect_right(self._days[0], day)
 
     @cached_property
-    def _running_digests(self) -> tuple[NDArray[np.int64], list[str]]:
-        """Row after each day's block, and the digest of all rows before it."""
-        ends = np.flatnonzero(np.r_[self.available_at[1:] != self.available_at[:-1], True][: len(self)]) + 1
-        starts = np.r_[0, ends][: len(ends)]
-        columns = [
-            _name_hashes(self.symbols)[self.symbol_id],
-            _name_hashes(self.sequences)[self.sequence_id],
-            *(self.dates.astype(np.int64), self.available_at.astype(np.int64)),
-            *(np.asarray(self.values), np.asarray(self.scaled), np.asarray(self.outcome)),
-        ]
-        running, digests = hashlib.sha256(), []
-        for start, end in zip(starts, ends, strict=True):
-            for column in columns:
-                running.update(np.ascontiguousarray(column[start:end]).tobytes())
-            digests.append(running.hexdigest())
-        return ends, digests
+    def _calendar(self) -> list[int]:
+        return _ordinals(self.calendar)
+
+    @cached_property
+    def _days(self) -> tuple[list[int], list[int]]:
+        """Ordinals of the days on which something became known, and the length of the prefix known by each."""
+        if self._kept is not None:
+            return _ordinals(self._kept.table["day"]), self._kept.table["end"].tolist()
+        ends = last_rows(self.available_at)
+        return _ordinals(self.available_at[ends - 1]), ends.tolist()
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        """The digest of all rows known by each of these days."""
+        kept = self._kept
+        if kept is None:
+            running = RunningDigest(self.symbols, self.sequences)
+            running.add(self._plain)
+            kept = running.result()
+        return [digest.decode() for digest in kept.table["digest"].tolist()]
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` a column; a reader never sees a half-written folder."""
-        write_folder(folder, self._write)
-
-    def _write(self, folder: Path) -> None:
-        (folder / "names.json").write_text(json.dumps({"symbols": self.symbols, "sequences": self.sequences}))
-        for name in _array_fields():
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        whole = _Draft(self.symbols, self.sequences, self.calendar, len(self), self.dates.shape[1], [self._plain])
+        write_folder(folder, whole.write)
 
     @classmethod
     def load(cls, folder: Path) -> Corpus:
@@ -137,20 +163,66 @@ class Corpus:
         Raises
         ------
         StoreError
-            If a file is missing or damaged.
+            If a column is missing, or a file damaged. Without the file of digests they are computed when asked for.
         """
         try:
             names: dict[str, Any] = json.loads((folder / "names.json").read_text())
             arrays = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _array_fields()
+                name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+                for name in ("calendar", *_COLUMNS)
             }
         except (OSError, EOFError, ValueError) as error:
             raise StoreError(f"cannot read the corpus in {folder}: {error}; delete the folder and run again") from error
-        return cls(symbols=tuple(names["symbols"]), sequences=tuple(names["sequences"]), **arrays)
+        corpus = cls(symbols=tuple(names["symbols"]), sequences=tuple(names["sequences"]), **arrays)
+        # Not an argument: a corpus that is made of other columns has other digests.
+        object.__setattr__(corpus, "_kept", DayDigests.load(folder, len(corpus)))
+        return corpus
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A corpus before its columns exist: how large they are, and their rows, a few days at a time."""
+
+    symbols: tuple[str, ...]
+    sequences: tuple[str, ...]
+    calendar: NDArray[np.datetime64]
+    rows: int
+    lookback: int
+    blocks: Iterable[Columns]
+
+    def fill(self) -> Corpus:
+        """All in memory."""
+        columns = {name: np.empty(self._shape(name), dtype) for name, dtype in _COLUMNS.items()}
+        start = 0
+        for block in self.blocks:
+            stop = start + len(block["outcome"])
+            for name, column in columns.items():
+                column[start:stop] = block[name]
+            start = stop
+        return Corpus(self.symbols, self.sequences, self.calendar, **columns)
+
+    def write(self, folder: Path) -> None:
+        """All on disk, and no more than a block in memory."""
+        (folder / "names.json").write_text(json.dumps({"symbols": self.symbols, "sequences": self.sequences}))
+        np.save(folder / "calendar.npy", self.calendar)
+        running = RunningDigest(self.symbols, self.sequences)
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((folder / f"{name}.npy").open("wb")) for name in _COLUMNS}
+            for name, file in files.items():
+                header = {"descr": np.dtype(_COLUMNS[name]).str, "fortran_order": False, "shape": self._shape(name)}
+                np.lib.format.write_array_header_1_0(file, header)
+            for block in self.blocks:
+                for name, file in files.items():
+                    block[name].astype(_COLUMNS[name], copy=False).tofile(file)
+                running.add(block)
+        running.result().save(folder)
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return (self.rows, self.lookback) if name in _WINDOWS else (self.rows,)
 
 
 def build_corpus(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> Corpus:
-    """Cut, label and sort the candidates of ``frames`` (per symbol, adjusted OHLCV).
+    """Cut, label and sort the candidates of ``frames`` (per symbol, adjusted OHLCV), in memory.
 
     Raises
     ------
@@ -159,57 +231,59 @@ def build_corpus(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> Corpus
     DataError
         If no candidate is left.
     """
+    return _draft(frames, spec).fill()
+
+
+def load_or_build(frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: CorpusSpec, cache: Path) -> Corpus:
+    """The corpus of these prices and this spec, from ``cache`` where it was built before; memory-mapped.
+
+    It is written as it is cut: what a build holds is the bars of all symbols, 16 bytes a bar and sequence, and not the
+    candidates, 145 bytes each.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`build_corpus`.
+    StoreError
+        If what is in the cache is damaged.
+    """
+    key = fingerprint.of_json([FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})])
+    folder = cache / "corpora" / key[:32]
+    if not folder.exists():
+        write_folder(folder, _draft(frames, spec).write)
+    return Corpus.load(folder)
+
+
+def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> _Draft:
+    # ids ascend as (symbol, sequence, last date) if both name tables are sorted as ids compare: BRK-B/ before BRK/
     sequences = tuple(sorted(_known_sequences(spec.indicators)))
-    labelled = labels.forward_returns(frames, spec.target)
-    symbols = tuple(sorted(frames, key=lambda symbol: f"{symbol}/"))  # as ids compare: BRK-B/... before BRK/...
-    parts = [_candidates_of(frames[symbol], labelled[symbol], sequences, spec) for symbol in symbols]
-    symbol_id = np.repeat(np.arange(len(symbols), dtype=np.int32), [len(part.outcome) for part in parts])
-    column = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(parts[0])}
-    keep = np.ones(len(symbol_id), dtype=bool)
-    if spec.start is not None:
-        keep &= column["dates"][:, 0] >= np.datetime64(spec.start, "D")
-    if spec.end is not None:
-        keep &= column["available_at"] <= np.datetime64(spec.end, "D")
-    if not keep.any():
+    symbols = tuple(sorted(frames, key=lambda symbol: f"{symbol}/"))
+    history = _history(frames, symbols, sequences, spec.target)
+    cutter = CandidateCutter(history, spec.lookback, spec.stride, spec.start, spec.end)
+    if not len(cutter):
         raise DataError(
             f"the corpus is empty: {len(symbols)} symbols, {len(sequences)} indicators, {spec.start} .. {spec.end}; "
             "type `ragsignal data check` on the prices, or widen [corpus]"
         )
-    # ids ascend as (symbol, sequence, last date) because both name tables are sorted
-    by_id = (column["dates"][:, -1], column["sequence_id"], symbol_id)
-    order = np.lexsort((*by_id, column["available_at"]))
-    order = order[keep[order]]
-    return Corpus(
-        symbols=symbols,
-        sequences=sequences,
-        calendar=np.unique(np.concatenate([_days(frame) for frame in frames.values()])),
-        available_at=column["available_at"][order],
-        symbol_id=symbol_id[order],
-        sequence_id=column["sequence_id"][order].astype(np.int32),
-        dates=column["dates"][order],
-        values=column["values"][order],
-        scaled=column["scaled"][order],
-        outcome=column["outcome"][order],
-        movement=labels.movement_of(column["outcome"][order]),
+    return _Draft(
+        symbols, sequences, np.unique(history.days), len(cutter), spec.lookback, map(_columns, cutter.blocks())
     )
 
 
-def load_or_build(frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: CorpusSpec, cache: Path) -> Corpus:
-    """The corpus of these prices and this spec, from ``cache`` where it was built before."""
-    key = fingerprint.of_json([FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})])
-    folder = cache / "corpora" / key[:32]
-    if not folder.exists():
-        build_corpus(frames, spec).save(folder)
-    return Corpus.load(folder)
-
-
-def _candidates_of(
-    frame: pd.DataFrame, label: pd.DataFrame, sequences: tuple[str, ...], spec: CorpusSpec
-) -> CandidateColumns:
-    values = factors.compute(frame)
-    scaled = factors.scale_free(frame, values)
-    names = list(sequences)
-    return cut_candidates(values[names], scaled[names], label, spec.lookback, spec.stride)
+def _history(
+    frames: Mapping[str, pd.DataFrame], symbols: tuple[str, ...], sequences: tuple[str, ...], target: Target
+) -> History:
+    labelled = labels.forward_returns(frames, target)
+    values, scaled = factors.compute_stacked([frames[symbol] for symbol in symbols], sequences)
+    lengths = [len(frames[symbol]) for symbol in symbols]
+    return History(
+        values=values,
+        scaled=scaled,
+        symbol_id=np.repeat(np.arange(len(symbols), dtype=np.int32), lengths),
+        days=np.concatenate([_as_days(frames[symbol].index) for symbol in symbols]),
+        outcome=np.concatenate([labelled[symbol]["outcome"].to_numpy(dtype=np.float64) for symbol in symbols]),
+        available_at=np.concatenate([_as_days(labelled[symbol]["available_at"]) for symbol in symbols]),
+    )
 
 
 def _known_sequences(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -219,14 +293,15 @@ def _known_sequences(names: tuple[str, ...]) -> tuple[str, ...]:
     return names or tuple(factors.SEQUENCES)
 
 
-def _days(frame: pd.DataFrame) -> NDArray[np.datetime64]:
-    return frame.index.to_numpy().astype("datetime64[D]")
+def _columns(block: CandidateColumns) -> Columns:
+    return {**vars(block), "movement": labels.movement_of(block.outcome)}
 
 
-def _name_hashes(names: tuple[str, ...]) -> NDArray[np.uint64]:
-    """64 bits a name, so that a digest does not depend on which other names the corpus holds."""
-    return np.array([int(hashlib.sha256(name.encode()).hexdigest()[:16], 16) for name in names], dtype=np.uint64)
+def _as_days(stamps: pd.Index | pd.Series) -> NDArray[np.datetime64]:
+    return stamps.to_numpy().astype("datetime64[D]")
 
 
-def _array_fields() -> list[str]:
-    return [field.name for field in fields(Corpus) if field.name not in ("symbols", "sequences")]
+def _ordinals(days: NDArray[np.datetime64]) -> list[int]:
+    """As :meth:`datetime.date.toordinal`: integers compare several times faster than dates."""
+    ordinals: list[int] = (days.astype("datetime64[D]").astype(np.int64) + date(1970, 1, 1).toordinal()).tolist()
+    return ordinals

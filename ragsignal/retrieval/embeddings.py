@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,28 +61,42 @@ class EmbeddingCache:
         StoreError
             If the file is not a readable cache.
         """
-        keys = [hashlib.sha256(f"{encoder}\n{text}".encode()).digest() for text in texts]
+        keys = _keys(encoder, texts)
+        with self._connected() as connection:
+            known = _known(connection, keys)
+            # by length: a batch is padded to its longest text
+            missing = sorted((row for row, key in enumerate(keys) if key not in known), key=lambda row: len(texts[row]))
+            for start in range(0, len(missing), batch_size):
+                rows = missing[start : start + batch_size]
+                made = encode([texts[row] for row in rows])
+                fresh = [(keys[row], vector.tobytes()) for row, vector in zip(rows, made, strict=True)]
+                with connection:
+                    connection.executemany("INSERT OR IGNORE INTO embeddings VALUES (?, ?)", fresh)
+                if progress:
+                    progress(start + len(rows), len(missing))
+            return _read(connection, keys)
+
+    def missing(self, encoder: str, texts: Sequence[str]) -> int:
+        """How many of ``texts`` (distinct) the file lacks, so that :meth:`vectors` would encode them.
+
+        Raises
+        ------
+        StoreError
+            If the file is not a readable cache.
+        """
+        with self._connected() as connection:
+            return len(texts) - len(_known(connection, _keys(encoder, texts)))
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(self._open()) as connection:
                 _prepare(connection)
-                known = _read(connection, keys)
-                missing = [row for row, key in enumerate(keys) if key not in known]
-                # by length: a batch is padded to its longest text
-                missing.sort(key=lambda row: len(texts[row]))
-                for start in range(0, len(missing), batch_size):
-                    rows = missing[start : start + batch_size]
-                    made = encode([texts[row] for row in rows])
-                    fresh = {keys[row]: vector.tobytes() for row, vector in zip(rows, made, strict=True)}
-                    with connection:
-                        connection.executemany("INSERT OR IGNORE INTO embeddings VALUES (?, ?)", fresh.items())
-                    known |= fresh
-                    if progress:
-                        progress(start + len(rows), len(missing))
+                yield connection
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"cannot use the embedding cache {self._path}: {error}; delete the file and run again"
             ) from error
-        return np.frombuffer(b"".join([known[key] for key in keys]), dtype=np.float32).reshape(len(keys), -1)
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +108,32 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB NOT NULL)")
 
 
-def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = {}
+def _keys(encoder: str, texts: Sequence[str]) -> list[bytes]:
+    return [hashlib.sha256(f"{encoder}\n{text}".encode()).digest() for text in texts]
+
+
+def _known(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of ``keys`` that the file has; reads its index alone."""
+    return {key for chunk in _chunks(keys) for (key,) in _select(connection, "key", chunk)}
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> NDArray[np.float32]:
+    """The vectors of ``keys``, all of which the file has; filled in place, so that they are in memory once."""
+    vectors = np.empty((len(keys), 0), dtype=np.float32)
+    for number, chunk in enumerate(_chunks(keys)):
+        found = dict(_select(connection, "key, vector", chunk))
+        rows = np.frombuffer(b"".join([found[key] for key in chunk]), dtype=np.float32).reshape(len(chunk), -1)
+        if not number:
+            vectors = np.empty((len(keys), rows.shape[1]), dtype=np.float32)
+        vectors[number * _READ_CHUNK :][: len(chunk)] = rows
+    return vectors
+
+
+def _select(connection: sqlite3.Connection, columns: str, keys: Sequence[bytes]) -> sqlite3.Cursor:
+    marks = ",".join("?" * len(keys))
+    return connection.execute(f"SELECT {columns} FROM embeddings WHERE key IN ({marks})", keys)
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(keys), _READ_CHUNK):
-        chunk = keys[start : start + _READ_CHUNK]
-        marks = ",".join("?" * len(chunk))
-        found.update(connection.execute(f"SELECT key, vector FROM embeddings WHERE key IN ({marks})", chunk))
-    return found
+        yield keys[start : start + _READ_CHUNK]

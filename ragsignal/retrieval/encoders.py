@@ -8,7 +8,7 @@ does with price JSON; on raw prices such a model retrieves the price level inste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ragsignal import fingerprint
 from ragsignal.artifact import Artifact
-from ragsignal.data.bins import Bins, spell
+from ragsignal.data.bins import LETTERS, Bins, spell
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
 from ragsignal.protocols import Recipe
 from ragsignal.quiet import quiet_loading
@@ -28,6 +28,9 @@ from ragsignal.types import Query
 Progress = Callable[[int, int], None]
 
 _FLAT = 1e-12
+_NO_CODES = np.empty(0, dtype=np.int64)
+_BLOCK = 16_384
+_PACKED = 8  # letters of 4 bits that are packed at once; beside them 31 bits count what was packed before
 
 
 def zscore_rows(windows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,16 +129,40 @@ class TextEncoder:
 
     def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Return (n_queries, dim) float32 unit rows."""
-        return self._embed([query_line(query, self._bins) for query in queries])
+        lines = [query_line(query, self._bins) for query in queries]
+        distinct = sorted(set(lines))
+        place = {line: number for number, line in enumerate(distinct)}
+        return self._embed(distinct)[[place[line] for line in lines]]
 
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, dim) float32 unit rows."""
-        return self._embed(corpus_lines(corpus, self._bins))
+        return np.concatenate(list(self.corpus_blocks(corpus)))
+
+    def corpus_blocks(self, corpus: Corpus) -> Iterator[NDArray[np.float32]]:
+        """The rows of :meth:`encode_corpus` in blocks; in memory at once are the vectors of the distinct lines."""
+        lines, line_of = corpus_lines(corpus, self._bins)
+        vectors = self._embed(lines)
+        for start in range(0, len(line_of), _BLOCK):
+            yield vectors[line_of[start : start + _BLOCK]]
+
+    def missing_lines(self, corpus: Corpus, queries: Sequence[Query] = ()) -> int:
+        """How many distinct lines of ``corpus`` and ``queries`` were never embedded; loads no model.
+
+        Raises
+        ------
+        StoreError
+            If the cache cannot be read.
+        """
+        lines, _ = corpus_lines(corpus, self._bins)
+        asked = {query_line(query, self._bins) for query in queries}.difference(lines)
+        return self._cache.missing(self._cache_key, [*lines, *sorted(asked)])
+
+    def encode_lines(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        """Return (n_lines, dim) float32 unit rows, made now and not kept: what a calibration times."""
+        return self._encode(lines)
 
     def _embed(self, lines: Sequence[str]) -> NDArray[np.float32]:
-        distinct, inverse = np.unique(np.asarray(lines, dtype=object), return_inverse=True)
-        vectors = self._cache.vectors(self._cache_key, distinct.tolist(), self._encode, self.batch_size, self._progress)
-        return vectors[inverse]
+        return self._cache.vectors(self._cache_key, lines, self._encode, self.batch_size, self._progress)
 
     def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
         encoded = self._loaded().encode(
@@ -176,11 +203,37 @@ def query_line(query: Query, bins: Bins) -> str:
     return bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
 
 
-def corpus_lines(corpus: Corpus, bins: Bins) -> list[str]:
-    """The serialised line of every candidate, in row order."""
-    lines = [""] * len(corpus)
-    for number, name in enumerate(corpus.sequences):
+def corpus_lines(corpus: Corpus, bins: Bins) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct serialised lines of a corpus, and which of them each candidate has.
+
+    Windows are compared by their letters' numbers, and only distinct ones are spelled: of 433,000 candidates two in
+    five repeat a line.
+
+    Returns
+    -------
+    lines : list of str
+        Ascending.
+    line_of : (n,) int64
+        Positions in ``lines``.
+    """
+    # numbered as lines begin ("close_up: " after "close: "), so that numbers ascend as lines do
+    by_beginning = sorted(range(len(corpus.sequences)), key=lambda number: spell(corpus.sequences[number], _NO_CODES))
+    letters = np.empty(corpus.scaled.shape, dtype=np.int8)
+    rank = np.empty(len(corpus), dtype=np.int64)
+    for place, number in enumerate(by_beginning):
         rows = np.flatnonzero(corpus.sequence_id == number)
-        for row, codes in zip(rows.tolist(), bins.codes(name, np.asarray(corpus.scaled[rows])), strict=True):
-            lines[row] = spell(name, codes)
-    return lines
+        letters[rows] = bins.codes(corpus.sequences[number], np.asarray(corpus.scaled[rows]))
+        rank[rows] = place
+    first, line_of = _distinct(rank, letters)
+    names = [corpus.sequences[by_beginning[place]] for place in rank[first].tolist()]
+    return [spell(name, codes) for name, codes in zip(names, letters[first].tolist(), strict=True)], line_of
+
+
+def _distinct(rank: NDArray[np.int64], letters: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row of each distinct (rank, letters), in ascending order, and each row's position among them."""
+    packed = rank
+    for start in range(0, letters.shape[1], _PACKED):
+        for column in letters[:, start : start + _PACKED].T:
+            packed = packed * len(LETTERS) + column
+        _, first, packed = np.unique(packed, return_index=True, return_inverse=True)  # small again, in the same order
+    return first, packed

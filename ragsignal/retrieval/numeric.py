@@ -7,7 +7,7 @@ A million candidates take seconds, where the text encoder takes minutes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,12 +93,15 @@ class NumericEncoder:
 
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, dim) float32 unit rows."""
+        empty = np.empty((0, self._tower().config.dim), dtype=np.float32)
+        return np.concatenate([empty, *self.corpus_blocks(corpus)])
+
+    def corpus_blocks(self, corpus: Corpus) -> Iterator[NDArray[np.float32]]:
+        """The rows of :meth:`encode_corpus`, 65,536 at a time."""
         names = self._name_ids(corpus.sequences)
-        parts = []
         for start in range(0, len(corpus), _BATCH):
             rows = slice(start, start + _BATCH)
-            parts.append(self._encode(features(np.asarray(corpus.scaled[rows])), names[corpus.sequence_id[rows]]))
-        return np.concatenate(parts) if parts else np.empty((0, self._tower().config.dim), dtype=np.float32)
+            yield self._encode(features(np.asarray(corpus.scaled[rows])), names[corpus.sequence_id[rows]])
 
     def _encode(self, inputs: NDArray[np.float32], names: NDArray[np.int64]) -> NDArray[np.float32]:
         import torch

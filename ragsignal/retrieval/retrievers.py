@@ -8,8 +8,9 @@ has to beat, and the fakes that tests use.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,12 @@ from ragsignal import fingerprint
 from ragsignal.protocols import Encoder, Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
-from ragsignal.retrieval.index import AsOfIndex
-from ragsignal.types import Hit, Query
+from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
+from ragsignal.retrieval.segments import SegmentedIndex
+from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
+from ragsignal.types import Candidate, Hit, Query
+
+IndexName = Literal["exact", "segmented"]
 
 
 class CorpusEncoder(Encoder, Protocol):
@@ -65,37 +70,47 @@ class CorpusRetriever(ABC):
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
         """Hits of every query, best first; an empty tuple where nothing was known yet."""
         ranked = self._rank_all(queries) if queries else []
-        return [self._hits(rows, scores) for rows, scores in ranked]
+        # once a row: queries of one day often share their hits
+        found = {row for rows, _ in ranked for row in rows.tolist()}
+        candidates = {row: self.corpus.candidate(row) for row in sorted(found)}
+        return [_hits(candidates, *it) for it in ranked]
 
     @abstractmethod
     def _identity(self) -> Recipe: ...
 
     @abstractmethod
-    def _rank_all(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]: ...
+    def _rank_all(self, queries: Sequence[Query]) -> list[Ranked]: ...
 
     def _visible(self, query: Query) -> int:
         return self.corpus.visible(query.as_of, self.embargo)
 
-    def _allowed(self, query: Query) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None:
+    def _own(self, query: Query) -> int | None:
+        """The number of the symbol whose candidates are left out; None where none are."""
         if not self.exclude_own_symbol or query.symbol not in self.corpus.symbols:
             return None
-        own = self.corpus.symbols.index(query.symbol)
-        return lambda rows: np.asarray(self.corpus.symbol_id[rows] != own)
+        return self.corpus.symbols.index(query.symbol)
 
-    def _visible_rows(self, query: Query) -> NDArray[np.int64]:
-        rows = np.arange(self._visible(query))
-        allowed = self._allowed(query)
-        return rows if allowed is None else rows[allowed(rows)]
 
-    def _hits(self, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[Hit, ...]:
-        return tuple(
-            Hit(candidate=self.corpus.candidate(int(row)), score=float(score), rank=rank)
-            for rank, (row, score) in enumerate(zip(rows, scores, strict=True))
-        )
+def _hits(candidates: Mapping[int, Candidate], rows: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[Hit, ...]:
+    pairs = zip(rows.tolist(), scores.tolist(), strict=True)
+    return tuple(Hit(candidates[row], score, rank) for rank, (row, score) in enumerate(pairs))
 
 
 class DenseRetriever(CorpusRetriever):
-    """Nearest neighbours in an encoder's space: FinSeer's way, with any encoder."""
+    """Nearest neighbours in an encoder's space: FinSeer's way, with any encoder.
+
+    Parameters
+    ----------
+    corpus, k, exclude_own_symbol, embargo
+        As of :class:`CorpusRetriever`.
+    encoder : CorpusEncoder
+    storage : str
+        ``float32``, or ``float16``: half the memory, and vectors rounded to 11 bits.
+    index : str
+        ``exact``, or ``segmented``: approximate, for corpora past memory or past ten million candidates.
+    cache : Path, optional
+        Folder where the vectors of a costly encoder and the segments' indexes stay.
+    """
 
     def __init__(
         self,
@@ -104,22 +119,45 @@ class DenseRetriever(CorpusRetriever):
         k: int = 5,
         exclude_own_symbol: bool = False,
         embargo: int = 0,
+        storage: Storage = "float32",
+        index: IndexName = "exact",
+        cache: Path | None = None,
     ) -> None:
         super().__init__(corpus, k, exclude_own_symbol, embargo)
         self.encoder = encoder
+        self._storage: Storage = storage
+        self._index_name = index
+        self._cache = cache
         self._index: AsOfIndex | None = None
 
     def _identity(self) -> Recipe:
-        return {"retriever": "dense/1", **self.encoder.recipe}
+        stored = {} if self._storage == "float32" else {"storage": self._storage}
+        indexed = {} if self._index_name == "exact" else SegmentedIndex.options()
+        return {"retriever": "dense/1", **self.encoder.recipe, **stored, **indexed}
 
-    def _rank_all(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    def _rank_all(self, queries: Sequence[Query]) -> list[Ranked]:
         if self._index is None:  # on first need: a run that the store answers never encodes
-            self._index = AsOfIndex(self.encoder.encode_corpus(self.corpus), self.corpus.available_at)
-        vectors = self.encoder.encode_queries(queries)
-        return [
-            self._index.search(vector, self._visible(query), np.datetime64(query.as_of), self.k, self._allowed(query))
-            for query, vector in zip(queries, vectors, strict=True)
-        ]
+            self._index = self._make_index()
+        visible = [self._visible(query) for query in queries]
+        days = np.array([query.as_of for query in queries], dtype="datetime64[D]")
+        allowed = [self._allowed(query) for query in queries]
+        return self._index.search_all(self.encoder.encode_queries(queries), visible, days, self.k, allowed)
+
+    def _make_index(self) -> AsOfIndex:
+        days = np.asarray(self.corpus.available_at)
+        if self._index_name == "exact":
+            return AsOfIndex(self._vectors(), days)
+        return SegmentedIndex(self._vectors(), days, self._cache and self._cache / "segments")
+
+    def _vectors(self) -> Vectors:
+        if self._cache is not None and isinstance(self.encoder, CostlyEncoder):
+            return corpus_vectors(self.encoder, self.corpus, self._storage, self._cache)
+        vectors: Vectors = self.encoder.encode_corpus(self.corpus).astype(self._storage, copy=False)
+        return vectors
+
+    def _allowed(self, query: Query) -> Allowed | None:
+        own = self._own(query)
+        return None if own is None else lambda rows: np.asarray(self.corpus.symbol_id[rows] != own)
 
 
 class DTWRetriever(CorpusRetriever):
@@ -131,17 +169,17 @@ class DTWRetriever(CorpusRetriever):
     def _identity(self) -> Recipe:
         return {"retriever": "dtw/1"}
 
-    def _rank_all(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    def _rank_all(self, queries: Sequence[Query]) -> list[Ranked]:
         candidates = zscore_rows(np.asarray(self.corpus.values))
         windows = zscore_rows(np.array([query.closes[1:] for query in queries]))
         return [self._rank(query, window, candidates) for query, window in zip(queries, windows, strict=True)]
 
-    def _rank(
-        self, query: Query, window: NDArray[np.float64], candidates: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _rank(self, query: Query, window: NDArray[np.float64], candidates: NDArray[np.float64]) -> Ranked:
         from dtaidistance import dtw
 
-        rows = self._visible_rows(query)
+        own, rows = self._own(query), np.arange(self._visible(query))
+        if own is not None:
+            rows = rows[self.corpus.symbol_id[rows] != own]
         if not len(rows):
             return rows, np.empty(0)
         stack = np.vstack([window, candidates[rows]])
@@ -163,19 +201,33 @@ class RandomRetriever(CorpusRetriever):
     ) -> None:
         super().__init__(corpus, k, exclude_own_symbol, embargo)
         self.seed = seed
+        self._rows_of: dict[int, NDArray[np.int64]] = {}
 
     def _identity(self) -> Recipe:
         return {"retriever": "random/1", "seed": self.seed}
 
-    def _rank_all(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    def _rank_all(self, queries: Sequence[Query]) -> list[Ranked]:
         return [self._draw(query) for query in queries]
 
-    def _draw(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        rows = self._visible_rows(query)
+    def _draw(self, query: Query) -> Ranked:
+        visible, own = self._visible(query), self._own_rows(query)
+        own = own[: np.searchsorted(own, visible)]
+        count = visible - len(own)
         digest = fingerprint.of_json([self.seed, query.symbol, query.as_of])
         rng = np.random.default_rng(int(digest[:16], 16))
-        chosen = rng.choice(len(rows), size=min(self.k, len(rows)), replace=False)
-        return rows[chosen], np.zeros(len(chosen))
+        chosen = rng.choice(count, size=min(self.k, count), replace=False)
+        # The n-th row that is not the symbol's own, without a list of them: so many own rows come before it.
+        before = np.searchsorted(own - np.arange(len(own)), chosen, side="right")
+        return chosen + before, np.zeros(len(chosen))
+
+    def _own_rows(self, query: Query) -> NDArray[np.int64]:
+        """Ascending rows that are left out, of the whole corpus."""
+        own = self._own(query)
+        if own is None:
+            return np.empty(0, dtype=np.int64)
+        if own not in self._rows_of:
+            self._rows_of[own] = np.flatnonzero(self.corpus.symbol_id == own)
+        return self._rows_of[own]
 
 
 class NoRetriever:

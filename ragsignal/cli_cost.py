@@ -1,0 +1,81 @@
+"""What a command says of cost: an estimate before the work, with or without the work itself, and a line after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+from ragsignal.terminal import answer, people, progress
+
+if TYPE_CHECKING:
+    from ragsignal.assemble import Workshop
+    from ragsignal.config import RunSpec
+    from ragsignal.estimate import Estimate, Work
+
+_FIGURES = {"asked": "signals", "found": "in store", "to_make": "to make", "model_calls": "calls", "tokens": "tokens"}
+
+
+def announce(workshop: Workshop, work: Sequence[Work]) -> None:
+    """One line before a run begins; a run without signals has nothing to announce."""
+    from ragsignal.estimate import estimate
+
+    if work:
+        _say(estimate(workshop, work).sentence())
+
+
+def estimate_of_backtest(spec: RunSpec) -> Estimate:
+    """What ``ragsignal backtest`` would cost; raises as it would."""
+    from ragsignal.engine import prepare
+    from ragsignal.estimate import estimate, work_of
+
+    with progress() as report:
+        workshop, frames = prepare(spec, report)
+        return estimate(workshop, work_of(spec, frames))
+
+
+def estimate_of_evaluation(spec: RunSpec) -> Estimate:
+    """What ``ragsignal evaluate`` would cost; raises as it would."""
+    from ragsignal.estimate import estimate
+    from ragsignal.evaluation.run import prepare, work_of
+
+    with progress() as report:
+        workshop, questions, _ = prepare(spec, report)
+        return estimate(workshop, work_of(spec, questions))
+
+
+def tell_estimate(estimated: Estimate) -> None:
+    """A table and a sentence for people, and JSON."""
+    record = estimated.record()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title="estimate; calls: at most")
+    table.add_column("variant", overflow="fold")  # a long name takes two lines, and no figure is cut
+    for title in (*_FIGURES.values(), "minutes"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in record["signals"]:
+        table.add_row(row["name"], *(f"{row[figure]:,}" for figure in _FIGURES), f"{row['minutes']:.1f}")
+    for row in record["embeddings"]:
+        first, *others = row["variants"]
+        name = f"embeddings: {first}" + (f" +{len(others)}" if others else "")
+        table.add_row(name, "", "", f"{row['lines']:,}", "", "", f"{row['minutes']:.1f}")
+    people.print(table)
+    _say(estimated.sentence())
+    answer(record)
+
+
+def cost_line(costs: Sequence[Mapping[str, Any]]) -> str:
+    """What the variants of a run cost together."""
+    asked, found, reused, calls, tokens, seconds = (
+        sum(cost[figure] for cost in costs)
+        for figure in ("asked", "found", "reused", "model_calls", "tokens", "model_seconds")
+    )
+    if not asked:
+        return "no variant has a signal of its own: no model call"
+    again = f", {reused:,} of a prompt that was read before" if reused else ""
+    speed = f" in {seconds:,.1f} s, {tokens / seconds:,.0f} a second" if seconds else ""
+    return f"{asked:,} signals, {found:,} from the store{again}; {calls:,} model calls, {tokens:,} tokens{speed}"
+
+
+def _say(line: str) -> None:
+    people.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,135 @@
+"""``ragsignal sweep``, and the options of commands that spread their work.
+
+ragsignal sweep SPEC --grid strategy.enter=0,0.05,0.1 --grid costs.commission_bps=0,5,10
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperCommand
+
+from ragsignal.terminal import answer, people, progress
+
+if TYPE_CHECKING:
+    from ragsignal.config import RunSpec
+
+LOCAL = "local"
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Local processes that trade; on Ray, copies of the language model."),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="[ADDRESS]", help="Use the Ray cluster there (auto, host:port); without ADDRESS, start one."
+    ),
+]
+_SHOWN = 10
+
+
+class MayStartRay(TyperCommand):
+    """A command whose ``--ray`` may stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Fill in what is left out."""
+        return super().parse_args(ctx, with_address(args))
+
+
+def with_address(args: Sequence[str]) -> list[str]:
+    """``args`` with an address after each ``--ray``: RAY_ADDRESS, or a cluster of this machine, where none is given."""
+    filled: list[str] = []
+    for number, word in enumerate(args):
+        filled.append(word)
+        following = args[number + 1 : number + 2]
+        if word == "--ray" and (not following or following[0].startswith("-") or following[0].endswith(".toml")):
+            filled.append(os.environ.get("RAY_ADDRESS") or LOCAL)
+    return filled
+
+
+def strategies_of(spec: RunSpec) -> list[str]:
+    """``module:Class`` of every strategy of a spec, which a cluster may have to be sent."""
+    return sorted({spec.strategy_of(variant).name for variant in spec.variant})
+
+
+def sweep(
+    spec: Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")],
+    grid: Annotated[
+        list[str] | None, typer.Option(help="A dotted place and its values: strategy.enter=0,0.05,0.1; repeatable.")
+    ] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Swept variants; default: those that trade a signal by [strategy].")
+    ] = None,
+    jobs: Jobs = None,
+    ray: Ray = None,
+    out: Annotated[Path, typer.Option(help="Folder that receives the sweep's folder.")] = Path("runs"),
+) -> None:
+    """Run SPEC at every point of a grid, on every core; signals are made once, and a killed sweep goes on."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    folder = out / f"{loaded.name}-sweep"
+    with progress() as report:
+        from ragsignal.parallel import open_pool
+        from ragsignal.sweep import Journal, parse_grid, run_sweep, write_sweep
+
+        wanted = parse_grid(grid or [])
+        journal = Journal(folder / "points.jsonl")
+        with open_pool(jobs, ray, strategies_of(loaded)) as pool:
+            record = run_sweep(loaded, wanted, variant or [], report, pool, journal)
+        write_sweep(record, folder)
+        journal.close()
+    people.print(table_of_best(record))
+    for note in record["notes"]:
+        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    people.print(f"record: {folder / 'sweep.json'}", markup=False, highlight=False, soft_wrap=True)
+    told = {key: record[key] for key in ("trials", "rows", "benchmarks", "notes", "times")}
+    answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **told})
+
+
+def table_of_best(record: dict[str, Any]) -> Table:
+    """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
+    ran = sorted((row for row in record["rows"] if "refused" not in row), key=_sharpe, reverse=True)
+    table = Table(
+        title=f"{len(ran)} trials after costs, by Sharpe; gap: a year, to {record['benchmark']}",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("variant", no_wrap=True)
+    for place in record["grid"]:
+        table.add_column(place.partition(".")[2], overflow="fold")
+    for title in ("return", "Sharpe", "drawdown", "trades", "gap, 95 %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in ran[:_SHOWN]:
+        table.add_row(row["variant"], *_cells(row, record))
+    if len(ran) > _SHOWN:
+        table.add_section()
+        table.add_row("the median", *_cells(ran[len(ran) // 2], record))
+        table.add_row("the worst", *_cells(ran[-1], record))
+    table.add_section()
+    for row in record["benchmarks"]:
+        table.add_row(row["variant"], *_cells(row, record))
+    return table
+
+
+def _cells(row: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    from ragsignal.sweep.record import gap_of
+
+    point = [str(row["point"].get(place, "")) for place in record["grid"]]
+    gap = gap_of(row, record["benchmark"])
+    known = gap is not None and gap["low"] is not None  # few bars have no interval
+    beside = f"{gap['difference']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]" if gap and known else ""
+    sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
+    return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), escape(beside)]
+
+
+def _sharpe(row: dict[str, Any]) -> float:
+    return float("-inf") if row["sharpe"] is None else float(row["sharpe"])

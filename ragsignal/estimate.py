@@ -1,0 +1,313 @@
+"""What a run will cost, before it is paid: counts from the store, minutes from a short calibration on this machine.
+
+How many signals are missing is exact, and so is the number of lines that no encoder has embedded yet. What a signal
+takes is measured: for each reader, and each kind of prompt that it gets, one batch of prompts of this run's queries.
+Their candidates are drawn at random from those that were visible, so that nothing has to be embedded first. Where
+nothing is missing, nothing is loaded.
+
+Left out are what comes before the first signal (prices, the corpus, loading models), the search of vectors (about a
+second for a thousand queries), a shape or numeric encoder's vectors (seconds), Backtrader, and the report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from ragsignal import fingerprint
+from ragsignal.assemble import Workshop
+from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.data.bins import Bins
+from ragsignal.llm.memory import ReadOnce
+from ragsignal.pipeline import RagPipeline
+from ragsignal.prefetch import queries_of
+from ragsignal.protocols import Retriever, Scorer
+from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.encoders import TextEncoder
+from ragsignal.retrieval.retrievers import DenseRetriever, RandomRetriever
+from ragsignal.types import Query
+
+_FIRST = 4  # prompts that load the model, and then show about how long one takes
+_SECONDS = 1.5  # that a batch of sample prompts may take; a slow model is measured on fewer
+_LINES = 128  # lines of an encoder's sample
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Signals that a run will ask for: under which name, of which variant, for which queries."""
+
+    name: str
+    variant: VariantSpec
+    queries: Sequence[Query]
+
+
+Before = Callable[[Workshop, Sequence[Work]], None]
+"""Told what a run is about to do, by the run itself: its workshop, with what the estimate loads, serves both."""
+
+
+@dataclass(frozen=True)
+class SignalCost:
+    """What the work under one name will take.
+
+    Parameters
+    ----------
+    name : str
+    asked, found, to_make : int
+        Signals asked for; those that are in the store, or will be when a row above is done; those to be made. Windows
+        of too few bars are neither.
+    model_calls : int
+        At most: a prompt that was read before, or that two signals share, is read once.
+    tokens : int
+        Of as many calls: an estimate.
+    minutes : float
+        Estimate of retrieval, prompts and the model together.
+    """
+
+    name: str
+    asked: int
+    found: int
+    to_make: int
+    model_calls: int
+    tokens: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class EmbeddingCost:
+    """Lines that one encoder has to embed, once for all ``variants`` that search with it; ``minutes`` an estimate."""
+
+    variants: tuple[str, ...]
+    candidates: int
+    lines: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost: a row for each name of its :class:`Work`, and one for each encoder that lacks lines."""
+
+    signals: tuple[SignalCost, ...]
+    embeddings: tuple[EmbeddingCost, ...]
+    calibration_seconds: float
+
+    def total(self, what: str) -> Any:
+        """Sum of a figure over the signals' rows."""
+        return sum(getattr(row, what) for row in self.signals)
+
+    @property
+    def minutes(self) -> float:
+        """Of signals and embeddings together."""
+        return float(self.total("minutes") + sum(row.minutes for row in self.embeddings))
+
+    def record(self) -> dict[str, Any]:
+        """The rows and their sums, as JSON-able data; minutes to two decimals."""
+        counts = {name: self.total(name) for name in ("asked", "found", "to_make", "model_calls", "tokens")}
+        lines = sum(row.lines for row in self.embeddings)
+        told = {**asdict(self), "total": {**counts, "embeddings": lines, "minutes": self.minutes}}
+        rows = [*told["signals"], *told["embeddings"], told["total"]]
+        for row in rows:
+            row["minutes"] = round(row["minutes"], 2)
+        return {**told, "calibration_seconds": round(self.calibration_seconds, 1)}
+
+    def sentence(self) -> str:
+        """One line for people, before the work begins."""
+        if not self.total("to_make"):
+            return "everything is in the store: no model call"
+        made = [f"{self.total('to_make'):,} signals ({_reading(self)}{duration(self.total('minutes'))})"]
+        lines = sum(row.lines for row in self.embeddings)
+        if lines:
+            made.append(f"{lines:,} embeddings ({duration(sum(row.minutes for row in self.embeddings))})")
+        return f"to make: {', '.join(made)}; kill it whenever you like, what is done is kept"
+
+
+def work_of(spec: RunSpec, frames: Mapping[str, pd.DataFrame]) -> list[Work]:
+    """The signals of a backtest: every variant that has some, on every bar of ``frames`` (the bars that are traded)."""
+    queries = queries_of(frames, spec.corpus.lookback)
+    return [Work(variant.name, variant, queries) for variant in spec.variant if variant.signal != "none"]
+
+
+def estimate(workshop: Workshop, work: Iterable[Work]) -> Estimate:
+    """Count what the store lacks, and measure what making it takes.
+
+    Keeps no signal, no answer and no embedding. What it loads stays in ``workshop``, for the run that follows.
+
+    Parameters
+    ----------
+    workshop : Workshop
+    work : iterable of Work
+        In the order of the run: a signal that two of them need is counted with the first.
+
+    Raises
+    ------
+    ConfigError, DataError, ModelError, LookAheadError
+        As the run would.
+    """
+    began = time.perf_counter()
+    needs = _needs(workshop, work)
+    rates: dict[str, _Rate] = {}
+    signals = _by_name([_signal_cost(need, rates) for need in needs])
+    encodings = _encodings(needs).values()
+    embeddings = tuple(cost for it in encodings if (cost := _embedding_cost(it, workshop.materials.bins)).lines)
+    return Estimate(signals, embeddings, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Queries of a :class:`Work` whose signals nobody has made, nor will have when its turn comes."""
+
+    work: Work
+    pipeline: RagPipeline
+    missing: list[Query]
+
+
+def _needs(workshop: Workshop, work: Iterable[Work]) -> list[_Need]:
+    needs: list[_Need] = []
+    promised: set[tuple[str, Query]] = set()
+    for it in work:
+        pipeline = workshop.pipeline(it.variant)
+        recipe = fingerprint.of_json(pipeline.recipe)
+        missing = [query for query in pipeline.missing(it.queries) if (recipe, query) not in promised]
+        promised.update((recipe, query) for query in missing)
+        needs.append(_Need(it, pipeline, missing))
+    return needs
+
+
+def _signal_cost(need: _Need, rates: dict[str, _Rate]) -> SignalCost:
+    pipeline, queries = need.pipeline, need.work.queries
+    retriever = pipeline.retriever
+    read = [it for it in need.missing if not retriever.requires_hits or retriever.corpus_digest(it)]
+    rate = _rate(pipeline, read, rates) if read else _Rate(0.0, 0.0)
+    return SignalCost(
+        name=need.work.name,
+        asked=len(queries),
+        found=sum(len(it.closes) > pipeline.lookback for it in queries) - len(need.missing),
+        to_make=len(need.missing),
+        model_calls=len(read) if pipeline.scorer.is_model else 0,
+        tokens=round(rate.tokens * len(read)),
+        minutes=rate.seconds * len(read) / 60,
+    )
+
+
+def _by_name(rows: Sequence[SignalCost]) -> tuple[SignalCost, ...]:
+    merged: dict[str, SignalCost] = {}
+    for row in rows:
+        seen = merged.get(row.name)
+        figures = {name: figure + getattr(seen, name, 0) for name, figure in asdict(row).items() if name != "name"}
+        merged[row.name] = SignalCost(row.name, **figures)
+    return tuple(merged.values())
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """What a signal takes: seconds of retrieval, prompt and model, and tokens that are read."""
+
+    seconds: float
+    tokens: float
+
+
+def _rate(pipeline: RagPipeline, queries: Sequence[Query], rates: dict[str, _Rate]) -> _Rate:
+    """Measured once for each reader and kind of prompt; two random draws of candidates are one kind."""
+    # not through what remembers texts: a sample that is kept would be one batch of another shape
+    scorer = pipeline.scorer.inner if isinstance(pipeline.scorer, ReadOnce) else pipeline.scorer
+    retriever = _without_vectors(pipeline.retriever)
+    kind = fingerprint.of_json([scorer.recipe, retriever.recipe])
+    if kind not in rates:
+        rates[kind] = _measured(scorer, retriever, queries)
+    return rates[kind]
+
+
+def _without_vectors(retriever: Retriever) -> Retriever:
+    """A retriever of as many hits from the same candidates, which embeds nothing."""
+    if not isinstance(retriever, DenseRetriever | RandomRetriever):
+        return retriever
+    return RandomRetriever(retriever.corpus, retriever.k, retriever.exclude_own_symbol, retriever.embargo)
+
+
+def _measured(scorer: Scorer, retriever: Retriever, queries: Sequence[Query]) -> _Rate:
+    sample = _spread(queries, _FIRST)
+    _ask(scorer, retriever, sample)  # loads the model
+    seconds, tokens = _ask(scorer, retriever, sample)
+    count = min(scorer.batch_size, len(queries), int(_SECONDS * len(sample) / max(seconds, 1e-6)))
+    if count > len(sample):
+        sample = _spread(queries, count)
+        seconds, tokens = _ask(scorer, retriever, sample)
+    return _Rate(seconds / len(sample), tokens / len(sample))
+
+
+def _ask(scorer: Scorer, retriever: Retriever, queries: Sequence[Query]) -> tuple[float, int]:
+    """Seconds that signals of ``queries`` take, and tokens that are read for them; nothing is kept."""
+    began = time.perf_counter()
+    hits = retriever.retrieve(queries)
+    prompts = [scorer.render(query, found) for query, found in zip(queries, hits, strict=True)]
+    scores = scorer.score([it for it in prompts if it.hits or not retriever.requires_hits])
+    return time.perf_counter() - began, sum(score.tokens for score in scores)
+
+
+@dataclass
+class _Encoding:
+    """One encoder over one corpus, and what it will be asked besides."""
+
+    encoder: TextEncoder
+    corpus: Corpus
+    variants: list[str] = field(default_factory=list)
+    queries: set[Query] = field(default_factory=set)
+
+
+def _encodings(needs: Sequence[_Need]) -> dict[str, _Encoding]:
+    """By recipe: variants that differ in k or in their reader search with the same encoder."""
+    found: dict[str, _Encoding] = {}
+    for need in needs:
+        retriever = need.pipeline.retriever
+        if need.missing and isinstance(retriever, DenseRetriever) and isinstance(retriever.encoder, TextEncoder):
+            recipe = fingerprint.of_json(retriever.encoder.recipe)
+            it = found.setdefault(recipe, _Encoding(retriever.encoder, retriever.corpus))
+            it.variants.append(need.work.name)
+            it.queries.update(need.missing)
+    return found
+
+
+def _embedding_cost(it: _Encoding, bins: Bins) -> EmbeddingCost:
+    lines = it.encoder.missing_lines(it.corpus, list(it.queries))
+    seconds = lines * _seconds_a_line(it, bins) if lines else 0.0
+    return EmbeddingCost(tuple(it.variants), len(it.corpus), lines, seconds / 60)
+
+
+def _seconds_a_line(it: _Encoding, bins: Bins) -> float:
+    chosen = [it.corpus.candidate(row) for row in _spread(range(len(it.corpus)), 8 * _LINES)]
+    by_length = sorted((bins.line(candidate.sequence, candidate.scaled) for candidate in chosen), key=len)
+    # the middle ones: a run's batches are of one length, and a batch of mixed lengths is mostly padding
+    lines = by_length[7 * len(by_length) // 16 :][:_LINES]
+    it.encoder.encode_lines(lines[:_FIRST])  # loads the model
+    began = time.perf_counter()
+    it.encoder.encode_lines(lines)
+    return (time.perf_counter() - began) / len(lines)
+
+
+def _spread(items: Sequence[_Item], count: int) -> list[_Item]:
+    """At most ``count`` of them, evenly apart."""
+    return [items[place] for place in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
+
+
+def _reading(it: Estimate) -> str:
+    return f"{_short(it.total('tokens'))} tokens, " if it.total("model_calls") else "no model call, "
+
+
+def _short(number: int) -> str:
+    """1.0 M, 12 k, 900."""
+    if number < 1_000:
+        return str(number)
+    return f"{number / 1_000:,.0f} k" if number < 999_500 else f"{number / 1e6:,.1f} M"
+
+
+def duration(minutes: float) -> str:
+    """An estimate as a person says it: about 40 s, about 8 min, about 2.5 h."""
+    if minutes < 1.5:
+        return f"about {max(1, round(60 * minutes))} s"
+    return f"about {minutes:.0f} min" if minutes < 90 else f"about {minutes / 60:.1f} h"

@@ -1,0 +1,88 @@
+"""A model reads a text once: later prompts with the same words get the answer that was kept.
+
+Another retriever, an embargo, a corpus that grew: many recipes end in the same prompt for some query. Each such signal
+has an address of its own and is made anew; only the model is spared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ragsignal import fingerprint
+from ragsignal.errors import ModelError
+from ragsignal.protocols import Recipe, Scorer
+from ragsignal.store import SignalStore
+from ragsignal.types import Hit, Prompt, Query, Score
+
+
+@dataclass
+class ReadOnce:
+    """A scorer that remembers: what ``inner`` said of a text is kept in ``store`` under the text and its recipe."""
+
+    inner: Scorer
+    store: SignalStore
+    is_model: bool = True
+
+    @property
+    def recipe(self) -> Recipe:
+        """That of the scorer inside: remembering decides nothing."""
+        return self.inner.recipe
+
+    @property
+    def batch_size(self) -> int:
+        """That of the scorer inside."""
+        return self.inner.batch_size
+
+    def context_digest(self, query: Query) -> str:
+        """That of the scorer inside."""
+        return self.inner.context_digest(query)
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """The prompt of the scorer inside."""
+        return self.inner.render(query, hits)
+
+    def length(self, prompt: Prompt) -> int:
+        """That of the scorer inside."""
+        return self.inner.length(prompt)
+
+    def score(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """P(rise) of every prompt, in order; each distinct text that was never read is read once.
+
+        Raises
+        ------
+        ModelError
+            If the scorer inside gives what is no probability: that is not kept.
+        """
+        if not all(prompt.text for prompt in prompts):  # numbers are read, not words
+            return self.inner.score(prompts)
+        recipe = fingerprint.of_json(self.recipe)
+        keys = [fingerprint.of_json([recipe, prompt.system, prompt.text]) for prompt in prompts]
+        known = self.store.scores(keys)
+        unread = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+        asked = list(unread.values())
+        fresh = dict(zip(unread, checked(asked, self.inner.score(asked)), strict=True)) if asked else {}
+        self.store.put_scores(fresh)
+        known |= {key: replace(score, seconds=0.0, reused=True) for key, score in fresh.items()}
+        # the first prompt of a text pays for it
+        return [fresh.pop(key, known[key]) for key in keys]
+
+
+def checked(prompts: Sequence[Prompt], scores: list[Score]) -> list[Score]:
+    """The scores as they are.
+
+    Raises
+    ------
+    ModelError
+        If there is not one for each prompt, or one is no probability.
+    """
+    if len(scores) != len(prompts):
+        raise ModelError(f"the scorer returned {len(scores)} scores for {len(prompts)} prompts; one each was expected")
+    for prompt, score in zip(prompts, scores, strict=True):
+        if not 0.0 <= score.probability <= 1.0:  # also false for NaN
+            query = prompt.query
+            raise ModelError(
+                f"{query.symbol} as of {query.as_of}: the scorer returned P(rise) = {score.probability}; a number "
+                "in [0, 1] was expected. Check the weights and the adapter (`ragsignal weights verify`)"
+            )
+    return scores

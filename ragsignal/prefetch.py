@@ -1,0 +1,77 @@
+"""All signals of a run in one go, and a source that holds them and needs neither model nor store.
+
+One read of the store instead of one a feed, batches that are full to the end, a cost that is known before it is paid,
+and parameter points that can be run in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ragsignal.data.windows import cut_queries
+from ragsignal.errors import ConfigError
+from ragsignal.protocols import SignalSource
+from ragsignal.types import Query, Signal
+
+
+def queries_of(frames: Mapping[str, pd.DataFrame], lookback: int) -> list[Query]:
+    """The query of every bar of every symbol, as :class:`~ragsignal.indicator.RagMomentum` asks them.
+
+    Parameters
+    ----------
+    frames : mapping of symbol to DataFrame
+        Bars that are traded, with ``close``; a feed of each symbol is expected to hold the same bars.
+    lookback : int
+        Returns in a window; the first bars have shorter ones, for which a source abstains.
+    """
+    queries: list[Query] = []
+    for symbol, frame in frames.items():
+        days = pd.DatetimeIndex(frame.index).date.tolist()
+        queries += cut_queries(symbol, days, frame["close"].tolist(), lookback)
+    return queries
+
+
+@dataclass
+class KnownSignals:
+    """A :class:`~ragsignal.protocols.SignalSource` that looks signals up.
+
+    Parameters
+    ----------
+    lookback : int
+    known : mapping of Query to Signal
+    fallback : SignalSource, optional
+        Asked for what is not known: a strategy may feed the indicator bars of its own making, such as weeks.
+        To another process the object goes without: there is no model and no store.
+
+    Raises
+    ------
+    ConfigError
+        From :meth:`signals`, if a query is not known and there is nobody to ask.
+    """
+
+    lookback: int
+    known: Mapping[Query, Signal]
+    fallback: SignalSource | None = None
+
+    def signals(self, queries: Sequence[Query]) -> list[Signal]:
+        """One signal a query, in order."""
+        found = [self.known.get(query) for query in queries]
+        unknown = [query for query, signal in zip(queries, found, strict=True) if signal is None]
+        made = iter(self._asked(unknown) if unknown else ())
+        return [next(made) if signal is None else signal for signal in found]
+
+    def __reduce__(self) -> Any:
+        """Leave the fallback behind."""
+        return KnownSignals, (self.lookback, self.known)
+
+    def _asked(self, queries: list[Query]) -> list[Signal]:
+        if self.fallback is None:
+            raise ConfigError(
+                f"the strategy asks for a signal of {queries[0].symbol} as of {queries[0].as_of} on bars that are not "
+                "those of the spec (resampled ones?), which another process cannot make; run it without --jobs or --ray"
+            )
+        return self.fallback.signals(queries)

@@ -1,0 +1,138 @@
+"""Which points a sweep has, and the spec at each of them.
+
+A point changes the chosen variants only: their strategy's params, their retrieval, their reader; costs and corpus are
+everybody's. What is traded, and when, is the same at all points, or they could not be compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ragsignal.config import RunSpec, VariantSpec, checked, did_you_mean
+from ragsignal.errors import ConfigError
+
+Grid = Mapping[str, Sequence[Any]]
+"""Values by dotted place, such as ``strategy.enter``."""
+Point = dict[str, Any]
+"""One value for each place of a grid."""
+
+SHARED = ("costs", "corpus")
+"""Tables whose values hold for the benchmark too."""
+_TABLES = ("strategy", *SHARED, "retrieval", "llm")
+_BARE = re.compile(r"[A-Za-z][\w.:/@-]*")  # a word whose quotes a shell takes away
+
+
+def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
+    """A grid from ``place=value,value`` words; values are TOML's, and a plain word needs no quotes.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, a word is no such thing, or a place or a value comes twice.
+    """
+    grid: dict[str, list[Any]] = {}
+    for word in words:
+        place, _, text = (part.strip() for part in word.partition("="))
+        if not text:
+            raise ConfigError(f"--grid {word!r}: place=value,value was expected, such as strategy.enter=0,0.05,0.1")
+        if place in grid:
+            raise ConfigError(f"--grid {place} is given twice; write all of its values in one")
+        grid[place] = _values(place, text)
+    if not grid:
+        raise ConfigError("a sweep needs a --grid, such as --grid strategy.enter=0,0.05,0.1")
+    return grid
+
+
+def points_of(grid: Grid) -> list[Point]:
+    """Every combination, the last place running fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def chosen_variants(spec: RunSpec, names: Sequence[str] = ()) -> list[VariantSpec]:
+    """The variants that are swept: the named ones, or all that trade a signal by the spec's own strategy.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, a name is unknown or comes twice, or one is the benchmark.
+    """
+    if spec.benchmark in names:
+        raise ConfigError(f"{spec.benchmark!r} is the benchmark, which points are compared with; name another variant")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"a variant is named twice: {', '.join(names)}")
+    if names:
+        return [spec.find_variant(name) for name in names]
+    others = [it for it in spec.variant if it.name != spec.benchmark]
+    found = [it for it in others if it.signal != "none" and it.strategy is None]
+    if not found:
+        raise ConfigError(
+            f"spec {spec.name!r}: no variant but the benchmark trades a signal by [strategy]; name one with --variant "
+            f"({', '.join(it.name for it in others)})"
+        )
+    return found
+
+
+def spec_at(spec: RunSpec, point: Point, names: Sequence[str]) -> RunSpec:
+    """``spec`` with the values of ``point``, for the variants called ``names`` and the benchmark alone.
+
+    Raises
+    ------
+    ConfigError
+        For a place that does not exist, or a value that it does not take.
+    """
+    raw = spec.model_dump(mode="json", by_alias=True)
+    raw["variant"] = [it for it in raw["variant"] if it["name"] in (*names, spec.benchmark)]
+    changed = [it for it in raw["variant"] if it["name"] in names]
+    for place, value in point.items():
+        table, key = _split(place)
+        for owner in [raw] if table in SHARED else changed:
+            _put(owner, raw, table, key, value)
+    return checked(raw, RunSpec, "--grid " + " ".join(f"{place}={_shown(value)}" for place, value in point.items()))
+
+
+def _put(owner: dict[str, Any], raw: dict[str, Any], table: str, key: str, value: Any) -> None:
+    """Write one value into a variant, or into the spec itself."""
+    if table == "strategy":
+        strategy = owner["strategy"] or raw["strategy"]
+        owner["strategy"] = {**strategy, "params": {**strategy["params"], key: value}}
+    else:
+        owner[table] = {**owner[table], key: value}
+
+
+def _split(place: str) -> tuple[str, str]:
+    table, _, key = place.partition(".")
+    if table not in _TABLES:
+        raise ConfigError(f"--grid {place}: no table {table!r} can be swept.{did_you_mean(table, list(_TABLES))}")
+    if not key:
+        raise ConfigError(f"--grid {place}: which key of {table!r}? A place such as {table}.KEY was expected")
+    return table, key
+
+
+def _values(place: str, text: str) -> list[Any]:
+    try:
+        values: list[Any] = tomllib.loads(f"values = [{text}]")["values"]
+    except tomllib.TOMLDecodeError:
+        values = [_value(place, word.strip()) for word in text.split(",")]
+    twice = [value for number, value in enumerate(values) if value in values[:number]]
+    if twice:
+        raise ConfigError(f"--grid {place}: {_shown(twice[0])} comes twice; each point would be tried twice")
+    return values
+
+
+def _value(place: str, word: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        if _BARE.fullmatch(word):
+            return word
+        raise ConfigError(
+            f'--grid {place}: {word!r} is no value; TOML\'s were expected: 5, 0.1, true, 2011-01-03, "text"'
+        ) from None
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,97 @@
+"""What is left of a sweep: ``sweep.json`` for programs, ``sweep.parquet`` for tables; and what a killed one had done.
+
+``sweep.json`` has the same bytes for the same spec, grid and bars, but for its key ``times``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ragsignal.cache import write_file
+from ragsignal.errors import ConfigError
+
+RECORD, TABLE, JOURNAL = "sweep.json", "sweep.parquet", "points.jsonl"
+_YEARLY = "mean return a year"
+
+
+class Journal:
+    """Rows that are done, by address, in a file that grows by a line a row; complete lines survive a kill.
+
+    Parameters
+    ----------
+    path : Path, optional
+        None keeps them in memory alone.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be made.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.rows: dict[str, dict[str, Any]] = {}
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        except OSError as error:
+            raise ConfigError(f"no sweep can be written to {path.parent}: {error}; name another --out") from error
+        for line in lines:
+            self._take_up(line)
+
+    def add(self, address: str, row: dict[str, Any]) -> None:
+        """Keep one row."""
+        self.rows[address] = row
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([address, row]) + "\n")
+
+    def close(self) -> None:
+        """Drop the file: the sweep is complete, and the next one begins anew."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def _take_up(self, line: str) -> None:
+        try:
+            address, row = json.loads(line)
+        except ValueError:  # the line that a kill cut short
+            return
+        self.rows[address] = row
+
+
+def write_sweep(record: dict[str, Any], folder: Path) -> None:
+    """Write the two files into ``folder``; each appears whole, and the record last. Other files stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_file(folder / TABLE, lambda path: table_of(record).to_parquet(path, index=False))
+    write_file(folder / RECORD, lambda path: path.write_text(text + "\n", encoding="utf-8", newline="\n"))
+
+
+def table_of(record: dict[str, Any]) -> pd.DataFrame:
+    """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year."""
+    return pd.DataFrame([_flat(row, record["benchmark"]) for row in record["rows"]])
+
+
+def gap_of(row: dict[str, Any], benchmark: str) -> dict[str, Any] | None:
+    """The comparison of a row's mean return with the benchmark's; None where there is none."""
+    found = (it for it in row.get("comparisons", ()) if it["measure"] == _YEARLY and it["right"] == benchmark)
+    return next(found, None)
+
+
+def _flat(row: dict[str, Any], benchmark: str) -> dict[str, Any]:
+    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "comparisons", "refused")}
+    gap = gap_of(row, benchmark) or {}
+    beside = {f"gap_{key}": gap.get(key) for key in ("difference", "low", "high", "distinguishable")}
+    places = {place: _cell(value) for place, value in row["point"].items()}
+    return {"variant": row["variant"], **places, **figures, **beside, "refused": row.get("refused")}
+
+
+def _cell(value: Any) -> Any:
+    """A list in one cell; a number stays one."""
+    return value if isinstance(value, int | float | str) else json.dumps(value)

@@ -1,0 +1,266 @@
+"""Trade every point: what points share is made here once, then the pool trades them without a model and a store.
+
+Signals depend on corpus, retrieval and reader alone: a sweep over thresholds, sizes or costs reads them once. The
+benchmark is run once for each set of costs (and candidates), so that every point stands beside it on equal terms.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ragsignal import fingerprint
+from ragsignal.assemble import Report, Workshop
+from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.engine import (
+    LIBRARIES,
+    check_strategy,
+    compare,
+    load_strategy,
+    notes_of,
+    prepare,
+    signals_of,
+    trade,
+)
+from ragsignal.errors import ConfigError
+from ragsignal.parallel import Here, Pool
+from ragsignal.pipeline import Cost
+from ragsignal.plain import plain
+from ragsignal.prefetch import KnownSignals
+from ragsignal.results import VariantResult, spent
+from ragsignal.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
+from ragsignal.sweep.record import Journal
+from ragsignal.versions import versions_of
+
+
+def run_sweep(
+    spec: RunSpec,
+    grid: Grid,
+    names: Sequence[str] = (),
+    report: Report | None = None,
+    pool: Pool | None = None,
+    journal: Journal | None = None,
+) -> dict[str, Any]:
+    """Run every point of ``grid``.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    grid : mapping of dotted place to values
+    names : sequence of str
+        Variants that are swept; see :func:`~ragsignal.sweep.grid.chosen_variants`.
+    report : callable, optional
+        Progress: ``report(what, done, total)``.
+    pool : Pool, optional
+        Where points are traded; by default this process.
+    journal : Journal, optional
+        Keeps each row that is done, and gives back those of a sweep that was killed.
+
+    Returns
+    -------
+    dict
+        ``rows``: one for each point and variant, with figures and comparisons with the benchmark at the same costs, or
+        with ``refused``, where a strategy does not take the combination. ``trials``: how many were run. ``benchmarks``,
+        ``notes``, and what rebuilds it all. JSON-able; the same for the same spec, grid and bars, but for ``times``.
+
+    Raises
+    ------
+    ConfigError
+        If the grid does not fit the spec, or no point can be run.
+    """
+    began, started = time.perf_counter(), datetime.now(UTC)
+    chosen = [it.name for it in chosen_variants(spec, names)]
+    trials = [_Trial.at(spec, point, name) for point in points_of(grid) for name in chosen]
+    pool = pool or Here()
+    shared = _share(trials, report, pool)
+    rows = _traded(trials, shared, pool, journal or Journal(None), report)
+    ran = sum("refused" not in row for row in rows)
+    if not ran:
+        raise ConfigError(f"no point can be run. {rows[0]['refused']}")
+    record = {
+        "spec": spec.model_dump(mode="json", by_alias=True),
+        **{"grid": grid, "variants": chosen, "benchmark": spec.benchmark, "trials": ran},
+        **{"rows": rows, "benchmarks": shared.benchmark_rows},
+        "notes": [_note_on_trials(ran, len(rows)), *_notes(trials)],
+        "fingerprints": {"prices": sorted(shared.prices)},
+        "versions": versions_of(LIBRARIES),
+        "times": {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - began, 1),
+            "signals": spent(_sum(shared.costs)),
+        },
+    }
+    told: dict[str, Any] = plain(record, "sweep")
+    return told
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One point for one variant. ``spec`` holds that variant and the benchmark alone; the rest are addresses."""
+
+    point: Point
+    variant: VariantSpec
+    benchmark: VariantSpec
+    spec: RunSpec
+
+    @classmethod
+    def at(cls, spec: RunSpec, point: Point, name: str) -> _Trial:
+        there = spec_at(spec, point, [name])
+        return cls(point, there.find_variant(name), there.find_variant(spec.benchmark), there)
+
+    @property
+    def market(self) -> str:
+        """Address of the bars: a made-up market is another one where the corpus has other symbols."""
+        return fingerprint.of_json(self.spec.corpus.model_dump(mode="json"))
+
+    def signals(self, variant: VariantSpec) -> str:
+        """Address of a variant's signals."""
+        parts = (self.spec.retrieval_of(variant), self.spec.llm_of(variant))
+        return fingerprint.of_json(
+            [self.market, variant.signal, variant.classifier, *(it.model_dump(mode="json") for it in parts)]
+        )
+
+    @property
+    def terms(self) -> str:
+        """Address of the benchmark's run."""
+        return fingerprint.of_json([self.market, self.spec.costs.model_dump(mode="json")])
+
+
+@dataclass
+class _Held:
+    """What every worker holds, by address: bars, signals, and the benchmark's runs."""
+
+    frames: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
+    signals: dict[str, KnownSignals] = field(default_factory=dict)
+    benchmarks: dict[str, VariantResult] = field(default_factory=dict)
+
+    def trade(self, trial: _Trial, variant: VariantSpec) -> VariantResult:
+        """One Cerebro run."""
+        source = self.signals.get(trial.signals(variant))
+        return trade(variant, trial.spec, self.frames[trial.market], source)
+
+
+@dataclass
+class _Shared:
+    """What was made for all points, and what it took."""
+
+    held: _Held = field(default_factory=_Held)
+    prices: set[str] = field(default_factory=set)
+    costs: list[Cost] = field(default_factory=list)
+    benchmark_rows: list[dict[str, Any]] = field(default_factory=list)
+    identities: dict[str, str] = field(default_factory=dict)  # of prices, signals and strategies, by address
+
+
+def _share(trials: Sequence[_Trial], report: Report | None, pool: Pool) -> _Shared:
+    """Bars, signals and benchmarks of all points; one corpus after the other, as each is large."""
+    for trial in trials:  # a typo must not cost a model call
+        check_strategy(trial.spec.strategy_of(trial.variant), trial.variant)
+    shared = _Shared()
+    for market in dict.fromkeys(trial.market for trial in trials):
+        group = [trial for trial in trials if trial.market == market]
+        workshop, shared.held.frames[market] = prepare(group[0].spec, report, pool)
+        shared.prices.add(workshop.prices.fingerprint)
+        shared.identities[market] = workshop.prices.fingerprint
+        for trial in group:
+            for variant in (trial.variant, trial.benchmark):
+                _make_signals(shared, workshop, trial, variant)
+            _run_benchmark(shared, trial)
+    return shared
+
+
+def _make_signals(shared: _Shared, workshop: Workshop, trial: _Trial, variant: VariantSpec) -> None:
+    address = trial.signals(variant)
+    if variant.signal == "none" or address in shared.held.signals:
+        return
+    pipeline = workshop.pipeline(variant)
+    found = signals_of(pipeline, shared.held.frames[trial.market])
+    shared.held.signals[address] = found
+    shared.identities[address] = fingerprint.of_json([signal.key for signal in found.known.values()])
+    shared.costs.append(pipeline.cost)
+
+
+def _run_benchmark(shared: _Shared, trial: _Trial) -> None:
+    if trial.terms in shared.held.benchmarks:
+        return
+    result = shared.held.trade(trial, trial.benchmark)
+    shared.held.benchmarks[trial.terms] = result
+    point = {place: value for place, value in trial.point.items() if place.partition(".")[0] in SHARED}
+    shared.benchmark_rows.append({"variant": result.name, "point": point, **result.metrics})
+
+
+def _traded(
+    trials: Sequence[_Trial], shared: _Shared, pool: Pool, journal: Journal, report: Report | None
+) -> list[dict[str, Any]]:
+    """Rows in the order of ``trials``; those in the journal are not run again."""
+    addresses = [_identity(trial, shared) for trial in trials]
+    left = [number for number, address in enumerate(addresses) if address not in journal.rows]
+    for done, (place, row) in enumerate(_trade_all([trials[number] for number in left], shared, pool), 1):
+        journal.add(addresses[left[place]], row)
+        if report:
+            report("points", len(trials) - len(left) + done, len(trials))
+    return [
+        {"variant": trial.variant.name, "point": trial.point, **journal.rows[address]}
+        for trial, address in zip(trials, addresses, strict=True)
+    ]
+
+
+def _trade_all(trials: Sequence[_Trial], shared: _Shared, pool: Pool) -> Iterator[tuple[int, dict[str, Any]]]:
+    if trials:
+        with pool.holding(shared.held) as workers:
+            yield from workers.map_unordered(_row, trials)
+
+
+def _row(held: _Held, trial: _Trial) -> dict[str, Any]:
+    """Figures of one point; a combination that its strategy does not take says so."""
+    try:
+        result = held.trade(trial, trial.variant)
+    except ConfigError as error:
+        return {"refused": str(error)}
+    beside = compare(trial.spec, (result, held.benchmarks[trial.terms]))
+    row: dict[str, Any] = plain({**result.metrics, "comparisons": beside}, "row")
+    return row
+
+
+def _identity(trial: _Trial, shared: _Shared) -> str:
+    """Address of a row: the spec there, bars, signals, the strategies' code, and the software."""
+    made = [shared.identities.get(it) for it in (trial.market, *map(trial.signals, (trial.variant, trial.benchmark)))]
+    code = [_code(trial.spec, variant) for variant in (trial.variant, trial.benchmark)]
+    return fingerprint.of_json([trial.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
+
+
+def _code(spec: RunSpec, variant: VariantSpec) -> list[str]:
+    """Digests of the files that a strategy's class and its bases stand in: a rerun must not answer for older code."""
+    classes = load_strategy(spec.strategy_of(variant)).__mro__
+    files = {getattr(sys.modules[it.__module__], "__file__", None) for it in classes}
+    return sorted(fingerprint.of_file(Path(file)) for file in files if file)
+
+
+def _note_on_trials(ran: int, asked: int) -> str:
+    refused = f" {asked - ran} more were refused by their strategy." if asked > ran else ""
+    return (
+        f"{ran} trials on the same bars.{refused} The best of {ran} is not evidence: chance alone makes one of them "
+        "look good. Choose on these days, judge on days that come after."
+    )
+
+
+def _notes(trials: Sequence[_Trial]) -> list[str]:
+    """What holds at all points, and, with their number, what holds at some."""
+    workshops: dict[str, Workshop] = {}  # by signals: each verifies its artifacts once
+    counts: dict[str, int] = {}
+    for trial in trials:
+        workshop = workshops.setdefault(trial.signals(trial.variant), Workshop(trial.spec))
+        for note in notes_of(trial.spec, (), workshop):
+            counts[note] = counts.get(note, 0) + 1
+    whole = len(trials)
+    return [note if count == whole else f"At {count} of {whole} points: {note}" for note, count in counts.items()]
+
+
+def _sum(costs: Sequence[Cost]) -> Cost:
+    return Cost(**{it.name: sum(getattr(cost, it.name) for cost in costs) for it in fields(Cost)})
