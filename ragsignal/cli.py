@@ -249,7 +249,7 @@ def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
         title=f"after costs; benchmark: {benchmark}", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
     table.add_column("variant", no_wrap=True)
-    for title in ("return", "Sharpe", "drawdown", "trades", "costs", "hit rate", "calls"):
+    for title in ("return", "Sharpe", "max DD", "trades", "costs", "hit rate", "calls"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         cells = [_percent(row["return"]), _number(row["sharpe"]), _percent(row["max_drawdown"]), str(row["trades"])]
