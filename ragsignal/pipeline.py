@@ -106,12 +106,12 @@ class RagPipeline:
         """
         began = time.perf_counter()
         answers: list[Signal | None] = [self._too_short(query) for query in queries]
-        keys = self._keys(queries)
+        recipe, keys = self._addresses(queries)
         known = self.store.get(keys.values())
         missing = {key: queries[number] for number, key in keys.items() if key not in known}
         self.cost.asked += len(queries)
         self.cost.found += sum(key in known for key in keys.values())
-        known |= self._make(missing)
+        known |= self._make(recipe, missing)
         self.cost.seconds += time.perf_counter() - began
         return [answer if answer is not None else known[keys[number]] for number, answer in enumerate(answers)]
 
@@ -123,7 +123,7 @@ class RagPipeline:
         LookAheadError
             As :meth:`signals` does.
         """
-        keys = self._keys(queries)
+        _, keys = self._addresses(queries)
         absent = self.store.missing(keys.values())
         return list({key: queries[number] for number, key in keys.items() if key in absent}.values())
 
@@ -158,19 +158,13 @@ class RagPipeline:
             return None
         return _abstain(query, TOO_FEW_BARS, (), key="")
 
-    def _keys(self, queries: Sequence[Query]) -> dict[int, str]:
-        """Addresses of the queries that are long enough, by their place in ``queries``."""
+    def _addresses(self, queries: Sequence[Query]) -> tuple[str, dict[int, str]]:
+        """The recipe's digest, and the keys of the queries that are long enough by their place in ``queries``."""
         self._refuse_in_sample(queries)
         # asked for every time: an option that was changed on a live retriever must not find the old signals
-        recipe = self._recipe_digest()
-        return {
-            number: self._key(recipe, query)
-            for number, query in enumerate(queries)
-            if len(query.closes) > self.lookback
-        }
-
-    def _recipe_digest(self) -> str:
-        return self.store.put_recipe(self.recipe)
+        recipe = self.store.put_recipe(self.recipe)
+        long_enough = ((number, query) for number, query in enumerate(queries) if len(query.closes) > self.lookback)
+        return recipe, {number: self._key(recipe, query) for number, query in long_enough}
 
     def _key(self, recipe: str, query: Query) -> str:
         seen = self.retriever.corpus_digest(query)
@@ -179,7 +173,7 @@ class RagPipeline:
         context = self.scorer.context_digest(query)
         return fingerprint.of_json([*address, context] if context else address)
 
-    def _make(self, missing: dict[str, Query]) -> dict[str, Signal]:
+    def _make(self, recipe: str, missing: dict[str, Query]) -> dict[str, Signal]:
         """Score what the store lacks, prompts of one length together, one transaction a batch."""
         if not missing:
             return {}
@@ -193,12 +187,12 @@ class RagPipeline:
         made: dict[str, Signal] = {}
         for start in range(0, len(order), self.scorer.batch_size):
             batch = order[start : start + self.scorer.batch_size]
-            made |= self._score_batch([keys[number] for number in batch], [prompts[number] for number in batch])
+            made |= self._score_batch(recipe, [keys[number] for number in batch], [prompts[number] for number in batch])
             if self.progress:
                 self.progress(len(made), len(keys))
         return made
 
-    def _score_batch(self, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:
+    def _score_batch(self, recipe: str, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:
         views = [prompt for prompt in prompts if self._has_view(prompt)]
         scores = checked(views, self.scorer.score(views)) if views else []
         if self.scorer.is_model:
@@ -209,7 +203,7 @@ class RagPipeline:
             else _abstain(prompt.query, NO_CANDIDATE, prompt.hits, key)
             for key, prompt in zip(keys, prompts, strict=True)
         ]  # fmt: skip
-        self.store.put(self._recipe_digest(), signals, prompts)
+        self.store.put(recipe, signals, prompts)
         return self.store.get(keys)  # what a replay will see: of two processes that score the same, the first one's
 
     def _has_view(self, prompt: Prompt) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from ragsignal.llm.weights import Weights
 from ragsignal.protocols import Recipe
 from ragsignal.quiet import quiet_loading
 from ragsignal.types import Hit, Prompt, Query
+from ragsignal.versions import libraries_of
 
 _LOGISTIC = "logistic.safetensors"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -82,7 +82,7 @@ class LogisticReader:
     @property
     def computed_with(self) -> Recipe:
         """Numpy, on the CPU."""
-        return {"device": "cpu", "libraries": _versions("numpy")}
+        return {"device": "cpu", "libraries": libraries_of("numpy")}
 
     # No letter and no rank is read, whatever the spec's template: the three below leave it aside.
     def reads(self, template: Template) -> Recipe:  # noqa: ARG002
@@ -133,7 +133,7 @@ class BertReader:
     @property
     def computed_with(self) -> Recipe:
         """The device, torch and what loads the weights."""
-        return {"device": self._device, "libraries": _versions("torch", "transformers", "peft")}
+        return {"device": self._device, "libraries": libraries_of("torch", "transformers", "peft")}
 
     def reads(self, template: Template) -> Recipe:
         """The recipe of the template, and the letters, which a query's line has under every template."""
@@ -224,10 +224,6 @@ def encode(tokenizer: Any, config: Any, prompts: Sequence[Prompt]) -> list[list[
                 "use another base or another template"
             )
     return tokens
-
-
-def _versions(*names: str) -> dict[str, str]:
-    return {name: metadata.version(name) for name in names}
 
 
 @contextlib.contextmanager

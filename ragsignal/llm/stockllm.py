@@ -11,7 +11,6 @@ import copy
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +26,7 @@ from ragsignal.llm.weights import Weights, digest_of_folder
 from ragsignal.protocols import Recipe
 from ragsignal.quiet import quiet_loading
 from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.versions import libraries_of
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +109,7 @@ class StockLLM:
             "adapter": self._adapter_digest,
             "dtype": self._dtype,
             "device": self._device,
-            "libraries": {name: metadata.version(name) for name in ("torch", "transformers")},
+            "libraries": libraries_of("torch", "transformers"),
             "batch": f"sorted by length, {self._rows_in_words} at most, common beginnings shared",
             "calibration": self._calibration,
             **self.template.recipe,
