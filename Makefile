@@ -29,7 +29,7 @@ check: .venv/ready             ## what has to be green before a commit
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-bench: .venv/ready             ## every measurement of benchmarks/, each beside its rival: some 25 minutes on two quiet cores
+bench: .venv/ready             ## every measurement of benchmarks/, each beside its rival: some 45 minutes on two quiet cores
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(RIVAL) || echo "without llama.cpp: its ratio is left out"
 	$(BIN)/python -m benchmarks.run
 

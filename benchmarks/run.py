@@ -1,6 +1,7 @@
 """``make bench``: every benchmark in a process of its own, the figures into results.json, the table into README.md.
 
     python -m benchmarks.run                 # all
+    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise
     python -m benchmarks.run retrieval       # one of them; the others' figures stay
 
 Figures of a benchmark are replaced together; a killed run keeps those that were done.
@@ -19,13 +20,17 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-ALL = ("model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
-"""The benchmarks, the quick and the important ones first."""
+SPEED = ("model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
+TRUST = ("audit", "coverage", "noise")
+ALL = (*SPEED, *TRUST)
+"""The benchmarks: how fast it is, the quick and the important ones first; then whether it can be believed."""
+_GROUPS = {"speed": SPEED, "trust": TRUST}
 _LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pandas", "backtrader")
 
 
 def main(names: list[str]) -> int:
     """Run the named benchmarks (all without a name); returns how many failed."""
+    names = [it for name in names for it in _GROUPS.get(name, (name,))]
     unknown = sorted(set(names) - set(ALL))
     if unknown:
         raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")

@@ -19,6 +19,7 @@ from benchmarks.harness import Measure, main, speedup
 from ragsignal import engine
 from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec
+from ragsignal.strategy import load_strategy
 
 COMMAND = "python -m benchmarks.warm"
 SYMBOLS = ("AA", "BB", "CC", "DD", "EE")
@@ -74,7 +75,7 @@ def measures() -> list[Measure]:
 def _cerebro(spec: RunSpec, frames: Any, source: Any) -> Any:
     cerebro = engine._cerebro(frames, spec.costs)
     signal = above_average if source is None else functools.partial(engine._INDICATOR, source=source)
-    cerebro.addstrategy(engine.load_strategy(spec.strategy), signal=signal, **spec.strategy.params)
+    cerebro.addstrategy(load_strategy(spec.strategy), signal=signal, **spec.strategy.params)
     cerebro.addanalyzer(engine.Ledger, _name="ledger")
     cerebro.addanalyzer(engine.RagEvidence, _name="evidence")
     return cerebro

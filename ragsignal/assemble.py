@@ -10,78 +10,37 @@ from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ragsignal.artifact import Artifact, Kind, load_artifact
 from ragsignal.cache import cache_folder
 from ragsignal.card import CARD
-from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
-from ragsignal.data.bins import Bins, fit_bins, shipped_bins
+from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
 from ragsignal.data.prices import Prices
-from ragsignal.data.sources import load_prices
-from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.memory import ReadOnce
-from ragsignal.llm.prompt import LETTERED, WIDE, Template
+from ragsignal.llm.prompt import LETTERED, Template
 from ragsignal.llm.rules import VoteScorer
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.llm.weights import Weights, resolve
-from ragsignal.pipeline import RagPipeline
+from ragsignal.materials import Materials
+from ragsignal.pipeline import Pipeline, RagPipeline
 from ragsignal.protocols import Retriever, Scorer
-from ragsignal.retrieval.corpus import Corpus, load_or_build
+from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.numeric import NumericEncoder
 from ragsignal.retrieval.retrievers import CorpusEncoder, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.store import SignalStore
+from ragsignal.walk_forward.plan import Plan
+from ragsignal.walk_forward.source import WalkForward
+from ragsignal.walk_forward.steps import Step
 
 _IMPORTED_BY = os.getpid()
 
 Report = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on."""
-
-
-@dataclass
-class Materials:
-    """What runs and trainings are made of: prices, candidates, letters, ranks; each made on first need.
-
-    Parameters
-    ----------
-    data : DataSpec
-    candidates : CorpusSpec
-    """
-
-    data: DataSpec
-    candidates: CorpusSpec
-
-    @cached_property
-    def prices(self) -> Prices:
-        """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
-        return load_prices(self.data, self.candidates.symbols).between(None, self.data.end)
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The candidates."""
-        chosen = self._of_corpus()
-        return load_or_build(chosen.frames, chosen.fingerprint, self.candidates, cache_folder())
-
-    @cached_property
-    def bins(self) -> Bins:
-        """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
-        through = self.candidates.bins_through
-        return shipped_bins() if through is None else fit_bins(self._of_corpus().frames, through)
-
-    @cached_property
-    def panel(self) -> Panel:
-        """Ranks of all symbols among each other, day by day."""
-        return build_panel(self.prices.frames)
-
-    def template(self, llm: LLMSpec) -> Template:
-        """The template that ``llm`` names."""
-        return Template(llm.template, llm.mask, self.bins, self.panel if llm.template in WIDE else None)
-
-    def _of_corpus(self) -> Prices:
-        return self.prices.select(self.candidates.symbols or self.data.symbols)
 
 
 @dataclass
@@ -104,6 +63,9 @@ class Workshop:
     _scorers: dict[Any, Scorer] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
     _artifacts: dict[tuple[str, tuple[Kind, ...]], Artifact] = field(default_factory=dict)
+    _weights: dict[tuple[str, str | None, str | None], Weights] = field(default_factory=dict)
+    # of a walk-forward; a step's models live as long as somebody uses them, all steps' would not fit into memory
+    _shops: WeakValueDictionary[Step, Workshop] = field(default_factory=WeakValueDictionary)
 
     @cached_property
     def materials(self) -> Materials:
@@ -125,7 +87,12 @@ class Workshop:
         """The signals of this user, all specs together."""
         return SignalStore(cache_folder() / "signals.sqlite")
 
-    def pipeline(self, variant: VariantSpec) -> RagPipeline:
+    @cached_property
+    def plan(self) -> Plan:
+        """The steps of a walk-forward, and where their artifacts lie; raises ``ConfigError`` where there is none."""
+        return Plan(self.spec, self.prices, self._resolve)
+
+    def pipeline(self, variant: VariantSpec) -> Pipeline:
         """The signal source of a variant.
 
         Raises
@@ -133,13 +100,92 @@ class Workshop:
         ConfigError
             If the variant has no signal.
         LookAheadError
-            If something in it was fitted on the window that is traded.
+            If something in it was fitted on the window that is traded, or on that of its step.
+        ModelError
+            If an artifact is missing or altered, or was trained for another study.
         """
-        if variant.signal == "none":
-            raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
-        trained_through = self._trained_through(variant)  # before any model is loaded
-        for artifact in self.artifacts(variant).values():
-            artifact.check_study(self.spec.corpus.target, self.spec.corpus.lookback)
+        if self.spec.walked(variant):
+            return self._walk_forward(variant)
+        return self._one_pipeline(variant)
+
+    def eras(self, variant: VariantSpec) -> list[tuple[Workshop, VariantSpec]]:
+        """The workshops that ``variant``'s signals come from, in the order of time, with the variant as it is there.
+
+        Of a walk-forward one a step, each with a plain spec whose ``data`` bounds the step; else this one alone.
+        """
+        if not self.spec.walked(variant):
+            return [(self, variant)]
+        self.plan.check_trained(variant)
+        return [(self._shop(step), self.plan.variant_at(step, variant)) for step in self.plan.steps]
+
+    def in_sample(self, variant: VariantSpec) -> list[str]:
+        """What in a variant was fitted on days that it is traded on; empty for an honest one."""
+        return [
+            f"{what} (fitted through {day})"
+            for shop, it in self.eras(variant)
+            for what, day in shop.fitted(it)
+            if day >= shop.spec.data.start
+        ]
+
+    def artifacts(self, variant: VariantSpec) -> dict[str, Artifact]:
+        """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``.
+
+        Of a walk-forward those of every step: ``reader from 2011-01-03``.
+        """
+        if self.spec.walked(variant):
+            return {
+                f"{role} from {shop.spec.data.start}": artifact
+                for shop, it in self.eras(variant)
+                for role, artifact in shop.artifacts(it).items()
+            }
+        if variant.signal == "classifier":
+            return {"classifier": self._artifact(variant.classifier, "classifier")}
+        found: dict[str, Artifact] = {}
+        adapter = self._adapter(self.spec.llm_of(variant)) if variant.signal == "llm" else None
+        if isinstance(adapter, Artifact):
+            found["reader"] = adapter
+        if variant.signal != "none" and self.spec.retrieval_of(variant).retriever == "finseer":
+            found["retriever"] = self._finseer(self.spec.retrieval_of(variant))
+        return found
+
+    def fitted(self, variant: VariantSpec) -> list[tuple[str, date]]:
+        """Everything fitted in a variant, and the last day that it has seen; see :meth:`eras` for when it is used."""
+        if self.spec.walked(variant):
+            return [seen for shop, it in self.eras(variant) for seen in shop.fitted(it)]
+        artifacts = self.artifacts(variant)
+        fitted = [(f"{role} {it.ref}", it.card.trained_through) for role, it in artifacts.items()]
+        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template in LETTERED
+        encoder = artifacts["retriever"].card.kind if "retriever" in artifacts else None
+        embedded = variant.signal != "classifier" and self.spec.retrieval_of(variant).retriever == "embedding"
+        classifier = artifacts.get("classifier")
+        lettered = classifier is not None and "bins" in classifier.card.template
+        if reads_letters or embedded or encoder == "finseer-text" or lettered:
+            fitted.append(("letter bins", self.materials.bins.fitted_through))
+        return fitted
+
+    def _walk_forward(self, variant: VariantSpec) -> WalkForward:
+        for shop, it in self.eras(variant):  # every step's parts are judged before the first model call
+            shop._checked(it)
+
+        def open_step(step: Step) -> tuple[RagPipeline, Workshop]:
+            shop = self._shop(step)
+            return shop._one_pipeline(self.plan.variant_at(step, variant)), shop
+
+        told = self._told(f"signals of {variant.name}")
+        return WalkForward(self.plan.steps, open_step, self.spec.corpus.lookback, told)
+
+    def _shop(self, step: Step) -> Workshop:
+        """The workshop of one step: a plain spec, with prices, candidates, store and base weights of this one."""
+        shop = self._shops.get(step)
+        if shop is None:
+            spec = self.plan.spec_at(step)
+            shop = Workshop(spec, self.report, self.lend, _artifacts=self._artifacts, _weights=self._weights)
+            shop.materials, shop.store = self.materials, self.store
+            self._shops[step] = shop
+        return shop
+
+    def _one_pipeline(self, variant: VariantSpec) -> RagPipeline:
+        trained_through = self._checked(variant)  # before any model is loaded
         retriever = NoRetriever() if variant.signal == "classifier" else self._retriever(self._retrieval(variant))
         return RagPipeline(
             retriever=retriever,
@@ -150,22 +196,20 @@ class Workshop:
             progress=self._told(f"signals of {variant.name}"),
         )
 
-    def in_sample(self, variant: VariantSpec) -> list[str]:
-        """What in a variant was fitted on days that the spec trades; empty for an honest one."""
-        start = self.spec.data.start
-        return [f"{what} (fitted through {day})" for what, day in self._fitted(variant) if day >= start]
+    def _checked(self, variant: VariantSpec) -> date | None:
+        """The last day that anything in a variant has seen, if it can be used at all."""
+        if variant.signal == "none":
+            raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
+        trained_through = self._trained_through(variant)
+        for artifact in self.artifacts(variant).values():
+            artifact.check_study(self.spec.corpus.target, self.spec.corpus.lookback)
+        return trained_through
 
-    def artifacts(self, variant: VariantSpec) -> dict[str, Artifact]:
-        """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``."""
-        if variant.signal == "classifier":
-            return {"classifier": self._artifact(variant.classifier, "classifier")}
-        found: dict[str, Artifact] = {}
-        adapter = self._adapter(self.spec.llm_of(variant)) if variant.signal == "llm" else None
-        if isinstance(adapter, Artifact):
-            found["reader"] = adapter
-        if variant.signal != "none" and self.spec.retrieval_of(variant).retriever == "finseer":
-            found["retriever"] = self._finseer(self.spec.retrieval_of(variant))
-        return found
+    def _resolve(self, ref: str, revision: str | None = None, sha256: str | None = None) -> Weights:
+        """Base weights, verified once."""
+        if (ref, revision, sha256) not in self._weights:
+            self._weights[ref, revision, sha256] = resolve(ref, revision, sha256)
+        return self._weights[ref, revision, sha256]
 
     def _artifact(self, ref: str, *kinds: Kind) -> Artifact:
         """Read and verified once: what was checked is what runs, and what the notes tell of."""
@@ -185,19 +229,6 @@ class Workshop:
             raise ConfigError(f'variant {variant.name!r}: a vote needs hits, but its retriever is "none"')
         return retrieval
 
-    def _fitted(self, variant: VariantSpec) -> list[tuple[str, date]]:
-        """Everything fitted in a variant, and the last day that it has seen."""
-        artifacts = self.artifacts(variant)
-        fitted = [(f"{role} {it.ref}", it.card.trained_through) for role, it in artifacts.items()]
-        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template in LETTERED
-        encoder = artifacts["retriever"].card.kind if "retriever" in artifacts else None
-        embedded = variant.signal != "classifier" and self.spec.retrieval_of(variant).retriever == "embedding"
-        classifier = artifacts.get("classifier")
-        lettered = classifier is not None and "bins" in classifier.card.template
-        if reads_letters or embedded or encoder == "finseer-text" or lettered:
-            fitted.append(("letter bins", self.materials.bins.fitted_through))
-        return fitted
-
     def _trained_through(self, variant: VariantSpec) -> date | None:
         """The last day that anything fitted in this variant has seen; None where nothing is fitted."""
         seen = self.in_sample(variant)
@@ -207,7 +238,7 @@ class Workshop:
                 "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
-        return max((day for _, day in self._fitted(variant)), default=None)
+        return max((day for _, day in self.fitted(variant)), default=None)
 
     def _scorer(self, variant: VariantSpec) -> Scorer:
         if variant.signal == "vote":
@@ -221,7 +252,8 @@ class Workshop:
 
     def _reader(self, variant: VariantSpec) -> Scorer:
         llm = self.spec.llm_of(variant)
-        reader = load_reader(llm, self.materials.template(llm), self._adapter(llm))
+        weights = self._resolve(llm.model, llm.revision, llm.sha256)
+        reader = load_reader(llm, self.materials.template(llm), self._adapter(llm), weights)
         return self.lend(llm, reader) if self.lend else reader
 
     def _classifier(self, variant: VariantSpec) -> Scorer:
@@ -249,12 +281,12 @@ class Workshop:
         if spec.retriever == "shape":
             return ShapeEncoder()
         if spec.retriever == "embedding":
-            return self._text_encoder(resolve(spec.encoder_ref, spec.revision), None)
+            return self._text_encoder(self._resolve(spec.encoder_ref, spec.revision), None)
         artifact = self._finseer(spec)
         if artifact.card.kind == "finseer-numeric":
             return NumericEncoder(artifact)
         base: dict[str, Any] = dict(artifact.card.base or {})
-        return self._text_encoder(resolve(base["ref"], base["revision"], base["sha256"]), artifact)
+        return self._text_encoder(self._resolve(base["ref"], base["revision"], base["sha256"]), artifact)
 
     def _text_encoder(self, weights: Weights, adapter: Artifact | None) -> TextEncoder:
         cache = EmbeddingCache(cache_folder() / "embeddings.sqlite")
@@ -274,8 +306,10 @@ def adapter_of(llm: LLMSpec, load: Callable[[str, Kind], Artifact] = load_artifa
     return Path(llm.adapter) if bare else load(llm.adapter, "stockllm")
 
 
-def load_reader(llm: LLMSpec, template: Template, adapter: Artifact | Path | None) -> StockLLM:
-    """The language model of a spec; its weights are verified here, and read on first use.
+def load_reader(
+    llm: LLMSpec, template: Template, adapter: Artifact | Path | None, weights: Weights | None = None
+) -> StockLLM:
+    """The language model of a spec; its weights are verified here (if they were not yet), and read on first use.
 
     Raises
     ------
@@ -283,7 +317,7 @@ def load_reader(llm: LLMSpec, template: Template, adapter: Artifact | Path | Non
         If they are missing or altered, or do not fit each other.
     """
     return StockLLM(
-        weights=resolve(llm.model, llm.revision, llm.sha256),
+        weights=weights or resolve(llm.model, llm.revision, llm.sha256),
         template=template,
         adapter=adapter,
         dtype=llm.dtype,
@@ -292,7 +326,7 @@ def load_reader(llm: LLMSpec, template: Template, adapter: Artifact | Path | Non
     )
 
 
-def load_pipeline(path: str | Path, variant: str | None = None) -> RagPipeline:
+def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
     """The signal source of a spec, ready to be an indicator's ``source``.
 
     Parameters
@@ -316,7 +350,7 @@ def load_pipeline(path: str | Path, variant: str | None = None) -> RagPipeline:
 
 
 @lru_cache(maxsize=8)
-def _pipeline_of(spec_json: str, variant: str | None, cache: Path, process: int) -> RagPipeline:  # noqa: ARG001
+def _pipeline_of(spec_json: str, variant: str | None, cache: Path, process: int) -> Pipeline:  # noqa: ARG001
     """Once a process: several feeds, and every run of an optstrategy worker, share one model; a fork makes its own."""
     spec = RunSpec.model_validate_json(spec_json)
     return Workshop(spec).pipeline(spec.find_variant(variant))

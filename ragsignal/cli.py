@@ -3,6 +3,7 @@
     ragsignal backtest backtests/sample.toml
     ragsignal inspect backtests/sample.toml --symbol AAPL --date 2012-06-01
     ragsignal evaluate backtests/sample.toml
+    ragsignal audit backtests/sample.toml
     ragsignal train stockllm backtests/shipped.train.toml
     ragsignal data check prices/
     ragsignal weights list
@@ -22,6 +23,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from ragsignal.cli_audit import audit
 from ragsignal.cli_cost import announce, cost_line, estimate_of_backtest, estimate_of_evaluation, tell_estimate
 from ragsignal.cli_sweep import Jobs, MayStartRay, Ray, strategies_of, sweep
 from ragsignal.cli_training import train_app
@@ -35,6 +37,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 app.add_typer(train_app, name="train")
 app.command(cls=MayStartRay)(sweep)
+app.command()(audit)
 
 SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would cost, and stop there.")]
@@ -60,7 +63,7 @@ def backtest(
     with progress() as report:
         from ragsignal.engine import run_spec
         from ragsignal.parallel import open_pool
-        from ragsignal.report import check_target, write_report
+        from ragsignal.report import answers_in_words, check_target, write_report
 
         check_target(folder)  # before the work, not after it
         # one process unless asked: a few variants are traded sooner than others have started
@@ -73,6 +76,8 @@ def backtest(
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)
     people.print(cost_line(list(costs.values())), markup=False, highlight=False, soft_wrap=True)
+    for line in answers_in_words(result.findings, result.times["trials"]):
+        people.print(line, markup=False, highlight=False, soft_wrap=True)
     for note in result.notes:
         people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
@@ -124,7 +129,8 @@ def inspect(
         pipeline = workshop.pipeline(chosen)
         query = _query_of(workshop, symbol, on.date())
         (signal,) = pipeline.signals([query])
-        prompt = pipeline.scorer.render(query, tuple(signal.hits))
+        ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
+        prompt = answering.scorer.render(query, tuple(signal.hits))
     people.print(prompt.text, markup=False, highlight=False)
     answer(
         {

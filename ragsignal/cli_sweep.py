@@ -89,8 +89,9 @@ def sweep(
     people.print(table_of_best(record))
     for note in record["notes"]:
         people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    people.print(_tried(record["times"]["trials"]), markup=False, highlight=False, soft_wrap=True)
     people.print(f"record: {folder / 'sweep.json'}", markup=False, highlight=False, soft_wrap=True)
-    told = {key: record[key] for key in ("trials", "rows", "benchmarks", "notes", "times")}
+    told = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
     answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **told})
 
 
@@ -121,14 +122,23 @@ def table_of_best(record: dict[str, Any]) -> Table:
 
 
 def _cells(row: dict[str, Any], record: dict[str, Any]) -> list[str]:
-    from ragsignal.sweep.record import gap_of
-
     point = [str(row["point"].get(place, "")) for place in record["grid"]]
-    gap = gap_of(row, record["benchmark"])
+    gap = row.get("gap")  # a benchmark has none
     known = gap is not None and gap["low"] is not None  # few bars have no interval
     beside = f"{gap['difference']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]" if gap and known else ""
     sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
     return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), escape(beside)]
+
+
+def _tried(trials: dict[str, Any]) -> str:
+    """What the ledger says, beside the notes of this sweep alone: it may have been the tenth one on these days."""
+    text = f"{trials['count']:,} configurations have been tried on these data, by any command"
+    if trials.get("deflated_sharpe") is None:
+        return text
+    return (
+        f"{text}: the best of as many worthless ones would have a Sharpe ratio of {trials['sharpe0']:.2f}; the "
+        f"probability that the best point here is truly above that is {trials['deflated_sharpe']:.0%}"
+    )
 
 
 def _sharpe(row: dict[str, Any]) -> float:

@@ -35,7 +35,10 @@ Target = Literal["movement", "open_to_open", "relative"]
 RetrieverName = Literal["finseer", "embedding", "shape", "dtw", "random", "none"]
 TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
 SignalName = Literal["llm", "vote", "classifier", "none"]
+Walked = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
 Measure = Literal["acc", "acc_ranked", "mcc", "auc", "brier", "log_loss", "ece", "rank_correlation", "spread_bp"]
+WALK = "walk:"
+"""Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 T = TypeVar("T", bound="Table")
 
 
@@ -45,12 +48,32 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _walked(ref: str | None) -> tuple[Walked, ...]:
+    """The kind that a reference has trained step by step, if it does."""
+    return tuple(kind for kind in get_args(Walked) if ref == WALK + kind)
+
+
+def _may_walk(*kinds: Walked) -> AfterValidator:
+    """Check a reference that may be a ``walk:KIND``."""
+    known = [WALK + kind for kind in kinds]
+
+    def check(ref: str) -> str:
+        if ref.startswith(WALK) and ref not in known:
+            raise ValueError(f"{ref!r} cannot be read here.{did_you_mean(ref, known)}")
+        return ref
+
+    return AfterValidator(check)
+
+
 # TOML has arrays and strings where these types are meant, and a record has its dates as text.
 Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FilePath = Annotated[Path, Field(strict=False)]
+ReaderRef = Annotated[str, _may_walk("stockllm")]
+EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric")]
+ClassifierRef = Annotated[str, _may_walk("classifier")]
 
 
 class Table(BaseModel):
@@ -116,7 +139,7 @@ class RetrievalSpec(Table):
     exclude_own_symbol: bool = False
     embargo: int = Field(default=0, ge=0)
     seed: int = 0
-    encoder: str | None = None
+    encoder: EncoderRef | None = None
     revision: str | None = None
     storage: Literal["float32", "float16"] = "float32"
     index: Literal["exact", "segmented"] = "exact"
@@ -143,7 +166,7 @@ class LLMSpec(Table):
 
     model: str = "embedded:SmolLM2-135M-Instruct"
     revision: str | None = None
-    adapter: str | None = None
+    adapter: ReaderRef | None = None
     sha256: str | None = None
     template: TemplateName = "compact"
     mask: bool = True
@@ -177,7 +200,7 @@ class VariantSpec(Table):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     signal: SignalName = "llm"
-    classifier: str = "shipped:classifier"
+    classifier: ClassifierRef = "shipped:classifier"
     retrieval: dict[str, Any] = {}
     llm: dict[str, Any] = {}
     strategy: StrategySpec | None = None
@@ -235,6 +258,8 @@ class RunSpec(Table):
     allow_in_sample: bool = False
     variant: tuple[VariantSpec, ...] = Field(min_length=1, strict=False)
     benchmark: str
+    # left out where there is none: specs and records from before it stay as they are, bit for bit
+    walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:
@@ -243,7 +268,32 @@ class RunSpec(Table):
             raise ValueError(f"two variants share a name: {names}")
         if self.benchmark not in names:
             raise ValueError(f"benchmark {self.benchmark!r} is not one of the variants: {names}")
+        for variant in self.variant:
+            if self.walked(variant) and self.walk_forward is None:
+                raise ValueError(
+                    f"variant {variant.name!r} reads walk:{self.walked(variant)[0]}, which is trained step by step: "
+                    'add a table [walk_forward] with train = "MY.train.toml"'
+                )
         return self
+
+    def walked(self, variant: VariantSpec) -> tuple[Walked, ...]:
+        """What in ``variant`` is trained anew at every step: the kinds behind its ``walk:KIND`` references.
+
+        Raises
+        ------
+        ValueError
+            If FinSeer is named for a retriever that does not read it.
+        """
+        if variant.signal == "none":
+            return ()
+        if variant.signal == "classifier":
+            return _walked(variant.classifier)
+        retrieval = self.retrieval_of(variant)
+        reader = _walked(self.llm_of(variant).adapter) if variant.signal == "llm" else ()
+        encoder = _walked(retrieval.encoder)
+        if encoder and retrieval.retriever == "embedding":
+            raise ValueError(f'variant {variant.name!r}: {retrieval.encoder} is read by retriever = "finseer"')
+        return reader + (encoder if retrieval.retriever == "finseer" else ())
 
     def retrieval_of(self, variant: VariantSpec) -> RetrievalSpec:
         """``[retrieval]`` with the variant's own keys on top."""
@@ -445,6 +495,41 @@ class TrainSpec(Table):
         return self
 
 
+class WalkForwardSpec(Table):
+    """Retraining on the way: the window is cut into steps, and each is scored by models that were trained before it.
+
+    ``train`` is written as the path of a training spec, which is read with the run's; of it ``data.start``,
+    ``data.end`` and ``split.valid_from`` are set anew at every step, the rest holds for all. ``every`` is the length
+    of a step: a calendar period, or a number of bars. A training window ends ``embargo`` bars before its step, labels
+    included, and its last ``valid`` bars validate. ``expanding``: it begins at the training spec's ``data.start``;
+    ``sliding``: it is ``years`` or ``bars`` long. Artifacts lie in ``artifacts``, by default the training spec's
+    ``out``.
+    """
+
+    train: TrainSpec
+    every: Literal["year", "quarter", "month"] | AtLeastOne = "year"
+    window: Literal["expanding", "sliding"] = "expanding"
+    years: AtLeastOne | None = None
+    bars: AtLeastOne | None = None
+    valid: int = Field(default=250, ge=2)
+    embargo: AtLeastOne = 5
+    artifacts: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> WalkForwardSpec:
+        lengths = [name for name in ("years", "bars") if getattr(self, name) is not None]
+        if self.window == "sliding" and len(lengths) != 1:
+            raise ValueError('window = "sliding" needs its length: years or bars, one of the two')
+        if self.window == "expanding" and lengths:
+            raise ValueError(f'{lengths[0]} belongs to window = "sliding"; an expanding one begins at train.data.start')
+        if self.train.split.protocol == "paper":
+            raise ValueError('train.split.protocol = "paper" trains on the days it validates on; write "time"')
+        return self
+
+
+RunSpec.model_rebuild()  # its table [walk_forward] holds a training spec, which is defined after it
+
+
 def load_train_spec(path: str | Path) -> TrainSpec:
     """Read and check a training spec.
 
@@ -464,7 +549,15 @@ def load_spec(path: str | Path) -> RunSpec:
     ConfigError
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
-    return _load(path, RunSpec)
+    spec = _load(path, RunSpec)
+    if spec.walk_forward is not None and not any(spec.walked(variant) for variant in spec.variant):
+        # not a rule of RunSpec: a sweep leaves variants out
+        raise ConfigError(
+            f"{path}: no variant reads what [walk_forward] trains; name it, such as classifier = "
+            '"walk:classifier", llm.adapter = "walk:stockllm" or retrieval.encoder = "walk:finseer-numeric", '
+            "or delete the table"
+        )
+    return spec
 
 
 def _load(path: str | Path, kind: type[T]) -> T:
@@ -476,6 +569,7 @@ def _load(path: str | Path, kind: type[T]) -> T:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     _resolve_paths(raw, path.resolve().parent)
+    _read_training(raw)
     return checked(raw, kind, path)
 
 
@@ -501,6 +595,16 @@ def checked(raw: dict[str, Any], kind: type[T], where: str | Path) -> T:
         raise ConfigError(_explain(where, raw, error, kind)) from None
 
 
+def _read_training(raw: dict[str, Any]) -> None:
+    """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
+    table = raw.get("walk_forward")
+    if not isinstance(table, dict) or "train" not in table:
+        return
+    if not isinstance(table["train"], str):
+        raise ConfigError('walk_forward.train: the path of a training spec was expected, such as "my.train.toml"')
+    table["train"] = load_train_spec(table["train"])
+
+
 def _resolve_paths(raw: dict[str, Any], base: Path) -> None:
     """Expand ``${NAME}`` and anchor relative paths at the spec's folder, in place."""
     for owner in (raw, *_tables(raw.get("variant"))):
@@ -521,14 +625,20 @@ _PATHS = (
     ("retrieval", "encoder"),
     ("classifier", "base"),
     ("finseer", "base"),
+    ("walk_forward", "train"),
+    ("walk_forward", "artifacts"),
 )
 
 
 def _is_path(text: str, key: str, base: Path) -> bool:
-    """A model or an encoder may also be ``embedded:NAME``, ``shipped:NAME`` or a Hub id, which look like paths."""
-    if text.startswith(("embedded:", "shipped:")):
+    """A model or an encoder may also be ``embedded:NAME``, ``shipped:NAME``, ``walk:KIND`` or a Hub id."""
+    if text.startswith(("embedded:", "shipped:", WALK)):
         return False
-    return key in ("path", "adapter", "out") or text.startswith((".", "~", "$")) or (base / text).is_dir()
+    return (
+        key in ("path", "adapter", "out", "train", "artifacts")
+        or text.startswith((".", "~", "$"))
+        or (base / text).is_dir()
+    )
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:

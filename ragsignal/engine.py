@@ -8,14 +8,11 @@ slippage leave the bar's range.
 from __future__ import annotations
 
 import functools
-import importlib
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import backtrader as bt
@@ -24,17 +21,20 @@ import pandas as pd
 
 from ragsignal import statistics
 from ragsignal.assemble import Report, Workshop
-from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec, did_you_mean
+from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec
 from ragsignal.data import labels
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.estimate import Before, work_of
+from ragsignal.findings import findings_of
 from ragsignal.indicator import RagEvidence, RagMomentum
 from ragsignal.parallel import Here, Pool
-from ragsignal.pipeline import Cost, RagPipeline
+from ragsignal.pipeline import Cost, Pipeline
 from ragsignal.prefetch import KnownSignals, queries_of
 from ragsignal.protocols import SignalSource
 from ragsignal.results import RunResult, VariantResult, spent
+from ragsignal.strategy import check_strategy, code_of, load_strategy
 from ragsignal.training_notes import notes_on_training
+from ragsignal.trials import check_ledger, count_run
 from ragsignal.versions import versions_of
 
 LIBRARIES = (
@@ -77,25 +77,34 @@ def run_spec(
         If a strategy cannot be found or does not take what the spec gives it.
     DataError
         If a symbol has no bar in the window.
+    StoreError
+        If the run cannot be counted in the ledger of trials.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
     pool = pool or Here()
+    check_ledger()
     workshop, frames = prepare(spec, report, pool)
     if before:
         before(workshop, work_of(spec, frames))
     variants = _run_variants(workshop, frames, pool)
+    closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
+    codes = {variant.name: code_of(spec.strategy_of(variant)) for variant in spec.variant}
     return RunResult(
         spec=spec.model_dump(mode="json", by_alias=True),
         variants=variants,
         benchmark=spec.benchmark,
-        closes=pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()}),
-        comparisons=tuple(compare(spec, variants)),
+        closes=closes,
+        findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, workshop)),
-        fingerprints={"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
+        fingerprints={
+            **{"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
+            **{f"code of {spec.strategy_of(it).name}": codes[it.name] for it in spec.variant},
+        },
         versions=versions_of(LIBRARIES),
         times={
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
+            "trials": count_run(spec, variants, codes),  # other runs may come in between
         },
     )
 
@@ -113,7 +122,7 @@ def prepare(
 
 def _run_variants(workshop: Workshop, frames: Mapping[str, pd.DataFrame], pool: Pool) -> tuple[VariantResult, ...]:
     """Each variant traded as soon as its signals are there; those are made here, whatever the pool."""
-    pipelines: dict[int, RagPipeline] = {}
+    pipelines: dict[int, Pipeline] = {}
 
     def ready() -> Iterator[tuple[VariantSpec, KnownSignals | None]]:
         for number, variant in enumerate(workshop.spec.variant):
@@ -137,7 +146,7 @@ def _trade(
     return trade(item[0], *market, item[1])
 
 
-def signals_of(pipeline: RagPipeline, frames: Mapping[str, pd.DataFrame]) -> KnownSignals:
+def signals_of(pipeline: Pipeline, frames: Mapping[str, pd.DataFrame]) -> KnownSignals:
     """All signals of a run in one go, whatever the strategy will look at."""
     queries = queries_of(frames, pipeline.lookback)
     known = dict(zip(queries, pipeline.signals(queries), strict=True))
@@ -188,7 +197,7 @@ def trade(
     )
 
 
-def charged(result: VariantResult, pipeline: RagPipeline) -> VariantResult:
+def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
     """``result`` with what its signals cost, and what decided them."""
     return replace(result, cost=_cost(pipeline.cost, result.signals), recipe=pipeline.recipe)
 
@@ -251,61 +260,6 @@ class Ledger(bt.Analyzer):
         self.trades += bool(trade.justopened)
 
 
-def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
-    """Import ``module:Class`` with the current folder on the path.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such module or class, or it is no Backtrader strategy.
-    """
-    module_name, class_name = spec.name.split(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module exists, and something that it imports does not
-        raise ConfigError(
-            f"no module {module_name!r} (strategy {spec.name!r}); modules are looked up from the current folder, {here}"
-        ) from None
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, bt.Strategy)):
-        known = [name for name, it in vars(module).items() if isinstance(it, type) and issubclass(it, bt.Strategy)]
-        raise ConfigError(f"{module_name} has no strategy {class_name!r}.{did_you_mean(class_name, known)}")
-    return found
-
-
-def compare(spec: RunSpec, variants: tuple[VariantResult, ...]) -> list[dict[str, Any]]:
-    """Paired differences on the same days: each retriever against none and against random, all against the benchmark.
-
-    For the hit rate only signals of the same reader are paired: another model's edge is not retrieval's.
-    """
-    by_name = {variant.name: variant for variant in variants}
-    rows = []
-    for variant in spec.variant:
-        for label, rivals in _rivals(spec, variant).items():
-            heard = pd.concat([by_name[name].signals for name in rivals])
-            gain = statistics.hit_rate_difference(by_name[variant.name].signals, heard)
-            rows.append(_row(variant.name, label, "hit rate", gain))
-    benchmark = by_name[spec.benchmark]
-    for result in variants:
-        if result is not benchmark:
-            gap = result.returns.to_numpy() - benchmark.returns.to_numpy()
-            scale = statistics.bars_a_year(pd.DatetimeIndex(benchmark.equity.index))
-            yearly = _scaled(statistics.mean_interval(gap), scale)
-            rows.append(_row(result.name, benchmark.name, "mean return a year", yearly))
-    return [row for row in rows if row is not None]
-
-
-def _rivals(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
-    """The variant's rivals by the label of the page: a name, or how many seeds were taken together."""
-    found = spec.rivals_of(variant).items()
-    return {names[0] if len(names) == 1 else f"{kind} ({len(names)} seeds)": names for kind, names in found}
-
-
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), workshop: Workshop | None = None) -> list[str]:
     """What a reader must know before the first figure."""
     notes = [*notes_on_training(workshop or Workshop(spec)), *_notes_on_hits(spec, variants)]
@@ -345,34 +299,18 @@ def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
     for symbol, frame in frames.items():
         cerebro.adddata(bt.feeds.PandasData(dataname=frame, openinterest=None), name=symbol)
-    cerebro.broker.setcash(costs.cash)
-    cerebro.broker.setcommission(commission=costs.commission_bps / 1e4)
-    # slip_open: without it an order that fills at the open, as ours do, does not slip at all.
-    # slip_out: without it slippage is capped at the bar's high and low.
-    cerebro.broker.set_slippage_perc(costs.slippage_bps / 1e4, slip_open=True, slip_match=True, slip_out=True)
-    cerebro.broker.set_coc(costs.execution == "same_close")
+    set_costs(cerebro.broker, costs)
     return cerebro
 
 
-def check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
-    """Raise ``ConfigError`` unless the strategy exists, and takes its params and the variant's signal."""
-    strategy = load_strategy(spec)
-    known = list(strategy.params._getkeys())
-    for name in spec.params:
-        if name not in known:
-            raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
-    if variant.signal == "none":
-        return
-    if "signal" not in known:
-        raise ConfigError(
-            f"strategy {spec.name!r} has no param 'signal', so it cannot trade one; add it to its params "
-            '(a callable from feed to line), or set signal = "none" in the variant'
-        )
-    if strategy.params.signal is not None:
-        raise ConfigError(
-            f"strategy {spec.name!r} of variant {variant.name!r} brings its own signal, which a model's would replace; "
-            'set signal = "none" in the variant'
-        )
+def set_costs(broker: Any, costs: CostSpec) -> None:
+    """Give a Backtrader broker the cash, costs and fills of a spec."""
+    broker.setcash(costs.cash)
+    broker.setcommission(commission=costs.commission_bps / 1e4)
+    # slip_open: without it an order that fills at the open, as ours do, does not slip at all.
+    # slip_out: without it slippage is capped at the bar's high and low.
+    broker.set_slippage_perc(costs.slippage_bps / 1e4, slip_open=True, slip_match=True, slip_out=True)
+    broker.set_coc(costs.execution == "same_close")
 
 
 def _params_of(spec: StrategySpec, source: SignalSource | None) -> dict[str, Any]:
@@ -432,20 +370,6 @@ def _metrics(
         # what it took to make these signals, whenever that was: stored with each of them
         "signal_tokens": int(signals["tokens"].sum()) if len(signals) else 0,
     }
-
-
-def _row(left: str, right: str, measure: str, interval: statistics.Interval | None) -> dict[str, Any] | None:
-    if interval is None:
-        return None
-    return {
-        **{"left": left, "right": right, "measure": measure},
-        **{"difference": interval.difference, "low": interval.low, "high": interval.high},
-        "distinguishable": interval.distinguishable,
-    }
-
-
-def _scaled(interval: statistics.Interval, scale: float) -> statistics.Interval:
-    return statistics.Interval(interval.difference * scale, interval.low * scale, interval.high * scale)
 
 
 def _corpus_fingerprint(workshop: Workshop) -> dict[str, str]:

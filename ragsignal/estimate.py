@@ -26,7 +26,7 @@ from ragsignal.data.bins import Bins
 from ragsignal.llm.memory import ReadOnce
 from ragsignal.pipeline import RagPipeline
 from ragsignal.prefetch import queries_of
-from ragsignal.protocols import Retriever, Scorer
+from ragsignal.protocols import Recipe, Retriever, Scorer
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, RandomRetriever
@@ -160,34 +160,36 @@ def estimate(workshop: Workshop, work: Iterable[Work]) -> Estimate:
 
 @dataclass(frozen=True)
 class _Need:
-    """Queries of a :class:`Work` whose signals nobody has made, nor will have when its turn comes."""
+    """Queries of a :class:`Work` that one pipeline answers, and those whose signals nobody will have made by then."""
 
     work: Work
     pipeline: RagPipeline
+    queries: list[Query]
     missing: list[Query]
 
 
 def _needs(workshop: Workshop, work: Iterable[Work]) -> list[_Need]:
+    """One for each :class:`Work`; of a walk-forward one for each step."""
     needs: list[_Need] = []
     promised: set[tuple[str, Query]] = set()
     for it in work:
-        pipeline = workshop.pipeline(it.variant)
-        recipe = fingerprint.of_json(pipeline.recipe)
-        missing = [query for query in pipeline.missing(it.queries) if (recipe, query) not in promised]
-        promised.update((recipe, query) for query in missing)
-        needs.append(_Need(it, pipeline, missing))
+        for pipeline, queries in workshop.pipeline(it.variant).parts(it.queries):
+            recipe = fingerprint.of_json(pipeline.recipe)
+            missing = [query for query in pipeline.missing(queries) if (recipe, query) not in promised]
+            promised.update((recipe, query) for query in missing)
+            needs.append(_Need(it, pipeline, queries, missing))
     return needs
 
 
 def _signal_cost(need: _Need, rates: dict[str, _Rate]) -> SignalCost:
-    pipeline, queries = need.pipeline, need.work.queries
+    pipeline = need.pipeline
     retriever = pipeline.retriever
     read = [it for it in need.missing if not retriever.requires_hits or retriever.corpus_digest(it)]
     rate = _rate(pipeline, read, rates) if read else _Rate(0.0, 0.0)
     return SignalCost(
         name=need.work.name,
-        asked=len(queries),
-        found=sum(len(it.closes) > pipeline.lookback for it in queries) - len(need.missing),
+        asked=len(need.queries),
+        found=sum(len(it.closes) > pipeline.lookback for it in need.queries) - len(need.missing),
         to_make=len(need.missing),
         model_calls=len(read) if pipeline.scorer.is_model else 0,
         tokens=round(rate.tokens * len(read)),
@@ -217,10 +219,16 @@ def _rate(pipeline: RagPipeline, queries: Sequence[Query], rates: dict[str, _Rat
     # not through what remembers texts: a sample that is kept would be one batch of another shape
     scorer = pipeline.scorer.inner if isinstance(pipeline.scorer, ReadOnce) else pipeline.scorer
     retriever = _without_vectors(pipeline.retriever)
-    kind = fingerprint.of_json([scorer.recipe, retriever.recipe])
+    kind = fingerprint.of_json([_without_weights(scorer.recipe), retriever.recipe])
     if kind not in rates:
         rates[kind] = _measured(scorer, retriever, queries)
     return rates[kind]
+
+
+def _without_weights(recipe: Recipe) -> Recipe:
+    """A reader's kind: two adapters of one base take the same time, and a walk-forward has one a step."""
+    kept = {key: value for key, value in recipe.items() if key not in ("adapter", "calibration", "artifact")}
+    return {**kept, "adapted": bool(recipe.get("adapter"))}
 
 
 def _without_vectors(retriever: Retriever) -> Retriever:

@@ -7,15 +7,15 @@ was known yet; everything else raises. Work is stored batch by batch, so that a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 from ragsignal import fingerprint
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm.memory import checked
-from ragsignal.protocols import Recipe, Retriever, Scorer
+from ragsignal.protocols import Recipe, Retriever, Scorer, SignalSource
 from ragsignal.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
 
@@ -57,6 +57,29 @@ class Cost:
         self.reused += len(scores) - len(read)
         self.tokens += sum(score.tokens for score in read)
         self.model_seconds += sum(score.seconds for score in read)
+
+
+class Pipeline(SignalSource, Protocol):
+    """A source that makes its signals itself, so that it knows what decides them and what they cost.
+
+    :class:`RagPipeline` is one, and so is a line of several through time (:mod:`ragsignal.walk_forward`).
+    """
+
+    cost: Cost
+    progress: Progress | None
+
+    @property
+    def recipe(self) -> Recipe:
+        """Everything that decides a signal besides the query and the visible corpus."""
+        ...
+
+    def missing(self, queries: Sequence[Query]) -> list[Query]:
+        """Queries whose signals :meth:`signals` would have to make."""
+        ...
+
+    def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
+        """Which pipeline answers which of ``queries``."""
+        ...
 
 
 @dataclass
@@ -126,6 +149,10 @@ class RagPipeline:
         _, keys = self._addresses(queries)
         absent = self.store.missing(keys.values())
         return list({key: queries[number] for number, key in keys.items() if key in absent}.values())
+
+    def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
+        """All of ``queries``, answered by this one."""
+        yield self, list(queries)
 
     def __reduce__(self) -> Any:
         """Refuse to pickle: a model and a database do not travel, the path of a spec does.

@@ -66,8 +66,11 @@ class VariantResult:
 
     @property
     def returns(self) -> pd.Series:
-        """Simple return of each bar, from the second bar on."""
-        return self.equity.pct_change().iloc[1:]
+        """Simple return of each bar, from the second bar on; NaN once the account has lost everything.
+
+        Of an account below 0 the change over the value before would call a further loss a gain.
+        """
+        return self.equity.pct_change().where(self.equity.cummin().shift(1) > 0.0).iloc[1:]
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ class RunResult:
     """All variants of a run on identical bars.
 
     ``spec`` is the whole spec as JSON-able data; ``closes`` the adjusted close per symbol (columns) over the
-    run's bars; ``comparisons`` the paired differences (rows of dicts: ``left``, ``right``, ``measure``,
-    ``difference``, ``low``, ``high``, ``distinguishable``); ``notes`` plain sentences the report must show
+    run's bars; ``findings`` what the run comes to, all paired differences among it (:mod:`ragsignal.findings`);
+    ``notes`` plain sentences the report must show
     (untrained models, in sample, ...); ``fingerprints`` of prices and corpus; ``command`` what to type to repeat it.
     """
 
@@ -84,7 +87,7 @@ class RunResult:
     variants: tuple[VariantResult, ...]
     benchmark: str
     closes: pd.DataFrame
-    comparisons: tuple[dict[str, Any], ...] = ()
+    findings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprints: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragsignal.assemble import Workshop
@@ -23,10 +23,30 @@ def notes_on_training(workshop: Workshop) -> list[str]:
         in_sample = workshop.in_sample(variant)
         if in_sample:
             notes[f"IN SAMPLE: {variant.name} proves nothing: {'; '.join(in_sample)}."] = None
-        artifacts = workshop.artifacts(variant)
-        notes |= dict.fromkeys(_note_on_artifact(role, it.card) for role, it in artifacts.items())
-        notes |= dict.fromkeys(_notes_on_bare_weights(spec, variant, artifacts))
+        cards = _cards_of(workshop, variant)
+        notes |= dict.fromkeys(_note_on_role(role, [*found.values()]) for role, found in cards.items())
+        notes |= dict.fromkeys(_notes_on_bare_weights(spec, variant, cards))
     return list(notes)
+
+
+def _cards_of(workshop: Workshop, variant: VariantSpec) -> dict[str, dict[str, Card]]:
+    """The cards behind a role by their digest, in the order of time: one, or one for each retraining."""
+    cards: dict[str, dict[str, Card]] = {}
+    for shop, it in workshop.eras(variant):
+        for role, artifact in shop.artifacts(it).items():
+            cards.setdefault(role, {})[artifact.digest] = artifact.card
+    return cards
+
+
+def _note_on_role(role: str, cards: Sequence[Card]) -> str:
+    if len(cards) == 1:
+        return _note_on_artifact(role, cards[0])
+    days = ", ".join(str(card.trained_through) for card in cards)
+    last = cards[-1]
+    return (
+        f"The {role} was retrained {len(cards)} times, through {days}, on {len(last.data['symbols'])} symbols "
+        f"({last.data['source']}), target {last.target}; each scores only what came after."
+    )
 
 
 def _note_on_artifact(role: str, card: Card) -> str:

@@ -55,6 +55,14 @@ def test_the_readmes_table_is_the_committed_record() -> None:
         assert row in README
 
 
+def test_the_readme_says_what_the_committed_run_could_have_seen() -> None:
+    findings = json.loads(RECORD.read_text(encoding="utf-8"))["findings"]
+    seen = findings["answers"]["certainty"]["power"]["hit rate"]
+    words = f"could have seen {100 * seen['detectable']:.1f} points of hit rate, and saw {100 * abs(seen['seen']):.1f}"
+    assert words in README
+    assert all(findings["answers"][it]["verdict"] == "unclear" for it in ("retrieval", "llm", "benchmark"))
+
+
 def test_the_committed_record_is_of_the_committed_spec() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     spec = config.load_spec(ROOT / "backtests" / "sample.toml")
@@ -88,6 +96,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
+    "walk_forward": config.WalkForwardSpec,
     "variant": config.VariantSpec,
 }
 TRAIN_TABLES: dict[str, type[config.Table]] = {
@@ -218,7 +227,7 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 
     commands: Any = typer.main.get_command(app)
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"(?:^ {4,}|`)ragsignal ((?:train |data |weights )?\w+)", text, flags=re.MULTILINE)
+    named = re.findall(r"(?:^ {4,}|`)ragsignal ((?:train |data |weights )?\w[\w-]*)", text, flags=re.MULTILINE)
     named += re.findall(r"-m ragsignal\.cli ((?:train )?\w+)", text)
     for words in named:
         command = commands

@@ -13,10 +13,12 @@ import pytest
 
 from ragsignal.artifact import Artifact
 from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, SplitSpec, TrainSpec, load_spec
-from ragsignal.engine import _rivals, compare, load_strategy, notes_of, run_spec
+from ragsignal.engine import notes_of, run_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation.run import evaluate_spec
+from ragsignal.findings.family import family_of, rivals_by_label
 from ragsignal.results import RunResult
+from ragsignal.strategy import load_strategy
 from ragsignal.training.bench import Bench
 from ragsignal.training.classifier import train_classifier
 
@@ -204,7 +206,7 @@ def test_a_second_run_gives_the_same_result_apart_from_times(result: RunResult, 
         pd.testing.assert_series_equal(left.equity, right.equity)
         pd.testing.assert_frame_equal(left.signals, right.signals)
         assert left.metrics == right.metrics
-    assert result.comparisons == again.comparisons
+    assert result.findings == again.findings
     assert result.fingerprints == again.fingerprints
 
 
@@ -213,10 +215,11 @@ def test_the_spec_in_the_result_rebuilds_the_run(result: RunResult) -> None:
 
 
 def test_each_variant_is_compared_with_the_benchmark_in_pairs(result: RunResult) -> None:
-    pairs = [(row["left"], row["right"]) for row in result.comparisons]
+    rows = [row for row in result.findings["comparisons"] if row["measure"] in ("hit rate", "mean return a year")]
+    pairs = [(row["left"], row["right"]) for row in rows]
     assert pairs == [("vote", "random"), ("vote", "hold"), ("random", "hold"), ("momentum", "hold")]
-    for row in result.comparisons:
-        assert row["distinguishable"] == (not row["low"] <= 0 <= row["high"])
+    for row in result.findings["comparisons"]:
+        assert not (row["distinguishable"] and row["low"] <= 0 <= row["high"])
 
 
 def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, tmp_path: Path) -> None:
@@ -233,19 +236,22 @@ def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, 
             )
         }
     )
-    rows = [row for row in compare(renamed, result.variants) if row["measure"] == "hit rate"]
-    assert [(row["left"], row["right"]) for row in rows] == [("vote", "random")]
+    rows = [row for row in family_of(renamed, result.variants) if row["question"] == "retrieval"]
+    assert [(row["left"], row["right"], row["measure"]) for row in rows] == [
+        ("vote", "random", "hit rate"),
+        ("vote", "random", "log loss"),
+    ]
 
 
 def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_together(tmp_path: Path) -> None:
     spec = _spec(tmp_path, text=READERS)
     embedding = spec.find_variant("embedding")
-    assert _rivals(spec, embedding) == {
+    assert rivals_by_label(spec, embedding) == {
         "random (3 seeds)": ["random-0", "random-1", "random-2"],
         "no-retrieval": ["no-retrieval"],
     }
     other = embedding.model_copy(update={"llm": {"template": "percent"}})
-    assert _rivals(spec, other) == {}
+    assert rivals_by_label(spec, other) == {}
 
 
 def test_same_close_slips_from_the_close_of_the_signals_bar(tmp_path: Path) -> None:

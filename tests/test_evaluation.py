@@ -24,12 +24,12 @@ from ragsignal.evaluation.baselines import best_baselines, free_baselines
 from ragsignal.evaluation.checks import ORACLE_MEASURES, same_date_oracle, sensitivity, shuffled_labels
 from ragsignal.evaluation.comparisons import BEST_BASELINE, NO_RETRIEVAL, RANDOM_RETRIEVAL, rivals
 from ragsignal.evaluation.forecasts import of_probability, probabilities
-from ragsignal.evaluation.intervals import day_weights
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.questions import Questions, ask, training_rows
 from ragsignal.pipeline import RagPipeline
 from ragsignal.plain import plain
 from ragsignal.retrieval.retrievers import RandomRetriever
+from ragsignal.statistics.intervals import day_weights
 
 SYMBOLS = tuple(f"S{number}" for number in range(6))
 FIRST, START, END = date(2019, 1, 1), date(2020, 1, 1), date(2020, 7, 31)

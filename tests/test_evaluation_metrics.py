@@ -13,7 +13,6 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from ragsignal.evaluation.days import medians, places, rank_correlations
-from ragsignal.evaluation.intervals import LEAST_DAYS, block_length, day_weights, interval, widening
 from ragsignal.evaluation.metrics import (
     AUC_BINS,
     METRICS,
@@ -21,8 +20,10 @@ from ragsignal.evaluation.metrics import (
     difference,
     direction_of,
     estimate,
+    interval,
 )
 from ragsignal.statistics import equal_mass_bins
+from ragsignal.statistics.intervals import LEAST_DAYS, block_length, day_weights, widening
 
 
 def sample_of(n_days: int = 12, symbols: int = 9, seed: int = 0, skill: float = 0.5) -> Sample:

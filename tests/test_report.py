@@ -23,12 +23,18 @@ from plotly.offline import get_plotlyjs
 import ragsignal.report
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
+from ragsignal.findings import findings_of
+from ragsignal.findings.answers import answers_of
+from ragsignal.findings.family import corrected, family_of
 from ragsignal.pipeline import Cost
+from ragsignal.plain import plain
 from ragsignal.report import record_of, tearsheet, write_report
+from ragsignal.report.answers import answers_in_words, cards, line_of
+from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, packed, signal_panels, styles
 from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
-from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, summary, times, verdict
+from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, times
 from ragsignal.results import RunResult, VariantResult, spent
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
@@ -130,18 +136,22 @@ def variant_of(name: str, equity: pd.Series, kind: str = "none", trades: int = 4
     )
 
 
-def spec_of(names: list[str], description: str) -> dict[str, Any]:
-    spec = RunSpec.model_validate(
+def spec_of(variants: list[VariantResult], description: str) -> RunSpec:
+    def table(variant: VariantResult) -> dict[str, Any]:
+        retriever = next((it for it in ("shape", "random", "embedding") if it in variant.name), "none")
+        seed = int(variant.name[-1]) if retriever == "random" else 0
+        return {"name": variant.name, "signal": variant.kind, "retrieval": {"retriever": retriever, "seed": seed}}
+
+    return RunSpec.model_validate(
         {
             "name": "sample",
             "description": description,
             "data": {"source": "sample", "symbols": SYMBOLS, "start": "2010-01-04", "end": "2011-12-02"},
             "strategy": {"class": "strategies.rag_momentum:RagMomentumStrategy"},
-            "variant": [{"name": name, "signal": "none"} for name in names],
+            "variant": [table(variant) for variant in variants],
             "benchmark": BENCHMARK,
         }
     )
-    return spec.model_dump(mode="json", by_alias=True)
 
 
 def result_of(variants: list[VariantResult], description: str = "") -> RunResult:
@@ -150,16 +160,14 @@ def result_of(variants: list[VariantResult], description: str = "") -> RunResult
     closes = pd.DataFrame(
         {symbol: 50 * np.exp(np.cumsum(rng.normal(0.0005, 0.015, len(days)))) for symbol in SYMBOLS}, index=days
     )
+    spec = spec_of(variants, description)
+    rows = COMPARISONS if any(it.name == "rag-embedding" for it in variants) else ()
     return RunResult(
-        spec=spec_of([variant.name for variant in variants], description),
+        spec=spec.model_dump(mode="json", by_alias=True),
         variants=tuple(variants),
         benchmark=BENCHMARK,
         closes=closes,
-        comparisons=(
-            comparison("rag-embedding", "no-retrieval", "hit rate", -0.003, -0.019, 0.012),
-            comparison("rag-embedding", "rag-random-1", "hit rate", 0.031, 0.004, 0.058),
-            comparison("rag-embedding", BENCHMARK, "mean return a year", 0.021, -0.084, 0.13),
-        ),
+        findings=findings_with(rows, spec, variants, closes),
         notes=NOTES,
         fingerprints={"prices": "9f2c" * 16, "corpus": "77ab" * 16, "weights": "c0de" * 16},
         versions={"ragsignal": "0.1.0", "torch": "2.13.0", "backtrader": "1.9.78.123"},
@@ -168,16 +176,37 @@ def result_of(variants: list[VariantResult], description: str = "") -> RunResult
     )
 
 
-def comparison(left: str, right: str, measure: str, difference: float, low: float, high: float) -> dict[str, Any]:
-    return {
-        "left": left,
-        "right": right,
-        "measure": measure,
-        "difference": difference,
-        "low": low,
-        "high": high,
-        "distinguishable": low > 0 or high < 0,
-    }
+def findings_with(
+    rows: tuple[dict[str, Any], ...], spec: RunSpec, variants: list[VariantResult], closes: pd.DataFrame
+) -> dict[str, Any]:
+    """What the run comes to, but for ``rows``, which take the place of the same pairs' own figures."""
+    given = {(row["left"], row["right"], row["measure"]): row for row in rows}
+    own = [row | given.pop((row["left"], row["right"], row["measure"]), {}) for row in family_of(spec, variants)]
+    assert not given
+    family = corrected(own)
+    told = {"comparisons": family, "answers": answers_of(spec, variants, family)}
+    return findings_of(spec, variants, closes) | plain(told, "findings")
+
+
+def comparison(
+    left: str, right: str, measure: str, difference: float, low: float, high: float, p: float | None
+) -> dict[str, Any]:
+    ends = {"difference": difference, "low": low, "high": high, "p": p}
+    return {"left": left, "right": right, "measure": measure, **ends, "distinguishable": low > 0 or high < 0}
+
+
+COMPARISONS = (
+    comparison("rag-embedding", "no-retrieval", "hit rate", -0.003, -0.019, 0.012, 0.7),
+    comparison("rag-embedding", "random (3 seeds)", "hit rate", 0.031, 0.004, 0.058, 1e-6),
+    comparison("rag-shape", "no-retrieval", "hit rate", 0.021, 0.001, 0.041, 0.04),
+    comparison("rag-embedding", BENCHMARK, "mean return a year", 0.021, -0.084, 0.13, 0.7),
+)
+
+
+def line(row: dict[str, Any], comparisons: int = 12) -> str:
+    """A row in words, as one of ``comparisons`` of which all others are nothing."""
+    rest = [{**row, "p": 1.0}] * (comparisons - 1)
+    return str(line_of(corrected([{"against": "none", **row}, *rest])[0], comparisons))
 
 
 def sample_run(n_bars: int = 500, description: str = "RAG beside its baselines on four stocks.") -> RunResult:
@@ -239,30 +268,119 @@ def test_no_figure_reads_minus_zero(value: float) -> None:
     assert number(value, 1) == number(value, 1, signed=True) == "0.0"
 
 
-def test_a_verdict_says_which_side_is_higher_only_where_the_interval_leaves_out_zero() -> None:
-    unclear = verdict(comparison("rag", "none", "hit rate", -0.003, -0.019, 0.012))
-    assert unclear.effect == "Hit rate −0.3\u202fpoints, 95 % interval −1.9 to +1.2"
-    assert unclear.conclusion == "not distinguishable"
-    assert verdict(comparison("rag", "none", "mean return a year", 0.5, 0.1, 0.9)).conclusion == "rag is higher"
-    assert verdict(comparison("rag", "none", "log loss", -0.5, -0.9, -0.1)).conclusion == "none is higher"
-    assert verdict(comparison("rag", "none", "log loss", -0.00123, -0.9, 0.1)).effect.startswith("Log loss −0.0012,")
-
-
-def test_a_verdict_without_an_interval_is_too_few_data_whatever_the_flag_says() -> None:
-    row = comparison("rag", "none", "hit rate", 0.1, 0.05, 0.15)
-    for missing in (None, math.nan, -math.inf):
-        assert verdict({**row, "low": missing}).conclusion == "too few data to tell"
-        assert not verdict({**row, "low": missing}).distinguishable
-
-
-def test_the_summary_counts_what_is_more_than_chance() -> None:
-    unclear, clear = (
-        verdict(comparison("a", "b", "hit rate", 0.1, -1, 1)),
-        verdict(comparison("a", "b", "hit rate", 1, 0.5, 2)),
+def test_a_difference_is_called_better_only_where_it_survives_the_number_of_comparisons() -> None:
+    unclear = comparison("rag", "none", "hit rate", -0.003, -0.019, 0.012, 0.7)
+    assert line(unclear) == ("rag − none: −0.3 points of hit rate, 95 % interval −1.9 … +1.2: not distinguishable")
+    alone = comparison("rag", "none", "hit rate", 0.03, 0.001, 0.06, 0.04)
+    assert line(alone, 1).endswith("rag is better")
+    assert line(alone, 12).endswith("one of 12: chance can explain it, not distinguishable")
+    worse = comparison("rag", "none", "mean return a year", -0.5, -0.9, -0.1, 1e-5)
+    assert line(worse).endswith("none is better")
+    less = comparison("rag", "none", "log loss", -0.00123, -0.002, -0.001, 1e-5)
+    assert (
+        line(less) == "rag − none: −0.00123 log loss (less is better), 95 % interval −0.00200 … −0.00100: rag is better"
     )
-    assert summary([unclear, unclear]) == "None of 2 paired differences can be told from chance."
-    assert summary([unclear, clear]).startswith("1 of 2 paired differences can be told from chance.")
-    assert "compared no pair" in summary([])
+
+
+def test_a_difference_without_an_interval_is_too_few_data_whatever_the_flag_says() -> None:
+    row = comparison("rag", "none", "hit rate", 0.1, 0.05, 0.15, 0.001)
+    for missing in (None, math.nan, -math.inf):
+        assert line({**row, "low": missing}).endswith("too few data to tell")
+    assert line({**row, "difference": None}).endswith("does not exist, one side never moved")
+    assert line({**row, "difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}).endswith("both did the same")
+
+
+def answered(rows: list[dict[str, Any]], key: str = "retrieval", has_none: bool = True) -> str:
+    """The answer to one question, given its rows."""
+    from ragsignal.findings.answers import verdict_of
+
+    judged = corrected([{"question": key, "against": "none" if has_none else "random", **row} for row in rows])
+    findings = json.loads(json.dumps(TINY.findings)) | {"comparisons": judged}
+    findings["answers"][key] = verdict_of(judged)
+    (card,) = [it for it in cards(findings) if it.question == QUESTIONS[key]]
+    return f"{card.tone}: {card.answer}"
+
+
+QUESTIONS = {
+    "retrieval": "Did retrieval help?",
+    "llm": "Did the LLM help?",
+    "benchmark": f"Would {BENCHMARK} have done better?",
+}
+BETTER = comparison("rag", "other", "Sharpe ratio", 1.0, 0.5, 1.5, 1e-4)
+WORSE = comparison("bad", "other", "Sharpe ratio", -1.0, -1.5, -0.5, 1e-4)
+NOTHING = comparison("dull", "other", "Sharpe ratio", 0.1, -1.5, 1.7, 0.9)
+PARTLY = "good: Partly: better than no retrieval, not distinguishable from random candidates"
+
+
+@pytest.mark.parametrize(
+    ("rows", "key", "answer"),
+    [
+        ([BETTER, NOTHING], "retrieval", "good: Yes: rag did better"),
+        ([WORSE, NOTHING], "retrieval", "bad: No: bad did worse"),
+        ([BETTER, {**NOTHING, "against": "random"}], "retrieval", PARTLY),
+        ([BETTER, {**BETTER, "against": "random"}], "retrieval", "good: Yes: rag did better"),
+        ([BETTER, NOTHING], "llm", "good: Yes: rag did better"),
+        (
+            [BETTER, {**NOTHING, "left": "rag", "right": "rule"}],
+            "llm",
+            "good: Partly: rag did better than other, not distinguishable from rule",
+        ),
+        ([BETTER, WORSE], "llm", "open: Mixed: rag did better, bad worse"),
+        ([NOTHING], "llm", "open: Not distinguishable"),
+        ([], "llm", "open: Cannot be said: nothing to compare"),
+        ([{**NOTHING, "p": None}], "llm", "open: Cannot be said: too few data"),
+        ([BETTER], "benchmark", f"good: No: rag did better than {BENCHMARK}"),
+        ([WORSE, NOTHING], "benchmark", "bad: Yes: than bad"),
+        ([WORSE, {**WORSE, "left": "worse"}], "benchmark", "bad: Yes: than all 2 variants"),
+        ([WORSE, BETTER], "benchmark", "open: Mixed: than bad, but not than rag"),
+    ],
+)
+def test_each_question_has_a_short_answer_that_names_the_wrong_direction_too(
+    rows: list[dict[str, Any]], key: str, answer: str
+) -> None:
+    assert answered(rows, key) == answer
+
+
+def test_a_run_without_a_rival_that_retrieves_nothing_says_what_it_was_compared_with() -> None:
+    assert answered([BETTER], has_none=False) == "good: Yes, compared with random candidates: rag"
+
+
+def test_what_beats_random_candidates_only_has_not_shown_that_retrieval_helps(result: RunResult) -> None:
+    retrieval = cards(result.findings)[0]
+    assert retrieval.answer == "Partly: better than random candidates, not distinguishable from no retrieval"
+    assert str(retrieval.lines[0]).startswith("rag-embedding − random (3 seeds): +3.1 points of hit rate")
+
+
+def test_the_four_answers_are_four_lines_for_a_console(result: RunResult) -> None:
+    told = answers_in_words(result.findings)
+    assert [it.split("?")[0] + "?" for it in told] == [*QUESTIONS.values(), "How sure can one be?"]
+    assert not any("\n" in it for it in told)
+    assert f"Sure of 1 of {result.findings['answers']['certainty']['comparisons']} differences" in told[3]
+
+
+def test_the_ledger_of_trials_is_told_where_there_is_one(result: RunResult) -> None:
+    trials = {
+        "count": 57,
+        "configurations": 9,
+        "best": "rag-shape",
+        "sharpe0": 0.93,
+        "deflated_sharpe": {"rag-shape": 0.21},
+        "needed_years": 12.3,
+    }
+    words = " ".join(map(str, cards(result.findings, trials)[3].lines))
+    assert "57 configurations have been tried" in words
+    assert "Sharpe ratio of 0.93" in words
+    assert "the true one of rag-shape is above that: 21 % (deflated Sharpe ratio)" in words
+    assert "it takes 12 years to be believed" in words
+    alone = " ".join(map(str, cards(result.findings, {"count": 1, "configurations": 1})[3].lines))
+    assert "1 configuration has been tried on these data" in alone
+    assert "configurations" not in " ".join(map(str, cards(result.findings)[3].lines))
+
+
+def test_the_power_of_the_run_is_told_in_years_and_points(result: RunResult) -> None:
+    words = " ".join(map(str, cards(result.findings)[3].lines))
+    assert re.search(r"About \d+ years of data would show a difference of 0\.5 Sharpe; this run has 1\.9", words)
+    assert "points of hit rate; the largest seen is 3.1" in words
 
 
 # --- the record ---------------------------------------------------------------------------------------------------
@@ -356,8 +474,10 @@ def test_the_page_says_what_the_run_was_and_every_note_and_verdict(result: RunRe
         "at the next bar's open",
         "Read this first",
         *NOTES,
-        "rag-embedding − no-retrieval Hit rate −0.3 points, 95 % interval −1.9 to +1.2: not distinguishable",
-        "rag-embedding is higher",
+        "rag-embedding − no-retrieval: −0.3 points of hit rate, 95 % interval −1.9 … +1.2: not distinguishable",
+        "rag-embedding is better",
+        *QUESTIONS.values(),
+        "How sure can one be?",
         "ragsignal backtest backtests/sample.toml",
         result.fingerprints["weights"],
         "1.9.78.123",
@@ -373,8 +493,8 @@ def test_every_variant_has_its_row_its_curves_and_its_tear_sheet(result: RunResu
         assert f"<span>{variant.name}</span>" in page
     (never,) = [row for row in rows if "tearsheets/reversal.html" in row]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", never)
-    assert len(cells) == 13
-    assert cells.count(MISSING) == 5  # Sharpe, Sortino, hit and base rate, abstentions
+    assert len(cells) == 14
+    assert cells.count(MISSING) == 6  # Sharpe and its error, Sortino, hit and base rate, abstentions
 
 
 def cells_of(section: str, name: str) -> list[str]:
@@ -390,7 +510,8 @@ def cost_section(page: str) -> str:
 def test_a_vote_has_a_hit_rate_and_no_model_cost(result: RunResult) -> None:
     page = render_page(with_variant(result, "rag-shape", kind="vote"))
     costs = cost_section(page)
-    assert cells_of(page.replace(costs, ""), "rag-shape")[10:] == ["51.2\u202f%", "53.0\u202f%", "20"]
+    (table,) = re.findall(r"<section>\s*<h2>All variants</h2>.*?</section>", page, flags=re.DOTALL)
+    assert cells_of(table, "rag-shape")[11:] == ["51.2\u202f%", "53.0\u202f%", "20"]
     asked, found, reused, time, rate, *model = cells_of(costs, "rag-shape")
     assert (asked, found, time, rate) == ("2,000", "0", "320\u202fs", "6.2")
     assert {reused, *model} == {MISSING}
@@ -428,7 +549,13 @@ def test_a_rate_that_took_no_time_does_not_exist() -> None:
 def test_a_hostile_spec_stays_text() -> None:
     result = sample_run(30, HOSTILE)
     renamed = result.closes.rename(columns={"AAPL": HOSTILE})
-    page = render_page(dataclasses.replace(result, closes=renamed, notes=(HOSTILE,), versions={HOSTILE: HOSTILE}))
+    by_symbol = {
+        name: [{**row, "symbol": HOSTILE} for row in rows] for name, rows in result.findings["symbols"].items()
+    }
+    rows = [{**row, "right": HOSTILE} for row in result.findings["comparisons"]]
+    findings = {**result.findings, "symbols": by_symbol, "comparisons": rows, "benchmark": HOSTILE}
+    changes: dict[str, Any] = {"closes": renamed, "notes": (HOSTILE,), "versions": {HOSTILE: HOSTILE}}
+    page = render_page(dataclasses.replace(result, findings=findings, **changes))
     assert "alert('x')" in text_of(page)
     assert "<script>alert" not in page
     assert "<b>bold" not in page
@@ -456,10 +583,77 @@ def test_refused_orders_are_told(page: str) -> None:
 
 
 def test_a_run_without_signals_and_comparisons_has_a_page_too(result: RunResult) -> None:
-    rules = tuple(variant for variant in result.variants if variant.kind == "none")
-    text = text_of(render_page(dataclasses.replace(result, variants=rules, comparisons=(), notes=())))
+    rules = [variant for variant in result.variants if variant.kind == "none"]
+    text = text_of(render_page(dataclasses.replace(result_of(rules), notes=())))
     assert "No variant of this run has a signal of its own" in text
     assert "Read this first" not in text
+    assert "Did retrieval help? Cannot be said: nothing to compare" in text
+
+
+def degenerate(name: str) -> RunResult:
+    """Runs with next to nothing to say."""
+    days = days_of({"two bars": 2, "few days": 60}.get(name, 150))
+    flat = equity_of(np.zeros(len(days) - 1), days)
+    moving = equity_of(random_returns(3, len(days)), days)
+    benchmark = variant_of(BENCHMARK, flat if name == "never traded" else moving, trades=0)
+    if name == "the benchmark alone":
+        return result_of([benchmark])
+    variants = [
+        variant_of(it, flat if name == "never traded" else moving, "llm", trades=0, seed=seed)
+        for seed, it in enumerate(("rag-shape", "rag-random-1", "no-retrieval"))
+    ]
+    if name == "all abstained":
+        silent = {"value": 0.0, "probability": 0.5, "abstained": "no candidate"}
+        variants = [dataclasses.replace(it, signals=it.signals.assign(**silent)) for it in variants]
+    if name == "one certain answer":
+        variants = [dataclasses.replace(it, signals=it.signals.assign(value=0.2, probability=0.6)) for it in variants]
+    return result_of([*variants, benchmark])
+
+
+@pytest.mark.parametrize(
+    "name", ["two bars", "never traded", "the benchmark alone", "all abstained", "one certain answer", "few days"]
+)
+def test_a_degenerate_run_has_a_page_that_claims_nothing(name: str) -> None:
+    result = degenerate(name)
+    page = render_page(result)
+    text = text_of(page)
+    assert 'class="claimed"' not in page
+    assert "nan" not in text.lower().replace("finance", "")
+    assert json.dumps(record_of(result), allow_nan=False)
+
+
+def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunResult, page: str) -> None:
+    assert "IN SAMPLE" not in page
+    stamped = render_page(dataclasses.replace(result, notes=("IN SAMPLE: a reader was trained on these days", *NOTES)))
+    assert "<h1>IN SAMPLE: sample</h1>" in stamped
+    (first, *_) = re.findall(r"<article.*?</article>", stamped, flags=re.DOTALL)
+    assert "IN SAMPLE" in first
+    assert stamped.count('class="stamp"') == 1
+
+
+def test_the_answers_stand_before_the_notes_and_the_notes_before_the_tables(page: str) -> None:
+    text = text_of(page)
+    places = [
+        text.index(it) for it in ("Did retrieval help?", "How sure can one be?", "Read this first", "All variants")
+    ]
+    assert places == sorted(places)
+
+
+def test_the_page_is_light(page: str) -> None:
+    assert len(page.encode()) < 6e6
+
+
+def test_every_section_of_the_findings_is_on_the_page(page: str) -> None:
+    text = text_of(page)
+    for heading in (
+        "Does it depend on the market?",
+        "What if trading cost more, or less?",
+        "Is it right where it is sure?",
+        "What would chance do?",
+        "Symbol by symbol",
+    ):
+        assert heading in text
+    assert "with 3 it cannot be below 0.25" in text
 
 
 def unpacked(values: str) -> np.ndarray:
@@ -481,6 +675,11 @@ def test_plotly_knows_every_option_of_the_charts(result: RunResult) -> None:
     for panel in (curves(result), signal_panels(result)):
         traces = [{**trace, "y": [1.0]} for trace in panel.get("traces", [])]
         go.Figure({"data": traces, "layout": panel["layout"]})  # raises on an unknown name or value
+    panels = finding_panels(result)
+    go.Figure({"data": panels["shifted"]["traces"], "layout": panels["shifted"]["layout"]})
+    for of_variant in panels["calibration"].values():
+        for kind, layout in panels["layouts"].items():
+            go.Figure({"data": of_variant[kind], "layout": layout})
 
 
 def test_a_signal_panel_holds_the_signal_bar_by_bar_with_gaps_and_abstentions(result: RunResult) -> None:
@@ -701,6 +900,7 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
     fine = pd.Series([0.01, -0.01, 0.02, 0.0, 0.01], index=days)
     assert tearsheet.obstacle(fine, fine) is None
     assert "lost everything" in str(tearsheet.obstacle(fine.where(fine > 0), fine))
+    assert "lost everything" in str(tearsheet.obstacle(fine - 1.05 * (fine == 0), fine))  # below 0, and trading on
     assert "Every return is the same" in str(tearsheet.obstacle(fine * 0 + 0.01, fine))
 
 

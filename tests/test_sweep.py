@@ -130,9 +130,10 @@ def test_each_point_is_what_a_single_run_of_it_says(spec: RunSpec) -> None:
     assert record["trials"] == len(record["rows"]) == 8
     for row in record["rows"]:
         alone = record_of(run_spec(spec_at(spec, row["point"], [row["variant"]])))
-        figures = {key: value for key, value in row.items() if key not in ("variant", "point", "comparisons")}
+        figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap")}
         assert figures == {key: alone["variants"][0][key] for key in figures}
-        assert row["comparisons"] == alone["comparisons"]
+        beside = [it for it in alone["findings"]["comparisons"] if it["measure"] == "mean return a year"]
+        assert all(row["gap"][key] == it[key] for it in beside for key in ("difference", "low", "high", "p"))
     held = {row["point"]["costs.commission_bps"]: row["return"] for row in record["benchmarks"]}
     assert set(held) == {0.0, 5.0}
     assert held[0.0] > held[5.0]
@@ -152,6 +153,16 @@ def test_the_record_says_how_many_were_tried(spec: RunSpec) -> None:
     assert record["trials"] == 2
     assert "best of 2 is not evidence" in record["notes"][0]
     assert any(note.startswith("At 1 of 2 points: Costs are switched off") for note in record["notes"])
+
+
+def test_costs_are_no_choice_to_be_judged(spec: RunSpec) -> None:
+    enter = {"strategy.enter": [0.0, 0.1, 0.2]}
+    record = run_sweep(spec, {**enter, "costs.commission_bps": [0.0, 5.0]}, ["vote"])
+    alone = run_sweep(spec, {**enter, "costs.commission_bps": [5.0]}, ["vote"])
+    assert record["trials"] == 6
+    assert record["selection"] == alone["selection"]
+    assert record["selection"]["points"] == 3
+    assert any(note.startswith("Judged are the 3 points at the highest costs") for note in record["notes"])
 
 
 def test_a_combination_that_a_strategy_refuses_is_no_trial(spec: RunSpec) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.evaluation.days import Floats, Ints, medians, places, rank_correlations
-from ragsignal.evaluation.intervals import Estimate, block_length, interval
 from ragsignal.statistics import equal_mass_bins
+from ragsignal.statistics.forecasts import log_losses
+from ragsignal.statistics.intervals import block_length, bounds
 
 AUC_BINS = 512
 """Scores are put into that many bins of equal mass; a pair within one counts half. Exact for fewer distinct scores,
@@ -27,9 +28,6 @@ LEAST_SYMBOLS = 5
 
 DECILES_FROM = 50
 """Symbols a day from which the spread takes tenths; fifths below."""
-
-CERTAIN = 1e-6
-"""Probabilities are held that far from 0 and 1 in the log-loss: one certain error is not infinite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +75,20 @@ def direction_of(probability: Floats) -> Floats:
     return 0.5 * (1.0 + np.sign(probability - 0.5))
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval; NaN where the figure does not exist, infinite where too few days speak."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether zero lies outside the interval; for a difference."""
+        return self.low > 0.0 or self.high < 0.0
+
+
 @dataclass(frozen=True)
 class Metric:
     """A figure as sums over days.
@@ -99,7 +111,7 @@ class Metric:
 
 
 def estimate(metric: Metric, sample: Sample, weights: Floats) -> Estimate:
-    """A figure with its interval; ``weights`` from :func:`ragsignal.evaluation.intervals.day_weights`."""
+    """A figure with its interval; ``weights`` from :func:`ragsignal.statistics.intervals.day_weights`."""
     daily = metric.daily(sample)
     value = float(metric.pooled(daily.sum(axis=0)))
     found = interval(value, metric.pooled(weights @ daily), *days_and_block(daily, weights))
@@ -115,6 +127,12 @@ def difference(metric: Metric, left: Sample, rights: list[Sample], weights: Floa
     value = _less(metric, ours.sum(axis=0), [it.sum(axis=0) for it in theirs])
     draws = _less(metric, weights @ ours, [weights @ it for it in theirs])
     return interval(float(value), draws, *days_and_block(ours, weights))
+
+
+def interval(value: float, draws: Floats, n_days: int, block: int) -> Estimate:
+    """Put an interval around ``value``; parameters as for :func:`ragsignal.statistics.intervals.bounds`."""
+    low, high = bounds(value, draws, n_days, block)
+    return Estimate(float("nan") if np.isnan(low) else value, low, high)
 
 
 def _less(metric: Metric, ours: Floats, theirs: list[Floats]) -> Floats:
@@ -167,8 +185,7 @@ def _squares(sample: Sample) -> Floats:
 
 
 def _surprise(sample: Sample) -> Floats:
-    probability = np.clip(sample.probability, CERTAIN, 1.0 - CERTAIN)
-    return _by_day(sample, -np.log(np.where(sample.outcome > 0, probability, 1.0 - probability)))
+    return _by_day(sample, log_losses(sample.probability, sample.outcome > 0))
 
 
 def _histogram(sample: Sample, bins: Ints, n_bins: int, weights: Floats) -> Floats:

@@ -24,13 +24,15 @@ from ragsignal.evaluation.checks import ORACLE_MEASURES, perturbations, same_dat
 from ragsignal.evaluation.comparisons import compare, compared_measures
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
-from ragsignal.evaluation.intervals import day_weights
 from ragsignal.evaluation.metrics import METRICS, estimate
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
 from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
-from ragsignal.pipeline import RagPipeline
+from ragsignal.ledger import Trial
+from ragsignal.pipeline import Pipeline
 from ragsignal.results import spent
+from ragsignal.statistics.intervals import day_weights
 from ragsignal.training_notes import notes_on_training
+from ragsignal.trials import check_ledger, configuration_of, count
 from ragsignal.versions import versions_of
 
 ALL, NON_FREEZE = "all", "non-freeze"
@@ -78,6 +80,7 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | 
         If a variant was fitted on the test, or a signal rests on what was not known.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
+    check_ledger()
     workshop, questions, learn = prepare(spec, report)
     chosen = _variants(spec)
     pipelines = {variant.name: workshop.pipeline(variant) for variant in chosen}
@@ -116,9 +119,19 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | 
             "started": started.isoformat(timespec="seconds"),
             "variants": {name: spent(pipeline.cost) for name, pipeline in pipelines.items()},
             "seconds": round(time.perf_counter() - began, 1),
+            "trials": _count(spec, pipelines),
         },
     }
     return Evaluation(record, _predictions(questions, [*forecasts, *oracles]))
+
+
+def _count(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> dict[str, int]:
+    """Count in the ledger of trials what was scored: whoever chooses by these figures has looked at these days."""
+    trials = [
+        Trial(configuration_of(spec, spec.find_variant(name), it.recipe), "evaluate", None)
+        for name, it in pipelines.items()
+    ]
+    return {"count": len(count(spec, trials)), "configurations": len(trials)}
 
 
 def prepare(spec: RunSpec, report: Report | None = None) -> tuple[Workshop, Questions, Mask]:
@@ -159,7 +172,7 @@ def _variants(spec: RunSpec) -> list[VariantSpec]:
     return chosen
 
 
-def _forecast(variant: VariantSpec, pipeline: RagPipeline, questions: Questions, workshop: Workshop) -> Forecast:
+def _forecast(variant: VariantSpec, pipeline: Pipeline, questions: Questions, workshop: Workshop) -> Forecast:
     report, what = workshop.report, f"forecasts of {variant.name}"
     pipeline.progress = None  # it would count from 0 in every chunk
     told = None if report is None else lambda done, total: report(what, done, total)

@@ -9,7 +9,7 @@
     index.html          the comparison, one file that loads nothing from a network
     tearsheets/         one quantstats page a variant
 
-Computes no figure of its own: metrics and comparisons arrive in the result.
+Computes no figure of its own: metrics and findings arrive in the result.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ragsignal.report.answers import answers_in_words
 from ragsignal.report.folder import check_target, replacing
 from ragsignal.report.page import write_page
 from ragsignal.report.record import record_of, write_record, write_tables
 from ragsignal.report.tearsheet import write_tearsheets
 from ragsignal.results import RunResult
 
-__all__ = ["check_target", "record_of", "write_report"]
+__all__ = ["answers_in_words", "check_target", "record_of", "write_report"]
 
 
 def write_report(result: RunResult, folder: Path) -> dict[str, Any]:

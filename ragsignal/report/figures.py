@@ -25,8 +25,8 @@ BENCHMARK_COLOR = "#444444"
 DASHES = {"solid": "none", "dash": "5 3", "dot": "2 2", "dashdot": "6 2 2 2"}
 """plotly's dash names, and how SVG says the same in a legend."""
 
-_AXIS = {"gridcolor": "#e8eaed", "zeroline": False, "automargin": True, "fixedrange": False}
-_LAYOUT: dict[str, Any] = {
+AXIS = {"gridcolor": "#e8eaed", "zeroline": False, "automargin": True, "fixedrange": False}
+LAYOUT: dict[str, Any] = {
     "margin": {"l": 56, "r": 16, "t": 12, "b": 36},
     "paper_bgcolor": "white",
     "plot_bgcolor": "white",
@@ -76,11 +76,11 @@ def curves(result: RunResult) -> dict[str, Any]:
         for name in names
     ]
     layout = {
-        **_LAYOUT,
+        **LAYOUT,
         "height": 560,
-        "xaxis": {**_AXIS, "type": "date", "anchor": "y2"},
-        "yaxis": {**_AXIS, "domain": [0.4, 1], "title": {"text": "account, start = 100"}},
-        "yaxis2": {**_AXIS, "domain": [0, 0.33], "title": {"text": "drawdown, %"}},
+        "xaxis": {**AXIS, "type": "date", "anchor": "y2"},
+        "yaxis": {**AXIS, "domain": [0.4, 1], "title": {"text": "account, start = 100"}},
+        "yaxis2": {**AXIS, "domain": [0, 0.33], "title": {"text": "drawdown, %"}},
     }
     return {"dates": _iso(equity.index), "traces": traces, "layout": layout}
 
@@ -89,12 +89,12 @@ def signal_panels(result: RunResult) -> dict[str, Any]:
     """Collect the closes of every symbol, and P(rise) - P(fall) of every variant that has a signal."""
     days = naive_days(result.closes.index)
     layout = {
-        **_LAYOUT,
+        **LAYOUT,
         "height": 460,
         "bargap": 0,
-        "xaxis": {**_AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
-        "yaxis": {**_AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close"}},
-        "yaxis2": {**_AXIS, "domain": [0, 0.38], "title": {"text": "P(rise) − P(fall)"}, "zeroline": True}
+        "xaxis": {**AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
+        "yaxis": {**AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close"}},
+        "yaxis2": {**AXIS, "domain": [0, 0.38], "title": {"text": "P(rise) − P(fall)"}, "zeroline": True}
         | {"zerolinecolor": "#9aa0a6"},
     }
     return {

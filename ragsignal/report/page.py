@@ -1,4 +1,4 @@
-"""The comparison page: what the run was, what it shows in words, then figures and curves.
+"""The comparison page: what the run was, four questions and their answers, then figures and curves.
 
 Takes figures as they are in the result and gives them words and units; computes none.
 """
@@ -11,7 +11,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from ragsignal.report.answers import cards
+from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, signal_panels, styles
+from ragsignal.report.sections import (
+    calibration_table,
+    costs_table,
+    random_caption,
+    random_table,
+    regimes_table,
+    shifted_table,
+    symbol_tables,
+)
 from ragsignal.report.words import (
     COLUMNS,
     COSTS,
@@ -23,8 +34,6 @@ from ragsignal.report.words import (
     Number,
     count,
     money,
-    summary,
-    verdict,
 )
 from ragsignal.results import RunResult, VariantResult
 
@@ -44,21 +53,30 @@ def write_page(result: RunResult, folder: Path) -> None:
 
 def render_page(result: RunResult) -> str:
     """Return the comparison page as HTML; whatever comes from the spec is escaped."""
-    verdicts = [verdict(row) for row in result.comparisons]
     return _TEMPLATES.get_template("page.html.j2").render(
         spec=result.spec,
         title=result.title,
         facts=facts(result),
         notes=result.notes,
-        verdicts=verdicts,
-        summary=summary(verdicts),
+        in_sample=result.title.startswith("IN SAMPLE"),
+        cards=cards(result.findings, result.times.get("trials")),
+        regimes=regimes_table(result.findings),
+        other_costs=costs_table(result.findings),
+        run_bps=f"{result.findings['costs']['run_bps']:g}",
+        calibration=calibration_table(result.findings),
+        by_symbol=symbol_tables(result.findings),
+        random=random_table(result.findings),
+        random_caption=random_caption(result.findings),
+        shifted=shifted_table(result.findings),
+        margin=result.findings["null"]["margin"],
+        regime_gap=result.findings["regimes"]["days"]["none"],
         groups=GROUPS,
         rows=[_row(variant, result) for variant in result.variants],
         cost_groups=COSTS,
         costs=[_cost_row(variant) for variant in result.variants if variant.kind != "none"],
         from_store=_from_store(result),
         rejected=_rejected(result),
-        panels={"curves": curves(result), "signals": signal_panels(result)},
+        panels={"curves": curves(result), "signals": signal_panels(result), "findings": finding_panels(result)},
         fingerprints=result.fingerprints,
         versions=result.versions,
         command=result.command,

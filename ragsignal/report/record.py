@@ -50,7 +50,7 @@ def record_of(result: RunResult) -> dict[str, Any]:
         "versions": result.versions,
         "benchmark": result.benchmark,
         "notes": result.notes,
-        "comparisons": result.comparisons,
+        "findings": result.findings,
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],
         "times": {**result.times, "variants": {v.name: v.cost for v in result.variants}},
     }

@@ -89,7 +89,7 @@ def obstacle(returns: pd.Series, benchmark: pd.Series) -> str | None:
     """Why quantstats cannot say anything correct about ``returns`` (per bar, fractions), or None."""
     if len(returns) < 2:
         return f"The run has {len(returns) + 1} bar(s): too few for any statistic of returns."
-    if not (np.isfinite(returns).all() and np.isfinite(benchmark).all()):
+    if not all(np.isfinite(it).all() and it.min() > -1.0 for it in (returns, benchmark)):
         return "An account lost everything, so its later returns do not exist."
     if (returns == 0).all():
         return "This variant never traded: its account never moved."

@@ -1,4 +1,4 @@
-"""Figures and verdicts in words: how a number, a column and a paired difference read on a page.
+"""Figures in words: how a number and a column read on a page.
 
 A figure that does not exist is an en dash, never a zero.
 """
@@ -6,9 +6,8 @@ A figure that does not exist is an en dash, never a zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 Number = float | int | None
 
@@ -47,6 +46,11 @@ def count(value: Number) -> str:
     return number(value, 0)
 
 
+def bps(value: Number) -> str:
+    """Write basis points."""
+    return number(value, 1, unit="bp")
+
+
 def seconds(value: Number) -> str:
     """Write a duration, with a decimal below ten seconds."""
     return number(value, 0 if value is None or value >= 10 else 1, unit="s")
@@ -75,6 +79,7 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
             Column("cagr", "CAGR", "growth a year that gives the same return", percent),
             Column("volatility", "Volatility", "standard deviation of returns, annualised", percent),
             Column("sharpe", "Sharpe", "mean over standard deviation of returns, annualised, risk-free rate 0", number),
+            Column("sharpe_error", "± error", "standard error of the Sharpe ratio (Mertens 2002), annualised", number),
             Column("sortino", "Sortino", "mean over downside deviation of all returns, annualised", number),
             Column("max_drawdown", "Max drawdown", "deepest fall of the account from a high", percent),
         ),
@@ -137,49 +142,3 @@ COSTS: tuple[tuple[str, tuple[Column, ...]], ...] = (
 
 MODEL_KEYS = frozenset(column.key for _, columns in COSTS[1:] for column in columns) | {"reused"}
 """Figures that only a variant with a model has."""
-
-FRACTIONS = frozenset({"hit rate", "mean return a year"})
-"""Measures of comparisons whose differences are fractions, so that they read in percentage points."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A comparison in words: the difference ``left`` - ``right``, and what may be concluded from it."""
-
-    left: str
-    right: str
-    effect: str
-    conclusion: str
-    distinguishable: bool
-
-
-def verdict(row: Mapping[str, Any]) -> Verdict:
-    """Say what one paired difference shows: which side is higher, or that the two cannot be told apart."""
-    label = row["measure"].capitalize()
-    difference, low, high = (row[key] for key in ("difference", "low", "high"))
-    if any(value is None or not math.isfinite(value) for value in (difference, low, high)):
-        return Verdict(row["left"], row["right"], label, "too few data to tell", False)
-    digits, unit = 4, ""
-    if row["measure"] in FRACTIONS:
-        difference, low, high = 100 * difference, 100 * low, 100 * high
-        digits, unit = 1, "points"
-    size = number(difference, digits, signed=True, unit=unit)
-    interval = f"{number(low, digits, signed=True)} to {number(high, digits, signed=True)}"
-    certain = bool(row["distinguishable"])
-    higher = row["left"] if difference > 0 else row["right"]
-    return Verdict(
-        left=row["left"],
-        right=row["right"],
-        effect=f"{label} {size}, 95 % interval {interval}",
-        conclusion=f"{higher} is higher" if certain else "not distinguishable",
-        distinguishable=certain,
-    )
-
-
-def summary(verdicts: list[Verdict]) -> str:
-    """Say in a sentence or two what all comparisons show together."""
-    if not verdicts:
-        return "This run compared no pair of variants, so no difference below is known to be more than chance."
-    certain = sum(item.distinguishable for item in verdicts)
-    text = f"{certain or 'None'} of {len(verdicts)} paired differences can be told from chance."
-    return f"{text} Of twenty that are nothing but chance, one would be, at 95 %." if certain else text

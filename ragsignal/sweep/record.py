@@ -15,7 +15,6 @@ from ragsignal.cache import write_file
 from ragsignal.errors import ConfigError
 
 RECORD, TABLE, JOURNAL = "sweep.json", "sweep.parquet", "points.jsonl"
-_YEARLY = "mean return a year"
 
 
 class Journal:
@@ -75,19 +74,13 @@ def write_sweep(record: dict[str, Any], folder: Path) -> None:
 
 def table_of(record: dict[str, Any]) -> pd.DataFrame:
     """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year."""
-    return pd.DataFrame([_flat(row, record["benchmark"]) for row in record["rows"]])
+    return pd.DataFrame([_flat(row) for row in record["rows"]])
 
 
-def gap_of(row: dict[str, Any], benchmark: str) -> dict[str, Any] | None:
-    """The comparison of a row's mean return with the benchmark's; None where there is none."""
-    found = (it for it in row.get("comparisons", ()) if it["measure"] == _YEARLY and it["right"] == benchmark)
-    return next(found, None)
-
-
-def _flat(row: dict[str, Any], benchmark: str) -> dict[str, Any]:
-    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "comparisons", "refused")}
-    gap = gap_of(row, benchmark) or {}
-    beside = {f"gap_{key}": gap.get(key) for key in ("difference", "low", "high", "distinguishable")}
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap", "refused")}
+    gap = row.get("gap", {})
+    beside = {f"gap_{key}": gap.get(key) for key in ("difference", "low", "high", "p", "adjusted", "distinguishable")}
     places = {place: _cell(value) for place, value in row["point"].items()}
     return {"variant": row["variant"], **places, **figures, **beside, "refused": row.get("refused")}
 

@@ -6,12 +6,10 @@ benchmark is run once for each set of costs (and candidates), so that every poin
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,25 +17,24 @@ import pandas as pd
 from ragsignal import fingerprint
 from ragsignal.assemble import Report, Workshop
 from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.engine import (
-    LIBRARIES,
-    check_strategy,
-    compare,
-    load_strategy,
-    notes_of,
-    prepare,
-    signals_of,
-    trade,
-)
+from ragsignal.engine import LIBRARIES, notes_of, prepare, signals_of, trade
 from ragsignal.errors import ConfigError
+from ragsignal.findings.family import corrected, yearly_gap
+from ragsignal.ledger import Trial
 from ragsignal.parallel import Here, Pool
 from ragsignal.pipeline import Cost
 from ragsignal.plain import plain
 from ragsignal.prefetch import KnownSignals
+from ragsignal.protocols import Recipe
 from ragsignal.results import VariantResult, spent
+from ragsignal.strategy import check_strategy, code_of
 from ragsignal.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
 from ragsignal.sweep.record import Journal
+from ragsignal.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
+from ragsignal.trials import check_ledger, configuration_of, count, sharpe_of
 from ragsignal.versions import versions_of
+
+_RETURNS = "returns"  # of a row, until the points are judged together
 
 
 def run_sweep(
@@ -66,8 +63,8 @@ def run_sweep(
     Returns
     -------
     dict
-        ``rows``: one for each point and variant, with figures and comparisons with the benchmark at the same costs, or
-        with ``refused``, where a strategy does not take the combination. ``trials``: how many were run. ``benchmarks``,
+        ``rows``: one for each point and variant, with figures and the gap to the benchmark at the same costs, or with
+         ``refused``, where a strategy does not take the combination. ``trials``: how many were run. ``benchmarks``,
         ``notes``, and what rebuilds it all. JSON-able; the same for the same spec, grid and bars, but for ``times``.
 
     Raises
@@ -79,22 +76,25 @@ def run_sweep(
     chosen = [it.name for it in chosen_variants(spec, names)]
     trials = [_Trial.at(spec, point, name) for point in points_of(grid) for name in chosen]
     pool = pool or Here()
+    check_ledger()
     shared = _share(trials, report, pool)
     rows = _traded(trials, shared, pool, journal or Journal(None), report)
     ran = sum("refused" not in row for row in rows)
     if not ran:
         raise ConfigError(f"no point can be run. {rows[0]['refused']}")
+    selection, tried = _judged(trials, rows, shared)
     record = {
         "spec": spec.model_dump(mode="json", by_alias=True),
         **{"grid": grid, "variants": chosen, "benchmark": spec.benchmark, "trials": ran},
-        **{"rows": rows, "benchmarks": shared.benchmark_rows},
-        "notes": [_note_on_trials(ran, len(rows)), *_notes(trials)],
+        **{"rows": rows, "benchmarks": shared.benchmark_rows, "selection": selection},
+        "notes": [_note_on_trials(ran, len(rows)), *words_of(selection, ran, spec.benchmark), *_notes(trials)],
         "fingerprints": {"prices": sorted(shared.prices)},
         "versions": versions_of(LIBRARIES),
         "times": {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
             "signals": spent(_sum(shared.costs)),
+            "trials": tried,
         },
     }
     told: dict[str, Any] = plain(record, "sweep")
@@ -156,6 +156,7 @@ class _Shared:
     costs: list[Cost] = field(default_factory=list)
     benchmark_rows: list[dict[str, Any]] = field(default_factory=list)
     identities: dict[str, str] = field(default_factory=dict)  # of prices, signals and strategies, by address
+    recipes: dict[str, Recipe] = field(default_factory=dict)  # of signals, by address
 
 
 def _share(trials: Sequence[_Trial], report: Report | None, pool: Pool) -> _Shared:
@@ -183,6 +184,7 @@ def _make_signals(shared: _Shared, workshop: Workshop, trial: _Trial, variant: V
     found = signals_of(pipeline, shared.held.frames[trial.market])
     shared.held.signals[address] = found
     shared.identities[address] = fingerprint.of_json([signal.key for signal in found.known.values()])
+    shared.recipes[address] = pipeline.recipe
     shared.costs.append(pipeline.cost)
 
 
@@ -223,23 +225,50 @@ def _row(held: _Held, trial: _Trial) -> dict[str, Any]:
         result = held.trade(trial, trial.variant)
     except ConfigError as error:
         return {"refused": str(error)}
-    beside = compare(trial.spec, (result, held.benchmarks[trial.terms]))
-    row: dict[str, Any] = plain({**result.metrics, "comparisons": beside}, "row")
-    return row
+    gap = yearly_gap(result, held.benchmarks[trial.terms])
+    row: dict[str, Any] = plain({**result.metrics, "gap": gap}, "row")
+    return row | {_RETURNS: packed(result.returns)}
+
+
+def _judged(
+    trials: Sequence[_Trial], rows: list[dict[str, Any]], shared: _Shared
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take the returns out of the rows; judge the choice among them, and count them in the ledger of trials.
+
+    A gap to the benchmark is distinguishable only if its p survives the number of points. The second answer is what
+    the ledger says, which another run may change.
+    """
+    ran = [(trial, unpacked(row.pop(_RETURNS))) for trial, row in zip(trials, rows, strict=True) if _RETURNS in row]
+    judged = _at_the_highest_costs(ran)
+    benchmarks = [shared.held.benchmarks[trial.terms].returns for trial, _ in judged]
+    days = pd.DatetimeIndex(benchmarks[0].index)
+    selection = selection_of([it for _, it in judged], [it.to_numpy() for it in benchmarks], days)
+    done = [row for row in rows if "gap" in row]
+    for row, gap in zip(done, corrected([row["gap"] for row in done]), strict=True):
+        row["gap"] = gap
+    counted = [Trial(_configuration(trial, shared), "sweep", sharpe_of(returns)) for trial, returns in ran]
+    known = count(trials[0].spec, counted)
+    told = {"count": len(known), "configurations": len(ran)}  # ever tried on these bars, by any command
+    return {"points": len(judged), **selection}, told | against_all([it for _, it in judged], known, days)
+
+
+def _at_the_highest_costs(ran: list[tuple[_Trial, Floats]]) -> list[tuple[_Trial, Floats]]:
+    """Points that were rivals: of two costs the lower always wins, which is no choice that could fail later."""
+    highest = max((trial.spec.costs for trial, _ in ran), key=lambda it: it.commission_bps + it.slippage_bps)
+    return [it for it in ran if it[0].spec.costs == highest]
+
+
+def _configuration(trial: _Trial, shared: _Shared) -> str:
+    code = code_of(trial.spec.strategy_of(trial.variant))
+    recipe = shared.recipes.get(trial.signals(trial.variant))
+    return configuration_of(trial.spec, trial.variant, recipe, code)
 
 
 def _identity(trial: _Trial, shared: _Shared) -> str:
     """Address of a row: the spec there, bars, signals, the strategies' code, and the software."""
     made = [shared.identities.get(it) for it in (trial.market, *map(trial.signals, (trial.variant, trial.benchmark)))]
-    code = [_code(trial.spec, variant) for variant in (trial.variant, trial.benchmark)]
+    code = [code_of(trial.spec.strategy_of(variant)) for variant in (trial.variant, trial.benchmark)]
     return fingerprint.of_json([trial.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
-
-
-def _code(spec: RunSpec, variant: VariantSpec) -> list[str]:
-    """Digests of the files that a strategy's class and its bases stand in: a rerun must not answer for older code."""
-    classes = load_strategy(spec.strategy_of(variant)).__mro__
-    files = {getattr(sys.modules[it.__module__], "__file__", None) for it in classes}
-    return sorted(fingerprint.of_file(Path(file)) for file in files if file)
 
 
 def _note_on_trials(ran: int, asked: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ragsignal.artifact import Card, Kind, Span
-from ragsignal.assemble import Materials, Report
+from ragsignal.assemble import Report
 from ragsignal.config import TrainSpec
 from ragsignal.data.bins import Bins
 from ragsignal.data.prices import Prices
@@ -20,6 +20,7 @@ from ragsignal.data.split import HORIZON, Split, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.weights import Weights, resolve
+from ragsignal.materials import Materials
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.versions import versions_of

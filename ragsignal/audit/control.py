@@ -1,0 +1,98 @@
+"""The audit is audited first: known leaks, planted on the user's own bars, must be caught by the very same functions.
+
+If one is not, the audit says that it is broken, and nothing else: its silence about the user's code would mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import backtrader as bt
+import pandas as pd
+
+from ragsignal.audit.cuts import Market
+from ragsignal.audit.subjects import Subject
+from ragsignal.audit.verdict import Finding
+
+TEST = "control"
+
+
+class TradesTomorrow(bt.Strategy):
+    """Reads tomorrow's close, which preloaded bars give away."""
+
+    def next(self) -> None:
+        """Be long where the next close is higher."""
+        try:
+            rises = self.data.close[1] > self.data.close[0]
+        except IndexError:
+            return
+        self.order_target_size(target=10 if rises else -10)
+
+
+class ReadsAhead(bt.Indicator):
+    """An honest next(), and a once() that is one bar ahead."""
+
+    lines = ("close",)
+
+    def next(self) -> None:
+        """What it says it is."""
+        self.l.close[0] = self.data.close[0]
+
+    def once(self, start: int, end: int) -> None:
+        """What it is."""
+        closes, out = self.data.close.array, self.l.close.array
+        for bar in range(start, end):
+            out[bar] = closes[min(bar + 1, end - 1)]
+
+
+class FillsAtOnce(bt.Strategy):
+    """Buys and sells at the close that it has just seen."""
+
+    def __init__(self) -> None:
+        self.broker.set_coc(True)
+
+    def next(self) -> None:
+        """Turn around on every bar."""
+        self.order_target_size(target=10 if len(self) % 2 else 0)
+
+
+def next_return(frame: pd.DataFrame) -> pd.Series:
+    """The return of the next bar, as a feature."""
+    return frame["close"].shift(-1) / frame["close"] - 1
+
+
+_HERE = __name__
+PLANTS = (
+    Subject(f"{_HERE}:TradesTomorrow", "strategy"),
+    Subject(f"{_HERE}:ReadsAhead", "indicator"),
+    Subject(f"{_HERE}:next_return", "function"),
+    Subject(f"{_HERE}:FillsAtOnce", "strategy"),
+)
+CATCHES = (("prefix", "poison", "modes"), ("prefix", "poison", "modes"), ("prefix", "poison"), ("fills",))
+"""Which tests have to catch which of ``PLANTS``."""
+
+
+def finding(findings: Sequence[Finding], market: Market) -> Finding:
+    """Whether every plant was caught by every test that is there to catch it."""
+    verdicts = {(it.test, it.subject): it for it in findings}
+    rows: dict[str, Any] = {}
+    missed = []
+    for plant, tests in zip(PLANTS, CATCHES, strict=True):
+        name = plant.name.split(":")[1]
+        caught = {test: verdicts[test, plant.label].verdict == "failed" for test in tests}
+        rows[name] = caught
+        missed += [f"{test} ({name})" for test, it in caught.items() if not it]
+    if not missed:
+        words = f"{len(PLANTS)} leaks planted on these bars, each caught by every test that is there to catch it."
+        return Finding(TEST, "the audit itself", "passed", words, {"planted": rows})
+    words = f"The audit is broken: a planted leak was not caught by {', '.join(missed)}. {_why(market)}"
+    return Finding(TEST, "the audit itself", "broken", words.strip(), {"planted": rows})
+
+
+def _why(market: Market) -> str:
+    if all(frame["close"].nunique() <= 1 for frame in market.frames.values()):
+        return "The closes of these bars never change: no look-ahead could show on them. Choose other bars."
+    if len(market.days) < 3:
+        return f"There are {len(market.days)} bars only: choose a longer window."
+    return ""

@@ -1,0 +1,116 @@
+"""Bars of a spec as a market that can be cut and poisoned, and the plan by which every bar is a cut point once.
+
+A cut at ``t`` leaves the bars up to and including ``t``; a poisoned market keeps its length and its days, and all bars
+after ``t`` are garbage. Cut points are taken in blocks: a run from the true beginning for each of them would cost the
+square of the history, a run of the last ``window`` bars costs the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+WINDOW = 260
+"""Bars before a block that its runs begin with: a year. What needs more history than this is not seen by a block."""
+BLOCK = 64
+"""Cut points a block: one baseline serves them all."""
+WHOLE = 4
+"""Cuts of the full history, from its true beginning, each in a process of its own."""
+POISONS = 24
+"""Poisoned futures of a subject, at least one a block."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """Daily bars of one or more symbols.
+
+    Parameters
+    ----------
+    frames : mapping of symbol to DataFrame
+        Columns ``open``, ``high``, ``low``, ``close``, ``volume``; index of naive days, ascending.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+
+    @cached_property
+    def days(self) -> pd.DatetimeIndex:
+        """Every day on which a symbol has a bar, ascending: bar ``t`` of the audit is ``days[t]``."""
+        days = np.unique(np.concatenate([frame.index.to_numpy(dtype="M8[us]") for frame in self.frames.values()]))
+        return pd.DatetimeIndex(days)
+
+    def span(self, first: int, last: int) -> Market:
+        """The bars of ``days[first]`` .. ``days[last]``, both inclusive; copies, so that no run can alter another's."""
+        edges = self.days[first], self.days[min(last, len(self.days) - 1)]
+        return Market({symbol: frame.loc[edges[0] : edges[1]].copy() for symbol, frame in self.frames.items()})
+
+    def poisoned(self, after: int, seed: int = 0) -> Market:
+        """The same days, with garbage in the place of every bar after ``days[after]``: valid bars of another market."""
+        out = {}
+        for number, (symbol, frame) in enumerate(self.frames.items()):
+            known = int(frame.index.searchsorted(self.days[after], side="right"))
+            rng = np.random.default_rng([seed, after, number])
+            level = float(frame["close"].iloc[max(0, known - 1)]) if len(frame) else 1.0
+            garbage = _garbage(frame.index[known:], level, rng)
+            out[symbol] = pd.concat([frame.iloc[:known], garbage]) if len(garbage) else frame.copy()
+        return Market(out)
+
+
+def _garbage(days: pd.Index, level: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Bars at some other price level, three times as wild as a stock."""
+    steps = rng.normal(0.0, 0.05, (len(days), 4))
+    close = level * rng.uniform(3.0, 9.0) * np.exp(np.cumsum(steps[:, 0]))
+    opened = close * np.exp(steps[:, 1])
+    high = np.maximum(opened, close) * np.exp(np.abs(steps[:, 2]))
+    low = np.minimum(opened, close) * np.exp(-np.abs(steps[:, 3]))
+    volume = rng.integers(1_000, 1_000_000, len(days)).astype(np.float64)
+    columns = {"open": opened, "high": high, "low": low, "close": close, "volume": volume}
+    return pd.DataFrame(columns, index=days)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cut points ``begin`` <= t < ``end``, in runs that begin at bar ``first``; the baseline ends with bar ``last``."""
+
+    first: int
+    begin: int
+    end: int
+    last: int
+
+    @property
+    def points(self) -> range:
+        """The cut points."""
+        return range(self.begin, self.end)
+
+    def poisons(self, n_blocks: int) -> list[int]:
+        """The cut points of this block after which all is poisoned: evenly spread, at least one."""
+        wanted = min(len(self.points), max(1, -(-POISONS // n_blocks)))
+        return [self.begin + (2 * number + 1) * len(self.points) // (2 * wanted) for number in range(wanted)]
+
+
+def blocks_of(n_bars: int, minimum_period: int) -> list[Block]:
+    """Blocks that take every bar but the last as a cut point exactly once.
+
+    Parameters
+    ----------
+    n_bars : int
+        Bars of the market; the last one has no future that could be cut off.
+    minimum_period : int
+        Of the subject: its runs begin at least twice as many bars before the block.
+    """
+    window = max(WINDOW, 2 * minimum_period)
+    found = []
+    for begin in range(0, n_bars - 1, BLOCK):
+        end = min(begin + BLOCK, n_bars - 1)
+        # The baseline goes on as far as it reaches back, so that a look far ahead finds something to look at.
+        found.append(Block(max(0, begin - window), begin, end, min(n_bars - 1, end + window)))
+    return found
+
+
+def whole_cuts(n_bars: int) -> list[int]:
+    """Cut points of the full history: spread over it, the last one leaves a single bar away."""
+    spread = {(number + 1) * n_bars // (WHOLE + 1) for number in range(WHOLE - 1)} | {n_bars - 2}
+    return sorted(point for point in spread if 0 <= point < n_bars - 1)

@@ -1,0 +1,246 @@
+"""What can be audited: a Backtrader strategy, a Backtrader indicator, or a plain function of an OHLCV frame.
+
+A subject is a name, and is imported where it is run: each process has its own copy, with nothing in it that an earlier
+run has left behind.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from ragsignal.audit.cuts import Market
+from ragsignal.audit.trace import BATCH, Mode, Trace, alone, trace_strategy
+from ragsignal.config import CostSpec, did_you_mean
+from ragsignal.errors import ConfigError
+from ragsignal.indicator import RagMomentum
+from ragsignal.protocols import SignalSource
+from ragsignal.types import Query, Signal
+
+Kind = Literal["strategy", "indicator", "function"]
+_INDICATOR: Any = RagMomentum
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something whose code is audited.
+
+    Parameters
+    ----------
+    name : str
+        ``module:Name``.
+    kind : {"strategy", "indicator", "function"}
+    params : dict
+        For a strategy or an indicator.
+    source : SignalSource, optional
+        Where it takes a signal: what answers.
+    variants : tuple of str
+        Variants of the spec that trade it; empty for what was named on the command line.
+    """
+
+    name: str
+    kind: Kind
+    params: dict[str, Any] = field(default_factory=dict)
+    source: SignalSource | None = None
+    variants: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name, with what it is set to."""
+        told = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"{self.name} ({told})" if told else self.name
+
+    def run(self, market: Market, costs: CostSpec, mode: Mode = BATCH) -> Trace:
+        """Trace it on a market."""
+        thing = load(self.name)
+        if self.kind == "function":
+            return trace_function(thing, market)
+        params = dict(self.params)
+        if self.source is not None and takes_signal(thing) == "signal":
+            params["signal"] = functools.partial(_INDICATOR, source=self.source)
+        elif self.source is not None:
+            params["source"] = self.source
+        if self.kind == "indicator":
+            thing, params = _Holder, {"indicator": functools.partial(thing, **params), "feeds": thing._mindatas}
+        return trace_strategy(thing, params, market, costs, mode)
+
+
+class _Holder(bt.Strategy):
+    """Trades nothing: a home for an indicator, one on each feed."""
+
+    params = (("indicator", None), ("feeds", 1))
+
+    def __init__(self) -> None:
+        if self.p.feeds > 1:
+            self.held = [self.p.indicator(*self.datas[: self.p.feeds])]
+        else:
+            self.held = [self.p.indicator(data) for data in self.datas]
+
+
+def load(name: str) -> Any:
+    """Import ``module:Name``, looked up from the current folder.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such module, or nothing of that name in it.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ConfigError(f"{name!r} names nothing to audit; write module:Name, such as strategies.book:TargetBook")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module exists, and something that it imports does not
+        raise ConfigError(
+            f"no module {module_name!r} (subject {name!r}); modules are looked up from the current folder, {here}"
+        ) from None
+    if not hasattr(module, attribute):
+        known = [it for it, value in vars(module).items() if callable(value) and not it.startswith("_")]
+        raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, known)}")
+    return getattr(module, attribute)
+
+
+def kind_of(name: str) -> Kind:
+    """What ``module:Name`` is.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be imported, or is none of the three kinds.
+    """
+    thing = load(name)
+    if isinstance(thing, type) and issubclass(thing, bt.Strategy):
+        return "strategy"
+    if isinstance(thing, type) and issubclass(thing, bt.Indicator):
+        return "indicator"
+    if callable(thing) and not isinstance(thing, type):
+        return "function"
+    raise ConfigError(
+        f"{name} is a {type(thing).__name__}; a Backtrader strategy, a Backtrader indicator, or a function of an OHLCV "
+        "DataFrame that returns a Series or a DataFrame was expected"
+    )
+
+
+def takes_signal(thing: Any) -> Literal["signal", "source"] | None:
+    """The param by which a strategy or an indicator takes a signal, and has none yet: an indicator, or a source."""
+    names = list(thing.params._getkeys()) if hasattr(thing, "params") else []
+    for name in ("signal", "source"):
+        if name in names and getattr(thing.params, name) is None:
+            return name
+    return None
+
+
+@dataclass
+class Heard:
+    """A :class:`~ragsignal.protocols.SignalSource` of signals that were made once, before the audit's runs.
+
+    The bars of a poisoned future have none: for them a number is made up out of the window, so that a run that sees
+    garbage trades, and a look-ahead shows. Whether the signals themselves look ahead is what the tests ``signals`` and
+    ``retrieval`` say.
+
+    Parameters
+    ----------
+    lookback : int
+    known : mapping of Query to Signal
+    """
+
+    lookback: int
+    known: Mapping[Query, Signal]
+
+    def signals(self, queries: Sequence[Query]) -> list[Signal]:
+        """One signal a query, in order."""
+        return [self.known.get(query) or self._made_up(query) for query in queries]
+
+    def _made_up(self, query: Query) -> Signal:
+        symbol, as_of = query.symbol, query.as_of
+        if len(query.closes) <= self.lookback:
+            return Signal(symbol, as_of, 0.0, 0.5, "too few bars", (), "")
+        rise = zlib.crc32(repr(query.closes).encode()) / 2**32
+        return Signal(symbol, as_of, 2.0 * rise - 1.0, rise, None, (), "")
+
+
+def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> Trace:
+    """Each symbol's bars through a function; a row holds what it says of that day, and of no later one.
+
+    A label between two days, such as the Sunday that pandas gives a week, stands at the next day; one after the last
+    day is not known yet, and is left out.
+    """
+    labels: list[str] = []
+    columns: list[np.ndarray[Any, Any]] = []
+    errors: dict[str, str] = {}
+    for symbol, frame in market.frames.items():
+        try:
+            with alone():
+                made = _table(function(frame.copy()), frame) if len(frame) else None
+        except (Exception, SystemExit) as error:
+            errors[symbol] = f"{type(error).__name__}: {error}"
+            continue
+        if made is None:
+            errors[symbol] = "no bars"
+            continue
+        labels += [f"{name} of {symbol}" for name in made]
+        columns += [_by_day(values, market.days) for values in made.values()]
+    absent = frozenset(f" of {symbol}" for symbol in errors)
+    if not columns:
+        return Trace((), np.empty((0, 0)), (), next(iter(errors.values()), "it returned no column"), absent=absent)
+    return Trace(tuple(labels), np.column_stack(columns), absent=absent)
+
+
+def _table(made: Any, frame: pd.DataFrame) -> dict[str, pd.Series]:
+    if isinstance(made, pd.Series):
+        made = made.to_frame(made.name if made.name is not None else "value")
+    elif isinstance(made, (np.ndarray, list)) and len(made) == len(frame):
+        made = pd.DataFrame(np.asarray(made).reshape(len(frame), -1), index=frame.index)
+    if not isinstance(made, pd.DataFrame):
+        raise TypeError(
+            f"it returned a {type(made).__name__}; a Series or a DataFrame of the frame's days was expected"
+        )
+    if not isinstance(made.index, pd.DatetimeIndex):
+        if len(made) != len(frame):
+            raise TypeError(f"it returned {len(made)} rows without days for {len(frame)} bars: which is of which day?")
+        made = made.set_axis(frame.index)
+    return {str(name): made.iloc[:, place] for place, name in enumerate(made.columns)}
+
+
+def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> np.ndarray[Any, Any]:
+    """(n_days,) float64, NaN where nothing is said."""
+    out = np.full(len(days), np.nan)
+    place = days.searchsorted(pd.DatetimeIndex(values.index).as_unit("us"))  # the first day on or after the label
+    known = place < len(days)
+    out[place[known]] = _numbers(values)[known]
+    return out
+
+
+def _numbers(values: pd.Series) -> np.ndarray[Any, Any]:
+    """As float64; words, intervals and categories by a digest of their text."""
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.array([np.nan if pd.isna(it) else float(zlib.crc32(str(it).encode())) for it in values])
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that a task of the audit needs, and that can be sent to another process: subjects are named by number."""
+
+    market: Market
+    costs: CostSpec
+    subjects: tuple[Subject, ...]
+
+    def run(self, number: int, market: Market | None = None, mode: Mode = BATCH) -> Trace:
+        """Trace a subject; by default on all bars."""
+        return self.subjects[number].run(market or self.market, self.costs, mode)

@@ -1,0 +1,339 @@
+"""What a subject could see, and what it did, bar by bar: the only thing that the tests of code compare.
+
+A trace holds at every bar the value of every line as it stood *then*: of each indicator, those inside others too, and
+of the strategy itself. Under Cerebro's default modes lines are computed for all bars before the first one is traded, so
+that a line which read the future shows it at its own bar. Orders are written down when they are sent, and again when
+they are filled.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import io
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragsignal.audit.cuts import Market
+from ragsignal.config import CostSpec
+from ragsignal.engine import set_costs
+
+_EPOCH = 719_163  # 1970-01-01 in Backtrader's days
+_DEEP = 20  # clocks between a line and its feed, at most
+
+
+class Mode(NamedTuple):
+    """How Cerebro is run."""
+
+    preload: bool = True
+    runonce: bool = True
+
+    def __str__(self) -> str:
+        return f"preload={self.preload}, runonce={self.runonce}"
+
+
+BATCH = Mode()
+"""Backtrader's default: all bars loaded, and all lines computed, before the first bar is traded."""
+
+
+class Act(NamedTuple):
+    """Something that a strategy, or the broker for it, did: ``bar``, ``order`` | ``cancel`` | ``fill``, where, what."""
+
+    bar: int
+    kind: str
+    symbol: str
+    details: tuple[tuple[str, Any], ...]
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        said = ", ".join(f"{name} {_short(value)}" for name, value in self.details if value is not None)
+        return f"{self.kind} {self.symbol}: {said}"
+
+    def __getattr__(self, name: str) -> Any:
+        found = dict(self.details)
+        if name not in found:
+            raise AttributeError(name)
+        return found[name]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One run.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        Name of each line.
+    rows : (n_bars, n_lines) float64
+        Values as they stood at each bar; fewer bars than the market's where the run ended early.
+    acts : tuple of Act
+    error : str or None
+        What ended the run early.
+    minimum_period : int
+    absent : frozenset of str
+        Endings of the labels that a function would have had for symbols without enough bars.
+    """
+
+    labels: tuple[str, ...]
+    rows: NDArray[np.float64]
+    acts: tuple[Act, ...] = ()
+    error: str | None = None
+    minimum_period: int = 1
+    absent: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def values(self) -> int:
+        """How many values there are to compare."""
+        return int(np.count_nonzero(~np.isnan(self.rows)))
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether anything was seen that could have moved."""
+        return bool(self.values or self.acts)
+
+
+def trace_strategy(
+    strategy: type[Any], params: dict[str, Any], market: Market, costs: CostSpec, mode: Mode = BATCH
+) -> Trace:
+    """Run a strategy on a market; whatever it raises ends the trace and stands in it.
+
+    Parameters
+    ----------
+    strategy : type of bt.Strategy
+    params : dict
+    market : Market
+    costs : CostSpec
+        The broker of the spec.
+    mode : Mode
+    """
+    book = _Book()
+    cerebro = bt.Cerebro(stdstats=False, preload=mode.preload, runonce=mode.runonce)
+    for symbol, frame in market.frames.items():
+        cerebro.adddata(_Feed(dataname=frame), name=symbol)
+    cerebro.broker = _Notary()
+    cerebro.broker.book = book
+    set_costs(cerebro.broker, costs)
+    cerebro.addstrategy(strategy, **params)
+    cerebro.addanalyzer(_Watch, book=book)
+    with alone():
+        book.error = _error_of(cerebro.run)
+    rows = np.array(book.rows, dtype=np.float64).reshape(len(book.rows), len(book.labels))
+    return Trace(tuple(book.labels), rows, tuple(book.acts), book.error, book.minimum_period)
+
+
+def _error_of(work: Any) -> str | None:
+    try:
+        work()
+    except (Exception, SystemExit) as error:  # a strategy's exit() must not end the audit
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Someone else's code, run often: what it prints and warns is dropped, global random numbers begin anew."""
+    ours = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is what others' code uses
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        random.setstate(ours[0])
+        np.random.set_state(ours[1])  # noqa: NPY002
+
+
+@dataclass
+class _Book:
+    """What analyzer and broker write while a run goes on: all that is left of one that raises."""
+
+    labels: list[str] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    error: str | None = None
+    minimum_period: int = 1
+    numbers: dict[int, tuple[int, int]] = field(default_factory=dict)  # order.ref -> (which order, bar it was sent at)
+
+
+class _Feed(bt.feeds.PandasData):
+    """A frame as a feed; preloaded in one go, where Backtrader takes 60 microseconds a bar.
+
+    It stays a PandasData: a strategy that reads ``data.p.dataname`` finds the frame there.
+    """
+
+    params = (("openinterest", None),)
+
+    def start(self) -> None:
+        """Turn the frame into columns."""
+        super().start()
+        frame: pd.DataFrame = self.p.dataname
+        days = frame.index.to_numpy(dtype="M8[us]").astype(np.int64) / 86_400e6 + _EPOCH
+        self._columns = {"datetime": array.array("d", days.tolist())}
+        for name in ("open", "high", "low", "close", "volume"):
+            self._columns[name] = array.array("d", frame[name].to_numpy(dtype=np.float64).tolist())
+        self._columns["openinterest"] = array.array("d", [float("nan")] * len(frame))
+
+    def preload(self) -> None:
+        """All bars at once."""
+        for name, column in self._columns.items():
+            getattr(self.lines, name).array = column
+        self._idx = len(self._columns["close"])  # nothing is left for _load
+        self.home()
+
+    def _tick_fill(self, force: bool = False) -> None:
+        """Copies of the bar that only a replay needs, and that cost a sixth of a run."""
+
+    def _tick_nullify(self) -> None:
+        """As above: the broker takes the bar itself where there are none."""
+
+    def _load(self) -> bool:
+        self._idx += 1
+        if self._idx >= len(self._columns["close"]):
+            return False
+        for name, column in self._columns.items():
+            getattr(self.lines, name)[0] = column[self._idx]
+        return True
+
+
+class _Notary(bt.brokers.BackBroker):
+    """Backtrader's broker, which writes down what is sent, cancelled and filled, when it happens.
+
+    ``notify_order`` would come a bar late, and never for an order of the last bar.
+    """
+
+    book: _Book
+
+    def submit(self, order: Any, check: bool = True) -> Any:
+        """An order is sent."""
+        self.book.numbers[order.ref] = (len(self.book.numbers), len(self.book.rows))
+        size, created = float(order.created.size), order.created
+        self._write(
+            order,
+            "order",
+            type=order.getordername(),
+            size=size,
+            price=_number(created.price) if order.exectype != order.Market else None,
+            limit=_number(created.pricelimit) if order.exectype != order.Market else None,
+            valid=_number(order.valid),
+        )
+        return super().submit(order, check)
+
+    def cancel(self, order: Any, bracket: bool = False) -> Any:
+        """An order is called back; by the broker itself (``bracket``) is a consequence, and not written down."""
+        if not bracket and order.alive():
+            self._write(order, "cancel", number=self.book.numbers.get(order.ref, (-1, 0))[0])
+        return super().cancel(order, bracket)
+
+    def _execute(self, order: Any, ago: Any = None, *args: Any, **kwargs: Any) -> Any:
+        before = order.executed.size
+        done = super()._execute(order, ago, *args, **kwargs)
+        if ago is not None and order.executed.size != before:  # without ago it only asks whether there is cash
+            number, bar = self.book.numbers.get(order.ref, (-1, 0))
+            size, price = float(order.executed.size - before), float(order.executed.price)
+            day = float(order.executed.dt)
+            self._write(order, "fill", number=number, size=size, price=price, sent=bar, day=day)
+        return done
+
+    def _write(self, order: Any, kind: str, **details: Any) -> None:
+        self.book.acts.append(Act(len(self.book.rows), kind, str(order.data._name), tuple(details.items())))
+
+
+class _Watch(bt.Analyzer):
+    """Reads every line at every bar, those before the minimum period too."""
+
+    params = (("book", None),)
+
+    def start(self) -> None:
+        """Find the lines: all of them exist by now."""
+        book: _Book = self.p.book
+        self._lines = list(_lines_of(self.strategy))
+        self._own = [line for line, name in zip(*_named(self.strategy), strict=True) if name != "datetime"]
+        own = [f"{type(self.strategy).__name__}.{name}" for name in _named(self.strategy)[1] if name != "datetime"]
+        book.labels = _distinct([label for label, _, _ in self._lines] + own)
+        book.minimum_period = int(self.strategy._minperiod)
+
+    def prenext(self) -> None:
+        """Bars before the minimum period count too."""
+        self.next()
+
+    def next(self) -> None:
+        """Note what stands at this bar."""
+        # By place and not as line[0]: in batch mode Backtrader leaves an indicator inside another at its end, and one
+        # whose feed has not begun would show its last value.
+        row = [_at(line.array, len(feed) - 1) for _, feed, line in self._lines]
+        row += [_at(line.array, line.idx) for line in self._own]
+        self.p.book.rows.append(row)
+
+
+def _at(values: Sequence[float], place: int) -> float:
+    return values[place] if 0 <= place < len(values) else float("nan")
+
+
+def _lines_of(strategy: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(label, feed whose bars it counts, line) of every indicator of a strategy and of every one inside it."""
+    feeds: dict[int, Any] = {}
+    for data in strategy.datas:
+        feeds |= {id(data): data, id(data.lines): data} | {id(line): data for line in data.lines}
+
+    def walk(owner: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+        for child in getattr(owner, "_lineiterators", {}).get(bt.LineIterator.IndType, []):
+            feed = _feed_of(child, feeds)
+            if feed is None:
+                continue  # it counts bars of its own making: at which of them it stands cannot be told
+            label = f"{path}{type(child).__name__}({feed._name})"
+            for line, name in zip(*_named(child), strict=True):
+                yield f"{label}.{name}" if name else label, feed, line
+            yield from walk(child, f"{label} > ")
+
+    yield from walk(strategy, "")
+
+
+def _named(child: Any) -> tuple[list[Any], list[str]]:
+    lines = list(child.lines)
+    aliases = child.lines.getlinealiases() if hasattr(child.lines, "getlinealiases") else ()
+    return lines, [*aliases[: len(lines)], *([""] * (len(lines) - len(aliases)))]
+
+
+def _feed_of(child: Any, feeds: dict[int, Any]) -> Any:
+    """Go up the clocks until a feed, or a line of one, is met."""
+    clock = child
+    for _ in range(_DEEP):
+        if clock is None:
+            return None
+        if id(clock) in feeds:
+            return feeds[id(clock)]
+        if isinstance(clock, bt.lineseries.LineSeriesStub) and id(clock.lines[0]) in feeds:
+            return feeds[id(clock.lines[0])]
+        above = getattr(clock, "_clock", None)
+        clock = above if above is not None else getattr(getattr(clock, "_owner", None), "_clock", None)
+    return None
+
+
+def _distinct(labels: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    out = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        out.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
+    return out
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,162 @@
+"""Has anything that was trained seen the window that is traded? The cards say it; what has no card is not known.
+
+``trained_through`` is the last day on which any label used in training became known; letters have theirs too. To
+allow it (``allow_in_sample``) changes nothing here: it lets a backtest run, and not its result prove something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragsignal.artifact import Artifact
+from ragsignal.assemble import Report, Workshop
+from ragsignal.audit.recall import cutoff_of
+from ragsignal.audit.verdict import Finding, Verdict
+from ragsignal.config import VariantSpec
+
+
+def audit_training(workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None) -> list[Finding]:
+    """What every variant's parts were fitted on, against the days it trades: a finding a variant and base model.
+
+    Parameters
+    ----------
+    workshop : Workshop
+    frames : dict of symbol to DataFrame
+        The traded bars.
+    report : callable, optional
+        Progress: ``report(what, done, total)``.
+
+    Raises
+    ------
+    ModelError
+        If an artifact is missing or altered.
+    """
+    variants = [variant for variant in workshop.spec.variant if variant.signal != "none"]
+    if not variants:
+        return [Finding("training", workshop.spec.name, "unknown", "No variant has a signal: nothing was trained.")]
+    calendar = np.unique(
+        np.concatenate([frame.index.to_numpy("datetime64[D]") for frame in _history(workshop, frames)])
+    )
+    findings: list[Finding] = []
+    bases: dict[tuple[str, str], None] = {}
+    for number, variant in enumerate(variants):
+        if report:
+            report("audit of training", number + 1, len(variants))
+        findings.append(_of_variant(workshop, variant, calendar))
+        bases |= dict.fromkeys(_bases(workshop, variant))
+    return findings + [_of_base(ref, role, workshop.spec.data.end) for ref, role in bases]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One fitted part: ``through`` is the last day it has seen, ``first`` the first day it is used on."""
+
+    what: str
+    through: date
+    first: date
+
+    def verdict(self) -> Verdict:
+        """Failed where it is used on a day that it has seen."""
+        return "failed" if self.through >= self.first else "passed"
+
+
+def _history(workshop: Workshop, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
+    return [*workshop.prices.frames.values(), *frames.values()]
+
+
+def _of_variant(workshop: Workshop, variant: VariantSpec, calendar: np.ndarray[Any, Any]) -> Finding:
+    parts = [
+        Seen(what, day, shop.spec.data.start)
+        for shop, it in workshop.eras(variant)
+        for what, day in shop.fitted(it)
+    ]  # fmt: skip
+    artifacts = workshop.artifacts(variant)
+    paper = sorted({it.ref for it in artifacts.values() if it.card.protocol == "paper"})
+    bare = _without_card(workshop, variant, artifacts)
+    evidence: dict[str, Any] = {
+        "fitted": [_record(it, calendar) for it in parts],
+        "embargo_in_training": {role: it.card.recipe.get("split", {}).get("embargo") for role, it in artifacts.items()},
+        "paper_protocol": paper,
+        "without_card": bare,
+        "allow_in_sample": workshop.spec.allow_in_sample,
+    }
+    if planted_verdict() != "failed":
+        words = "The planted card, trained through the first traded day, was not seen as a leak."
+        return Finding("training", variant.name, "broken", words, evidence)
+    return _judged(variant.name, parts, paper, bare, evidence)
+
+
+def planted_verdict() -> Verdict:
+    """The control: something trained through the very day it is first used on."""
+    day = date(2020, 1, 2)
+    return Seen("planted", day, day).verdict()
+
+
+def _judged(name: str, parts: Sequence[Seen], paper: list[str], bare: list[str], evidence: dict[str, Any]) -> Finding:
+    inside = [
+        f"{it.what} has seen days through {it.through}, and is used from {it.first}"
+        for it in parts
+        if it.verdict() == "failed"
+    ]
+    inside += [f"{ref} was trained by the paper's protocol, on the days it is tested on" for ref in paper]
+    if inside:
+        words = (
+            f"{'; '.join(inside)}. Start the backtest later (data.start), or train on earlier days (`ragsignal train`)."
+        )
+        return Finding("training", name, "failed", words, evidence)
+    if bare:
+        what = ", ".join(bare)
+        words = f"What {what} was trained on is not recorded. Train it with `ragsignal train`, which writes a card."
+        return Finding("training", name, "unknown", words, evidence)
+    if not parts:
+        return Finding("training", name, "unknown", "Nothing in it was fitted.", evidence)
+    gap = min(row["bars_between"] for row in evidence["fitted"])
+    last = max(it.through for it in parts)
+    words = f"All {len(parts)} fitted parts end before they are used: the latest on {last}, at least {gap} bars before."
+    return Finding("training", name, "passed", words, evidence)
+
+
+def _record(it: Seen, calendar: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """In JSON, with the number of bars from the last day seen to the first day used."""
+    through, first = np.searchsorted(calendar, [np.datetime64(it.through), np.datetime64(it.first)], side="right")
+    gap = int(first) - int(through)
+    return {"what": it.what, "trained_through": str(it.through), "first_used": str(it.first), "bars_between": gap}
+
+
+def _without_card(workshop: Workshop, variant: VariantSpec, artifacts: dict[str, Artifact]) -> list[str]:
+    """An adapter in a bare peft folder: it was trained, and nobody wrote down on what."""
+    if variant.signal != "llm" or any(role.startswith("reader") for role in artifacts):
+        return []
+    adapter = workshop.spec.llm_of(variant).adapter
+    return [adapter] if adapter else []
+
+
+def _bases(workshop: Workshop, variant: VariantSpec) -> list[tuple[str, str]]:
+    """Weights that were trained elsewhere: references, each with its role."""
+    found = [(it.card.base["ref"], role) for role, it in workshop.artifacts(variant).items() if it.card.base]
+    if variant.signal == "llm":
+        found.append((workshop.spec.llm_of(variant).model, "reader"))
+    if variant.signal != "classifier" and workshop.spec.retrieval_of(variant).retriever == "embedding":
+        found.append((workshop.spec.retrieval_of(variant).encoder_ref, "retriever"))
+    return [(ref, "language model" if role.startswith("reader") else "encoder") for ref, role in found]
+
+
+def _of_base(ref: str, role: str, end: date) -> Finding:
+    """A base model: public text has no ``trained_through``, at best a cutoff."""
+    known = cutoff_of(ref)
+    evidence = {"role": role, "cutoff": str(known[0]) if known else None, "source": known[1] if known else None}
+    if known is not None and end > known[0] and role == "language model":
+        words = f"{ref} was trained on text through {known[0]} ({known[1]}); only days after it are surely unread."
+        return Finding("training", ref, "unknown", words, evidence)
+    if role == "encoder":
+        words = f"What {ref} was trained on is not recorded here; it reads lines without names and dates."
+        return Finding("training", ref, "unknown", words, evidence)
+    about = f"text through {known[0]} ({known[1]})" if known else "text that is not recorded"
+    words = f"{ref} was trained on {about}: it may have read about this window. The tests of memory look for traces."
+    return Finding("training", ref, "unknown", words, evidence)

@@ -1,0 +1,92 @@
+"""``ragsignal audit``: the proof that nothing looks ahead, of a spec or of any strategy, indicator or feature.
+
+    ragsignal audit backtests/sample.toml
+    ragsignal audit backtests/sample.toml mine.strategies:Breakout mine.features:momentum
+
+Exit codes: 0 nothing failed, 1 something failed or the audit is broken, 2 the spec or an argument is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from ragsignal.cli_sweep import Jobs
+from ragsignal.terminal import answer, people, progress
+
+if TYPE_CHECKING:
+    from ragsignal.audit.verdict import Finding
+
+_COLOURS = {"passed": "green", "failed": "bold red", "unknown": "yellow", "broken": "bold red"}
+
+
+def audit(
+    spec: Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")],
+    subject: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SUBJECT]...",
+            help="module:Name of a Backtrader strategy or indicator, or of a function of an OHLCV DataFrame; audited "
+            "alone, on the spec's bars. Default: all that the spec runs.",
+        ),
+    ] = None,
+    variant: Annotated[str | None, typer.Option(help="Whose signals a SUBJECT gets that takes some.")] = None,
+    jobs: Jobs = None,
+    out: Annotated[Path, typer.Option(help="Folder that receives the audit's folder.")] = Path("runs"),
+) -> None:
+    """Prove that nothing in SPEC looks ahead; exit 1 if something does, or if the audit misses a planted leak."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    with progress() as report, _stdout_is_ours():
+        from ragsignal.audit.spec import audit_spec, audit_subjects
+
+        result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)
+    path = out / f"{loaded.name}-audit" / "audit.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result.record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _tell(result.findings)
+    people.print(f"verdict: {result.verdict}", style=_COLOURS[result.verdict], highlight=False)
+    people.print(f"record: {path}", markup=False, highlight=False, soft_wrap=True)
+    answer(result.record)
+    if result.verdict in ("failed", "broken"):
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _stdout_is_ours() -> Iterator[None]:
+    """Send to stderr what others' code writes past Python: LAPACK prints to stdout where a fit meets a NaN."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _tell(findings: Sequence[Finding]) -> None:
+    """A row a test and subject; words of everything that is not simply passed."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in ("test", "subject", "verdict"):
+        table.add_column(title, overflow="fold")
+    for it in findings:
+        table.add_row(it.test, escape(it.subject), f"[{_COLOURS[it.verdict]}]{it.verdict}[/]")
+    people.print(table)
+    said: dict[str, Any] = {}
+    for it in findings:
+        if it.verdict != "passed":
+            said.setdefault(f"[{_COLOURS[it.verdict]}]{it.verdict}[/] {it.test}: {escape(it.words)}", []).append(
+                it.subject
+            )
+    for words, subjects in said.items():  # what is true of several is said once
+        people.print(f"{words} [dim]({escape(', '.join(subjects))})[/]", highlight=False, soft_wrap=True)

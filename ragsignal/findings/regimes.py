@@ -1,0 +1,79 @@
+"""Bull and bear, high and low volatility: the regime of a bar is what the previous close knew, never its own bars.
+
+The market is the equal-weighted mean of the run's symbols. Bull: it rose over the last 60 bars. High volatility: the
+standard deviation of its last 20 returns is above the median of all such deviations so far. The first bars, which have
+no such past within the run, belong to no regime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragsignal import statistics
+from ragsignal.results import VariantResult
+
+TREND_BARS = 60
+VOLATILITY_BARS = 20
+MEDIAN_BARS = 20
+"""Deviations that must be known before their median says anything."""
+
+REGIMES = ("bull", "bear", "low volatility", "high volatility")
+
+
+def regimes_of(variants: Sequence[VariantResult], closes: pd.DataFrame) -> dict[str, Any]:
+    """What each variant did in each regime.
+
+    Returns
+    -------
+    dict
+        ``days``: bars in each regime, and ``none``: bars in no regime of trend. ``variants``: by name and regime
+        ``return`` (mean a year, a fraction), ``sharpe`` (annual) and ``hit_rate``; None where it does not exist.
+    """
+    known = known_at_close(closes)
+    traded = known.shift(1)
+    return {
+        "days": {name: int((traded[name] == 1.0).sum()) for name in REGIMES}
+        | {"none": int(traded["bull"].isna().sum()) - 1},
+        "variants": {
+            variant.name: {name: _figures(variant, known[name], traded[name]) for name in REGIMES}
+            for variant in variants
+        },
+    }
+
+
+def known_at_close(closes: pd.DataFrame) -> pd.DataFrame:
+    """(n_bars, 4) 1.0, 0.0, or NaN where unknown: the regimes that each close knows, for what follows it."""
+    market = closes.ffill().pct_change(fill_method=None).mean(axis=1)
+    trend = np.log1p(market).rolling(TREND_BARS).sum()
+    deviation = market.rolling(VOLATILITY_BARS).std()
+    usual = deviation.expanding(min_periods=MEDIAN_BARS).median()
+    high = (deviation > usual).astype(float).where(usual.notna())
+    bull = (trend > 0).astype(float).where(trend.notna())
+    return pd.DataFrame(dict(zip(REGIMES, (bull, 1.0 - bull, 1.0 - high, high), strict=True)))
+
+
+def _figures(variant: VariantResult, known: pd.Series, traded: pd.Series) -> dict[str, float | None]:
+    here = traded.to_numpy()[1:] == 1.0
+    returns = variant.returns.to_numpy(dtype=np.float64)[here]
+    a_year = statistics.bars_a_year(pd.DatetimeIndex(variant.equity.index))
+    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    mean = float(returns.mean()) if len(returns) else None
+    return {
+        "return": None if mean is None else mean * a_year,
+        "sharpe": None if mean is None or deviation < 1e-12 else mean / deviation * float(np.sqrt(a_year)),
+        "hit_rate": _hit_rate(variant, known),
+    }
+
+
+def _hit_rate(variant: VariantResult, known: pd.Series) -> float | None:
+    """Of the signals given at closes that knew themselves in the regime: their outcome comes after it."""
+    signals = variant.signals
+    if not len(signals):
+        return None
+    days = known.index[known == 1.0]
+    here = signals[signals["date"].isin(days) & signals["abstained"].isna()]
+    return statistics.hit_rate(*(here[name].to_numpy(dtype=np.float64) for name in ("value", "target")))

@@ -1,0 +1,65 @@
+"""What runs and trainings are both made of: prices, candidates, letters, ranks. Here is decided what they may know of.
+
+All of it ends with ``data.end``; what a single query may see of it is decided by its own day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ragsignal.cache import cache_folder
+from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
+from ragsignal.data.bins import Bins, fit_bins, shipped_bins
+from ragsignal.data.prices import Prices
+from ragsignal.data.sources import load_prices
+from ragsignal.data.wide import Panel, build_panel
+from ragsignal.llm.prompt import WIDE, Template
+from ragsignal.retrieval.corpus import Corpus, load_or_build
+
+
+@dataclass
+class Materials:
+    """The materials of one spec, each made on first need.
+
+    Parameters
+    ----------
+    data : DataSpec
+    candidates : CorpusSpec
+    history : Prices, optional
+        Prices that are there already; by default they are loaded.
+    """
+
+    data: DataSpec
+    candidates: CorpusSpec
+    history: Prices | None = None
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
+        found = self.history or load_prices(self.data, self.candidates.symbols)
+        return found.between(None, self.data.end)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The candidates."""
+        chosen = self._of_corpus()
+        return load_or_build(chosen.frames, chosen.fingerprint, self.candidates, cache_folder())
+
+    @cached_property
+    def bins(self) -> Bins:
+        """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
+        through = self.candidates.bins_through
+        return shipped_bins() if through is None else fit_bins(self._of_corpus().frames, through)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Ranks of all symbols among each other, day by day."""
+        return build_panel(self.prices.frames)
+
+    def template(self, llm: LLMSpec) -> Template:
+        """The template that ``llm`` names."""
+        return Template(llm.template, llm.mask, self.bins, self.panel if llm.template in WIDE else None)
+
+    def _of_corpus(self) -> Prices:
+        return self.prices.select(self.candidates.symbols or self.data.symbols)

@@ -1,0 +1,66 @@
+"""Figures, intervals and tests as functions of arrays. Each names its source; none knows where the numbers come from.
+
+What each assumes, and what it cannot say: docs/statistics.md.
+"""
+
+from ragsignal.statistics.account import bars_a_year, base_rate, hit_rate, performance
+from ragsignal.statistics.forecasts import (
+    Bin,
+    McNemar,
+    equal_mass_bins,
+    hit_rate_difference,
+    hit_rate_mcnemar,
+    log_loss_difference,
+    mcnemar,
+    reliability,
+)
+from ragsignal.statistics.intervals import LEAST_DAYS, Interval, mean_interval, ratio_interval
+from ragsignal.statistics.power import days_for, detectable, years_for_sharpe
+from ragsignal.statistics.ratios import (
+    minimum_track_record,
+    probabilistic_sharpe,
+    sharpe,
+    sharpe_difference,
+    sharpe_error,
+)
+from ragsignal.statistics.selection import (
+    backtest_overfitting,
+    best_of_noise,
+    deflated_sharpe,
+    holm,
+    step_m,
+    superior_predictive_ability,
+)
+
+__all__ = [
+    "LEAST_DAYS",
+    "Bin",
+    "Interval",
+    "McNemar",
+    "backtest_overfitting",
+    "bars_a_year",
+    "base_rate",
+    "best_of_noise",
+    "days_for",
+    "deflated_sharpe",
+    "detectable",
+    "equal_mass_bins",
+    "hit_rate",
+    "hit_rate_difference",
+    "hit_rate_mcnemar",
+    "holm",
+    "log_loss_difference",
+    "mcnemar",
+    "mean_interval",
+    "minimum_track_record",
+    "performance",
+    "probabilistic_sharpe",
+    "ratio_interval",
+    "reliability",
+    "sharpe",
+    "sharpe_difference",
+    "sharpe_error",
+    "step_m",
+    "superior_predictive_ability",
+    "years_for_sharpe",
+]

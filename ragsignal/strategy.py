@@ -1,0 +1,71 @@
+"""The strategy that a spec names: its class, whether it takes what the spec gives it, and the code it is made of."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import backtrader as bt
+
+from ragsignal import fingerprint
+from ragsignal.config import StrategySpec, VariantSpec, did_you_mean
+from ragsignal.errors import ConfigError
+
+
+def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
+    """Import ``module:Class`` with the current folder on the path.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such module or class, or it is no Backtrader strategy.
+    """
+    module_name, class_name = spec.name.split(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module exists, and something that it imports does not
+        raise ConfigError(
+            f"no module {module_name!r} (strategy {spec.name!r}); modules are looked up from the current folder, {here}"
+        ) from None
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, bt.Strategy)):
+        known = [name for name, it in vars(module).items() if isinstance(it, type) and issubclass(it, bt.Strategy)]
+        raise ConfigError(f"{module_name} has no strategy {class_name!r}.{did_you_mean(class_name, known)}")
+    return found
+
+
+def check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
+    """Raise ``ConfigError`` unless the strategy exists, and takes its params and the variant's signal."""
+    strategy = load_strategy(spec)
+    known = list(strategy.params._getkeys())
+    for name in spec.params:
+        if name not in known:
+            raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
+    if variant.signal == "none":
+        return
+    if "signal" not in known:
+        raise ConfigError(
+            f"strategy {spec.name!r} has no param 'signal', so it cannot trade one; add it to its params "
+            '(a callable from feed to line), or set signal = "none" in the variant'
+        )
+    if strategy.params.signal is not None:
+        raise ConfigError(
+            f"strategy {spec.name!r} of variant {variant.name!r} brings its own signal, which a model's would replace; "
+            'set signal = "none" in the variant'
+        )
+
+
+def code_of(spec: StrategySpec) -> str:
+    """Digest of the files that a strategy's class and its bases stand in: an edited strategy is another one.
+
+    What they import besides is not followed.
+    """
+    classes = load_strategy(spec).__mro__
+    files = {getattr(sys.modules[it.__module__], "__file__", None) for it in classes}
+    return fingerprint.of_json(sorted(fingerprint.of_file(Path(file)) for file in files if file))

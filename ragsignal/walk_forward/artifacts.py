@@ -1,0 +1,97 @@
+"""The address of what one training run leaves behind: a digest of all that it learns from and how.
+
+Two specs that train the same share it; a changed price, setting or base is another one. What decides nothing is left
+out: names, folders, what a run is reported to, and the step that will use it. What a kind is made from (StockLLM, then
+its feedback, then FinSeer) is in its address by its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from ragsignal import fingerprint
+from ragsignal.config import TrainSpec, Walked
+
+FORMAT = 1
+"""Raised when the same training spec and prices would give other weights."""
+
+Trained = Literal["stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier"]
+"""What a training command writes: an artifact, or the teacher scores of FinSeer."""
+
+ORDER: tuple[Trained, ...] = ("stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier")
+"""In which they are trained."""
+
+_MADE_FROM: dict[Trained, Trained] = {
+    "feedback": "stockllm",
+    "finseer-text": "feedback",
+    "finseer-numeric": "feedback",
+}
+_TABLE: dict[Trained, str] = {
+    "stockllm": "stockllm",
+    "feedback": "feedback",
+    "finseer-text": "finseer",
+    "finseer-numeric": "finseer",
+    "classifier": "classifier",
+}
+# of [llm]: the base is told by its digest, and FinSeer reads the rest through its feedback alone
+_OF_LLM: dict[Trained, set[str]] = {
+    "stockllm": {"template", "mask", "dtype", "device", "batch_size"},
+    "feedback": {"dtype", "device", "batch_size"},
+    "classifier": {"template", "mask", "device"},
+}
+_NOT_DECIDING = {"report_to", "base", "revision"}
+
+
+def needs(kinds: tuple[Walked, ...]) -> tuple[Trained, ...]:
+    """``kinds`` and what they are made from, in the order of training."""
+    wanted: set[Trained] = set()
+    for kind in kinds:
+        made: Trained | None = kind
+        while made is not None:
+            wanted.add(made)
+            made = _MADE_FROM.get(made)
+    return tuple(kind for kind in ORDER if kind in wanted)
+
+
+def base_of(spec: TrainSpec, kind: Trained) -> tuple[str, str | None, str | None] | None:
+    """Reference, revision and expected SHA-256 of the weights that a kind begins from; None where it has none."""
+    if kind == "stockllm":
+        return spec.llm.model, spec.llm.revision, spec.llm.sha256
+    if kind == "finseer-text":
+        return spec.finseer.base, spec.finseer.revision, None
+    if kind == "classifier" and spec.classifier.kind == "bert":
+        return spec.classifier.base, spec.classifier.revision, None
+    return None
+
+
+def address(spec: TrainSpec, kind: Trained, prices: str, base: Callable[[Trained], str | None]) -> str:
+    """SHA-256 of everything that decides a training run.
+
+    Parameters
+    ----------
+    spec : TrainSpec
+        Of one step.
+    kind : str
+    prices : str
+        Fingerprint of all prices through ``spec.data.end``.
+    base : callable
+        Gives the digest of the weights that a kind begins from; None where it begins from nothing.
+    """
+    plain = spec.model_dump(mode="json")
+    before = _MADE_FROM.get(kind)
+    return fingerprint.of_json(
+        {
+            "walk-forward": FORMAT,
+            "kind": kind,
+            "prices": prices,
+            "symbols": sorted(spec.data.symbols),
+            "days": [plain["data"]["start"], plain["data"]["end"]],
+            "split": plain["split"],
+            "corpus": plain["corpus"],
+            "llm": {key: plain["llm"][key] for key in _OF_LLM.get(kind, ())},
+            "settings": {key: value for key, value in plain[_TABLE[kind]].items() if key not in _NOT_DECIDING},
+            "base": base(kind),
+            "made from": address(spec, before, prices, base) if before else None,
+        }
+    )

@@ -1,0 +1,214 @@
+"""What a spec's walk-forward is: its steps, what is trained for each, where that lies, and the plain spec of a step.
+
+Training and use meet here and nowhere else: both ask a :class:`Plan`, one to fill folders, the other to read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragsignal.card import CARD
+from ragsignal.config import WALK, RunSpec, TrainSpec, VariantSpec, WalkForwardSpec
+from ragsignal.data.bins import shipped_bins
+from ragsignal.data.prices import Prices
+from ragsignal.data.sources import load_prices
+from ragsignal.errors import ConfigError, LookAheadError, ModelError
+from ragsignal.llm.weights import Weights, resolve
+from ragsignal.walk_forward.artifacts import Trained, address, base_of
+from ragsignal.walk_forward.steps import Step, steps_of
+
+Resolve = Callable[[str, str | None, str | None], Weights]
+
+_ALWAYS = ("lookback", "target", "bins_through")
+_OF_READER = ("model", "revision", "template", "mask")
+
+
+@dataclass
+class Plan:
+    """The walk-forward of one spec.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        With a table ``[walk_forward]``.
+    prices : Prices
+        Of the run, through ``data.end``.
+    resolve : callable, optional
+        Finds and verifies base weights; a caller that has them already need not have them verified twice.
+
+    Raises
+    ------
+    ConfigError
+        If the spec has no such table, the training spec is of another study than the run, or its letters would be
+        fitted on days that the first step's training does not see.
+    LookAheadError
+        If the letters of the training spec were fitted on the window, so that whatever it trains could not be used.
+    """
+
+    spec: RunSpec
+    prices: Prices
+    resolve: Resolve = resolve
+    _folders: dict[tuple[Step, Trained], Path] = field(default_factory=dict, repr=False)
+    _fingerprints: dict[Step, str] = field(default_factory=dict, repr=False)
+    _bases: dict[tuple[str, str | None, str | None], str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        _refuse_another_study(self.spec, self.walk.train)
+        _refuse_late_letters(self.spec, self.walk.train)
+
+    @property
+    def walk(self) -> WalkForwardSpec:
+        """The table ``[walk_forward]``."""
+        if self.spec.walk_forward is None:
+            raise ConfigError(f"spec {self.spec.name!r} has no table [walk_forward]; add one, see docs/walk-forward.md")
+        return self.spec.walk_forward
+
+    @cached_property
+    def history(self) -> Prices:
+        """Prices of the training spec's symbols; every step cuts its past from them.
+
+        Loaded for the run's days: a made-up market begins some years before them, whoever asks, and is then the one
+        that is traded.
+        """
+        train, run = self.walk.train, self.spec.data
+        return load_prices(train.data.model_copy(update={"start": run.start, "end": run.end}), train.corpus.symbols)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """In the order of time. Bars are days on which any traded or training symbol had one."""
+        traded = self.prices.select(self.spec.data.symbols)
+        learned = self.history.select(self.walk.train.data.symbols)
+        frames = [*traded.frames.values(), *learned.frames.values()]
+        calendar = np.unique(np.concatenate([frame.index.to_numpy().astype("datetime64[D]") for frame in frames]))
+        found = steps_of(self.walk, calendar, self.spec.data.start, self.spec.data.end)
+        _refuse_cut_letters(self.walk.train, found[0])
+        return found
+
+    def training(self, step: Step) -> TrainSpec:
+        """The training spec of a step: nothing after ``step.train_end`` exists for it."""
+        whole = self.walk.train
+        days = {"start": step.train_start, "end": step.train_end}
+        return whole.model_copy(
+            update={
+                "name": f"{whole.name}-{step.train_end}",
+                "data": whole.data.model_copy(update=days),
+                "split": whole.split.model_copy(update={"valid_from": step.valid_from}),
+            }
+        )
+
+    def folder(self, step: Step, kind: Trained) -> Path:
+        """Where what ``kind`` learned for a step lies, or will lie: a place for its content, whichever spec asks."""
+        key = (step, kind)
+        if key not in self._folders:
+            found = address(self.training(step), kind, self._fingerprint(step), self._base)
+            self._folders[key] = self.root / kind / f"{step.train_end}-{found[:16]}"
+        return self._folders[key]
+
+    @property
+    def root(self) -> Path:
+        """Folder of all artifacts."""
+        return self.walk.artifacts or self.walk.train.out
+
+    def check_trained(self, variant: VariantSpec) -> None:
+        """Make sure that everything ``variant`` reads was trained, at every step.
+
+        Raises
+        ------
+        ModelError
+            Naming the first step that lacks something.
+        """
+        for step in self.steps:
+            for kind in self.spec.walked(variant):
+                if not (self.folder(step, kind) / CARD).is_file():
+                    raise ModelError(
+                        f"variant {variant.name!r}: step {step} has no {kind} yet (looked in "
+                        f"{self.folder(step, kind)}); type: ragsignal train walk-forward SPEC"
+                    )
+
+    def spec_at(self, step: Step) -> RunSpec:
+        """The run of one step alone, as if it were all: a plain spec that names the step's artifacts."""
+        days = {"start": step.first, "end": step.last}
+        tables = {
+            "data": self.spec.data.model_copy(update=days),
+            "llm": self.spec.llm.model_copy(update=self._named(step, self.spec.llm.model_dump())),
+            "retrieval": self.spec.retrieval.model_copy(update=self._named(step, self.spec.retrieval.model_dump())),
+            "variant": tuple(self.variant_at(step, it) for it in self.spec.variant),
+        }
+        return self.spec.model_copy(update={**tables, "walk_forward": None})
+
+    def variant_at(self, step: Step, variant: VariantSpec) -> VariantSpec:
+        """``variant`` with the step's artifacts in the place of its ``walk:KIND`` references."""
+        changed: dict[str, Any] = {
+            "llm": variant.llm | self._named(step, variant.llm),
+            "retrieval": variant.retrieval | self._named(step, variant.retrieval),
+            **self._named(step, {"classifier": variant.classifier}),
+        }
+        return variant.model_copy(update=changed)
+
+    def _named(self, step: Step, table: dict[str, Any]) -> dict[str, str]:
+        """The keys of a table that hold a reference, with the folders that it means at ``step``."""
+        refs = {key: ref for key, ref in table.items() if isinstance(ref, str) and ref.startswith(WALK)}
+        kinds: dict[str, Any] = {key: ref.removeprefix(WALK) for key, ref in refs.items()}
+        return {key: str(self.folder(step, kind)) for key, kind in kinds.items()}
+
+    def _fingerprint(self, step: Step) -> str:
+        """Of all that training can see of the prices, candidates from before its window included."""
+        if step not in self._fingerprints:
+            self._fingerprints[step] = self.history.between(None, step.train_end).fingerprint
+        return self._fingerprints[step]
+
+    def _base(self, kind: Trained) -> str | None:
+        """Digest of the weights that ``kind`` begins from; found once, as hashing them takes up to a second."""
+        base = base_of(self.walk.train, kind)
+        if base is None:
+            return None
+        if base not in self._bases:
+            self._bases[base] = self.resolve(*base).digest
+        return self._bases[base]
+
+
+def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
+    """What an artifact refuses when it is read is refused here before it is trained."""
+    differing = [
+        f"corpus.{key} is {getattr(spec.corpus, key)} in the run, {getattr(train.corpus, key)} in training"
+        for key in _ALWAYS
+        if getattr(spec.corpus, key) != getattr(train.corpus, key)
+    ]
+    for variant in spec.variant:
+        if "stockllm" in spec.walked(variant):
+            llm = spec.llm_of(variant)
+            differing += [
+                f"llm.{key} of variant {variant.name!r} is {getattr(llm, key)} in the run, "
+                f"{getattr(train.llm, key)} in training"
+                for key in _OF_READER
+                if getattr(llm, key) != getattr(train.llm, key)
+            ]
+    if differing:
+        raise ConfigError(f"walk_forward.train: {'; '.join(differing)}; write the same in both")
+
+
+def _refuse_late_letters(spec: RunSpec, train: TrainSpec) -> None:
+    """Letters are in every card's ``trained_through``; they are the same at all steps, so the first one decides."""
+    through = train.corpus.bins_through or shipped_bins().fitted_through
+    if through >= spec.data.start and not spec.allow_in_sample:
+        raise LookAheadError(
+            f"walk_forward.train: the letter bins were fitted through {through}, but the first step begins on "
+            f"{spec.data.start}; begin later, or set corpus.bins_through to an earlier day in both specs"
+        )
+
+
+def _refuse_cut_letters(train: TrainSpec, first: Step) -> None:
+    """Letters refitted on days that training does not see would be others in training than in the run, and refused."""
+    through = train.corpus.bins_through
+    if through is not None and through > first.train_end:
+        raise ConfigError(
+            f"walk_forward.train: corpus.bins_through is {through}, but the training of the first step ends on "
+            f"{first.train_end}, so it would read other letters than the run; write {first.train_end} or an earlier "
+            "day in both specs"
+        )
