@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ragsignal.terminal import stdout_is_ours
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -108,4 +110,6 @@ def own_peak_gib() -> float:
 
 def main(measures: Callable[[], list[Measure]]) -> None:
     """Run one benchmark module: JSON on stdout."""
-    print(json.dumps([it.record() for it in measures()], indent=1))
+    with stdout_is_ours():
+        found = measures()
+    print(json.dumps([it.record() for it in found], indent=1))

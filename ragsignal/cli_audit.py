@@ -8,10 +8,8 @@ Exit codes: 0 nothing failed, 1 something failed or the audit is broken, 2 the s
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli_sweep import Jobs
-from ragsignal.terminal import answer, people, progress
+from ragsignal.terminal import answer, people, progress, stdout_is_ours
 
 if TYPE_CHECKING:
     from ragsignal.audit.verdict import Finding
@@ -47,7 +45,7 @@ def audit(
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
-    with progress() as report, _stdout_is_ours():
+    with progress() as report, stdout_is_ours():
         from ragsignal.audit.spec import audit_spec, audit_subjects
 
         result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)
@@ -60,18 +58,6 @@ def audit(
     answer(result.record)
     if result.verdict in ("failed", "broken"):
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _stdout_is_ours() -> Iterator[None]:
-    """Send to stderr what others' code writes past Python: LAPACK prints to stdout where a fit meets a NaN."""
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _tell(findings: Sequence[Finding]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,18 @@ people = Console(stderr=True)
 def answer(value: Any) -> None:
     """Print a result as JSON."""
     typer.echo(json.dumps(value, indent=1, default=lambda it: it.isoformat(), ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def stdout_is_ours() -> Iterator[None]:
+    """Send to stderr what others' code writes past Python: LAPACK prints to stdout where a fit meets a NaN."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextlib.contextmanager
