@@ -1,9 +1,10 @@
-"""``ragsignal audit``: the proof that nothing looks ahead, of a spec or of any strategy, indicator or feature.
+"""``ragsignal audit``: whether anything looks ahead, in a spec or in any strategy, indicator or feature.
 
     ragsignal audit backtests/sample.toml
     ragsignal audit backtests/sample.toml mine.strategies:Breakout mine.features:momentum
 
-Exit codes: 0 nothing failed, 1 something failed or the audit is broken, 2 the spec or an argument is wrong.
+Exit codes: 0 passed; 1 something failed, could not be tested, or the audit is broken; 2 the spec or an argument is
+wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ragsignal.terminal import answer, people, progress, stdout_is_ours
 if TYPE_CHECKING:
     from ragsignal.audit.verdict import Finding
 
+_BEYOND = "not tested: what code reads beside its feeds, and what its author knew (docs/look-ahead.md)"
 _COLOURS = {"passed": "green", "failed": "bold red", "unknown": "yellow", "broken": "bold red"}
 
 
@@ -41,7 +43,7 @@ def audit(
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(help="Folder that receives the audit's folder.")] = Path("runs"),
 ) -> None:
-    """Prove that nothing in SPEC looks ahead; exit 1 if something does, or if the audit misses a planted leak."""
+    """Test at every bar whether anything in SPEC looks ahead; exit 1 if something does, or could not be tested."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
@@ -49,14 +51,15 @@ def audit(
         from ragsignal.audit.spec import audit_spec, audit_subjects
 
         result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)
-    path = out / f"{loaded.name}-audit" / "audit.json"
+    path = out / f"{loaded.name}-audit" / ("subjects.json" if subject else "audit.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result.record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     _tell(result.findings)
     people.print(f"verdict: {result.verdict}", style=_COLOURS[result.verdict], highlight=False)
+    people.print(_BEYOND, highlight=False, soft_wrap=True)
     people.print(f"record: {path}", markup=False, highlight=False, soft_wrap=True)
     answer(result.record)
-    if result.verdict in ("failed", "broken"):
+    if result.verdict != "passed":
         raise typer.Exit(1)
 
 

@@ -365,6 +365,7 @@ def _metrics(
         "exposure": float(exposure.mean()),
         "hit_rate": statistics.hit_rate(*pair) if len(signals) else None,
         "base_rate": statistics.base_rate(*pair) if len(signals) else None,
+        "judged": int(statistics.spoken_and_known(*pair).sum()) if len(signals) else 0,
         "signals": len(signals),
         "abstentions": len(signals) - len(heard),
         # what it took to make these signals, whenever that was: stored with each of them

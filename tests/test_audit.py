@@ -228,7 +228,7 @@ def test_a_leak_is_named_with_its_day_and_what_it_would_have_been(market: Market
     findings = examine([_subject(control.ReadsAhead)], market, COSTS)
     (found,) = [it for it in findings if it.test == "prefix"]
     assert "ReadsAhead(AA).close on 2020-" in found.words
-    assert "Only lines differ, no order" in found.words
+    assert "order" not in found.words  # an indicator has none
     assert {"what", "day", "cut", "with_future", "without"} == set(found.evidence["differences"][0])
 
 
@@ -375,7 +375,7 @@ def test_the_command_exits_with_1_where_a_subject_leaks_and_writes_what_it_says(
     verdicts = {(it["test"], it["subject"].split(":")[1]): it["verdict"] for it in answer["tests"][1:]}
     assert verdicts["prefix", "shift_minus_one"] == "failed"
     assert {it for (_, name), it in verdicts.items() if name == "shift_one"} == {"passed"}
-    assert json.loads((spec.parent / "small-audit" / "audit.json").read_text()) == answer
+    assert json.loads((spec.parent / "small-audit" / "subjects.json").read_text()) == answer
     assert "It sees the future" in said
 
 
@@ -411,3 +411,15 @@ def test_the_command_exits_with_2_for_a_wrong_argument(words: list[str], message
 def test_what_cannot_be_audited_is_said() -> None:
     with pytest.raises(ConfigError, match="a Backtrader indicator, or a function"):
         kind_of("ragsignal.config:RunSpec")
+
+
+def test_what_could_not_be_tested_is_no_pass(spec: Path) -> None:
+    """A feature that asks for a column that is not there, say: green would be read as proof."""
+    answer, said = _audit(spec, "test_audit:reads_a_column_that_is_not_there", "--out", spec.parent, code=1)
+    assert answer["verdict"] == "unknown"
+    assert "KeyError: 'Close'" in said
+    assert "not tested: what code reads beside its feeds" in said
+
+
+def reads_a_column_that_is_not_there(frame: pd.DataFrame) -> pd.Series:
+    return frame["Close"]

@@ -111,6 +111,7 @@ def metrics_of(equity: pd.Series, trades: int, has_signal: bool) -> dict[str, fl
         "trades": trades,
         "exposure": 0.0 if trades == 0 else 0.63,
         "hit_rate": 0.5123 if has_signal else None,
+        "judged": 1940 if has_signal else 0,
         "base_rate": 0.53 if has_signal else None,
         "abstentions": 20 if has_signal else 0,
         "signal_tokens": 410_000 if has_signal else 0,
@@ -493,8 +494,8 @@ def test_every_variant_has_its_row_its_curves_and_its_tear_sheet(result: RunResu
         assert f"<span>{variant.name}</span>" in page
     (never,) = [row for row in rows if "tearsheets/reversal.html" in row]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", never)
-    assert len(cells) == 14
-    assert cells.count(MISSING) == 6  # Sharpe and its error, Sortino, hit and base rate, abstentions
+    assert len(cells) == 15
+    assert cells.count(MISSING) == 7  # Sharpe and its error, Sortino, hit and base rate, judged, abstentions
 
 
 def cells_of(section: str, name: str) -> list[str]:
@@ -511,7 +512,7 @@ def test_a_vote_has_a_hit_rate_and_no_model_cost(result: RunResult) -> None:
     page = render_page(with_variant(result, "rag-shape", kind="vote"))
     costs = cost_section(page)
     (table,) = re.findall(r"<section>\s*<h2>All variants</h2>.*?</section>", page, flags=re.DOTALL)
-    assert cells_of(table, "rag-shape")[11:] == ["51.2\u202f%", "53.0\u202f%", "20"]
+    assert cells_of(table, "rag-shape")[11:] == ["51.2\u202f%", "1,940", "53.0\u202f%", "20"]
     asked, found, reused, time, rate, *model = cells_of(costs, "rag-shape")
     assert (asked, found, time, rate) == ("2,000", "0", "320\u202fs", "6.2")
     assert {reused, *model} == {MISSING}

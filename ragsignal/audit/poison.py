@@ -40,7 +40,7 @@ def finding(case: Case) -> Finding:
     if case.nothing:
         return Finding(TEST, label, "unknown", case.nothing, evidence)
     if part.clues:
-        return Finding(TEST, label, "failed", words_of(part.clues, cut=False), evidence | shown(part.clues))
+        return Finding(TEST, label, "failed", words_of(case, part.clues, cut=False), evidence | shown(part.clues))
     if not part.runs:
         return Finding(TEST, label, "unknown", f"No poisoned future could be run: {part.reason}.", evidence)
     words = f"{part.runs} futures were replaced by garbage: nothing at or before any of them moved."

@@ -57,7 +57,7 @@ def finding(case: Case) -> Finding:
     if remembered:
         return Finding(TEST, label, "failed", _REMEMBERS.format(where=remembered[0].what), evidence)
     if part.clues:
-        return Finding(TEST, label, "failed", words_of(part.clues), evidence | shown(part.clues))
+        return Finding(TEST, label, "failed", words_of(case, part.clues), evidence | shown(part.clues))
     if not part.runs:
         return Finding(TEST, label, "unknown", f"No cut could be run: {part.reason}.", evidence)
     return Finding(TEST, label, "passed", _words_of_passed(case), evidence)
@@ -71,13 +71,13 @@ def shown(clues: list[Clue]) -> dict[str, Any]:
     return {"differences": [clue.record for clue in list(first.values())[:_SHOWN]]}
 
 
-def words_of(clues: list[Clue], cut: bool = True) -> str:
+def words_of(case: Case, clues: list[Clue], cut: bool = True) -> str:
     """What moved, whether it was traded, and what it most often is; ``cut``: the other data end at the cut."""
     ordered = _in_order(clues)
     traded = any(clue.what == "order" for clue in clues)
     clue = next((it for it in ordered if it.what == "order"), ordered[0])
     said = f"It sees the future: {clue.words('without them' if cut else 'with garbage in their place')}."
-    if not traded and clue.what != "run":
+    if case.subject.kind == "strategy" and not traded and clue.what != "run":
         said += " Only lines differ, no order."
     if clue.before > _FAR:
         return f"{said} {_FAR_BEFORE.format(bars=clue.before)}"

@@ -50,8 +50,10 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all."""
-        return together(it.verdict for it in self.findings)
+        """The worst of all; ``unknown``, if nothing failed but some code could not be tested at all."""
+        worst = together(it.verdict for it in self.findings)
+        untested = any(it.test == "prefix" and it.verdict == "unknown" for it in self.findings)
+        return "unknown" if worst == "passed" and untested else worst
 
     @property
     def record(self) -> dict[str, Any]:

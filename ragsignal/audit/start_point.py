@@ -76,5 +76,6 @@ def _words(bars: int | None, slowest: str | None, never: list[str], lines: int) 
         return said
     return (
         f"{said} {len(never)} of {lines} lines depend on where the data begin, such as {never[0]}: a running sum or "
-        "count does. That is no look-ahead, but two runs agree only if their data begin on the same day."
+        "count does, and so does a mean of all bars. Two runs agree only if their data begin on the same day; whether "
+        "it looks ahead is what prefix and poison say."
     ).strip()

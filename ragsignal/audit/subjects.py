@@ -183,17 +183,18 @@ def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> T
     labels: list[str] = []
     columns: list[np.ndarray[Any, Any]] = []
     errors: dict[str, str] = {}
+    name = getattr(function, "__name__", "value")  # not the Series' own: it is often that of the price it was made from
     for symbol, frame in market.frames.items():
         try:
             with alone():
-                made = _table(function(frame.copy()), frame) if len(frame) else None
+                made = _table(function(frame.copy()), frame, name) if len(frame) else None
         except (Exception, SystemExit) as error:
             errors[symbol] = f"{type(error).__name__}: {error}"
             continue
         if made is None:
             errors[symbol] = "no bars"
             continue
-        labels += [f"{name} of {symbol}" for name in made]
+        labels += [f"{column} of {symbol}" for column in made]
         columns += [_by_day(values, market.days) for values in made.values()]
     absent = frozenset(f" of {symbol}" for symbol in errors)
     if not columns:
@@ -201,9 +202,9 @@ def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> T
     return Trace(tuple(labels), np.column_stack(columns), absent=absent)
 
 
-def _table(made: Any, frame: pd.DataFrame) -> dict[str, pd.Series]:
+def _table(made: Any, frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
     if isinstance(made, pd.Series):
-        made = made.to_frame(made.name if made.name is not None else "value")
+        made = made.to_frame(name)
     elif isinstance(made, (np.ndarray, list)) and len(made) == len(frame):
         made = pd.DataFrame(np.asarray(made).reshape(len(frame), -1), index=frame.index)
     if not isinstance(made, pd.DataFrame):
@@ -214,7 +215,7 @@ def _table(made: Any, frame: pd.DataFrame) -> dict[str, pd.Series]:
         if len(made) != len(frame):
             raise TypeError(f"it returned {len(made)} rows without days for {len(frame)} bars: which is of which day?")
         made = made.set_axis(frame.index)
-    return {str(name): made.iloc[:, place] for place, name in enumerate(made.columns)}
+    return {str(column): made.iloc[:, place] for place, column in enumerate(made.columns)}
 
 
 def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> np.ndarray[Any, Any]:

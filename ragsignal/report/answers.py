@@ -225,12 +225,13 @@ def _paid(findings: Mapping[str, Any]) -> str:
         return ""
     least, most = number(100 * min(paid), 1), number(100 * max(paid), 1)
     range_ = most if least == most else f"{least} to {most}"
-    return f"costs took {range_} points a year from them, which is no chance; "
+    return f"costs alone took {range_} points a year, whatever the signal; "
 
 
 _NOTHING = {
-    "retrieval": "No variant retrieves beside a rival with the same reader that does not, or that retrieves at random.",
-    "llm": "No variant with an LLM stands beside one without.",
+    "retrieval": "No retriever stands beside the same reader without one, or with random candidates: add variants with "
+    'retrieval = { retriever = "none" } and { retriever = "random" }.',
+    "llm": 'No variant with an LLM stands beside one without: add one with signal = "classifier", "vote" or "none".',
     "benchmark": "The benchmark is the only variant.",
 }
 
@@ -262,7 +263,7 @@ def _multiplicity(found: Mapping[str, Any]) -> list[Line]:
             )
         )
     superior = found["superior"]
-    if superior["p"] is not None:
+    if superior["p"] is not None and superior["variants"] > 1:
         which = _names(superior["which"]) if superior["which"] else "none"
         lines.append(
             Line(
@@ -303,7 +304,7 @@ def _power(power: Mapping[str, Any]) -> list[Line]:
         lines.append(
             Line(
                 f"About {_years(sharpe['years'])} of data would show a difference of {sharpe['difference']:g} Sharpe; "
-                f"this run has {number(power['window_years'], 1)}"
+                f"this run has {_years(power['window_years'])}"
             )
         )
     for measure, unit in _POINTS.items():

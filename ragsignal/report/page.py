@@ -69,7 +69,6 @@ def render_page(result: RunResult) -> str:
         random_caption=random_caption(result.findings),
         shifted=shifted_table(result.findings),
         margin=result.findings["null"]["margin"],
-        regime_gap=result.findings["regimes"]["days"]["none"],
         groups=GROUPS,
         rows=[_row(variant, result) for variant in result.variants],
         cost_groups=COSTS,

@@ -99,6 +99,7 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
             Column(
                 "hit_rate", "Hit rate", "share of signals with the sign of what a next-open fill could earn", percent
             ),
+            Column("judged", "Judged", "signals behind the hit rate: not 0, and followed by a price that moved", count),
             Column("base_rate", "Base rate", "hit rate of always saying rise, or always fall: the better one", percent),
             Column("abstentions", "Abstained", "signals without a view, all symbols", count),
         ),

@@ -3,7 +3,7 @@
 What each assumes, and what it cannot say: docs/statistics.md.
 """
 
-from ragsignal.statistics.account import bars_a_year, base_rate, hit_rate, performance
+from ragsignal.statistics.account import bars_a_year, base_rate, hit_rate, performance, spoken_and_known
 from ragsignal.statistics.forecasts import (
     Bin,
     McNemar,
@@ -60,6 +60,7 @@ __all__ = [
     "sharpe",
     "sharpe_difference",
     "sharpe_error",
+    "spoken_and_known",
     "step_m",
     "superior_predictive_ability",
     "years_for_sharpe",
