@@ -473,7 +473,7 @@ def test_the_page_says_what_the_run_was_and_every_note_and_verdict(result: RunRe
         "AAPL, FB, GOOG, MSFT (sample)",
         "5 bp commission + 5 bp slippage",
         "at the next bar's open",
-        "Read this first",
+        "Before you quote a figure",
         *NOTES,
         "rag-embedding − no-retrieval: −0.3 points of hit rate, 95 % interval −1.9 … +1.2: not distinguishable",
         "rag-embedding is better",
@@ -587,7 +587,7 @@ def test_a_run_without_signals_and_comparisons_has_a_page_too(result: RunResult)
     rules = [variant for variant in result.variants if variant.kind == "none"]
     text = text_of(render_page(dataclasses.replace(result_of(rules), notes=())))
     assert "No variant of this run has a signal of its own" in text
-    assert "Read this first" not in text
+    assert "Before you quote a figure" not in text
     assert "Did retrieval help? Cannot be said: nothing to compare" in text
 
 
@@ -635,7 +635,7 @@ def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunRe
 def test_the_answers_stand_before_the_notes_and_the_notes_before_the_tables(page: str) -> None:
     text = text_of(page)
     places = [
-        text.index(it) for it in ("Did retrieval help?", "How sure can one be?", "Read this first", "All variants")
+        text.index(it) for it in ("Did retrieval help?", "How sure can one be?", "Before you quote a figure", "All variants")
     ]
     assert places == sorted(places)
 
