@@ -635,7 +635,8 @@ def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunRe
 def test_the_answers_stand_before_the_notes_and_the_notes_before_the_tables(page: str) -> None:
     text = text_of(page)
     places = [
-        text.index(it) for it in ("Did retrieval help?", "How sure can one be?", "Before you quote a figure", "All variants")
+        text.index(it)
+        for it in ("Did retrieval help?", "How sure can one be?", "Before you quote a figure", "All variants")
     ]
     assert places == sorted(places)
 
