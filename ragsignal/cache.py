@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,13 @@ def cache_folder() -> Path:
             f"cannot create the cache folder {folder}: {error}; set RAGSIGNAL_CACHE to one that can"
         ) from error
     return folder
+
+
+def open_database(path: Path | str) -> sqlite3.Connection:
+    """A SQLite file, in a folder that is made if need be; ``":memory:"`` is none. Waits a minute for another writer."""
+    if path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return sqlite3.connect(path, timeout=60)
 
 
 def write_folder(folder: Path, write: Callable[[Path], None], replace: bool = False) -> None:

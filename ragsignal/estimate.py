@@ -239,12 +239,12 @@ def _without_vectors(retriever: Retriever) -> Retriever:
 
 
 def _measured(scorer: Scorer, retriever: Retriever, queries: Sequence[Query]) -> _Rate:
-    sample = _spread(queries, _FIRST)
+    sample = spread(queries, _FIRST)
     _ask(scorer, retriever, sample)  # loads the model
     seconds, tokens = _ask(scorer, retriever, sample)
     count = min(scorer.batch_size, len(queries), int(_SECONDS * len(sample) / max(seconds, 1e-6)))
     if count > len(sample):
-        sample = _spread(queries, count)
+        sample = spread(queries, count)
         seconds, tokens = _ask(scorer, retriever, sample)
     return _Rate(seconds / len(sample), tokens / len(sample))
 
@@ -288,7 +288,7 @@ def _embedding_cost(it: _Encoding, bins: Bins) -> EmbeddingCost:
 
 
 def _seconds_a_line(it: _Encoding, bins: Bins) -> float:
-    chosen = [it.corpus.candidate(row) for row in _spread(range(len(it.corpus)), 8 * _LINES)]
+    chosen = [it.corpus.candidate(row) for row in spread(range(len(it.corpus)), 8 * _LINES)]
     by_length = sorted((bins.line(candidate.sequence, candidate.scaled) for candidate in chosen), key=len)
     # the middle ones: a run's batches are of one length, and a batch of mixed lengths is mostly padding
     lines = by_length[7 * len(by_length) // 16 :][:_LINES]
@@ -298,7 +298,7 @@ def _seconds_a_line(it: _Encoding, bins: Bins) -> float:
     return (time.perf_counter() - began) / len(lines)
 
 
-def _spread(items: Sequence[_Item], count: int) -> list[_Item]:
+def spread(items: Sequence[_Item], count: int) -> list[_Item]:
     """At most ``count`` of them, evenly apart."""
     return [items[place] for place in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 

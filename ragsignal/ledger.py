@@ -16,6 +16,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from ragsignal import fingerprint
+from ragsignal.cache import open_database
 from ragsignal.errors import StoreError
 
 _SCHEMA = """
@@ -94,9 +95,7 @@ class TrialLedger:
     def __init__(self, path: Path | str) -> None:
         self.path = path
         try:
-            if path != ":memory:":
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60)
+            self._connection = open_database(path)
             self._connection.executescript(_SCHEMA)
             # a file that can only be read says so now, not after the work; BEGIN IMMEDIATE would not notice
             self._connection.execute("INSERT OR IGNORE INTO bars VALUES ('', '', '', '', '')")

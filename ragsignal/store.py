@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ragsignal import fingerprint
+from ragsignal.cache import open_database
 from ragsignal.errors import StoreError
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Score, Signal
 
@@ -54,9 +55,7 @@ class SignalStore:
         self._process = os.getpid()
         self._recipes: set[str] = set()
         try:
-            if path != ":memory:":
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60)
+            self._connection = open_database(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
             # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
             self._connection.execute("PRAGMA synchronous = NORMAL")

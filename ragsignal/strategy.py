@@ -5,12 +5,34 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import backtrader as bt
 
 from ragsignal import fingerprint
 from ragsignal.config import StrategySpec, VariantSpec, did_you_mean
 from ragsignal.errors import ConfigError
+
+
+def import_here(name: str, what: str) -> ModuleType:
+    """Import a module with the current folder on the path; ``what`` names in errors the thing that is looked for.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such module.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # the module exists, and something that it imports does not
+        raise ConfigError(
+            f"no module {name!r} ({what}); modules are looked up from the current folder, {here}"
+        ) from None
 
 
 def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
@@ -22,17 +44,7 @@ def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
         If there is no such module or class, or it is no Backtrader strategy.
     """
     module_name, class_name = spec.name.split(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module exists, and something that it imports does not
-        raise ConfigError(
-            f"no module {module_name!r} (strategy {spec.name!r}); modules are looked up from the current folder, {here}"
-        ) from None
+    module = import_here(module_name, f"strategy {spec.name!r}")
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, bt.Strategy)):
         known = [name for name, it in vars(module).items() if isinstance(it, type) and issubclass(it, bt.Strategy)]

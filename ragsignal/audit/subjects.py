@@ -7,12 +7,9 @@ run has left behind.
 from __future__ import annotations
 
 import functools
-import importlib
-import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import backtrader as bt
@@ -25,6 +22,7 @@ from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.indicator import RagMomentum
 from ragsignal.protocols import SignalSource
+from ragsignal.strategy import import_here
 from ragsignal.types import Query, Signal
 
 Kind = Literal["strategy", "indicator", "function"]
@@ -98,17 +96,7 @@ def load(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise ConfigError(f"{name!r} names nothing to audit; write module:Name, such as strategies.book:TargetBook")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module exists, and something that it imports does not
-        raise ConfigError(
-            f"no module {module_name!r} (subject {name!r}); modules are looked up from the current folder, {here}"
-        ) from None
+    module = import_here(module_name, f"subject {name!r}")
     if not hasattr(module, attribute):
         known = [it for it, value in vars(module).items() if callable(value) and not it.startswith("_")]
         raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, known)}")

@@ -19,6 +19,7 @@ from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import VariantSpec
+from ragsignal.data.prices import calendar_of
 
 
 def audit_training(workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None) -> list[Finding]:
@@ -40,9 +41,7 @@ def audit_training(workshop: Workshop, frames: dict[str, pd.DataFrame], report: 
     variants = [variant for variant in workshop.spec.variant if variant.signal != "none"]
     if not variants:
         return [Finding("training", workshop.spec.name, "unknown", "No variant has a signal: nothing was trained.")]
-    calendar = np.unique(
-        np.concatenate([frame.index.to_numpy("datetime64[D]") for frame in _history(workshop, frames)])
-    )
+    calendar = calendar_of(_history(workshop, frames))
     findings: list[Finding] = []
     bases: dict[tuple[str, str], None] = {}
     for number, variant in enumerate(variants):

@@ -15,7 +15,9 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragsignal import fingerprint
 from ragsignal.data.check import Findings, did_you_mean, explain, inspect_folder, inspect_table
@@ -114,6 +116,11 @@ def _canonical_form(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
 def _digests(frame: pd.DataFrame) -> list[str]:
     days = frame.index.to_numpy().astype("datetime64[D]").astype("<i8")
     return [fingerprint.of_array(days), fingerprint.of_array(frame.to_numpy(dtype="<f8"))]
+
+
+def calendar_of(frames: Iterable[pd.DataFrame]) -> NDArray[np.datetime64]:
+    """Every day on which any of ``frames`` has a bar, ascending: (n_days,) datetime64[D]."""
+    return np.unique(np.concatenate([frame.index.to_numpy().astype("datetime64[D]") for frame in frames]))
 
 
 def back_adjust(bars: pd.DataFrame) -> pd.DataFrame:

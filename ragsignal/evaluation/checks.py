@@ -14,6 +14,7 @@ import numpy as np
 
 from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.estimate import spread
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS, Metric, days_and_block
@@ -123,8 +124,7 @@ def perturbations(
     spec: RunSpec, variant: VariantSpec, questions: Questions, wanted: int
 ) -> list[tuple[VariantSpec, list[Query]]]:
     """What :func:`sensitivity` asks of whom: as it is, jittered, and with two draws of candidates if it has any."""
-    chosen = np.unique(np.linspace(0, len(questions) - 1, min(wanted, len(questions))).astype(int))
-    queries = [questions.queries[number] for number in chosen]
+    queries = spread(questions.queries, wanted)
     asked = [(variant, queries), (variant, _jittered(queries))]
     if spec.retrieval_of(variant).retriever == "none":
         return asked

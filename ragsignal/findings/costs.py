@@ -45,7 +45,7 @@ def costs_of(spec: RunSpec, variants: Sequence[VariantResult]) -> dict[str, Any]
         told[name] = {
             "paid": run_bps / 1e4 * float(traded.mean()) * a_year,
             "return": [float(it.mean()) * a_year for it in reckoned],
-            "sharpe": [_sharpe(it, a_year) for it in reckoned],
+            "sharpe": [statistics.sharpe_a_year(it, a_year) for it in reckoned],
             "break_even_bps": _crossing(returns, traded, run_bps),
             "equal_bps": _crossing(returns - held, traded - held_traded, run_bps),
         }
@@ -68,8 +68,3 @@ def _crossing(returns: Floats, traded: Floats, run_bps: float) -> float | None:
     if abs(slope) < 1e-12:
         return None
     return run_bps + 1e4 * float(returns.mean()) / slope
-
-
-def _sharpe(returns: Floats, a_year: int) -> float | None:
-    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
-    return float(returns.mean()) / deviation * float(np.sqrt(a_year)) if deviation > 1e-12 else None

@@ -60,11 +60,9 @@ def _figures(variant: VariantResult, known: pd.Series, traded: pd.Series) -> dic
     here = traded.to_numpy()[1:] == 1.0
     returns = variant.returns.to_numpy(dtype=np.float64)[here]
     a_year = statistics.bars_a_year(pd.DatetimeIndex(variant.equity.index))
-    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
-    mean = float(returns.mean()) if len(returns) else None
     return {
-        "return": None if mean is None else mean * a_year,
-        "sharpe": None if mean is None or deviation < 1e-12 else mean / deviation * float(np.sqrt(a_year)),
+        "return": float(returns.mean()) * a_year if len(returns) else None,
+        "sharpe": statistics.sharpe_a_year(returns, a_year),
         "hit_rate": _hit_rate(variant, known),
     }
 

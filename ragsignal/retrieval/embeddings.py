@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal.cache import open_database
 from ragsignal.errors import StoreError
 
 _READ_CHUNK = 500  # SQLite's oldest limit on variables in one statement is 999
@@ -90,17 +91,13 @@ class EmbeddingCache:
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(self._open()) as connection:
+            with closing(open_database(self._path)) as connection:
                 _prepare(connection)
                 yield connection
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"cannot use the embedding cache {self._path}: {error}; delete the file and run again"
             ) from error
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return sqlite3.connect(self._path, timeout=60)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -20,6 +20,7 @@ from ragsignal.statistics.ratios import (
     minimum_track_record,
     probabilistic_sharpe,
     sharpe,
+    sharpe_a_year,
     sharpe_difference,
     sharpe_error,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "ratio_interval",
     "reliability",
     "sharpe",
+    "sharpe_a_year",
     "sharpe_difference",
     "sharpe_error",
     "spoken_and_known",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.statistics.ratios import sharpe_error
+from ragsignal.statistics.ratios import sharpe_a_year, sharpe_error
 
 Floats = NDArray[np.float64]
 
@@ -42,20 +42,21 @@ def performance(equity: pd.Series) -> dict[str, float | None]:
         deviation below 0 over *all* bars; Sortino and Price 1994), annualised by :func:`bars_a_year`: None for an
         account that lost everything before its last bar; ``max_drawdown`` (negative). Fractions, not per cent.
     """
-    returns = equity.pct_change().iloc[1:].to_numpy(dtype=np.float64)
-    if equity.iloc[:-1].min() <= 0.0:
-        returns = np.full(len(returns), np.nan)  # below 0 a further loss over the value before would be a gain
+    returns: Floats = np.asarray(equity.pct_change().iloc[1:], dtype=np.float64)
+    if equity.iloc[:-1].min() <= 0.0:  # a further loss over a value below 0 would read as a gain
+        returns = np.full(len(returns), np.nan, dtype=np.float64)
     growth = float(equity.iloc[-1] / equity.iloc[0])
     years = (equity.index[-1] - equity.index[0]).days / 365.25
     deviation = float(returns.std(ddof=1)) if len(returns) > 1 else None
     downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
-    error = sharpe_error(np.asarray(returns, dtype=np.float64))
-    scale = np.sqrt(bars_a_year(pd.DatetimeIndex(equity.index)))
+    error = sharpe_error(returns)
+    a_year = bars_a_year(pd.DatetimeIndex(equity.index))
+    scale = np.sqrt(a_year)
     return {
         "return": growth - 1.0,
         "cagr": growth ** (1.0 / years) - 1.0 if growth > 0 else -1.0,
         "volatility": None if deviation is None or np.isnan(deviation) else float(deviation * scale),
-        "sharpe": _ratio(returns.mean(), deviation, scale),
+        "sharpe": sharpe_a_year(returns, a_year),
         "sharpe_error": float(error * scale) if np.isfinite(error) else None,
         "sortino": _ratio(returns.mean(), downside, scale),
         "max_drawdown": float((equity / equity.cummax() - 1.0).min()),
@@ -93,8 +94,6 @@ def spoken_and_known(values: Floats, targets: Floats) -> NDArray[np.bool_]:
     return np.asarray((values != 0.0) & np.isfinite(targets) & (targets != 0.0))
 
 
-def _ratio(mean: float, deviation: float | None, scale: float) -> float | None:
+def _ratio(mean: float, deviation: float, scale: float) -> float | None:
     # the same return every day deviates by rounding noise only, and would have a ratio of 1e15
-    if deviation is None or not deviation > _NOISE * abs(mean):
-        return None
-    return float(mean / deviation * scale)
+    return float(mean / deviation * scale) if deviation > _NOISE * abs(mean) else None

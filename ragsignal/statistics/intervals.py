@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,14 +120,21 @@ def day_weights(n_days: int, seed: int = 0, repetitions: int = REPETITIONS) -> F
     Returns
     -------
     (repetitions, n_days) float64
-        Whole numbers; every row sums to ``n_days``.
+        Whole numbers; every row sums to ``n_days``. Read-only: all that stand on as many days share it.
     """
+    return _drawn(n_days, seed, repetitions)
+
+
+@lru_cache(maxsize=4)  # half a second for 5,000 days, and a report has dozens of differences on the same days
+def _drawn(n_days: int, seed: int, repetitions: int) -> Floats:
     block = block_length(n_days)
     n_blocks = -(-n_days // block)
     starts = np.random.default_rng(seed).integers(0, n_days, size=(repetitions, n_blocks, 1))
     drawn = ((starts + np.arange(block)) % n_days).reshape(repetitions, -1)[:, :n_days]
     cells = drawn + n_days * np.arange(repetitions)[:, None]
-    return np.bincount(cells.ravel(), minlength=repetitions * n_days).reshape(repetitions, n_days).astype(np.float64)
+    counts = np.bincount(cells.ravel(), minlength=repetitions * n_days).reshape(repetitions, n_days).astype(np.float64)
+    counts.setflags(write=False)
+    return counts
 
 
 def block_length(n_days: int) -> int:

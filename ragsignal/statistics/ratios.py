@@ -28,6 +28,12 @@ def sharpe(returns: Floats) -> float:
     return mean / deviation if deviation > _NOISE * abs(mean) else math.nan
 
 
+def sharpe_a_year(returns: Floats, bars: int) -> float | None:
+    """:func:`sharpe` times the root of the ``bars`` of a year; None where there is none."""
+    found = sharpe(returns)
+    return found * math.sqrt(bars) if math.isfinite(found) else None
+
+
 def sharpe_error(returns: Floats) -> float:
     """Standard error of :func:`sharpe`, with the returns' own skew and kurtosis.
 

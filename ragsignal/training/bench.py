@@ -9,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ragsignal.artifact import Card, Kind, Span
 from ragsignal.assemble import Report
 from ragsignal.config import TrainSpec
 from ragsignal.data.bins import Bins
-from ragsignal.data.prices import Prices
+from ragsignal.data.prices import Prices, calendar_of
 from ragsignal.data.split import HORIZON, Split, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm.prompt import Template
@@ -78,8 +76,7 @@ class Bench:
     @cached_property
     def split(self) -> Split:
         """Which days and symbols are trained on, and which validate."""
-        days = [frame.index.to_numpy().astype("datetime64[D]") for frame in self._frames.values()]
-        calendar = np.unique(np.concatenate(days))
+        calendar = calendar_of(self._frames.values())
         return make_split(self.spec.split, self.spec.data, calendar, HORIZON[self.spec.corpus.target])
 
     @cached_property

@@ -11,12 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ragsignal.card import CARD
 from ragsignal.config import WALK, RunSpec, TrainSpec, VariantSpec, WalkForwardSpec
 from ragsignal.data.bins import shipped_bins
-from ragsignal.data.prices import Prices
+from ragsignal.data.prices import Prices, calendar_of
 from ragsignal.data.sources import load_prices
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.llm.weights import Weights, resolve
@@ -84,8 +82,7 @@ class Plan:
         """In the order of time. Bars are days on which any traded or training symbol had one."""
         traded = self.prices.select(self.spec.data.symbols)
         learned = self.history.select(self.walk.train.data.symbols)
-        frames = [*traded.frames.values(), *learned.frames.values()]
-        calendar = np.unique(np.concatenate([frame.index.to_numpy().astype("datetime64[D]") for frame in frames]))
+        calendar = calendar_of([*traded.frames.values(), *learned.frames.values()])
         found = steps_of(self.walk, calendar, self.spec.data.start, self.spec.data.end)
         _refuse_cut_letters(self.walk.train, found[0])
         return found
