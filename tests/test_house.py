@@ -1,0 +1,46 @@
+"""Which room of the package imports which: a new arrow between rooms is a decision, and shows up here.
+
+After such a decision: ``python -m tests.test_house > tests/rooms.txt``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent / "ragsignal"
+TABLE = Path(__file__).with_name("rooms.txt")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Dotted names of this package that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "ragsignal":
+            yield from (f"ragsignal.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ragsignal."):
+            yield str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("ragsignal."))
+
+
+def room_of(dotted: str) -> str:
+    """The first folder or file below the package."""
+    return dotted.split(".")[1]
+
+
+def table() -> str:
+    """A line a room, with the rooms that it imports."""
+    rooms: dict[str, set[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        rooms.setdefault(room, set()).update({room_of(it) for it in imports_of(path)} - {room})
+    return "".join(f"{room}: {' '.join(sorted(there))}".strip() + "\n" for room, there in sorted(rooms.items()))
+
+
+def test_the_rooms_import_each_other_as_was_decided() -> None:
+    assert table() == TABLE.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(table(), end="")
