@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError, RagSignalError, StoreError
-from ragsignal.versions import VERSION
+from ragsignal.version import VERSION
 
 if TYPE_CHECKING:
     from ragsignal.assemble import load_pipeline

@@ -18,10 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ragsignal import fingerprint
-from ragsignal.cache import write_folder
 from ragsignal.card import CARD, FORMAT, README, Base, Calibration, Card, DataSource, Kind, Span, describe
 from ragsignal.errors import ModelError
+from ragsignal.utils.digest import canonical_json, file_digest, json_digest
+from ragsignal.utils.files import write_folder
 
 __all__ = [
     "Artifact",
@@ -69,7 +69,7 @@ class Artifact:
         ModelError
             Naming every key that differs, on both sides.
         """
-        trained, asked = self.card.template, json.loads(fingerprint.canonical_json(dict(recipe)))
+        trained, asked = self.card.template, json.loads(canonical_json(dict(recipe)))
         keys = [key for key in sorted({*trained, *asked}) if trained.get(key, ...) != asked.get(key, ...)]
         if keys:
             raise ModelError(
@@ -143,7 +143,7 @@ def save_artifact(folder: Path, card: Card, write: Callable[[Path], None]) -> Ar
         pickles = [name for name in _names_in(scratch) if name.endswith(_PICKLES)]
         if pickles:
             raise ModelError(f"{', '.join(pickles)} would be saved as a pickle, which can run code; save safetensors")
-        hashes = {name: fingerprint.of_file(scratch / name) for name in _names_in(scratch)}
+        hashes = {name: file_digest(scratch / name) for name in _names_in(scratch)}
         full = card.model_copy(update={"files": hashes})
         (scratch / CARD).write_text(full.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (scratch / README).write_text(describe(full), encoding="utf-8")
@@ -173,7 +173,7 @@ def load_artifact(ref: str | Path, *kinds: Kind) -> Artifact:
     if kinds and card.kind not in kinds:
         raise ModelError(f"{ref} is a {card.kind}, but {_one_of(kinds)} is needed here; {_how_to_train(kinds)}")
     _verify_files(ref, folder, card)
-    return Artifact(ref, folder, card, fingerprint.of_json(card.model_dump(mode="json")))
+    return Artifact(ref, folder, card, json_digest(card.model_dump(mode="json")))
 
 
 def shipped_artifacts() -> list[str]:
@@ -236,7 +236,7 @@ def _verify_files(ref: str, folder: Path, card: Card) -> None:
     for name, recorded in card.files.items():
         if name not in present:
             raise ModelError(f"{ref} lacks {name}, which its card lists; {_how_to_restore(ref, card)}")
-        found = fingerprint.of_file(folder / name)
+        found = file_digest(folder / name)
         if found != recorded:
             raise ModelError(
                 f"{name} of {ref} has SHA-256 {found}, but {recorded} was recorded when it was saved: it was changed; "

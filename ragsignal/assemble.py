@@ -13,7 +13,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ragsignal.artifact import Artifact, Kind, load_artifact
-from ragsignal.cache import cache_folder
 from ragsignal.card import CARD
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
 from ragsignal.data.prices import Prices
@@ -33,6 +32,7 @@ from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.numeric import NumericEncoder
 from ragsignal.retrieval.retrievers import CorpusEncoder, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.store import SignalStore
+from ragsignal.utils.files import cache_folder
 from ragsignal.walk_forward.plan import Plan
 from ragsignal.walk_forward.source import WalkForward
 from ragsignal.walk_forward.steps import Step

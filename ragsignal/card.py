@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on
 
-from ragsignal import fingerprint
+from ragsignal.utils.digest import canonical_json
 
 Kind = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
 
@@ -29,7 +29,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=Fal
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     try:
-        same = json.loads(fingerprint.canonical_json(values)) == values  # raises ValueError on NaN
+        same = json.loads(canonical_json(values)) == values  # raises ValueError on NaN
     except TypeError as error:
         raise ValueError(str(error)) from None
     if not same:

@@ -9,7 +9,6 @@ wrong.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,11 +48,12 @@ def audit(
     loaded = load_spec(spec)
     with progress() as report, stdout_is_ours():
         from ragsignal.audit.spec import audit_spec, audit_subjects
+        from ragsignal.utils.records import write_json
 
         result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)
     path = out / f"{loaded.name}-audit" / ("subjects.json" if subject else "audit.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result.record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, result.record)
     _tell(result.findings)
     people.print(f"verdict: {result.verdict}", style=_COLOURS[result.verdict], highlight=False)
     people.print(_BEYOND, highlight=False, soft_wrap=True)

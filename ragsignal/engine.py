@@ -35,7 +35,7 @@ from ragsignal.results import RunResult, VariantResult, spent
 from ragsignal.strategy import check_strategy, code_of, load_strategy
 from ragsignal.training_notes import notes_on_training
 from ragsignal.trials import check_ledger, count_run
-from ragsignal.versions import versions_of
+from ragsignal.utils.versions import versions_of
 
 LIBRARIES = (
     "backtrader",

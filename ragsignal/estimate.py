@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ragsignal import fingerprint
 from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.data.bins import Bins
@@ -31,6 +30,7 @@ from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, RandomRetriever
 from ragsignal.types import Query
+from ragsignal.utils.digest import json_digest
 
 _FIRST = 4  # prompts that load the model, and then show about how long one takes
 _SECONDS = 1.5  # that a batch of sample prompts may take; a slow model is measured on fewer
@@ -174,7 +174,7 @@ def _needs(workshop: Workshop, work: Iterable[Work]) -> list[_Need]:
     promised: set[tuple[str, Query]] = set()
     for it in work:
         for pipeline, queries in workshop.pipeline(it.variant).parts(it.queries):
-            recipe = fingerprint.of_json(pipeline.recipe)
+            recipe = json_digest(pipeline.recipe)
             missing = [query for query in pipeline.missing(queries) if (recipe, query) not in promised]
             promised.update((recipe, query) for query in missing)
             needs.append(_Need(it, pipeline, queries, missing))
@@ -219,7 +219,7 @@ def _rate(pipeline: RagPipeline, queries: Sequence[Query], rates: dict[str, _Rat
     # not through what remembers texts: a sample that is kept would be one batch of another shape
     scorer = pipeline.scorer.inner if isinstance(pipeline.scorer, ReadOnce) else pipeline.scorer
     retriever = _without_vectors(pipeline.retriever)
-    kind = fingerprint.of_json([_without_weights(scorer.recipe), retriever.recipe])
+    kind = json_digest([_without_weights(scorer.recipe), retriever.recipe])
     if kind not in rates:
         rates[kind] = _measured(scorer, retriever, queries)
     return rates[kind]
@@ -274,7 +274,7 @@ def _encodings(needs: Sequence[_Need]) -> dict[str, _Encoding]:
     for need in needs:
         retriever = need.pipeline.retriever
         if need.missing and isinstance(retriever, DenseRetriever) and isinstance(retriever.encoder, TextEncoder):
-            recipe = fingerprint.of_json(retriever.encoder.recipe)
+            recipe = json_digest(retriever.encoder.recipe)
             it = found.setdefault(recipe, _Encoding(retriever.encoder, retriever.corpus))
             it.variants.append(need.work.name)
             it.queries.update(need.missing)

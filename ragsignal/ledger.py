@@ -15,9 +15,9 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from ragsignal import fingerprint
-from ragsignal.cache import open_database
 from ragsignal.errors import StoreError
+from ragsignal.utils.database import open_database
+from ragsignal.utils.digest import json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bars (
@@ -56,7 +56,7 @@ class Bars:
     @property
     def digest(self) -> str:
         """Address in the ledger."""
-        return fingerprint.of_json([self.market, sorted(self.symbols), str(self.first), str(self.last)])
+        return json_digest([self.market, sorted(self.symbols), str(self.first), str(self.last)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ragsignal.cache import cache_folder
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data.bins import Bins, fit_bins, shipped_bins
 from ragsignal.data.prices import Prices
@@ -16,6 +15,7 @@ from ragsignal.data.sources import load_prices
 from ragsignal.data.wide import Panel, build_panel
 from ragsignal.llm.prompt import WIDE, Template
 from ragsignal.retrieval.corpus import Corpus, load_or_build
+from ragsignal.utils.files import cache_folder
 
 
 @dataclass

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
-from ragsignal import fingerprint
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm.memory import checked
 from ragsignal.protocols import Recipe, Retriever, Scorer, SignalSource
 from ragsignal.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
+from ragsignal.utils.digest import json_digest
 
 TOO_FEW_BARS = "too few bars"
 NO_CANDIDATE = "no candidate available yet"
@@ -198,7 +198,7 @@ class RagPipeline:
         # repr of a float is exact, so the window is in the key bit by bit
         address = [recipe, seen, query.symbol, [day.isoformat() for day in query.dates], query.closes]
         context = self.scorer.context_digest(query)
-        return fingerprint.of_json([*address, context] if context else address)
+        return json_digest([*address, context] if context else address)
 
     def _make(self, recipe: str, missing: dict[str, Query]) -> dict[str, Signal]:
         """Score what the store lacks, prompts of one length together, one transaction a batch."""

@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
-from ragsignal import fingerprint
-from ragsignal.cache import open_database
 from ragsignal.errors import StoreError
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Score, Signal
+from ragsignal.utils.database import open_database
+from ragsignal.utils.digest import canonical_json, json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
@@ -91,9 +91,9 @@ class SignalStore:
 
     def put_recipe(self, recipe: dict[str, Any]) -> str:
         """Record a recipe in clear beside its digest; return the digest."""
-        digest = fingerprint.of_json(recipe)
+        digest = json_digest(recipe)
         if digest not in self._recipes:  # a write for each bar would be most of the time of a replay
-            row = (digest, fingerprint.canonical_json(recipe))
+            row = (digest, canonical_json(recipe))
             self._write("INSERT INTO recipes VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", [row])
             self._recipes.add(digest)
         return digest

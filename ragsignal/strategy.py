@@ -9,9 +9,9 @@ from types import ModuleType
 
 import backtrader as bt
 
-from ragsignal import fingerprint
 from ragsignal.config import StrategySpec, VariantSpec, did_you_mean
 from ragsignal.errors import ConfigError
+from ragsignal.utils.digest import file_digest, json_digest
 
 
 def import_here(name: str, what: str) -> ModuleType:
@@ -80,4 +80,4 @@ def code_of(spec: StrategySpec) -> str:
     """
     classes = load_strategy(spec).__mro__
     files = {getattr(sys.modules[it.__module__], "__file__", None) for it in classes}
-    return fingerprint.of_json(sorted(fingerprint.of_file(Path(file)) for file in files if file))
+    return json_digest(sorted(file_digest(Path(file)) for file in files if file))

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal import fingerprint, statistics
+from ragsignal import statistics
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.ledger import Bars, Trial, TrialLedger, ledger_path
 from ragsignal.results import VariantResult
+from ragsignal.utils.digest import json_digest
 
 _MADE_UP = ("planted", "noise")
 
@@ -43,7 +44,7 @@ def configuration_of(
     made = None if recipe is None else [spec.corpus.model_dump(mode="json"), recipe]
     traded = None if code is None else [spec.strategy_of(variant).model_dump(mode="json", by_alias=True), code]
     costs = None if code is None else spec.costs.model_dump(mode="json")
-    return fingerprint.of_json({"signal": variant.signal, "made": made, "traded": traded, "costs": costs})
+    return json_digest({"signal": variant.signal, "made": made, "traded": traded, "costs": costs})
 
 
 def sharpe_of(returns: pd.Series | np.ndarray[Any, Any]) -> float | None:

@@ -87,4 +87,5 @@ def main(after: Path, before: Path | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(Path(word) for word in sys.argv[1:3]), *[None] * (3 - len(sys.argv))))
+    folders = [Path(word) for word in sys.argv[1:]]
+    sys.exit(main(folders[0], folders[1] if len(folders) > 1 else None))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ragsignal.cache import cache_folder, write_folder
 from ragsignal.errors import StoreError
+from ragsignal.utils.files import cache_folder, write_folder
 
 
 def write_text(text: str, folder: Path) -> None:

@@ -203,8 +203,8 @@ def test_the_pooling_of_the_training_page_is_that_of_the_first_token(
 ) -> None:
     from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
 
-    from ragsignal.quiet import quiet_loading
     from ragsignal.retrieval.encoders import load_sentence_model
+    from ragsignal.utils.quiet import quiet_loading
 
     (code,) = _blocks(ROOT / "docs" / "training.md", "python")
     monkeypatch.chdir(tmp_path)

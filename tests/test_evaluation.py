@@ -27,9 +27,9 @@ from ragsignal.evaluation.forecasts import of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.questions import Questions, ask, training_rows
 from ragsignal.pipeline import RagPipeline
-from ragsignal.plain import plain
 from ragsignal.retrieval.retrievers import RandomRetriever
 from ragsignal.statistics.intervals import day_weights
+from ragsignal.utils.records import plain
 
 SYMBOLS = tuple(f"S{number}" for number in range(6))
 FIRST, START, END = date(2019, 1, 1), date(2020, 1, 1), date(2020, 7, 31)

@@ -22,7 +22,6 @@ from ragsignal.config import CorpusSpec, DataSpec, FinseerTraining, SplitSpec, T
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError, ModelError
 from ragsignal.llm.weights import Weights, resolve
-from ragsignal.quiet import quiet_loading
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import TextEncoder
@@ -35,6 +34,7 @@ from ragsignal.training.feedback import Feedback
 from ragsignal.training.finseer_numeric import NumericStudent
 from ragsignal.training.finseer_text import TextStudent
 from ragsignal.training.groups import Group, agreement, gather, hold_out, ranked, recall_by_chance
+from ragsignal.utils.quiet import quiet_loading
 
 SEQUENCES = ("adj_close", "close", "volume")
 WIDTH = 6

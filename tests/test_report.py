@@ -27,7 +27,6 @@ from ragsignal.findings import findings_of
 from ragsignal.findings.answers import answers_of
 from ragsignal.findings.family import corrected, family_of
 from ragsignal.pipeline import Cost
-from ragsignal.plain import plain
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
@@ -36,6 +35,7 @@ from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, times
 from ragsignal.results import RunResult, VariantResult, spent
+from ragsignal.utils.records import plain
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
 BENCHMARK = "buy-and-hold"

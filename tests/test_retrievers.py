@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from markets import Frames, bars, markets, poisoned, queries_of, until
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.config import CorpusSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.protocols import Retriever
@@ -28,6 +27,7 @@ from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, zscore_rows
 from ragsignal.retrieval.retrievers import CorpusRetriever, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.types import Hit, Query
+from ragsignal.utils.digest import json_digest
 
 PRICES = ["open", "high", "low", "close"]
 NAMES = ("text", "shape", "dtw", "random")
@@ -339,7 +339,7 @@ def test_a_random_draw_is_the_same_as_from_a_list_of_all_visible_rows(
             rows = np.array(known_on(corpus, query.as_of, 0), dtype=np.int64)
             if exclude:
                 rows = rows[corpus.symbol_id[rows] != corpus.symbols.index(symbol)]
-            rng = np.random.default_rng(int(fingerprint.of_json([3, symbol, query.as_of])[:16], 16))
+            rng = np.random.default_rng(int(json_digest([3, symbol, query.as_of])[:16], 16))
             expected = rows[rng.choice(len(rows), size=min(7, len(rows)), replace=False)]
             (hits,) = retriever.retrieve([query])
             assert [row_of[hit.candidate.id] for hit in hits] == expected.tolist()

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragsignal import fingerprint
 from ragsignal.errors import StoreError
 from ragsignal.store import SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
+from ragsignal.utils.digest import json_digest
 
 DAY = date(2021, 1, 8)
 QUERY = Query("AA", (date(2021, 1, 7), DAY), (1.0, 2.0))
@@ -127,7 +127,7 @@ def test_recipes_are_kept_in_clear_once_under_their_digest(tmp_path: Path) -> No
     recipe = {"scorer": {"weights": "abc", "since": DAY}, "k": 5}
     store = SignalStore(tmp_path / "s.sqlite")
     digest = store.put_recipe(recipe)
-    assert store.put_recipe(dict(reversed(recipe.items()))) == digest == fingerprint.of_json(recipe)
+    assert store.put_recipe(dict(reversed(recipe.items()))) == digest == json_digest(recipe)
     assert store.put_recipe({**recipe, "k": 6}) != digest
     store.put(digest, [plain("a")], [Prompt(QUERY, ())])
     rows = sqlite3.connect(tmp_path / "s.sqlite").execute(

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from ragsignal.llm.weights import Weights
 from ragsignal.protocols import Recipe
-from ragsignal.quiet import quiet_loading
 from ragsignal.types import Hit, Prompt, Query, Score
-from ragsignal.versions import libraries_of
+from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils.versions import libraries_of
 
 Floats = NDArray[np.float64]
 

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ragsignal import fingerprint
 from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken, with_baits
 from ragsignal.audit.verdict import Finding
@@ -31,6 +30,7 @@ from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, RandomRetriever
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
+from ragsignal.utils.digest import json_digest
 
 DAYS = 6
 """Days on which hits are compared with those of a corpus that ends there."""
@@ -169,7 +169,7 @@ class _Bench:
 
     def _of(self, pipeline: RagPipeline, it: Audited, queries: list[Query]) -> dict[str, Any]:
         """Truncated corpora and baits, once for each distinct retriever."""
-        key = fingerprint.of_json([pipeline.retriever.recipe, [str(query) for query in queries]])
+        key = json_digest([pipeline.retriever.recipe, [str(query) for query in queries]])
         if key not in self._known:
             seen = [query for query in queries if pipeline.retriever.corpus_digest(query)]
             found = self._truncated(pipeline.retriever, it.retrieval, seen)

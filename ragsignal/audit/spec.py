@@ -22,7 +22,7 @@ from ragsignal.audit.verdict import Finding, Verdict, together
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.engine import prepare, signals_of
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.plain import plain
+from ragsignal.utils.records import plain
 
 _ORDER = (
     *("control", "prefix", "signal-prefix", "poison", "signal-poison", "start_point", "signal-start", "signal-replay"),

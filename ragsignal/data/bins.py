@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.data import factors
 from ragsignal.errors import DataError
+from ragsignal.utils.digest import json_digest
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 # searchsorted(..., "right") sends the codes -1, 0, 1 of a category to A, H, P.
@@ -49,7 +49,7 @@ class Bins:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """Identity: a change of an edge is a change of every signal that reads letters."""
-        return {"fitted_through": self.fitted_through.isoformat(), "digest": fingerprint.of_json(dict(self.edges))}
+        return {"fitted_through": self.fitted_through.isoformat(), "digest": json_digest(dict(self.edges))}
 
     def codes(self, sequence: str, scaled: NDArray[np.float64]) -> NDArray[np.int64]:
         """Letter numbers 0..15 of an array of any shape."""

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.data.check import Findings, did_you_mean, explain, inspect_folder, inspect_table
 from ragsignal.data.readers import COLUMNS, PRICES, read_closes
 from ragsignal.errors import DataError
+from ragsignal.utils.digest import array_digest, json_digest
 
 __all__ = [
     "Prices",
@@ -89,7 +89,7 @@ class Prices:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of symbols, days and values; the order of the symbols does not matter."""
-        return fingerprint.of_json({symbol: _digests(frame) for symbol, frame in self.frames.items()})
+        return json_digest({symbol: _digests(frame) for symbol, frame in self.frames.items()})
 
     def __eq__(self, other: object) -> bool:
         return self.fingerprint == other.fingerprint if isinstance(other, Prices) else NotImplemented
@@ -115,7 +115,7 @@ def _canonical_form(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _digests(frame: pd.DataFrame) -> list[str]:
     days = frame.index.to_numpy().astype("datetime64[D]").astype("<i8")
-    return [fingerprint.of_array(days), fingerprint.of_array(frame.to_numpy(dtype="<f8"))]
+    return [array_digest(days), array_digest(frame.to_numpy(dtype="<f8"))]
 
 
 def calendar_of(frames: Iterable[pd.DataFrame]) -> NDArray[np.datetime64]:

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from ragsignal.cache import cache_folder
 from ragsignal.config import DataSpec
 from ragsignal.data.prices import Prices, load_classic, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
 from ragsignal.errors import ConfigError, DataError
+from ragsignal.utils.files import cache_folder
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)

@@ -22,13 +22,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.data import rolling
 from ragsignal.data.bins import LETTERS
 from ragsignal.data.check import did_you_mean
 from ragsignal.data.rolling import FloatArray, delay, mean, ratio
 from ragsignal.data.technicals import Bars
 from ragsignal.errors import DataError
+from ragsignal.utils.digest import json_digest
 
 FORMULAS = {
     "ret_1": "close / close[1] - 1",
@@ -167,7 +167,7 @@ class Panel:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """Identity of everything but the prices: formulas, and the symbols that were ranked together."""
-        return {"panel": _VERSION, "symbols": fingerprint.of_json(list(self.symbols))}
+        return {"panel": _VERSION, "symbols": json_digest(list(self.symbols))}
 
     @cached_property
     def _running_digests(self) -> list[str]:

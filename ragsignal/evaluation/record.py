@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragsignal.cache import write_file
 from ragsignal.errors import ConfigError
-from ragsignal.plain import plain
+from ragsignal.utils.files import write_file
+from ragsignal.utils.records import plain, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,10 +51,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"no evaluation can be written to {folder}: {error}; name another folder (--out)") from error
     record: dict[str, Any] = plain(evaluation.record)
-    text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
     write_file(folder / TABLE, lambda path: path.write_text(markdown(record), encoding="utf-8", newline="\n"))
-    write_file(folder / RECORD, lambda path: path.write_text(text + "\n", encoding="utf-8", newline="\n"))
+    write_json(folder / RECORD, record)
     return record
 
 

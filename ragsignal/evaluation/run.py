@@ -33,7 +33,7 @@ from ragsignal.results import spent
 from ragsignal.statistics.intervals import day_weights
 from ragsignal.training_notes import notes_on_training
 from ragsignal.trials import check_ledger, configuration_of, count
-from ragsignal.versions import versions_of
+from ragsignal.utils.versions import versions_of
 
 ALL, NON_FREEZE = "all", "non-freeze"
 

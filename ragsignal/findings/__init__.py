@@ -28,8 +28,8 @@ from ragsignal.findings.family import family_of
 from ragsignal.findings.null import null_of
 from ragsignal.findings.regimes import regimes_of
 from ragsignal.findings.symbols import symbols_of
-from ragsignal.plain import plain
 from ragsignal.results import VariantResult
+from ragsignal.utils.records import plain
 
 __all__ = ["findings_of"]
 

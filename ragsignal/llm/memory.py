@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ragsignal import fingerprint
 from ragsignal.errors import ModelError
 from ragsignal.protocols import Recipe, Scorer
 from ragsignal.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.utils.digest import json_digest
 
 
 @dataclass
@@ -56,8 +56,8 @@ class ReadOnce:
         """
         if not all(prompt.text for prompt in prompts):  # numbers are read, not words
             return self.inner.score(prompts)
-        recipe = fingerprint.of_json(self.recipe)
-        keys = [fingerprint.of_json([recipe, prompt.system, prompt.text]) for prompt in prompts]
+        recipe = json_digest(self.recipe)
+        keys = [json_digest([recipe, prompt.system, prompt.text]) for prompt in prompts]
         known = self.store.scores(keys)
         unread = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
         asked = list(unread.values())

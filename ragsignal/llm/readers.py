@@ -20,9 +20,9 @@ from ragsignal.llm.device import checked_device
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.weights import Weights
 from ragsignal.protocols import Recipe
-from ragsignal.quiet import quiet_loading
 from ragsignal.types import Hit, Prompt, Query
-from ragsignal.versions import libraries_of
+from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils.versions import libraries_of
 
 _LOGISTIC = "logistic.safetensors"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}

@@ -24,9 +24,9 @@ from ragsignal.llm.device import checked_device, chosen_dtype, rows_in_memory
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.weights import Weights, digest_of_folder
 from ragsignal.protocols import Recipe
-from ragsignal.quiet import quiet_loading
 from ragsignal.types import Hit, Prompt, Query, Score
-from ragsignal.versions import libraries_of
+from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils.versions import libraries_of
 
 if TYPE_CHECKING:
     import torch

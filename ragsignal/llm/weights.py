@@ -14,10 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from ragsignal import fingerprint
-from ragsignal.cache import cache_folder, write_folder
 from ragsignal.errors import ModelError
-from ragsignal.quiet import quiet_loading
+from ragsignal.utils.digest import file_digest, json_digest
+from ragsignal.utils.files import cache_folder, write_folder
+from ragsignal.utils.quiet import quiet_loading
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -139,9 +139,7 @@ def digest_of_folder(folder: Path) -> str:
             )
         raise ModelError(f"{folder} holds no *.safetensors; expected a folder written by save_pretrained")
     parts = [path for path in folder.rglob("*") if path.suffix in _READ]
-    return fingerprint.of_json(
-        {path.relative_to(folder).as_posix(): fingerprint.of_file(path) for path in sorted(parts)}
-    )
+    return json_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(parts)})
 
 
 def embedded_status() -> list[dict[str, Any]]:
@@ -156,7 +154,7 @@ def _status(name: str, entry: Embedded) -> dict[str, Any]:
     except ModelError:
         return row | {"installed": False, "intact": None}
     version = metadata.version(entry.requirement.split("==")[0])
-    return row | {"installed": True, "intact": fingerprint.of_file(path) == entry.sha256, "version": version}
+    return row | {"installed": True, "intact": file_digest(path) == entry.sha256, "version": version}
 
 
 def _resolve_embedded(ref: str) -> Weights:
@@ -165,7 +163,7 @@ def _resolve_embedded(ref: str) -> Weights:
         raise ModelError(f"no embedded weights {name!r}; there are {', '.join(EMBEDDED)}")
     entry = EMBEDDED[name]
     path = _packaged_file(name, entry)
-    found = fingerprint.of_file(path)
+    found = file_digest(path)
     if found != entry.sha256:
         raise ModelError(
             f"{path.name} of {entry.requirement} has SHA-256 {found}, but {entry.sha256} was recorded; "
@@ -173,7 +171,7 @@ def _resolve_embedded(ref: str) -> Weights:
         )
     if entry.form == "folder":
         return Weights(ref=ref, folder=path.parent, digest=found)
-    digest = fingerprint.of_json({"source": found, "conversion": _CONVERSION})
+    digest = json_digest({"source": found, "conversion": _CONVERSION})
     return Weights(ref=ref, folder=_converted(path, name, digest), digest=digest)
 
 
@@ -192,7 +190,7 @@ def _converted(gguf: Path, name: str, digest: str) -> Path:
     if not folder.exists():
         write_folder(folder, lambda scratch: _convert_gguf(gguf, scratch))
     recorded = json.loads((folder / "converted.json").read_text())
-    if fingerprint.of_file(folder / "model.safetensors") != recorded["model.safetensors"]:
+    if file_digest(folder / "model.safetensors") != recorded["model.safetensors"]:
         raise ModelError(f"{folder}/model.safetensors was altered after its conversion; delete {folder} and run again")
     return folder
 
@@ -207,7 +205,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
         unpacked = GgufConfig(dequantize=True)
         load(str(gguf.parent), quantization_config=unpacked, dtype=torch.bfloat16, **source).save_pretrained(folder)
         AutoTokenizer.from_pretrained(str(gguf.parent), **source).save_pretrained(folder)
-    digest = fingerprint.of_file(folder / "model.safetensors")
+    digest = file_digest(folder / "model.safetensors")
     (folder / "converted.json").write_text(json.dumps({"source": gguf.name, "model.safetensors": digest}))
 
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ragsignal import fingerprint
 from ragsignal.config import LLMSpec
 from ragsignal.errors import ConfigError
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.parallel.pools import R, T, Task, Workers
 from ragsignal.parallel.readers import Crew, PooledScorer
 from ragsignal.parallel.remote import ray, result_of
+from ragsignal.utils.digest import json_digest
 
 LOCAL = "local"
 _AHEAD = 2  # tasks a core that wait for it: their items lie in the cluster's memory
@@ -89,7 +89,7 @@ class RayPool:
 
     def lend(self, llm: LLMSpec, reader: StockLLM) -> PooledScorer:
         """Copies of ``reader`` on the cluster; readers of one recipe share them."""
-        name = fingerprint.of_json([llm.model_dump(mode="json"), reader.recipe])
+        name = json_digest([llm.model_dump(mode="json"), reader.recipe])
         if name not in self._crews:
             others, copies = list(self._crews.values()), self.jobs or _places(llm)
             self._crews[name] = Crew(llm, reader.template, reader.recipe, copies, others)

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ragsignal.report.answers import answers_in_words
-from ragsignal.report.folder import check_target, replacing
 from ragsignal.report.page import write_page
-from ragsignal.report.record import record_of, write_record, write_tables
+from ragsignal.report.record import check_target, record_of, replacing, write_record, write_tables
 from ragsignal.report.tearsheet import write_tearsheets
 from ragsignal.results import RunResult
 

@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
-from ragsignal.cache import write_folder
 from ragsignal.config import CorpusSpec, Target
 from ragsignal.data import factors, labels
 from ragsignal.data.windows import CandidateColumns, CandidateCutter, History
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
 from ragsignal.types import Candidate, Movement
+from ragsignal.utils.digest import json_digest
+from ragsignal.utils.files import write_folder
 
 FORMAT = 1
 """Raised when the same prices and spec would give another corpus."""
@@ -247,7 +247,7 @@ def load_or_build(frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: 
     StoreError
         If what is in the cache is damaged.
     """
-    key = fingerprint.of_json([FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})])
+    key = json_digest([FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})])
     folder = cache / "corpora" / key[:32]
     if not folder.exists():
         write_folder(folder, _draft(frames, spec).write)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.cache import open_database
 from ragsignal.errors import StoreError
+from ragsignal.utils.database import open_database
 
 _READ_CHUNK = 500  # SQLite's oldest limit on variables in one statement is 999
 

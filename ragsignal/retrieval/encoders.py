@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.artifact import Artifact
 from ragsignal.data.bins import LETTERS, Bins, spell
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
 from ragsignal.protocols import Recipe
-from ragsignal.quiet import quiet_loading
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.types import Query
+from ragsignal.utils.digest import json_digest
+from ragsignal.utils.quiet import quiet_loading
 
 Progress = Callable[[int, int], None]
 
@@ -125,7 +125,7 @@ class TextEncoder:
         """What a vector depends on besides its line."""
         if self._adapter is None:
             return self._digest
-        return fingerprint.of_json({"weights": self._digest, "adapter": self._adapter.digest})
+        return json_digest({"weights": self._digest, "adapter": self._adapter.digest})
 
     def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Return (n_queries, dim) float32 unit rows."""

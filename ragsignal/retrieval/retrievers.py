@@ -15,7 +15,6 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.protocols import Encoder, Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
@@ -23,6 +22,7 @@ from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
 from ragsignal.types import Candidate, Hit, Query
+from ragsignal.utils.digest import json_digest
 
 IndexName = Literal["exact", "segmented"]
 
@@ -213,7 +213,7 @@ class RandomRetriever(CorpusRetriever):
         visible, own = self._visible(query), self._own_rows(query)
         own = own[: np.searchsorted(own, visible)]
         count = visible - len(own)
-        digest = fingerprint.of_json([self.seed, query.symbol, query.as_of])
+        digest = json_digest([self.seed, query.symbol, query.as_of])
         rng = np.random.default_rng(int(digest[:16], 16))
         chosen = rng.choice(count, size=min(self.k, count), replace=False)
         # The n-th row that is not the symbol's own, without a list of them: so many own rows come before it.

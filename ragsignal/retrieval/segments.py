@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
-from ragsignal.cache import write_folder
 from ragsignal.errors import StoreError
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.index import AsOfIndex, Nominees, Vectors, scan
+from ragsignal.utils.digest import array_digest, json_digest
+from ragsignal.utils.files import write_folder
 
 FORMAT = 1
 """Raised when the same rows would give another index."""
@@ -138,7 +138,7 @@ def _open_segment(vectors: Vectors, lists: int, cache: Path | None) -> Any:
         return _build(vectors, lists)
     import faiss
 
-    key = fingerprint.of_json([FORMAT, lists, fingerprint.of_array(vectors)])
+    key = json_digest([FORMAT, lists, array_digest(vectors)])
     folder = cache / key[:32]
     if not folder.exists():
         write_folder(folder, lambda scratch: faiss.write_index(_build(vectors, lists), str(scratch / _FILE)))

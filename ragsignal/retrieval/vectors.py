@@ -13,11 +13,11 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
-from ragsignal.cache import write_folder
 from ragsignal.errors import StoreError
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
+from ragsignal.utils.digest import json_digest
+from ragsignal.utils.files import write_folder
 
 Storage = Literal["float32", "float16"]
 
@@ -64,7 +64,7 @@ def corpus_vectors(
     StoreError
         If the file is damaged.
     """
-    key = fingerprint.of_json([FORMAT, encoder.recipe, corpus.fingerprint, storage])
+    key = json_digest([FORMAT, encoder.recipe, corpus.fingerprint, storage])
     folder = cache / key[:32]
     if not folder.exists():
         write_folder(folder, lambda scratch: _write(scratch / _FILE, encoder, corpus, np.dtype(storage)))

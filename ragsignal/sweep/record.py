@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal.cache import write_file
 from ragsignal.errors import ConfigError
+from ragsignal.utils.files import write_file
+from ragsignal.utils.records import write_json
 
 RECORD, TABLE, JOURNAL = "sweep.json", "sweep.parquet", "points.jsonl"
 
@@ -67,9 +68,8 @@ class Journal:
 def write_sweep(record: dict[str, Any], folder: Path) -> None:
     """Write the two files into ``folder``; each appears whole, and the record last. Other files stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     write_file(folder / TABLE, lambda path: table_of(record).to_parquet(path, index=False))
-    write_file(folder / RECORD, lambda path: path.write_text(text + "\n", encoding="utf-8", newline="\n"))
+    write_json(folder / RECORD, record)
 
 
 def table_of(record: dict[str, Any]) -> pd.DataFrame:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal import fingerprint
 from ragsignal.assemble import Report, Workshop
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.engine import LIBRARIES, notes_of, prepare, signals_of, trade
@@ -23,7 +22,6 @@ from ragsignal.findings.family import corrected, yearly_gap
 from ragsignal.ledger import Trial
 from ragsignal.parallel import Here, Pool
 from ragsignal.pipeline import Cost
-from ragsignal.plain import plain
 from ragsignal.prefetch import KnownSignals
 from ragsignal.protocols import Recipe
 from ragsignal.results import VariantResult, spent
@@ -32,7 +30,9 @@ from ragsignal.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of
 from ragsignal.sweep.record import Journal
 from ragsignal.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
 from ragsignal.trials import check_ledger, configuration_of, count, sharpe_of
-from ragsignal.versions import versions_of
+from ragsignal.utils.digest import json_digest
+from ragsignal.utils.records import plain
+from ragsignal.utils.versions import versions_of
 
 _RETURNS = "returns"  # of a row, until the points are judged together
 
@@ -118,19 +118,19 @@ class _Trial:
     @property
     def market(self) -> str:
         """Address of the bars: a made-up market is another one where the corpus has other symbols."""
-        return fingerprint.of_json(self.spec.corpus.model_dump(mode="json"))
+        return json_digest(self.spec.corpus.model_dump(mode="json"))
 
     def signals(self, variant: VariantSpec) -> str:
         """Address of a variant's signals."""
         parts = (self.spec.retrieval_of(variant), self.spec.llm_of(variant))
-        return fingerprint.of_json(
+        return json_digest(
             [self.market, variant.signal, variant.classifier, *(it.model_dump(mode="json") for it in parts)]
         )
 
     @property
     def terms(self) -> str:
         """Address of the benchmark's run."""
-        return fingerprint.of_json([self.market, self.spec.costs.model_dump(mode="json")])
+        return json_digest([self.market, self.spec.costs.model_dump(mode="json")])
 
 
 @dataclass
@@ -183,7 +183,7 @@ def _make_signals(shared: _Shared, workshop: Workshop, trial: _Trial, variant: V
     pipeline = workshop.pipeline(variant)
     found = signals_of(pipeline, shared.held.frames[trial.market])
     shared.held.signals[address] = found
-    shared.identities[address] = fingerprint.of_json([signal.key for signal in found.known.values()])
+    shared.identities[address] = json_digest([signal.key for signal in found.known.values()])
     shared.recipes[address] = pipeline.recipe
     shared.costs.append(pipeline.cost)
 
@@ -268,7 +268,7 @@ def _identity(trial: _Trial, shared: _Shared) -> str:
     """Address of a row: the spec there, bars, signals, the strategies' code, and the software."""
     made = [shared.identities.get(it) for it in (trial.market, *map(trial.signals, (trial.variant, trial.benchmark)))]
     code = [code_of(trial.spec.strategy_of(variant)) for variant in (trial.variant, trial.benchmark)]
-    return fingerprint.of_json([trial.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
+    return json_digest([trial.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
 
 
 def _note_on_trials(ran: int, asked: int) -> str:

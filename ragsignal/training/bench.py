@@ -21,7 +21,7 @@ from ragsignal.llm.weights import Weights, resolve
 from ragsignal.materials import Materials
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.training.examples import Example, examples_of
-from ragsignal.versions import versions_of
+from ragsignal.utils.versions import versions_of
 
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 

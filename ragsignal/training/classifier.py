@@ -26,7 +26,7 @@ from ragsignal.llm.weights import Weights, resolve
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
 from ragsignal.types import Prompt
-from ragsignal.versions import versions_of
+from ragsignal.utils.versions import versions_of
 
 if TYPE_CHECKING:
     from ragsignal.training.bench import Bench

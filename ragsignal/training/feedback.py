@@ -26,9 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.artifact import load_artifact
-from ragsignal.cache import write_folder
 from ragsignal.errors import ConfigError, StoreError
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.protocols import Recipe
@@ -36,6 +34,8 @@ from ragsignal.training import teacher
 from ragsignal.training.answers import COLUMNS, LogOddsScorer, ask, matrix, read_part, seconds_of, write_part
 from ragsignal.training.examples import Example, draw
 from ragsignal.training.pools import Pools, generator
+from ragsignal.utils.digest import file_digest, json_digest
+from ragsignal.utils.files import write_folder
 
 if TYPE_CHECKING:
     from ragsignal.training.bench import Bench
@@ -122,7 +122,7 @@ def score_candidates(bench: Bench, asked: Teacher) -> Path:
     examples, too_early = _chosen(bench)
     blocks = _split_evenly(examples, spec.block)
     recipe = _recipe(bench, asked, examples)
-    digest = fingerprint.of_json(recipe)
+    digest = json_digest(recipe)
     parts = [bench.scratch("feedback") / f"{digest[:16]}-{number:05d}.parquet" for number in range(len(blocks))]
     pools = Pools(bench.corpus, spec.candidates, spec.seed)
     told, done, total = bench.told("teacher scores"), 0, len(examples) * (spec.candidates + 1)
@@ -154,7 +154,7 @@ def load_feedback(folder: str | Path) -> Feedback:
     folder = Path(folder)
     try:
         meta = json.loads((folder / "feedback.json").read_text(encoding="utf-8"))
-        found = fingerprint.of_file(folder / "scores.parquet")
+        found = file_digest(folder / "scores.parquet")
     except FileNotFoundError as error:
         raise StoreError(f"no teacher scores in {folder}: there is no {error.filename}; {_AGAIN}") from None
     except (OSError, ValueError) as error:
@@ -224,7 +224,7 @@ def _recipe(bench: Bench, asked: Teacher, examples: Sequence[Example]) -> Recipe
         "scorer": asked.scorer.recipe,
         "template": bench.template.recipe,
         "corpus": bench.corpus.fingerprint,
-        "queries": fingerprint.of_json([queries, [it.rise for it in examples]]),
+        "queries": json_digest([queries, [it.rise for it in examples]]),
         "settings": bench.spec.feedback.model_dump(mode="json"),
     }
 
@@ -249,7 +249,7 @@ def _join(bench: Bench, parts: Sequence[Path], meta: dict[str, Any]) -> Path:
 
     def write(scratch: Path) -> None:
         pq.write_table(pa.concat_tables(scored), scratch / "scores.parquet")
-        sealed = {"format": FORMAT, "scores_sha256": fingerprint.of_file(scratch / "scores.parquet"), **record}
+        sealed = {"format": FORMAT, "scores_sha256": file_digest(scratch / "scores.parquet"), **record}
         (scratch / "feedback.json").write_text(json.dumps(sealed, indent=1) + "\n", encoding="utf-8")
 
     write_folder(folder, write, replace=True)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.artifact import Artifact, Card, Kind, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ConfigError
 from ragsignal.llm.weights import resolve
 from ragsignal.protocols import Recipe
 from ragsignal.training.feedback import Feedback, load_feedback
 from ragsignal.training.groups import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
+from ragsignal.utils.digest import json_digest
 
 if TYPE_CHECKING:
     from ragsignal.training.bench import Bench
@@ -146,7 +146,7 @@ def _recipe(bench: Bench, encoder: EncoderName, feedback: Feedback) -> Recipe:
 def _scratch_name(recipe: Recipe, learner: Student, lessons: Sequence[Lesson]) -> str:
     """A folder for what decides the weights, so that no run goes on from another one's checkpoint."""
     taught = [[it.example.query.symbol, it.example.query.as_of, it.rows.tolist(), it.scores.tolist()] for it in lessons]
-    return fingerprint.of_json([recipe, learner.base, learner.template, taught])[:16]
+    return json_digest([recipe, learner.base, learner.template, taught])[:16]
 
 
 def _card(

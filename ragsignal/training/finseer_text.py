@@ -21,12 +21,12 @@ from ragsignal.config import FinseerTraining
 from ragsignal.data.bins import Bins
 from ragsignal.llm.weights import Weights
 from ragsignal.protocols import Recipe
-from ragsignal.quiet import quiet_loading
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import line_recipe, load_sentence_model, query_line
 from ragsignal.training import loop
 from ragsignal.training.distill import Distillation
 from ragsignal.training.groups import Group, Lesson
+from ragsignal.utils.quiet import quiet_loading
 
 _BATCH = 256
 

@@ -15,9 +15,9 @@ from typing import Any
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils
 
-from ragsignal import fingerprint
 from ragsignal.errors import ModelError
-from ragsignal.quiet import quiet_loading
+from ragsignal.utils.digest import json_digest
+from ragsignal.utils.quiet import quiet_loading
 
 Told = Callable[[int, int], None]
 WARMUP = 0.05
@@ -27,7 +27,7 @@ _STATE = "trainer_state.json"  # the last file of a checkpoint: where it is miss
 
 def run_folder(scratch: Path, recipe: Any) -> Path:
     """The folder of this recipe's checkpoints below ``scratch``."""
-    return scratch / fingerprint.of_json(recipe)[:16]
+    return scratch / json_digest(recipe)[:16]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal import fingerprint
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import ShapeEncoder
 from ragsignal.retrieval.index import AsOfIndex
 from ragsignal.types import Query
+from ragsignal.utils.digest import json_digest
 
 
 def generator(*key: Any) -> np.random.Generator:
     """Random numbers that follow from ``key`` (of strings and integers) alone, in every process."""
-    return np.random.default_rng(int(fingerprint.of_json(list(key))[:16], 16))
+    return np.random.default_rng(int(json_digest(list(key))[:16], 16))
 
 
 class Pools:

@@ -36,7 +36,7 @@ from ragsignal.training.examples import Example, draw
 from ragsignal.training.prompts import mixed_prompts
 from ragsignal.training.reader import Reader, Row, collate, label_loss, load_reader
 from ragsignal.types import Prompt
-from ragsignal.versions import versions_of
+from ragsignal.utils.versions import versions_of
 
 _COMPUTING = ("torch", "transformers", "peft")
 _WATCHED = 512  # validation prompts that early stopping looks at; the calibration reads all

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from ragsignal import fingerprint
 from ragsignal.config import TrainSpec, Walked
+from ragsignal.utils.digest import json_digest
 
 FORMAT = 1
 """Raised when the same training spec and prices would give other weights."""
@@ -80,7 +80,7 @@ def address(spec: TrainSpec, kind: Trained, prices: str, base: Callable[[Trained
     """
     plain = spec.model_dump(mode="json")
     before = _MADE_FROM.get(kind)
-    return fingerprint.of_json(
+    return json_digest(
         {
             "walk-forward": FORMAT,
             "kind": kind,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -36,13 +35,6 @@ def cache_folder() -> Path:
     return folder
 
 
-def open_database(path: Path | str) -> sqlite3.Connection:
-    """A SQLite file, in a folder that is made if need be; ``":memory:"`` is none. Waits a minute for another writer."""
-    if path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return sqlite3.connect(path, timeout=60)
-
-
 def write_folder(folder: Path, write: Callable[[Path], None], replace: bool = False) -> None:
     """Let ``write`` fill a scratch folder beside ``folder``, then rename it.
 
@@ -62,7 +54,9 @@ def write_folder(folder: Path, write: Callable[[Path], None], replace: bool = Fa
     try:
         write(scratch)
         if replace:
-            _swap(scratch, folder)
+            old = scratch.with_suffix(".old")
+            swap_folder(scratch, folder, old)
+            shutil.rmtree(old, ignore_errors=True)
         else:
             _claim(scratch, folder)
     finally:
@@ -87,17 +81,18 @@ def _claim(scratch: Path, folder: Path) -> None:
             raise
 
 
-def _swap(scratch: Path, folder: Path) -> None:
-    """Put ``scratch`` in the place of ``folder`` by two renames: a reader finds a whole folder, or briefly none."""
-    old = scratch.with_suffix(".old")
+def swap_folder(new: Path, folder: Path, old: Path) -> None:
+    """Put ``new`` in the place of ``folder`` by two renames: a reader finds a whole folder, or briefly none.
+
+    What was in ``folder`` lies in ``old`` afterwards; if the second rename fails, it is put back.
+    """
     try:
         folder.rename(old)
     except FileNotFoundError:
-        scratch.rename(folder)
+        new.rename(folder)
         return
     try:
-        scratch.rename(folder)
+        new.rename(folder)
     except OSError:
         old.rename(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _CHUNK = 1 << 20
 
 
-def of_json(value: Any) -> str:
+def json_digest(value: Any) -> str:
     """SHA-256 of ``value`` as canonical JSON (sorted keys, no spaces, dates as ISO text)."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
@@ -23,16 +23,16 @@ def canonical_json(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-def of_array(array: NDArray[Any]) -> str:
+def array_digest(array: NDArray[Any]) -> str:
     """SHA-256 of shape, dtype and bytes; raises ``TypeError`` on objects, whose bytes are addresses in memory."""
     if array.dtype.hasobject:
-        raise TypeError(f"cannot fingerprint an array of {array.dtype}: make it numbers, or use of_json")
+        raise TypeError(f"cannot fingerprint an array of {array.dtype}: make it numbers, or use json_digest")
     digest = hashlib.sha256(f"{array.shape}{array.dtype.str}".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def of_file(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
     with path.open("rb") as handle:

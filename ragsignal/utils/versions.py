@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 
-VERSION = "0.1.0"
+from ragsignal.version import VERSION
 
 
 def versions_of(libraries: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ragsignal.utils.files import write_file
 
 SIGNIFICANT_DIGITS = 12
 """Below the last bits, where two builds of NumPy may round differently."""
@@ -43,3 +46,9 @@ def plain(value: Any, place: str = "record") -> Any:
     if isinstance(value, (date, Path)):
         return str(value)
     raise TypeError(f"{place} is a {type(value).__name__}, which JSON cannot hold; give numbers, text, lists or dicts")
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write ``record`` so that equal ones have equal bytes; a reader finds the old file or the new one, whole."""
+    text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))

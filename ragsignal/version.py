@@ -1,0 +1,3 @@
+"""The version of this package; imports nothing, so that ``import ragsignal`` is light."""
+
+VERSION = "0.1.0"
