@@ -1,0 +1,51 @@
+"""A TOML spec, typed and checked before anything is computed.
+
+Every table forbids unknown keys and answers a typo with the nearest known one. Relative paths in a spec are
+relative to the spec's own folder. ``${NAME}`` in ``data.path`` and ``llm.adapter`` is read from the environment.
+
+Two kinds of spec share their tables: :class:`RunSpec` (what is run and compared) and :class:`TrainSpec` (what is
+trained on which days). An artifact that training wrote is named ``shipped:NAME`` or by its folder.
+"""
+
+from __future__ import annotations
+
+from ragsignal.config.load import checked, load_spec, load_train_spec
+from ragsignal.config.messages import did_you_mean
+from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, StrategySpec, VariantSpec, WalkForwardSpec
+from ragsignal.config.tables import WALK, CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, Target, TemplateName, Walked
+from ragsignal.config.train import (
+    ClassifierTraining,
+    FeedbackTraining,
+    FinseerTraining,
+    SplitSpec,
+    StockLLMTraining,
+    TrainSpec,
+)
+
+__all__ = [
+    "WALK",
+    "ClassifierTraining",
+    "CorpusSpec",
+    "CostSpec",
+    "DataSpec",
+    "EvaluationSpec",
+    "FeedbackTraining",
+    "FinseerTraining",
+    "LLMSpec",
+    "RetrievalSpec",
+    "RunSpec",
+    "SplitSpec",
+    "StockLLMTraining",
+    "StrategySpec",
+    "Table",
+    "Target",
+    "TemplateName",
+    "TrainSpec",
+    "VariantSpec",
+    "WalkForwardSpec",
+    "Walked",
+    "checked",
+    "did_you_mean",
+    "load_spec",
+    "load_train_spec",
+]

@@ -1,0 +1,143 @@
+"""Read a spec: TOML, ``${NAME}`` from the environment, paths relative to the spec's own folder, then the checks."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from ragsignal.config.messages import explain
+from ragsignal.config.run import OVERLAID, RunSpec
+from ragsignal.config.tables import WALK, Table
+from ragsignal.config.train import TrainSpec
+from ragsignal.errors import ConfigError
+
+T = TypeVar("T", bound=Table)
+
+
+def load_train_spec(path: str | Path) -> TrainSpec:
+    """Read and check a training spec.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    return _load(path, TrainSpec)
+
+
+def load_spec(path: str | Path) -> RunSpec:
+    """Read and check a spec.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    spec = _load(path, RunSpec)
+    if spec.walk_forward is not None and not any(spec.walked(variant) for variant in spec.variant):
+        # not a rule of RunSpec: a sweep leaves variants out
+        raise ConfigError(
+            f"{path}: no variant reads what [walk_forward] trains; name it, such as classifier = "
+            '"walk:classifier", llm.adapter = "walk:stockllm" or retrieval.encoder = "walk:finseer-numeric", '
+            "or delete the table"
+        )
+    return spec
+
+
+def _load(path: str | Path, kind: type[T]) -> T:
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no spec at {path}: a spec is a TOML file such as backtests/sample.toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    _resolve_paths(raw, path.resolve().parent)
+    _read_training(raw)
+    return checked(raw, kind, path)
+
+
+def checked(raw: dict[str, Any], kind: type[T], where: str | Path) -> T:
+    """``raw`` as a spec.
+
+    Parameters
+    ----------
+    raw : dict
+        A spec as TOML holds it.
+    kind : type
+    where : str or Path
+        Where ``raw`` was read, for the error.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(explain(where, raw, error, kind, OVERLAID)) from None
+
+
+def _read_training(raw: dict[str, Any]) -> None:
+    """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
+    table = raw.get("walk_forward")
+    if not isinstance(table, dict) or "train" not in table:
+        return
+    if not isinstance(table["train"], str):
+        raise ConfigError('walk_forward.train: the path of a training spec was expected, such as "my.train.toml"')
+    table["train"] = load_train_spec(table["train"])
+
+
+def _resolve_paths(raw: dict[str, Any], base: Path) -> None:
+    """Expand ``${NAME}`` and anchor relative paths at the spec's folder, in place."""
+    for owner in (raw, *_tables(raw.get("variant"))):
+        tables = {name: value for name, value in owner.items() if isinstance(value, dict)}
+        for name, key in _PATHS:
+            table = tables.get(name, {}) if name else owner
+            text = table.get(key)
+            if isinstance(text, str) and _is_path(text, key, base):
+                table[key] = str(base / os.path.expanduser(_expand(text, f"{name}.{key}".lstrip("."))))
+
+
+_PATHS = (
+    ("", "out"),
+    ("", "classifier"),  # of a variant
+    ("data", "path"),
+    ("llm", "adapter"),
+    ("llm", "model"),
+    ("retrieval", "encoder"),
+    ("classifier", "base"),
+    ("finseer", "base"),
+    ("walk_forward", "train"),
+    ("walk_forward", "artifacts"),
+)
+
+
+def _is_path(text: str, key: str, base: Path) -> bool:
+    """A model or an encoder may also be ``embedded:NAME``, ``shipped:NAME``, ``walk:KIND`` or a Hub id."""
+    if text.startswith(("embedded:", "shipped:", WALK)):
+        return False
+    return (
+        key in ("path", "adapter", "out", "train", "artifacts")
+        or text.startswith((".", "~", "$"))
+        or (base / text).is_dir()
+    )
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _expand(text: str, place: str) -> str:
+    def lookup(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigError(f"{place} uses ${{{match[1]}}}, which is not set; type: export {match[1]}=/your/folder")
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", lookup, text)

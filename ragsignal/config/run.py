@@ -1,0 +1,239 @@
+"""A run spec: what is run and compared, on which bars, at which costs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from ragsignal.config.messages import did_you_mean
+from ragsignal.config.tables import (
+    WALK,
+    AtLeastOne,
+    ClassifierRef,
+    CorpusSpec,
+    DataSpec,
+    Day,
+    FilePath,
+    LLMSpec,
+    RetrievalSpec,
+    Table,
+    Target,
+    Walked,
+)
+from ragsignal.config.train import TrainSpec
+from ragsignal.errors import ConfigError
+
+SignalName = Literal["llm", "vote", "classifier", "none"]
+Measure = Literal["acc", "acc_ranked", "mcc", "auc", "brier", "log_loss", "ece", "rank_correlation", "spread_bp"]
+T = TypeVar("T", bound=Table)
+
+
+def _walked(ref: str | None) -> tuple[Walked, ...]:
+    """The kind that a reference has trained step by step, if it does."""
+    return tuple(kind for kind in get_args(Walked) if ref == WALK + kind)
+
+
+class StrategySpec(Table):
+    """A Backtrader strategy by dotted name, ``module:Class``, and its params."""
+
+    name: str = Field(alias="class", pattern=r"^[\w.]+:\w+$")
+    params: dict[str, Any] = Field(default={})
+
+
+class CostSpec(Table):
+    """The broker. Costs are in basis points per side and on by default."""
+
+    cash: float = Field(default=100_000.0, gt=0)
+    commission_bps: float = Field(default=5.0, ge=0)
+    slippage_bps: float = Field(default=5.0, ge=0)
+    execution: Literal["next_open", "same_close"] = "next_open"
+
+
+class VariantSpec(Table):
+    """One column of the comparison: what differs from the tables above.
+
+    ``retrieval`` and ``llm`` stay the few keys that a variant changes; :class:`RunSpec` lays them over its own tables.
+    ``classifier`` is the artifact that ``signal = "classifier"`` reads.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    signal: SignalName = "llm"
+    classifier: ClassifierRef = "shipped:classifier"
+    retrieval: dict[str, Any] = Field(default={})
+    llm: dict[str, Any] = Field(default={})
+    strategy: StrategySpec | None = None
+
+    # Checked here and not on the merged table: so a mistake keeps its place in the spec.
+    @field_validator("retrieval", "llm")
+    @classmethod
+    def _check_overlay(cls, changes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        OVERLAID[str(info.field_name)].model_validate(changes)
+        return changes
+
+
+OVERLAID: dict[str, type[Table]] = {"retrieval": RetrievalSpec, "llm": LLMSpec}
+
+
+class EvaluationSpec(Table):
+    """How ``ragsignal evaluate`` scores signals as forecasts: one query a symbol on every ``every``-th day.
+
+    The record holds figures on all days and on those without a freeze; ``mode`` says which come first: with ``paper``
+    those that drop freeze days by their outcome, as the paper does (nobody can do that at trade time).
+    ``train_start`` .. ``train_end`` (by default all days before ``data.start``, less ``embargo`` bars) is what the free
+    baselines are fitted on; ``train_end`` is the last day on which a label may become known. ``perturbed`` queries
+    measure how much an LLM's answer moves when nothing that matters does (0: none). ``reference`` maps a name to the
+    published figures that stand beside ours.
+    """
+
+    target: Target = "movement"
+    every: int = Field(default=1, ge=1)
+    mode: Literal["honest", "paper"] = "honest"
+    train_start: Day | None = None
+    train_end: Day | None = None
+    embargo: int = Field(default=5, ge=1)
+    perturbed: int = Field(default=200, ge=0)
+    reference: dict[str, dict[Measure, float]] = Field(default={})
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationSpec:
+        if self.train_start and self.train_end and self.train_start >= self.train_end:
+            raise ValueError(f"train_start {self.train_start} must lie before train_end {self.train_end}")
+        return self
+
+
+class WalkForwardSpec(Table):
+    """Retraining on the way: the window is cut into steps, and each is scored by models that were trained before it.
+
+    ``train`` is written as the path of a training spec, which is read with the run's; of it ``data.start``,
+    ``data.end`` and ``split.valid_from`` are set anew at every step, the rest holds for all. ``every`` is the length
+    of a step: a calendar period, or a number of bars. A training window ends ``embargo`` bars before its step, labels
+    included, and its last ``valid`` bars validate. ``expanding``: it begins at the training spec's ``data.start``;
+    ``sliding``: it is ``years`` or ``bars`` long. Artifacts lie in ``artifacts``, by default the training spec's
+    ``out``.
+    """
+
+    train: TrainSpec
+    every: Literal["year", "quarter", "month"] | AtLeastOne = "year"
+    window: Literal["expanding", "sliding"] = "expanding"
+    years: AtLeastOne | None = None
+    bars: AtLeastOne | None = None
+    valid: int = Field(default=250, ge=2)
+    embargo: AtLeastOne = 5
+    artifacts: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> WalkForwardSpec:
+        lengths = [name for name in ("years", "bars") if getattr(self, name) is not None]
+        if self.window == "sliding" and len(lengths) != 1:
+            raise ValueError('window = "sliding" needs its length: years or bars, one of the two')
+        if self.window == "expanding" and lengths:
+            raise ValueError(f'{lengths[0]} belongs to window = "sliding"; an expanding one begins at train.data.start')
+        if self.train.split.protocol == "paper":
+            raise ValueError('train.split.protocol = "paper" trains on the days it validates on; write "time"')
+        return self
+
+
+class RunSpec(Table):
+    """A whole experiment. Read one with :func:`load_spec`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    data: DataSpec
+    corpus: CorpusSpec = CorpusSpec()
+    retrieval: RetrievalSpec = RetrievalSpec()
+    llm: LLMSpec = LLMSpec()
+    strategy: StrategySpec
+    costs: CostSpec = CostSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    allow_in_sample: bool = False
+    variant: tuple[VariantSpec, ...] = Field(min_length=1, strict=False)
+    benchmark: str
+    # left out where there is none: specs and records from before it stay as they are, bit for bit
+    walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+
+    @model_validator(mode="after")
+    def _check(self) -> RunSpec:
+        names = [variant.name for variant in self.variant]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two variants share a name: {names}")
+        if self.benchmark not in names:
+            raise ValueError(f"benchmark {self.benchmark!r} is not one of the variants: {names}")
+        for variant in self.variant:
+            if self.walked(variant) and self.walk_forward is None:
+                raise ValueError(
+                    f"variant {variant.name!r} reads walk:{self.walked(variant)[0]}, which is trained step by step: "
+                    'add a table [walk_forward] with train = "MY.train.toml"'
+                )
+        return self
+
+    def walked(self, variant: VariantSpec) -> tuple[Walked, ...]:
+        """What in ``variant`` is trained anew at every step: the kinds behind its ``walk:KIND`` references.
+
+        Raises
+        ------
+        ValueError
+            If FinSeer is named for a retriever that does not read it.
+        """
+        if variant.signal == "none":
+            return ()
+        if variant.signal == "classifier":
+            return _walked(variant.classifier)
+        retrieval = self.retrieval_of(variant)
+        reader = _walked(self.llm_of(variant).adapter) if variant.signal == "llm" else ()
+        encoder = _walked(retrieval.encoder)
+        if encoder and retrieval.retriever == "embedding":
+            raise ValueError(f'variant {variant.name!r}: {retrieval.encoder} is read by retriever = "finseer"')
+        return reader + (encoder if retrieval.retriever == "finseer" else ())
+
+    def retrieval_of(self, variant: VariantSpec) -> RetrievalSpec:
+        """``[retrieval]`` with the variant's own keys on top."""
+        return _overlay(self.retrieval, variant.retrieval)
+
+    def llm_of(self, variant: VariantSpec) -> LLMSpec:
+        """``[llm]`` with the variant's own keys on top."""
+        return _overlay(self.llm, variant.llm)
+
+    def strategy_of(self, variant: VariantSpec) -> StrategySpec:
+        """The variant's strategy, or the run's."""
+        return variant.strategy or self.strategy
+
+    def rivals_of(self, variant: VariantSpec) -> dict[Literal["none", "random"], list[str]]:
+        """Names of the variants that show what ``variant``'s retriever is worth: the same reader without, or by chance.
+
+        Random candidates are a rival only where they are as many and from the same pool: else their number is compared
+        too. A rival itself has none, nor has what retrieves nothing.
+        """
+        mine = self.retrieval_of(variant)
+        found: dict[Literal["none", "random"], list[str]] = {}
+        if variant.signal in ("classifier", "none") or mine.retriever in ("none", "random"):
+            return found
+        for it in self.variant:
+            if it.signal != variant.signal or self.llm_of(it) != self.llm_of(variant):
+                continue
+            theirs = self.retrieval_of(it)
+            if theirs.retriever == "none":
+                found.setdefault("none", []).append(it.name)
+            elif theirs.retriever == "random" and theirs.pool == mine.pool:
+                found.setdefault("random", []).append(it.name)
+        return found
+
+    def find_variant(self, name: str | None) -> VariantSpec:
+        """The variant called ``name``; without a name, the first that has a signal.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        for variant in self.variant:
+            if variant.name == name or (name is None and variant.signal != "none"):
+                return variant
+        known = [variant.name for variant in self.variant]
+        if name is None:
+            raise ConfigError(f"spec {self.name!r}: no variant has a signal; its variants are {known}")
+        raise ConfigError(f"spec {self.name!r}: no variant {name!r}.{did_you_mean(name, known)} It has {known}")
+
+
+def _overlay(base: T, changes: dict[str, Any]) -> T:
+    return type(base).model_validate(base.model_dump() | changes)

@@ -1,0 +1,147 @@
+"""The tables that run specs and training specs share: prices, candidates, and the language model that reads."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ragsignal.config.messages import did_you_mean
+
+Source = Literal["sample", "classic", "folder", "table", "yfinance", "planted", "noise"]
+Target = Literal["movement", "open_to_open", "relative"]
+RetrieverName = Literal["finseer", "embedding", "shape", "dtw", "random", "none"]
+TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
+Walked = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
+WALK = "walk:"
+"""Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("holds a name twice")
+    return names
+
+
+def _may_walk(*kinds: Walked) -> AfterValidator:
+    """Check a reference that may be a ``walk:KIND``."""
+    known = [WALK + kind for kind in kinds]
+
+    def check(ref: str) -> str:
+        if ref.startswith(WALK) and ref not in known:
+            raise ValueError(f"{ref!r} cannot be read here.{did_you_mean(ref, known)}")
+        return ref
+
+    return AfterValidator(check)
+
+
+# TOML has arrays and strings where these types are meant, and a record has its dates as text.
+Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)]
+Day = Annotated[date, Field(strict=False)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+FilePath = Annotated[Path, Field(strict=False)]
+ReaderRef = Annotated[str, _may_walk("stockllm")]
+EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric")]
+ClassifierRef = Annotated[str, _may_walk("classifier")]
+
+
+class Table(BaseModel):
+    """Base of every table of a spec: immutable, no unknown keys, no silent conversion, no infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class DataSpec(Table):
+    """Prices, and the window that is traded.
+
+    ``planted`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the first analogues pay,
+    by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`).
+
+    ``start`` and ``end`` (inclusive) bound the backtest; history before ``start`` only feeds the corpus.
+    """
+
+    source: Source
+    path: FilePath | None = None
+    symbols: Names = Field(min_length=1)
+    start: Day
+    end: Day
+    seed: int = 0
+    strength: float = Field(default=0.5, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> DataSpec:
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start} must lie before end {self.end}")
+        if self.source in ("folder", "table") and self.path is None:
+            raise ValueError(f'source = "{self.source}" needs a path')
+        return self
+
+
+class CorpusSpec(Table):
+    """Which historical sequences can be retrieved.
+
+    ``symbols`` empty means those of ``data``; ``indicators`` empty means all 34; ``stride`` is in bars;
+    ``bins_through`` refits the quantile letters on this spec's own prices up to that date (None: the shipped
+    edges, fitted on the bundled sample through 2009-12-31).
+    """
+
+    symbols: Names = ()
+    indicators: Names = ()
+    lookback: int = Field(default=5, ge=2, le=60)
+    stride: int = Field(default=1, ge=1)
+    start: Day | None = None
+    end: Day | None = None
+    target: Target = "movement"
+    bins_through: Day | None = None
+
+
+class RetrievalSpec(Table):
+    """How hits are found. ``embargo`` is in bars; ``seed`` belongs to ``random``.
+
+    ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id) and to ``finseer`` (an
+    artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to retrievers with vectors:
+    ``float16`` halves their memory, and ``segmented`` searches approximately, past ten million candidates.
+    """
+
+    retriever: RetrieverName = "embedding"
+    k: int = Field(default=5, ge=1, le=100)
+    exclude_own_symbol: bool = False
+    embargo: int = Field(default=0, ge=0)
+    seed: int = 0
+    encoder: EncoderRef | None = None
+    revision: str | None = None
+    storage: Literal["float32", "float16"] = "float32"
+    index: Literal["exact", "segmented"] = "exact"
+
+    @property
+    def pool(self) -> tuple[int, int, bool]:
+        """How many candidates, and out of which: what must be equal where retrievers are compared."""
+        return self.k, self.embargo, self.exclude_own_symbol
+
+    @property
+    def encoder_ref(self) -> str:
+        """``encoder``, or what stands for it: the embedded MiniLM, or the shipped FinSeer."""
+        default = "shipped:finseer-text" if self.retriever == "finseer" else "embedded:all-MiniLM-L6-v2"
+        return self.encoder or default
+
+
+class LLMSpec(Table):
+    """Which causal LM reads the prompt, and how.
+
+    ``model`` is ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is required, a full commit hash);
+    ``batch_size = "auto"`` is 32 on a CPU, and what memory holds on a GPU;
+    ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft.
+    """
+
+    model: str = "embedded:SmolLM2-135M-Instruct"
+    revision: str | None = None
+    adapter: ReaderRef | None = None
+    sha256: str | None = None
+    template: TemplateName = "compact"
+    mask: bool = True
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    device: Literal["cpu", "cuda"] = "cpu"
+    batch_size: AtLeastOne | Literal["auto"] = 32

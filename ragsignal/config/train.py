@@ -1,0 +1,160 @@
+"""A training spec: what ``ragsignal train`` learns from, on which days, and how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ragsignal.config.tables import CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Names, Table
+
+
+class SplitSpec(Table):
+    """Which days, and which symbols, may be learned from; the days of ``data`` up to ``data.end`` are all there is.
+
+    ``time``: training queries end ``embargo`` bars before ``valid_from``, validation queries end with the data.
+    ``paper``: symbols are split, days are not, as in arXiv 2502.05878: it leaks, and whatever it yields says so.
+    """
+
+    protocol: Literal["time", "paper"] = "time"
+    valid_from: Day
+    embargo: int = Field(default=5, ge=1)
+    train_symbols: Names = ()
+    valid_symbols: Names = ()
+
+
+class StockLLMTraining(Table):
+    """LoRA (or another peft method) on a causal LM; every prompt has a number of candidates drawn from ``k``.
+
+    ``modules`` are the linear layers that are adapted, by name (empty: all of them), in the upper ``upper`` share of
+    the blocks: below the lowest adapted block no gradient is computed, which is most of the cost. A killed run goes on
+    from its last checkpoint, but with ``adalora``, whose ranks peft cannot take up again: it begins anew.
+    """
+
+    method: Literal["lora", "adalora", "prefix"] = "lora"
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    modules: Names = ()
+    upper: float = Field(default=1.0, gt=0, le=1)
+    virtual_tokens: int = Field(default=16, ge=1)
+    examples: int = Field(default=8000, ge=1)
+    valid_examples: int = Field(default=1000, ge=2)
+    k: tuple[Count, ...] = Field(default=(0, 1, 3, 5, 10), min_length=1, strict=False)
+    candidates: tuple[Literal["random", "shape"], ...] = Field(default=("random", "shape"), min_length=1, strict=False)
+    freeze: Literal["keep", "drop"] = "keep"
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    eval_steps: int = Field(default=50, ge=1)
+    patience: int = Field(default=3, ge=1)
+    full_vocabulary: float = Field(default=0.0, ge=0)
+    calibration: Literal["platt", "temperature", "none"] = "platt"
+    report_to: Names = ()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> StockLLMTraining:
+        if self.upper < 1 and not self.modules:
+            raise ValueError("upper < 1 needs modules: the names of the layers to adapt, such as q_proj")
+        return self
+
+
+class FeedbackTraining(Table):
+    """Teacher scores of ``queries`` training queries, drawn in blocks of about ``block`` that are near in time.
+
+    A block shares one pool of ``candidates``, all visible as of its earliest query: half drawn at random, half the
+    nearest by shape to its queries. Only so can a candidate's effect on every query alike be told from what it does to
+    one. At least 4 queries a block: 5 queries then make blocks of 3 and 2, and never one of 1, which has no mean to
+    subtract.
+    """
+
+    queries: int = Field(default=480, ge=2)
+    candidates: int = Field(default=32, ge=4)
+    block: int = Field(default=16, ge=4)
+    seed: int = 0
+
+
+class FinseerTraining(Table):
+    """Distillation of teacher scores into an encoder.
+
+    Both temperatures belong to the softmax over a query's candidates: ``teacher_temperature`` in log-odds, about the
+    spread of the scores; ``temperature`` in cosine similarity. ``mix`` is the share of KL in ``loss = "mix"``. The last
+    ``valid_share`` of the blocks of queries is held out. ``base`` .. ``batch_size`` are the text encoder's (LoRA over a
+    sentence-transformers model), ``dim`` .. ``numeric_batch_size`` the numeric one's, which begins from nothing and
+    therefore needs more passes.
+    """
+
+    loss: Literal["kl", "infonce", "mix"] = "kl"
+    mix: float = Field(default=0.5, ge=0, le=1)
+    teacher_temperature: float = Field(default=0.1, gt=0)
+    temperature: float = Field(default=0.05, gt=0)
+    negatives: int = Field(default=15, ge=2)
+    valid_share: float = Field(default=0.2, gt=0, lt=1)
+    base: str = "embedded:all-MiniLM-L6-v2"
+    revision: str | None = None
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: int = Field(default=8, ge=1)
+    dim: int = Field(default=64, ge=8)
+    hidden: int = Field(default=128, ge=8)
+    numeric_epochs: int = Field(default=30, ge=1)
+    numeric_learning_rate: float = Field(default=1e-3, gt=0)
+    numeric_batch_size: int = Field(default=32, ge=1)
+    save_steps: int = Field(default=20, ge=1)
+    seed: int = 0
+
+
+class ClassifierTraining(Table):
+    """The baseline without retrieval: a BERT-style encoder with LoRA and a head, on the query's serialised line.
+
+    ``logistic`` is a regression on the query's log returns instead; of the rest it reads only ``examples``,
+    ``valid_examples`` and ``seed``. ``patience`` counts evaluations, one every ``eval_steps`` steps, that bring no
+    lower log-loss on validation queries.
+    """
+
+    kind: Literal["bert", "logistic"] = "bert"
+    base: str = "embedded:all-MiniLM-L6-v2"
+    revision: str | None = None
+    rank: int = Field(default=16, ge=1)
+    examples: int = Field(default=8000, ge=2)
+    valid_examples: int = Field(default=2000, ge=2)
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    eval_steps: int = Field(default=50, ge=1)
+    patience: int = Field(default=3, ge=1)
+    seed: int = 0
+
+
+class TrainSpec(Table):
+    """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
+
+    ``out`` receives one folder an artifact: ``stockllm``, ``feedback``, ``finseer-text``, ``finseer-numeric``,
+    ``classifier``.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    out: FilePath
+    data: DataSpec
+    split: SplitSpec
+    corpus: CorpusSpec = CorpusSpec()
+    llm: LLMSpec = LLMSpec()
+    stockllm: StockLLMTraining = StockLLMTraining()
+    feedback: FeedbackTraining = FeedbackTraining()
+    finseer: FinseerTraining = FinseerTraining()
+    classifier: ClassifierTraining = ClassifierTraining()
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainSpec:
+        if not self.data.start < self.split.valid_from < self.data.end:
+            raise ValueError(
+                f"split.valid_from {self.split.valid_from} must lie between data.start {self.data.start} "
+                f"and data.end {self.data.end}"
+            )
+        if self.llm.adapter is not None:
+            raise ValueError("llm.adapter belongs to a run: training begins from the base model; delete it")
+        return self
