@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measure, in_turn, main
+from ragsignal.artifacts import EMBEDDED, resolve
 from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec
 from ragsignal.llm.stockllm import token_ids
-from ragsignal.llm.weights import EMBEDDED, resolve
 from ragsignal.pipeline import RagPipeline
 from ragsignal.prefetch import queries_of
 from ragsignal.store import SignalStore

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ragsignal.artifact import Artifact, Kind, load_artifact
-from ragsignal.card import CARD
+from ragsignal.artifacts import CARD, Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
 from ragsignal.data.prices import Prices
 from ragsignal.errors import ConfigError, LookAheadError
@@ -22,7 +21,6 @@ from ragsignal.llm.memory import ReadOnce
 from ragsignal.llm.prompt import LETTERED, Template
 from ragsignal.llm.rules import VoteScorer
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.materials import Materials
 from ragsignal.pipeline import Pipeline, RagPipeline
 from ragsignal.protocols import Retriever, Scorer

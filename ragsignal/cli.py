@@ -181,8 +181,7 @@ def data_download(
 @weights_app.command("list")
 def weights_list() -> None:
     """List the embedded weights and the shipped artifacts, whether they are installed, and how to get them."""
-    from ragsignal.artifact import shipped_status
-    from ragsignal.llm.weights import embedded_status
+    from ragsignal.artifacts import embedded_status, shipped_status
 
     rows = [*embedded_status(), *shipped_status()]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -203,7 +202,7 @@ def weights_verify(
     revision: Annotated[str | None, typer.Option(help="Commit hash of a Hub id.")] = None,
 ) -> None:
     """Resolve weights as a run would, and check their SHA-256; exit 1 if something is missing or altered."""
-    from ragsignal.llm.weights import EMBEDDED, resolve
+    from ragsignal.artifacts import EMBEDDED, resolve
 
     refs = [ref] if ref else [f"embedded:{name}" for name in EMBEDDED]
     found = [resolve(it, revision) for it in refs]

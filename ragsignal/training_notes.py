@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ragsignal.artifacts import Card
 from ragsignal.assemble import Workshop
-from ragsignal.card import Card
 from ragsignal.config import RunSpec, VariantSpec
 
 

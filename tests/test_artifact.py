@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ragsignal import artifact
-from ragsignal.artifact import Artifact, Card, Span, load_artifact, save_artifact, shipped_artifacts
-from ragsignal.card import describe
+from ragsignal.artifacts import artifact
+from ragsignal.artifacts.artifact import Artifact, Card, Span, load_artifact, save_artifact, shipped_artifacts
+from ragsignal.artifacts.card import describe
 from ragsignal.errors import ModelError
 
 BASE = {"ref": "embedded:SmolLM2-135M-Instruct", "revision": None, "sha256": "a" * 64}

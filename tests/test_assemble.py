@@ -182,7 +182,7 @@ def test_what_was_trained_inside_the_window_is_refused_unless_the_spec_says_that
 def test_an_artifact_that_is_not_shipped_is_answered_with_those_that_are(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragsignal.artifact.shipped_artifacts", lambda: ["one", "two"])
+    monkeypatch.setattr("ragsignal.artifacts.artifact.shipped_artifacts", lambda: ["one", "two"])
     with pytest.raises(ModelError, match=r"no shipped artifact 'nope'; there are: shipped:one, shipped:two"):
         load_pipeline(write(with_finseer(Path("shipped:nope"))), "finseer")
 

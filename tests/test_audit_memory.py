@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_llama, tiny_tokenizer
 
+from ragsignal.artifacts.weights import resolve
 from ragsignal.assemble import Workshop
 from ragsignal.audit import traces
 from ragsignal.audit.memory import TESTS, audit_memory, moved
@@ -33,7 +34,6 @@ from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.llm.weights import resolve
 from ragsignal.types import Prompt, Query, Score
 
 DAY = date(2011, 5, 3)

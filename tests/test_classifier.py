@@ -16,14 +16,14 @@ import torch
 from safetensors.numpy import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from ragsignal.artifact import Artifact, load_artifact
-from ragsignal.card import Card
+from ragsignal.artifacts.artifact import Artifact, load_artifact
+from ragsignal.artifacts.card import Card
+from ragsignal.artifacts.weights import resolve
 from ragsignal.config import ClassifierTraining
 from ragsignal.data.bins import LETTERS, shipped_bins
 from ragsignal.errors import DataError, ModelError
 from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.prompt import Template
-from ragsignal.llm.weights import resolve
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
 from ragsignal.types import Query

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.artifact import Artifact
+from ragsignal.artifacts.artifact import Artifact
 from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, SplitSpec, TrainSpec, load_spec
 from ragsignal.engine import notes_of, run_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError

@@ -17,11 +17,11 @@ from markets import bars, queries_of
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from ragsignal.artifact import Artifact, load_artifact
+from ragsignal.artifacts.artifact import Artifact, load_artifact
+from ragsignal.artifacts.weights import Weights, resolve
 from ragsignal.config import CorpusSpec, DataSpec, FinseerTraining, SplitSpec, TrainSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError, ModelError
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import TextEncoder

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ragsignal.artifacts.weights import digest_of_folder
 from ragsignal.config import RunSpec
 from ragsignal.errors import ModelError
-from ragsignal.llm.weights import digest_of_folder
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = tomllib.loads((ROOT / "backtests" / "sample.toml").read_text())

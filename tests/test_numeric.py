@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import Frames, bars, queries_of, rescaled
 
-from ragsignal.artifact import Artifact, Card, Span, save_artifact
+from ragsignal.artifacts.artifact import Artifact, Card, Span, save_artifact
 from ragsignal.config import CorpusSpec
 from ragsignal.data.factors import SEQUENCES
 from ragsignal.errors import ModelError

@@ -30,8 +30,9 @@ from transformers import (
     Qwen3Config,
 )
 
-from ragsignal.artifact import Artifact, save_artifact
-from ragsignal.card import Card
+from ragsignal.artifacts.artifact import Artifact, save_artifact
+from ragsignal.artifacts.card import Card
+from ragsignal.artifacts.weights import Weights, resolve
 from ragsignal.config import TemplateName
 from ragsignal.data.bins import shipped_bins
 from ragsignal.data.wide import build_panel
@@ -39,7 +40,6 @@ from ragsignal.errors import ModelError
 from ragsignal.llm.device import bytes_a_token, rows_for
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.types import Prompt
 
 BASE = "embedded:SmolLM2-135M-Instruct"

@@ -24,13 +24,13 @@ from markets import Frames, markets, queries_of
 from safetensors.torch import load_file
 from tiny import tiny_llama, tiny_tokenizer
 
-from ragsignal.artifact import Artifact, load_artifact
+from ragsignal.artifacts.artifact import Artifact, load_artifact
+from ragsignal.artifacts.weights import resolve
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, SplitSpec, StockLLMTraining, TrainSpec, load_train_spec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import LookAheadError, ModelError
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.llm.weights import resolve
 from ragsignal.retrieval.corpus import build_corpus
 from ragsignal.training import stockllm
 from ragsignal.training.bench import Bench

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ragsignal.artifacts import weights
+from ragsignal.artifacts.weights import digest_of_folder, embedded_status, resolve
 from ragsignal.errors import ModelError
-from ragsignal.llm import weights
-from ragsignal.llm.weights import digest_of_folder, embedded_status, resolve
 
 
 def _model_folder(folder: Path, payload: bytes = b"tensors") -> Path:

@@ -22,6 +22,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ragsignal.artifacts import resolve
 from ragsignal.assemble import Report, Workshop, load_reader
 from ragsignal.audit.recall import FamiliarText, Floats, firm_date_text, question
 from ragsignal.audit.retrieval import Audited, audited, spread
@@ -31,7 +32,6 @@ from ragsignal.config import LLMSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.llm.memory import ReadOnce
 from ragsignal.llm.prompt import Template
-from ragsignal.llm.weights import resolve
 from ragsignal.prefetch import queries_of
 from ragsignal.protocols import Scorer
 from ragsignal.statistics import LEAST_DAYS

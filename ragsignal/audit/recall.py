@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.llm.weights import Weights
+from ragsignal.artifacts import Weights
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score
 from ragsignal.utils.quiet import quiet_loading

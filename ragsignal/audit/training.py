@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.artifact import Artifact
+from ragsignal.artifacts import Artifact
 from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict

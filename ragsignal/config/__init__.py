@@ -12,7 +12,17 @@ from __future__ import annotations
 from ragsignal.config.load import checked, load_spec, load_train_spec
 from ragsignal.config.messages import did_you_mean
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, StrategySpec, VariantSpec, WalkForwardSpec
-from ragsignal.config.tables import WALK, CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, Target, TemplateName, Walked
+from ragsignal.config.tables import (
+    WALK,
+    CorpusSpec,
+    DataSpec,
+    LLMSpec,
+    RetrievalSpec,
+    Table,
+    Target,
+    TemplateName,
+    Walked,
+)
 from ragsignal.config.train import (
     ClassifierTraining,
     FeedbackTraining,

@@ -12,12 +12,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ragsignal.artifact import Artifact
+from ragsignal.artifacts import Artifact, Weights, resolve
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.readers import BertReader, LogisticReader, Reader
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score
 

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal.artifacts import Weights
 from ragsignal.data.windows import log_returns
 from ragsignal.errors import ModelError
 from ragsignal.llm.device import checked_device
 from ragsignal.llm.prompt import Template
-from ragsignal.llm.weights import Weights
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query
 from ragsignal.utils.quiet import quiet_loading

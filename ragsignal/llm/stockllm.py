@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifact import Artifact
+from ragsignal.artifacts import Artifact, Weights, digest_of_folder
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.device import checked_device, chosen_dtype, rows_in_memory
 from ragsignal.llm.prompt import Template
-from ragsignal.llm.weights import Weights, digest_of_folder
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score
 from ragsignal.utils.quiet import quiet_loading

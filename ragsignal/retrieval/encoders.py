@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifact import Artifact
+from ragsignal.artifacts import Artifact
 from ragsignal.data.bins import LETTERS, Bins, spell
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
 from ragsignal.protocols import Recipe

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifact import Artifact
+from ragsignal.artifacts import Artifact
 from ragsignal.data.windows import log_returns
 from ragsignal.errors import ModelError
 from ragsignal.protocols import Recipe

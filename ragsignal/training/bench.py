@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ragsignal.artifact import Card, Kind, Span
+from ragsignal.artifacts import Card, Kind, Span, Weights, resolve
 from ragsignal.assemble import Report
 from ragsignal.config import TrainSpec
 from ragsignal.data.bins import Bins
@@ -17,7 +17,6 @@ from ragsignal.data.prices import Prices, calendar_of
 from ragsignal.data.split import HORIZON, Split, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm.prompt import Template
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.materials import Materials
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.training.examples import Example, examples_of

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifact import Artifact, refuse_foreign, save_artifact
+from ragsignal.artifacts import Artifact, Weights, refuse_foreign, resolve, save_artifact
 from ragsignal.config import ClassifierTraining
 from ragsignal.data.windows import log_returns
 from ragsignal.errors import DataError
 from ragsignal.llm.device import checked_device
 from ragsignal.llm.readers import BertReader, LogisticReader, Reader, encode, load_encoder
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
 from ragsignal.types import Prompt

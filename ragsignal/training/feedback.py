@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ragsignal.artifact import load_artifact
+from ragsignal.artifacts import load_artifact
 from ragsignal.errors import ConfigError, StoreError
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.protocols import Recipe

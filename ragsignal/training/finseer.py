@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifact import Artifact, Card, Kind, load_artifact, refuse_foreign, save_artifact
+from ragsignal.artifacts import Artifact, Card, Kind, load_artifact, refuse_foreign, resolve, save_artifact
 from ragsignal.errors import ConfigError
-from ragsignal.llm.weights import resolve
 from ragsignal.protocols import Recipe
 from ragsignal.training.feedback import Feedback, load_feedback
 from ragsignal.training.groups import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance

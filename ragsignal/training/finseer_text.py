@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from peft import LoraConfig
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
+from ragsignal.artifacts import Weights
 from ragsignal.config import FinseerTraining
 from ragsignal.data.bins import Bins
-from ragsignal.llm.weights import Weights
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import line_recipe, load_sentence_model, query_line

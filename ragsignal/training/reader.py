@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from ragsignal.artifacts import Weights
 from ragsignal.config import StockLLMTraining
 from ragsignal.llm.head import LabelHead, label_tokens, pad_right
-from ragsignal.llm.weights import Weights
 from ragsignal.utils.quiet import quiet_loading
 
 Row = dict[str, Any]

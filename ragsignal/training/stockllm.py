@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from ragsignal.artifact import Artifact, load_artifact, refuse_foreign, save_artifact
+from ragsignal.artifacts import Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.config import StockLLMTraining
 from ragsignal.data.labels import movement_of
 from ragsignal.llm.calibration import calibrated, probability_of

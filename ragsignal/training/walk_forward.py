@@ -17,9 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ragsignal.artifact import Artifact, load_artifact
+from ragsignal.artifacts import CARD, Artifact, load_artifact
 from ragsignal.assemble import Report, Workshop
-from ragsignal.card import CARD
 from ragsignal.config import RunSpec, TrainSpec, Walked
 from ragsignal.errors import StoreError
 from ragsignal.materials import Materials

@@ -11,13 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ragsignal.card import CARD
+from ragsignal.artifacts import CARD, Weights, resolve
 from ragsignal.config import WALK, RunSpec, TrainSpec, VariantSpec, WalkForwardSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.data.prices import Prices, calendar_of
 from ragsignal.data.sources import load_prices
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.llm.weights import Weights, resolve
 from ragsignal.walk_forward.artifacts import Trained, address, base_of
 from ragsignal.walk_forward.steps import Step, steps_of
 

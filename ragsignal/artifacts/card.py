@@ -1,7 +1,7 @@
 """The card of an artifact: what it is, what it was trained on and through which day, and what it holds.
 
 For programs it is ``card.json``; for people :func:`describe` writes the same as ``README.md``.
-Reading, writing and verifying the folder around it is :mod:`ragsignal.artifact`.
+Reading, writing and verifying the folder around it is :mod:`ragsignal.artifacts.artifact`.
 """
 
 from __future__ import annotations

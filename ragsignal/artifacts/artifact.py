@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ragsignal.card import CARD, FORMAT, README, Base, Calibration, Card, DataSource, Kind, Span, describe
+from ragsignal.artifacts.card import CARD, FORMAT, README, Base, Calibration, Card, DataSource, Kind, Span, describe
 from ragsignal.errors import ModelError
 from ragsignal.utils.digest import canonical_json, file_digest, json_digest
 from ragsignal.utils.files import write_folder
@@ -183,7 +183,7 @@ def shipped_artifacts() -> list[str]:
 
 
 def _shipped_folder() -> Path:
-    return Path(str(resources.files("ragsignal"))) / "shipped"
+    return Path(str(resources.files("ragsignal.artifacts"))) / "shipped"
 
 
 def shipped_status() -> list[dict[str, Any]]:

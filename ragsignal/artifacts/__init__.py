@@ -1,0 +1,24 @@
+"""Weights and their cards: what was trained, on what, through which day; every file by its hash."""
+
+from __future__ import annotations
+
+from ragsignal.artifacts.artifact import Artifact, load_artifact, refuse_foreign, save_artifact, shipped_status
+from ragsignal.artifacts.card import CARD, Card, Kind, Span
+from ragsignal.artifacts.weights import EMBEDDED, Weights, digest_of_folder, embedded_status, resolve
+
+__all__ = [
+    "CARD",
+    "EMBEDDED",
+    "Artifact",
+    "Card",
+    "Kind",
+    "Span",
+    "Weights",
+    "digest_of_folder",
+    "embedded_status",
+    "load_artifact",
+    "refuse_foreign",
+    "resolve",
+    "save_artifact",
+    "shipped_status",
+]
