@@ -19,9 +19,7 @@ from ragsignal.artifacts import EMBEDDED, resolve
 from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec
 from ragsignal.llm.stockllm import token_ids
-from ragsignal.pipeline import RagPipeline
-from ragsignal.prefetch import queries_of
-from ragsignal.store import SignalStore
+from ragsignal.signals import RagPipeline, SignalStore, queries_of
 from ragsignal.types import Prompt, Query
 
 COMMAND = "python -m benchmarks.model"

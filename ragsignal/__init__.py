@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragsignal.data.prices import load_sample
     from ragsignal.engine import run_spec
     from ragsignal.indicator import RagEvidence, RagMomentum
-    from ragsignal.pipeline import RagPipeline
+    from ragsignal.signals import RagPipeline
     from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 
 __version__ = VERSION

@@ -12,24 +12,23 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ragsignal.artifacts import CARD, Artifact, Kind, Weights, load_artifact, resolve
+from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
 from ragsignal.data.prices import Prices
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm.classifier import ClassifierScorer
-from ragsignal.llm.memory import ReadOnce
-from ragsignal.llm.prompt import LETTERED, Template
-from ragsignal.llm.rules import VoteScorer
+from ragsignal.llm.load import adapter_of, load_reader
+from ragsignal.llm.prompt import LETTERED
 from ragsignal.llm.stockllm import StockLLM
+from ragsignal.llm.vote import VoteScorer
 from ragsignal.materials import Materials
-from ragsignal.pipeline import Pipeline, RagPipeline
 from ragsignal.protocols import Retriever, Scorer
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.numeric import NumericEncoder
 from ragsignal.retrieval.retrievers import CorpusEncoder, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
-from ragsignal.store import SignalStore
+from ragsignal.signals import Pipeline, RagPipeline, ReadOnce, SignalStore
 from ragsignal.utils.files import cache_folder
 from ragsignal.walk_forward.plan import Plan
 from ragsignal.walk_forward.source import WalkForward
@@ -294,34 +293,6 @@ class Workshop:
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         report = self.report
         return None if report is None else lambda done, total: report(what, done, total)
-
-
-def adapter_of(llm: LLMSpec, load: Callable[[str, Kind], Artifact] = load_artifact) -> Artifact | Path | None:
-    """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
-    if llm.adapter is None:
-        return None
-    bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / CARD).is_file()
-    return Path(llm.adapter) if bare else load(llm.adapter, "stockllm")
-
-
-def load_reader(
-    llm: LLMSpec, template: Template, adapter: Artifact | Path | None, weights: Weights | None = None
-) -> StockLLM:
-    """The language model of a spec; its weights are verified here (if they were not yet), and read on first use.
-
-    Raises
-    ------
-    ModelError
-        If they are missing or altered, or do not fit each other.
-    """
-    return StockLLM(
-        weights=weights or resolve(llm.model, llm.revision, llm.sha256),
-        template=template,
-        adapter=adapter,
-        dtype=llm.dtype,
-        device=llm.device,
-        batch_size=llm.batch_size,
-    )
 
 
 def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:

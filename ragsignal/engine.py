@@ -28,10 +28,9 @@ from ragsignal.estimate import Before, work_of
 from ragsignal.findings import findings_of
 from ragsignal.indicator import RagEvidence, RagMomentum
 from ragsignal.parallel import Here, Pool
-from ragsignal.pipeline import Cost, Pipeline
-from ragsignal.prefetch import KnownSignals, queries_of
 from ragsignal.protocols import SignalSource
-from ragsignal.results import RunResult, VariantResult, spent
+from ragsignal.results import RunResult, VariantResult
+from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
 from ragsignal.strategy import check_strategy, code_of, load_strategy
 from ragsignal.training_notes import notes_on_training
 from ragsignal.trials import check_ledger, count_run
@@ -204,7 +203,7 @@ def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
 
 def _cost(cost: Cost, signals: pd.DataFrame) -> dict[str, float | int | None]:
     return {
-        **spent(cost),
+        **cost.record(),
         # the model's time for these signals, whenever they were made
         "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
     }

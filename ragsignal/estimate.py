@@ -22,13 +22,11 @@ import pandas as pd
 from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.data.bins import Bins
-from ragsignal.llm.memory import ReadOnce
-from ragsignal.pipeline import RagPipeline
-from ragsignal.prefetch import queries_of
 from ragsignal.protocols import Recipe, Retriever, Scorer
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, RandomRetriever
+from ragsignal.signals import RagPipeline, ReadOnce, queries_of
 from ragsignal.types import Query
 from ragsignal.utils.digest import json_digest
 

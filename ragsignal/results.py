@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-
-from ragsignal.pipeline import Cost
-
-
-def spent(cost: Cost) -> dict[str, float | int | None]:
-    """What the signals of a run cost, as JSON-able data; all of it may differ in a second run, which the store answers.
-
-    The fields of :class:`~ragsignal.pipeline.Cost`, with ``signals_per_second`` (asked for, over all seconds) and
-    ``tokens_per_second`` (in the model); None where no time was spent.
-    """
-    return {
-        **asdict(cost),
-        "seconds": round(cost.seconds, 3),
-        "model_seconds": round(cost.model_seconds, 3),
-        "signals_per_second": round(cost.asked / cost.seconds, 1) if cost.seconds else None,
-        "tokens_per_second": round(cost.tokens / cost.model_seconds, 1) if cost.model_seconds else None,
-    }
 
 
 @dataclass(frozen=True)
@@ -48,8 +31,8 @@ class VariantResult:
     metrics : dict
         The figures of the table; None where a figure does not exist.
     cost : dict
-        What :func:`spent` gives of this run, and ``signal_seconds``: the model's time for these signals, whenever they
-        were made.
+        What :meth:`ragsignal.signals.Cost.record` gives of this run, and ``signal_seconds``: the model's time for these
+        signals, whenever they were made.
     recipe : dict or None
         What decided the signals.
     """

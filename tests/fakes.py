@@ -12,12 +12,12 @@ import pandas as pd
 from ragsignal.config import CorpusSpec
 from ragsignal.data.synthetic import planted_market
 from ragsignal.data.windows import cut_query
-from ragsignal.pipeline import RagPipeline
 from ragsignal.protocols import Recipe, SignalSource
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import ShapeEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever
-from ragsignal.store import SignalStore
+from ragsignal.signals.pipeline import RagPipeline
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
 
 Frames = Mapping[str, pd.DataFrame]

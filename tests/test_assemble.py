@@ -14,7 +14,7 @@ from ragsignal.assemble import Workshop, load_pipeline
 from ragsignal.config import load_spec
 from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.llm.rules import VoteScorer
+from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 
 SPEC = """

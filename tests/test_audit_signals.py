@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from test_numeric import save
 
-from ragsignal import prefetch
 from ragsignal.assemble import Workshop
 from ragsignal.audit import bait, sight, signals
 from ragsignal.audit.bait import bait_of, last_seen, with_baits
@@ -25,10 +24,11 @@ from ragsignal.audit.training import Seen, audit_training, planted_verdict
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, RunSpec
 from ragsignal.data import labels
-from ragsignal.pipeline import RagPipeline
-from ragsignal.prefetch import queries_of
 from ragsignal.retrieval import corpus as corpora
 from ragsignal.retrieval.retrievers import CorpusRetriever, RandomRetriever
+from ragsignal.signals import recorded as prefetch
+from ragsignal.signals.pipeline import RagPipeline
+from ragsignal.signals.recorded import queries_of
 from ragsignal.types import Query
 
 Audit = Callable[[Workshop, dict[str, pd.DataFrame], Any], list[Finding]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from test_engine import SPEC
 
-from ragsignal.store import SignalStore
+from ragsignal.signals.store import SignalStore
 
 ROOT = Path(__file__).parent.parent
 

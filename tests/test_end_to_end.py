@@ -13,9 +13,9 @@ import pytest
 from ragsignal.assemble import Workshop
 from ragsignal.config import load_spec
 from ragsignal.indicator import RagMomentum
-from ragsignal.llm.memory import ReadOnce
-from ragsignal.pipeline import RagPipeline
-from ragsignal.store import SignalStore
+from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.pipeline import RagPipeline
+from ragsignal.signals.store import SignalStore
 
 SPEC = """
 name = "real"

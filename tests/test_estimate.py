@@ -22,12 +22,12 @@ from ragsignal.data.bins import shipped_bins
 from ragsignal.engine import prepare, run_spec
 from ragsignal.estimate import Estimate, SignalCost, Work, duration, estimate, work_of
 from ragsignal.evaluation import run as evaluation
-from ragsignal.llm.memory import ReadOnce
-from ragsignal.llm.rules import VoteScorer
-from ragsignal.pipeline import RagPipeline
+from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
-from ragsignal.store import SignalStore
+from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.pipeline import RagPipeline
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Prompt, Score
 
 FRAMES = market(end="2020-02-29")

@@ -26,8 +26,8 @@ from ragsignal.evaluation.comparisons import BEST_BASELINE, NO_RETRIEVAL, RANDOM
 from ragsignal.evaluation.forecasts import of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.questions import Questions, ask, training_rows
-from ragsignal.pipeline import RagPipeline
 from ragsignal.retrieval.retrievers import RandomRetriever
+from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.statistics.intervals import day_weights
 from ragsignal.utils.records import plain
 

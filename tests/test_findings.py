@@ -23,9 +23,9 @@ from ragsignal.findings.days import earnings
 from ragsignal.findings.family import corrected, family_of
 from ragsignal.findings.null import hit_rates_by_shift, shifted
 from ragsignal.findings.regimes import REGIMES, known_at_close, regimes_of
-from ragsignal.pipeline import Cost
 from ragsignal.report import answers_in_words
 from ragsignal.results import RunResult, VariantResult, spent
+from ragsignal.signals.pipeline import Cost
 
 SYMBOLS = ("A", "B", "C")
 

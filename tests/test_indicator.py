@@ -25,8 +25,8 @@ import ragsignal
 from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.indicator import RagEvidence, RagMomentum
-from ragsignal.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
-from ragsignal.store import SignalStore
+from ragsignal.signals.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Query, Signal
 
 Modes: TypeAlias = dict[str, Any]

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.errors import ModelError
-from ragsignal.llm.memory import ReadOnce
 from ragsignal.retrieval.encoders import ShapeEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever
-from ragsignal.store import SignalStore
+from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Prompt, Score
 
 FRAMES = market()

@@ -21,18 +21,18 @@ from tasks import die, die_once, divide
 from test_engine import SPEC
 from tiny import tiny_llama, tiny_tokenizer
 
-from ragsignal.assemble import load_reader
 from ragsignal.config import LLMSpec, RunSpec, load_spec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.engine import run_spec
 from ragsignal.errors import ConfigError, DataError, ModelError, RagSignalError
+from ragsignal.llm.load import load_reader
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.parallel import Here, Pool, Processes, open_pool, pools, readers
 from ragsignal.parallel.cluster import RayPool, _not_installed
 from ragsignal.parallel.readers import Crew, PooledScorer, refuse_other
-from ragsignal.prefetch import KnownSignals
 from ragsignal.report import record_of
+from ragsignal.signals.recorded import KnownSignals
 from ragsignal.sweep import run_sweep
 from ragsignal.types import Prompt
 

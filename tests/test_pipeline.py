@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 from markets import poisoned
 
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.llm.rules import VoteScorer
-from ragsignal.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
+from ragsignal.llm.vote import VoteScorer
 from ragsignal.protocols import Retriever, SignalSource
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import ShapeEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
-from ragsignal.store import SignalStore
+from ragsignal.signals.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
 
 FRAMES = market()
@@ -412,7 +412,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from fakes import HashScorer, corpus_of, every_query, market, pipeline_of
-from ragsignal.store import SignalStore
+from ragsignal.signals.store import SignalStore
 
 class Slow(HashScorer):
     def score(self, prompts):

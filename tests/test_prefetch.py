@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ragsignal.data.windows import cut_queries, cut_query
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.prefetch import KnownSignals, queries_of
+from ragsignal.signals.recorded import KnownSignals, queries_of
 
 FRAMES = market()
 QUERIES = every_query(FRAMES)

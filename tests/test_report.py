@@ -26,7 +26,6 @@ from ragsignal.errors import ConfigError
 from ragsignal.findings import findings_of
 from ragsignal.findings.answers import answers_of
 from ragsignal.findings.family import corrected, family_of
-from ragsignal.pipeline import Cost
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
@@ -34,7 +33,8 @@ from ragsignal.report.figures import curves, packed, signal_panels, styles
 from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, times
-from ragsignal.results import RunResult, VariantResult, spent
+from ragsignal.results import RunResult, VariantResult
+from ragsignal.signals.pipeline import Cost
 from ragsignal.utils.records import plain
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
@@ -131,7 +131,7 @@ def variant_of(name: str, equity: pd.Series, kind: str = "none", trades: int = 4
         orders=orders_of(days, trades),
         signals=signals if has_signal else signals.iloc[:0],
         metrics=metrics_of(equity, trades, has_signal),
-        cost=spent(READ if kind == "llm" else Cost())
+        cost=(READ if kind == "llm" else Cost()).record()
         | {"signal_seconds": READ.model_seconds if kind == "llm" else 0.0},
         recipe={"model": "embedded:SmolLM2-135M-Instruct", "k": 5} if has_signal else None,
     )
@@ -532,7 +532,7 @@ def test_the_cost_table_tells_what_this_run_spent_and_how_its_reader_computes(re
 
 def test_a_replay_changes_no_word_of_the_page_outside_the_cost_table(result: RunResult, page: str) -> None:
     def warm(variant: VariantResult) -> VariantResult:
-        replayed = spent(Cost(asked=2000, found=2000, seconds=0.07)) if variant.kind != "none" else {}
+        replayed = Cost(asked=2000, found=2000, seconds=0.07).record() if variant.kind != "none" else {}
         return dataclasses.replace(variant, cost=variant.cost | replayed)
 
     again = render_page(dataclasses.replace(result, variants=tuple(map(warm, result.variants)), times={"seconds": 3}))
@@ -541,9 +541,9 @@ def test_a_replay_changes_no_word_of_the_page_outside_the_cost_table(result: Run
 
 
 def test_a_rate_that_took_no_time_does_not_exist() -> None:
-    nothing = spent(Cost())
+    nothing = Cost().record()
     assert (nothing["signals_per_second"], nothing["tokens_per_second"]) == (None, None)
-    some = spent(Cost(model_calls=8, tokens=600, model_seconds=0.3, seconds=0.5, asked=10, found=1, reused=1))
+    some = Cost(model_calls=8, tokens=600, model_seconds=0.3, seconds=0.5, asked=10, found=1, reused=1).record()
     assert (some["signals_per_second"], some["tokens_per_second"]) == (20.0, 2000.0)
 
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.errors import StoreError
-from ragsignal.store import SignalStore
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
 from ragsignal.utils.digest import json_digest
 
@@ -233,7 +233,7 @@ def test_a_fork_may_not_use_the_store_of_its_parent(tmp_path: Path) -> None:
     program = f"""
     import os
     from ragsignal.errors import StoreError
-    from ragsignal.store import SignalStore
+    from ragsignal.signals.store import SignalStore
     store = SignalStore({str(tmp_path / "s.sqlite")!r})
     if os.fork() == 0:
         for use in (lambda: store.get(["a"]), lambda: store.put_recipe({{}}), lambda: len(store)):

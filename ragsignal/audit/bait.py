@@ -11,11 +11,10 @@ import numpy as np
 from ragsignal.config import RetrievalSpec
 from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
 from ragsignal.errors import LookAheadError
-from ragsignal.llm.rules import VoteScorer
-from ragsignal.pipeline import RagPipeline
+from ragsignal.llm.vote import VoteScorer
 from ragsignal.protocols import Recipe, Retriever
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.store import SignalStore
+from ragsignal.signals import RagPipeline, SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Query
 
 PRIZE = 0.2

@@ -23,17 +23,17 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.artifacts import resolve
-from ragsignal.assemble import Report, Workshop, load_reader
+from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.recall import FamiliarText, Floats, firm_date_text, question
 from ragsignal.audit.retrieval import Audited, audited, spread
 from ragsignal.audit.traces import Case, knowledge
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import LLMSpec
 from ragsignal.data.labels import forward_returns
-from ragsignal.llm.memory import ReadOnce
+from ragsignal.llm.load import load_reader
 from ragsignal.llm.prompt import Template
-from ragsignal.prefetch import queries_of
 from ragsignal.protocols import Scorer
+from ragsignal.signals import ReadOnce, queries_of
 from ragsignal.statistics import LEAST_DAYS
 from ragsignal.types import Hit, Prompt, Query
 

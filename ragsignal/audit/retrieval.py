@@ -23,12 +23,11 @@ from ragsignal.audit.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, VariantSpec
 from ragsignal.errors import LookAheadError
-from ragsignal.pipeline import Pipeline, RagPipeline
-from ragsignal.prefetch import queries_of
 from ragsignal.protocols import Retriever
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, RandomRetriever
+from ragsignal.signals import Pipeline, RagPipeline, queries_of
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 from ragsignal.utils.digest import json_digest
 

@@ -24,8 +24,8 @@ from ragsignal.audit.retrieval import spread
 from ragsignal.config import CorpusSpec
 from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import DataError
-from ragsignal.prefetch import queries_of
 from ragsignal.retrieval.corpus import Corpus, build_corpus
+from ragsignal.signals import queries_of
 from ragsignal.types import Query
 
 Frames = Mapping[str, pd.DataFrame]

@@ -25,12 +25,10 @@ from ragsignal.audit.sight import Frames, Moved, Prover, Sight, Treat
 from ragsignal.audit.verdict import Finding
 from ragsignal.data.windows import cut_query
 from ragsignal.errors import DataError
-from ragsignal.pipeline import Cost, RagPipeline
-from ragsignal.prefetch import queries_of
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever
-from ragsignal.store import SignalStore
+from ragsignal.signals import Cost, RagPipeline, SignalStore, queries_of
 from ragsignal.types import Query, Signal
 
 POISONS = 40

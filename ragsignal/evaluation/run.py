@@ -28,8 +28,7 @@ from ragsignal.evaluation.metrics import METRICS, estimate
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
 from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
 from ragsignal.ledger import Trial
-from ragsignal.pipeline import Pipeline
-from ragsignal.results import spent
+from ragsignal.signals import Pipeline
 from ragsignal.statistics.intervals import day_weights
 from ragsignal.training_notes import notes_on_training
 from ragsignal.trials import check_ledger, configuration_of, count
@@ -117,7 +116,7 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | 
         "protocol": [*notes_on_training(workshop), *notes_of(spec, questions)],
         "times": {
             "started": started.isoformat(timespec="seconds"),
-            "variants": {name: spent(pipeline.cost) for name, pipeline in pipelines.items()},
+            "variants": {name: pipeline.cost.record() for name, pipeline in pipelines.items()},
             "seconds": round(time.perf_counter() - began, 1),
             "trials": _count(spec, pipelines),
         },

@@ -4,7 +4,7 @@
 ``logistic``  logistic regression on the query's log returns
 
 Both are artifacts of ``ragsignal train classifier`` (:mod:`ragsignal.training.classifier`), and read by
-:mod:`ragsignal.llm.readers`.
+:mod:`ragsignal.llm.classifier_models`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from ragsignal.artifacts import Artifact, Weights, resolve
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.classifier_models import BertReader, LogisticReader, Reader
 from ragsignal.llm.prompt import Template
-from ragsignal.llm.readers import BertReader, LogisticReader, Reader
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score
 

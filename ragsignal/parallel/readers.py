@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ragsignal.assemble import adapter_of, load_reader
 from ragsignal.config import LLMSpec
 from ragsignal.errors import ModelError
+from ragsignal.llm.load import adapter_of, load_reader
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.parallel.remote import ray, result_of

@@ -21,10 +21,9 @@ from ragsignal.errors import ConfigError
 from ragsignal.findings.family import corrected, yearly_gap
 from ragsignal.ledger import Trial
 from ragsignal.parallel import Here, Pool
-from ragsignal.pipeline import Cost
-from ragsignal.prefetch import KnownSignals
 from ragsignal.protocols import Recipe
-from ragsignal.results import VariantResult, spent
+from ragsignal.results import VariantResult
+from ragsignal.signals import Cost, KnownSignals
 from ragsignal.strategy import check_strategy, code_of
 from ragsignal.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
 from ragsignal.sweep.record import Journal
@@ -93,7 +92,7 @@ def run_sweep(
         "times": {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
-            "signals": spent(_sum(shared.costs)),
+            "signals": _sum(shared.costs).record(),
             "trials": tried,
         },
     }

@@ -20,8 +20,8 @@ from ragsignal.artifacts import Artifact, Weights, refuse_foreign, resolve, save
 from ragsignal.config import ClassifierTraining
 from ragsignal.data.windows import log_returns
 from ragsignal.errors import DataError
+from ragsignal.llm.classifier_models import BertReader, LogisticReader, Reader, encode, load_encoder
 from ragsignal.llm.device import checked_device
-from ragsignal.llm.readers import BertReader, LogisticReader, Reader, encode, load_encoder
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
 from ragsignal.types import Prompt

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.pipeline import Cost, Progress, RagPipeline
 from ragsignal.protocols import Recipe
+from ragsignal.signals import Cost, Progress, RagPipeline
 from ragsignal.types import Query, Signal
 from ragsignal.walk_forward.steps import Step
 
@@ -23,7 +23,7 @@ Opened = tuple[RagPipeline, object]
 
 @dataclass
 class WalkForward:
-    """A :class:`~ragsignal.pipeline.Pipeline` made of one pipeline a step.
+    """A :class:`~ragsignal.signals.pipeline.Pipeline` made of one pipeline a step.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class WalkForward:
             yield self._at(step), [queries[number] for number in numbers]
 
     def __reduce__(self) -> Any:
-        """Refuse to pickle, as :class:`~ragsignal.pipeline.RagPipeline` does."""
+        """Refuse to pickle, as :class:`~ragsignal.signals.pipeline.RagPipeline` does."""
         raise ConfigError(
             "a loaded pipeline cannot go to another process, as optstrategy asks; give RagMomentum the path of its "
             'spec: source="backtests/walk_forward.toml"'

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ragsignal.errors import ModelError
 from ragsignal.protocols import Recipe, Scorer
-from ragsignal.store import SignalStore
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score
 from ragsignal.utils.digest import json_digest
 

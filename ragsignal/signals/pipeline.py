@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.llm.memory import checked
 from ragsignal.protocols import Recipe, Retriever, Scorer, SignalSource
-from ragsignal.store import SignalStore
+from ragsignal.signals.memo import checked
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
 from ragsignal.utils.digest import json_digest
 
@@ -57,6 +57,20 @@ class Cost:
         self.reused += len(scores) - len(read)
         self.tokens += sum(score.tokens for score in read)
         self.model_seconds += sum(score.seconds for score in read)
+
+    def record(self) -> dict[str, float | int | None]:
+        """The figures as JSON-able data; all of them may differ in a second run, which the store answers.
+
+        Beside them ``signals_per_second`` (asked for, over all seconds) and ``tokens_per_second`` (in the model); None
+        where no time was spent.
+        """
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 3),
+            "model_seconds": round(self.model_seconds, 3),
+            "signals_per_second": round(self.asked / self.seconds, 1) if self.seconds else None,
+            "tokens_per_second": round(self.tokens / self.model_seconds, 1) if self.model_seconds else None,
+        }
 
 
 class Pipeline(SignalSource, Protocol):

@@ -1,0 +1,19 @@
+"""Queries to signals: the pipeline, the store that keeps them, and those that were made before."""
+
+from __future__ import annotations
+
+from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.pipeline import Cost, Pipeline, Progress, RagPipeline
+from ragsignal.signals.recorded import KnownSignals, queries_of
+from ragsignal.signals.store import SignalStore
+
+__all__ = [
+    "Cost",
+    "KnownSignals",
+    "Pipeline",
+    "Progress",
+    "RagPipeline",
+    "ReadOnce",
+    "SignalStore",
+    "queries_of",
+]
