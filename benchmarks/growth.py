@@ -143,8 +143,8 @@ def _spec(names: tuple[str, ...], size: int, seed: int, k: int = 5, signal: str 
 
 def _model_seconds(spec: Any) -> float:
     """Seconds to make the signals of all bars, the model and the corpus being there."""
-    from ragsignal.assemble import Workshop
     from ragsignal.data.windows import cut_queries
+    from ragsignal.study import Workshop
 
     workshop = Workshop(spec)
     pipeline = workshop.pipeline(spec.variant[0])

@@ -57,8 +57,8 @@ def measures() -> list[Measure]:
 
 def fill(spec: str) -> None:
     """Put random unit vectors into the cache of embeddings, for every line of the corpus of ``spec``."""
-    from ragsignal.assemble import Workshop
     from ragsignal.config import load_spec
+    from ragsignal.study import Workshop
 
     workshop = Workshop(load_spec(Path(spec)))
     encoder = workshop.pipeline(workshop.spec.variant[0]).retriever.encoder

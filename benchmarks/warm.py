@@ -17,9 +17,9 @@ import backtrader as bt
 
 from benchmarks.harness import Measure, main, speedup
 from ragsignal import engine
-from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec
 from ragsignal.strategy import load_strategy
+from ragsignal.study import Workshop
 
 COMMAND = "python -m benchmarks.warm"
 SYMBOLS = ("AA", "BB", "CC", "DD", "EE")

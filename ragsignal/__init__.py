@@ -17,12 +17,12 @@ from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError,
 from ragsignal.version import VERSION
 
 if TYPE_CHECKING:
-    from ragsignal.assemble import load_pipeline
     from ragsignal.config import RunSpec, load_spec
     from ragsignal.data.prices import load_sample
     from ragsignal.engine import run_spec
     from ragsignal.indicator import RagEvidence, RagMomentum
     from ragsignal.signals import RagPipeline
+    from ragsignal.study import load_pipeline
     from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 
 __version__ = VERSION
@@ -34,10 +34,10 @@ _HOME = {
     "Query": "types",
     "RagEvidence": "indicator",
     "RagMomentum": "indicator",
-    "RagPipeline": "pipeline",
+    "RagPipeline": "signals",
     "RunSpec": "config",
     "Signal": "types",
-    "load_pipeline": "assemble",
+    "load_pipeline": "study",
     "load_sample": "data.prices",
     "load_spec": "config",
     "run_spec": "engine",

@@ -119,8 +119,8 @@ def inspect(
     variant: VariantName = None,
 ) -> None:
     """Show the query, the hits, the prompt and the probability of one symbol on one date."""
-    from ragsignal.assemble import Workshop
     from ragsignal.config import load_spec
+    from ragsignal.study import Workshop
 
     loaded = load_spec(spec)
     chosen = loaded.find_variant(variant)

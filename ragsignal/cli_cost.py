@@ -11,16 +11,15 @@ from rich.table import Table
 from ragsignal.terminal import answer, people, progress
 
 if TYPE_CHECKING:
-    from ragsignal.assemble import Workshop
     from ragsignal.config import RunSpec
-    from ragsignal.estimate import Estimate, Work
+    from ragsignal.study import Estimate, Work, Workshop
 
 _FIGURES = {"asked": "signals", "found": "in store", "to_make": "to make", "model_calls": "calls", "tokens": "tokens"}
 
 
 def announce(workshop: Workshop, work: Sequence[Work]) -> None:
     """One line before a run begins; a run without signals has nothing to announce."""
-    from ragsignal.estimate import estimate
+    from ragsignal.study import estimate
 
     if work:
         _say(estimate(workshop, work).sentence())
@@ -29,7 +28,7 @@ def announce(workshop: Workshop, work: Sequence[Work]) -> None:
 def estimate_of_backtest(spec: RunSpec) -> Estimate:
     """What ``ragsignal backtest`` would cost; raises as it would."""
     from ragsignal.engine import prepare
-    from ragsignal.estimate import estimate, work_of
+    from ragsignal.study import estimate, work_of
 
     with progress() as report:
         workshop, frames = prepare(spec, report)
@@ -38,8 +37,8 @@ def estimate_of_backtest(spec: RunSpec) -> Estimate:
 
 def estimate_of_evaluation(spec: RunSpec) -> Estimate:
     """What ``ragsignal evaluate`` would cost; raises as it would."""
-    from ragsignal.estimate import estimate
     from ragsignal.evaluation.run import prepare, work_of
+    from ragsignal.study import estimate
 
     with progress() as report:
         workshop, questions, _ = prepare(spec, report)

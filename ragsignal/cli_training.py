@@ -130,7 +130,7 @@ def _cost_of(course: Any, tasks: list[Any]) -> str:
 
 
 def _done(task: Any, took: float, left: float | None) -> str:
-    from ragsignal.estimate import duration
+    from ragsignal.study import duration
 
     rest = "" if left is None else f"; {duration(left)} left" if left else "; that was the last"
     return f"{task.step.first}: {task.kind} took {duration(took).removeprefix('about ')}{rest}"

@@ -20,11 +20,9 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
-from ragsignal.assemble import Report, Workshop
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec
 from ragsignal.data import labels
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.estimate import Before, work_of
 from ragsignal.findings import findings_of
 from ragsignal.indicator import RagEvidence, RagMomentum
 from ragsignal.parallel import Here, Pool
@@ -32,8 +30,7 @@ from ragsignal.protocols import SignalSource
 from ragsignal.results import RunResult, VariantResult
 from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
 from ragsignal.strategy import check_strategy, code_of, load_strategy
-from ragsignal.training_notes import notes_on_training
-from ragsignal.trials import check_ledger, count_run
+from ragsignal.study import Before, Report, Workshop, check_ledger, count_run, notes_on_training, work_of
 from ragsignal.utils.versions import versions_of
 
 LIBRARIES = (
@@ -103,9 +100,14 @@ def run_spec(
         times={
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
-            "trials": count_run(spec, variants, codes),  # other runs may come in between
+            "trials": _counted(spec, variants, codes),  # other runs may come in between
         },
     )
+
+
+def _counted(spec: RunSpec, variants: Sequence[VariantResult], codes: Mapping[str, str]) -> dict[str, Any]:
+    returns, recipes = {it.name: it.returns for it in variants}, {it.name: it.recipe for it in variants}
+    return count_run(spec, returns, recipes, codes)
 
 
 def prepare(

@@ -12,10 +12,10 @@ from typing import Any
 
 import backtrader as bt
 
-from ragsignal.assemble import load_pipeline
 from ragsignal.data.windows import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
+from ragsignal.study import load_pipeline
 from ragsignal.types import Query, Signal
 
 

@@ -10,12 +10,12 @@ import pytest
 from fakes import market
 from test_numeric import save
 
-from ragsignal.assemble import Workshop, load_pipeline
 from ragsignal.config import load_spec
 from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
+from ragsignal.study.study import Workshop, load_pipeline
 
 SPEC = """
 name = "small"

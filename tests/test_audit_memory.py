@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from tiny import tiny_llama, tiny_tokenizer
 
 from ragsignal.artifacts.weights import resolve
-from ragsignal.assemble import Workshop
 from ragsignal.audit import traces
 from ragsignal.audit.memory import TESTS, audit_memory, moved
 from ragsignal.audit.recall import (
@@ -34,6 +33,7 @@ from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.llm.stockllm import StockLLM
+from ragsignal.study.study import Workshop
 from ragsignal.types import Prompt, Query, Score
 
 DAY = date(2011, 5, 3)

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from test_numeric import save
 
-from ragsignal.assemble import Workshop
 from ragsignal.audit import bait, sight, signals
 from ragsignal.audit.bait import bait_of, last_seen, with_baits
 from ragsignal.audit.recall import cutoff_of
@@ -29,6 +28,7 @@ from ragsignal.retrieval.retrievers import CorpusRetriever, RandomRetriever
 from ragsignal.signals import recorded as prefetch
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.recorded import queries_of
+from ragsignal.study.study import Workshop
 from ragsignal.types import Query
 
 Audit = Callable[[Workshop, dict[str, pd.DataFrame], Any], list[Finding]]

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.assemble import Workshop
 from ragsignal.config import load_spec
 from ragsignal.indicator import RagMomentum
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
+from ragsignal.study.study import Workshop
 
 SPEC = """
 name = "real"

@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 from test_encoders import FakeTextEncoder
 from test_engine import SPEC
 
-from ragsignal import estimate as module
-from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec, load_spec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.engine import prepare, run_spec
-from ragsignal.estimate import Estimate, SignalCost, Work, duration, estimate, work_of
 from ragsignal.evaluation import run as evaluation
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.embeddings import EmbeddingCache
@@ -28,6 +25,9 @@ from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetri
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
+from ragsignal.study import cost as module
+from ragsignal.study.cost import Estimate, SignalCost, Work, duration, estimate, work_of
+from ragsignal.study.study import Workshop
 from ragsignal.types import Prompt, Score
 
 FRAMES = market(end="2020-02-29")

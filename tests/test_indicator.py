@@ -600,7 +600,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_path_is_a_source_and_its_variant_can_be_named(spec: Path) -> None:
-    from ragsignal.assemble import load_pipeline
+    from ragsignal.study.study import load_pipeline
 
     voted = run(str(spec), {"AA": AA}).signals()
     assert voted == load_pipeline(spec).signals(every_query({"AA": AA}))
@@ -650,7 +650,7 @@ print(json.dumps(report))
 def test_optstrategy_takes_a_path_and_refuses_a_loaded_pipeline_loudly(spec: Path, tmp_path: Path) -> None:
     import json
 
-    from ragsignal.assemble import load_pipeline
+    from ragsignal.study.study import load_pipeline
 
     (tmp_path / "sweep.py").write_text(SWEEP)
     here = Path(ragsignal.__file__).parents[1]

@@ -18,8 +18,17 @@ from ragsignal import statistics
 from ragsignal.config import RunSpec, load_spec
 from ragsignal.engine import run_spec
 from ragsignal.errors import StoreError
-from ragsignal.ledger import Bars, Trial, TrialLedger, ledger_path
-from ragsignal.trials import bars_of, configuration_of, count, deflated, sharpe_of
+from ragsignal.study.trials import (
+    Bars,
+    Trial,
+    TrialLedger,
+    bars_of,
+    configuration_of,
+    count,
+    deflated,
+    ledger_path,
+    sharpe_of,
+)
 
 BARS = Bars("", ("AAPL", "IBM"), date(2011, 1, 3), date(2013, 3, 1))
 

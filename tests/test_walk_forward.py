@@ -21,23 +21,23 @@ from markets import poisoned
 from tiny import tiny_llama, tiny_tokenizer
 from typer.testing import CliRunner
 
-from ragsignal.assemble import Workshop, load_pipeline
 from ragsignal.cli import app
 from ragsignal.config import RunSpec, WalkForwardSpec, load_spec
 from ragsignal.data.synthetic import planted_market
 from ragsignal.engine import run_spec
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.estimate import estimate, work_of
 from ragsignal.evaluation.run import evaluate_spec
+from ragsignal.study.cost import estimate, work_of
+from ragsignal.study.provenance import notes_on_training
+from ragsignal.study.study import Workshop, load_pipeline
+from ragsignal.study.walk_forward.address import address, needs
+from ragsignal.study.walk_forward.steps import steps_of
 from ragsignal.sweep.run import run_sweep
 from ragsignal.training import walk_forward
 from ragsignal.training.bench import Bench
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.walk_forward import Course, StepBench
-from ragsignal.training_notes import notes_on_training
 from ragsignal.types import Query, Signal
-from ragsignal.walk_forward.artifacts import address, needs
-from ragsignal.walk_forward.steps import steps_of
 
 SYMBOLS = ("AA", "BB", "CC")
 FIRST, LAST = date(2015, 1, 2), date(2015, 8, 31)

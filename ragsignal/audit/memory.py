@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.artifacts import resolve
-from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.recall import FamiliarText, Floats, firm_date_text, question
 from ragsignal.audit.retrieval import Audited, audited, spread
 from ragsignal.audit.traces import Case, knowledge
@@ -35,6 +34,7 @@ from ragsignal.llm.prompt import Template
 from ragsignal.protocols import Scorer
 from ragsignal.signals import ReadOnce, queries_of
 from ragsignal.statistics import LEAST_DAYS
+from ragsignal.study import Report, Workshop
 from ragsignal.types import Hit, Prompt, Query
 
 QUERIES = 200

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken, with_baits
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, VariantSpec
@@ -28,6 +27,7 @@ from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, RandomRetriever
 from ragsignal.signals import Pipeline, RagPipeline, queries_of
+from ragsignal.study import Report, Workshop
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 from ragsignal.utils.digest import json_digest
 

@@ -18,7 +18,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ragsignal.assemble import Report
 from ragsignal.audit.cuts import Market
 from ragsignal.audit.retrieval import spread
 from ragsignal.config import CorpusSpec
@@ -26,6 +25,7 @@ from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import DataError
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.signals import queries_of
+from ragsignal.study import Report
 from ragsignal.types import Query
 
 Frames = Mapping[str, pd.DataFrame]

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.cuts import Market
 from ragsignal.audit.retrieval import LARGEST, Audited, affordable, audited, cut_corpus, over, spread
 from ragsignal.audit.sight import Frames, Moved, Prover, Sight, Treat
@@ -29,6 +28,7 @@ from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever
 from ragsignal.signals import Cost, RagPipeline, SignalStore, queries_of
+from ragsignal.study import Report, Workshop
 from ragsignal.types import Query, Signal
 
 POISONS = 40

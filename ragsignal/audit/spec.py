@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.cuts import Market
 from ragsignal.audit.memory import audit_memory
 from ragsignal.audit.retrieval import audit_retrieval
@@ -22,6 +21,7 @@ from ragsignal.audit.verdict import Finding, Verdict, together
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.engine import prepare, signals_of
 from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.study import Report, Workshop
 from ragsignal.utils.records import plain
 
 _ORDER = (

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.artifacts import Artifact
-from ragsignal.assemble import Report, Workshop
 from ragsignal.audit.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import VariantSpec
 from ragsignal.data.prices import calendar_of
+from ragsignal.study import Report, Workshop
 
 
 def audit_training(workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None) -> list[Finding]:

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.estimate import spread
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS, Metric, days_and_block
 from ragsignal.evaluation.questions import Mask, Questions
 from ragsignal.statistics.intervals import LEAST_DAYS, widening
+from ragsignal.study import Workshop, spread
 from ragsignal.types import Query
 
 SHUFFLED_MEASURES = ("mcc", "auc", "rank_correlation")

@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.assemble import Report, Workshop
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.errors import ConfigError
-from ragsignal.estimate import Before, Work
 from ragsignal.evaluation.baselines import RULES, best_baselines, free_baselines
 from ragsignal.evaluation.checks import ORACLE_MEASURES, perturbations, same_date_oracle, sensitivity, shuffled_labels
 from ragsignal.evaluation.comparisons import compare, compared_measures
@@ -27,11 +25,19 @@ from ragsignal.evaluation.forecasts import Forecast, of_probability, probabiliti
 from ragsignal.evaluation.metrics import METRICS, estimate
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
 from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
-from ragsignal.ledger import Trial
 from ragsignal.signals import Pipeline
 from ragsignal.statistics.intervals import day_weights
-from ragsignal.training_notes import notes_on_training
-from ragsignal.trials import check_ledger, configuration_of, count
+from ragsignal.study import (
+    Before,
+    Report,
+    Trial,
+    Work,
+    Workshop,
+    check_ledger,
+    configuration_of,
+    count,
+    notes_on_training,
+)
 from ragsignal.utils.versions import versions_of
 
 ALL, NON_FREEZE = "all", "non-freeze"

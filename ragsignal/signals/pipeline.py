@@ -76,7 +76,7 @@ class Cost:
 class Pipeline(SignalSource, Protocol):
     """A source that makes its signals itself, so that it knows what decides them and what they cost.
 
-    :class:`RagPipeline` is one, and so is a line of several through time (:mod:`ragsignal.walk_forward`).
+    :class:`RagPipeline` is one, and so is a line of several through time (:mod:`ragsignal.study.walk_forward`).
     """
 
     cost: Cost

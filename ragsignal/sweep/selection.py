@@ -17,8 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal import statistics
-from ragsignal.ledger import Trial
-from ragsignal.trials import deflated, sharpe_of
+from ragsignal.study import Trial, deflated, sharpe_of
 
 Floats = NDArray[np.float64]
 

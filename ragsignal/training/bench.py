@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ragsignal.artifacts import Card, Kind, Span, Weights, resolve
-from ragsignal.assemble import Report
 from ragsignal.config import TrainSpec
 from ragsignal.data.bins import Bins
 from ragsignal.data.prices import Prices, calendar_of
 from ragsignal.data.split import HORIZON, Split, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm.prompt import Template
-from ragsignal.materials import Materials
 from ragsignal.retrieval.corpus import Corpus
+from ragsignal.study import Materials, Report
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.utils.versions import versions_of
 

@@ -2,9 +2,9 @@
 
     plan -> tasks, oldest step first -> those that are not there -> a bench each -> train -> artifact at its address
 
-An artifact lies at the address of all that decides it (:mod:`ragsignal.walk_forward.artifacts`): what is there is never
-trained again, whichever spec asked for it, and a run that was killed goes on, the task that it was at from its last
-checkpoint.
+An artifact lies at the address of all that decides it (:mod:`ragsignal.study.walk_forward.address`): what is there is
+never trained again, whichever spec asked for it, and a run that was killed goes on, the task that it was at from its
+last checkpoint.
 """
 
 from __future__ import annotations
@@ -18,14 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact
-from ragsignal.assemble import Report, Workshop
 from ragsignal.config import RunSpec, TrainSpec, Walked
 from ragsignal.errors import StoreError
-from ragsignal.materials import Materials
+from ragsignal.study import ORDER, Materials, Plan, Report, Step, Trained, Workshop, needs
 from ragsignal.training.bench import Bench
-from ragsignal.walk_forward.artifacts import ORDER, Trained, needs
-from ragsignal.walk_forward.plan import Plan
-from ragsignal.walk_forward.steps import Step
 
 
 @dataclass(kw_only=True)

@@ -17,8 +17,8 @@ from ragsignal.data.bins import shipped_bins
 from ragsignal.data.prices import Prices, calendar_of
 from ragsignal.data.sources import load_prices
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.walk_forward.artifacts import Trained, address, base_of
-from ragsignal.walk_forward.steps import Step, steps_of
+from ragsignal.study.walk_forward.address import Trained, address, base_of
+from ragsignal.study.walk_forward.steps import Step, steps_of
 
 Resolve = Callable[[str, str | None, str | None], Weights]
 

@@ -21,7 +21,6 @@ from ragsignal.llm.load import adapter_of, load_reader
 from ragsignal.llm.prompt import LETTERED
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.llm.vote import VoteScorer
-from ragsignal.materials import Materials
 from ragsignal.protocols import Retriever, Scorer
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
@@ -29,10 +28,11 @@ from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.numeric import NumericEncoder
 from ragsignal.retrieval.retrievers import CorpusEncoder, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.signals import Pipeline, RagPipeline, ReadOnce, SignalStore
+from ragsignal.study.materials import Materials
+from ragsignal.study.walk_forward.plan import Plan
+from ragsignal.study.walk_forward.source import WalkForward
+from ragsignal.study.walk_forward.steps import Step
 from ragsignal.utils.files import cache_folder
-from ragsignal.walk_forward.plan import Plan
-from ragsignal.walk_forward.source import WalkForward
-from ragsignal.walk_forward.steps import Step
 
 _IMPORTED_BY = os.getpid()
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragsignal.artifacts import Card
-from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.study.study import Workshop
 
 
 def notes_on_training(workshop: Workshop) -> list[str]:

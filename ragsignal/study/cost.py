@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ragsignal.assemble import Workshop
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.data.bins import Bins
 from ragsignal.protocols import Recipe, Retriever, Scorer
@@ -27,6 +26,7 @@ from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever, RandomRetriever
 from ragsignal.signals import RagPipeline, ReadOnce, queries_of
+from ragsignal.study.study import Workshop
 from ragsignal.types import Query
 from ragsignal.utils.digest import json_digest
 

@@ -14,8 +14,8 @@ from typing import Any
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import Recipe
 from ragsignal.signals import Cost, Progress, RagPipeline
+from ragsignal.study.walk_forward.steps import Step
 from ragsignal.types import Query, Signal
-from ragsignal.walk_forward.steps import Step
 
 Opened = tuple[RagPipeline, object]
 """A step's pipeline, and what it shares with other variants, which lives as long as somebody holds it."""
