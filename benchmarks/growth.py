@@ -156,7 +156,7 @@ def _model_seconds(spec: Any) -> float:
 
 
 def _run_seconds(spec: Any) -> float:
-    from ragsignal.engine import run_spec
+    from ragsignal.backtest import run_spec
 
     return seconds(lambda: run_spec(spec))
 

@@ -73,8 +73,8 @@ strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
 
 def study(source: str, seed: int, bps: float) -> dict[str, Any]:
     """Run one study; returns what it claims: ``claims``, ``comparisons``, ``apart`` and the verdicts."""
+    from ragsignal.backtest import run_spec
     from ragsignal.config import load_spec
-    from ragsignal.engine import run_spec
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RAGSIGNAL_CACHE"] = folder  # neither the user's store nor their ledger of trials

@@ -16,9 +16,8 @@ from typing import Any
 import backtrader as bt
 
 from benchmarks.harness import Measure, main, speedup
-from ragsignal import engine
+from ragsignal.backtest import engine, load_strategy
 from ragsignal.config import RunSpec
-from ragsignal.strategy import load_strategy
 from ragsignal.study import Workshop
 
 COMMAND = "python -m benchmarks.warm"

@@ -17,10 +17,9 @@ from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError,
 from ragsignal.version import VERSION
 
 if TYPE_CHECKING:
+    from ragsignal.backtest import RagEvidence, RagMomentum, run_spec
     from ragsignal.config import RunSpec, load_spec
     from ragsignal.data.prices import load_sample
-    from ragsignal.engine import run_spec
-    from ragsignal.indicator import RagEvidence, RagMomentum
     from ragsignal.signals import RagPipeline
     from ragsignal.study import load_pipeline
     from ragsignal.types import Candidate, Hit, Movement, Query, Signal
@@ -32,15 +31,15 @@ _HOME = {
     "Hit": "types",
     "Movement": "types",
     "Query": "types",
-    "RagEvidence": "indicator",
-    "RagMomentum": "indicator",
+    "RagEvidence": "backtest",
+    "RagMomentum": "backtest",
     "RagPipeline": "signals",
     "RunSpec": "config",
     "Signal": "types",
     "load_pipeline": "study",
     "load_sample": "data.prices",
     "load_spec": "config",
-    "run_spec": "engine",
+    "run_spec": "backtest",
 }
 
 __all__ = [

@@ -61,7 +61,7 @@ def backtest(
         tell_estimate(estimate_of_backtest(loaded))
         return
     with progress() as report:
-        from ragsignal.engine import run_spec
+        from ragsignal.backtest import run_spec
         from ragsignal.parallel import open_pool
         from ragsignal.report import answers_in_words, check_target, write_report
 

@@ -27,7 +27,7 @@ def announce(workshop: Workshop, work: Sequence[Work]) -> None:
 
 def estimate_of_backtest(spec: RunSpec) -> Estimate:
     """What ``ragsignal backtest`` would cost; raises as it would."""
-    from ragsignal.engine import prepare
+    from ragsignal.backtest import prepare
     from ragsignal.study import estimate, work_of
 
     with progress() as report:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ragsignal.backtest.indicator import RagMomentum
 from ragsignal.config import load_spec
-from ragsignal.indicator import RagMomentum
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore

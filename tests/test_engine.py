@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from ragsignal.artifacts.artifact import Artifact
+from ragsignal.backtest.engine import notes_of, run_spec
+from ragsignal.backtest.findings.family import family_of, rivals_by_label
+from ragsignal.backtest.results import RunResult
+from ragsignal.backtest.strategy import load_strategy
 from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, SplitSpec, TrainSpec, load_spec
-from ragsignal.engine import notes_of, run_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation.run import evaluate_spec
-from ragsignal.findings.family import family_of, rivals_by_label
-from ragsignal.results import RunResult
-from ragsignal.strategy import load_strategy
 from ragsignal.training.bench import Bench
 from ragsignal.training.classifier import train_classifier
 

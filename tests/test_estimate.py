@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from test_encoders import FakeTextEncoder
 from test_engine import SPEC
 
+from ragsignal.backtest.engine import prepare, run_spec
 from ragsignal.config import RunSpec, VariantSpec, load_spec
 from ragsignal.data.bins import shipped_bins
-from ragsignal.engine import prepare, run_spec
 from ragsignal.evaluation import run as evaluation
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.embeddings import EmbeddingCache

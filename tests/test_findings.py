@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal import statistics
+from ragsignal.backtest.engine import run_spec
+from ragsignal.backtest.findings import findings_of
+from ragsignal.backtest.findings.answers import verdict_of
+from ragsignal.backtest.findings.costs import SIDES_BPS, costs_of
+from ragsignal.backtest.findings.days import earnings
+from ragsignal.backtest.findings.family import corrected, family_of
+from ragsignal.backtest.findings.null import hit_rates_by_shift, shifted
+from ragsignal.backtest.findings.regimes import REGIMES, known_at_close, regimes_of
+from ragsignal.backtest.results import RunResult, VariantResult, spent
 from ragsignal.config import RunSpec, load_spec
-from ragsignal.engine import run_spec
-from ragsignal.findings import findings_of
-from ragsignal.findings.answers import verdict_of
-from ragsignal.findings.costs import SIDES_BPS, costs_of
-from ragsignal.findings.days import earnings
-from ragsignal.findings.family import corrected, family_of
-from ragsignal.findings.null import hit_rates_by_shift, shifted
-from ragsignal.findings.regimes import REGIMES, known_at_close, regimes_of
 from ragsignal.report import answers_in_words
-from ragsignal.results import RunResult, VariantResult, spent
 from ragsignal.signals.pipeline import Cost
 
 SYMBOLS = ("A", "B", "C")

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from markets import poisoned
 
 import ragsignal
+from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, DataError, LookAheadError
-from ragsignal.indicator import RagEvidence, RagMomentum
 from ragsignal.signals.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Query, Signal

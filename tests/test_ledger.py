@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from test_engine import SPEC
 
 from ragsignal import statistics
+from ragsignal.backtest.engine import run_spec
 from ragsignal.config import RunSpec, load_spec
-from ragsignal.engine import run_spec
 from ragsignal.errors import StoreError
 from ragsignal.study.trials import (
     Bars,

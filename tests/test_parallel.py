@@ -21,19 +21,20 @@ from tasks import die, die_once, divide
 from test_engine import SPEC
 from tiny import tiny_llama, tiny_tokenizer
 
+from ragsignal.backtest.engine import run_spec
+from ragsignal.backtest.sweep import run_sweep
 from ragsignal.config import LLMSpec, RunSpec, load_spec
 from ragsignal.data.bins import shipped_bins
-from ragsignal.engine import run_spec
 from ragsignal.errors import ConfigError, DataError, ModelError, RagSignalError
 from ragsignal.llm.load import load_reader
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.parallel import Here, Pool, Processes, open_pool, pools, readers
+from ragsignal.parallel import Here, Pool, Processes, open_pool, pools
+from ragsignal.parallel import scorer as readers
 from ragsignal.parallel.cluster import RayPool, _not_installed
-from ragsignal.parallel.readers import Crew, PooledScorer, refuse_other
+from ragsignal.parallel.scorer import Crew, PooledScorer, refuse_other
 from ragsignal.report import record_of
 from ragsignal.signals.recorded import KnownSignals
-from ragsignal.sweep import run_sweep
 from ragsignal.types import Prompt
 
 needs_ray = pytest.mark.usefixtures("cluster")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ragsignal import statistics
+from ragsignal.backtest.engine import run_spec
+from ragsignal.backtest.results import RunResult
 from ragsignal.config import load_spec
-from ragsignal.engine import run_spec
-from ragsignal.results import RunResult
 
 SPEC = """
 name = "control"

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
 import ragsignal.report
+from ragsignal.backtest.findings import findings_of
+from ragsignal.backtest.findings.answers import answers_of
+from ragsignal.backtest.findings.family import corrected, family_of
+from ragsignal.backtest.results import RunResult, VariantResult
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
-from ragsignal.findings import findings_of
-from ragsignal.findings.answers import answers_of
-from ragsignal.findings.family import corrected, family_of
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
@@ -33,7 +34,6 @@ from ragsignal.report.figures import curves, packed, signal_panels, styles
 from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, times
-from ragsignal.results import RunResult, VariantResult
 from ragsignal.signals.pipeline import Cost
 from ragsignal.utils.records import plain
 
@@ -293,7 +293,7 @@ def test_a_difference_without_an_interval_is_too_few_data_whatever_the_flag_says
 
 def answered(rows: list[dict[str, Any]], key: str = "retrieval", has_none: bool = True) -> str:
     """The answer to one question, given its rows."""
-    from ragsignal.findings.answers import verdict_of
+    from ragsignal.backtest.findings.answers import verdict_of
 
     judged = corrected([{"question": key, "against": "none" if has_none else "random", **row} for row in rows])
     findings = json.loads(json.dumps(TINY.findings)) | {"comparisons": judged}

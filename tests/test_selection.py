@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from ragsignal.backtest.sweep.selection import against_all, packed, selection_of, unpacked, words_of
 from ragsignal.study.trials import Trial, sharpe_of
-from ragsignal.sweep.selection import against_all, packed, selection_of, unpacked, words_of
 
 DAYS = pd.bdate_range("2015-01-02", periods=300)
 

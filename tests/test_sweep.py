@@ -16,15 +16,15 @@ import pytest
 from test_engine import SPEC
 from tiny import tiny_llama, tiny_tokenizer
 
+from ragsignal.backtest.engine import run_spec
+from ragsignal.backtest.sweep import Journal, parse_grid, run_sweep, write_sweep
+from ragsignal.backtest.sweep import run as sweep_run
+from ragsignal.backtest.sweep.grid import chosen_variants, points_of, spec_at
 from ragsignal.cli_sweep import with_address
 from ragsignal.config import RunSpec, load_spec
-from ragsignal.engine import run_spec
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import Here, Processes
 from ragsignal.report import record_of
-from ragsignal.sweep import Journal, parse_grid, run_sweep, write_sweep
-from ragsignal.sweep import run as sweep_run
-from ragsignal.sweep.grid import chosen_variants, points_of, spec_at
 
 ROOT = Path(__file__).parent.parent
 GRID = {"strategy.enter": [0.0, 0.1], "costs.commission_bps": [0.0, 5.0]}

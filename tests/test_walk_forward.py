@@ -21,10 +21,11 @@ from markets import poisoned
 from tiny import tiny_llama, tiny_tokenizer
 from typer.testing import CliRunner
 
+from ragsignal.backtest.engine import run_spec
+from ragsignal.backtest.sweep.run import run_sweep
 from ragsignal.cli import app
 from ragsignal.config import RunSpec, WalkForwardSpec, load_spec
 from ragsignal.data.synthetic import planted_market
-from ragsignal.engine import run_spec
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.study.cost import estimate, work_of
@@ -32,7 +33,6 @@ from ragsignal.study.provenance import notes_on_training
 from ragsignal.study.study import Workshop, load_pipeline
 from ragsignal.study.walk_forward.address import address, needs
 from ragsignal.study.walk_forward.steps import steps_of
-from ragsignal.sweep.run import run_sweep
 from ragsignal.training import walk_forward
 from ragsignal.training.bench import Bench
 from ragsignal.training.classifier import train_classifier

@@ -18,8 +18,8 @@ from ragsignal.audit.signals import audit_signals
 from ragsignal.audit.subjects import Heard, Subject, kind_of, load, takes_signal
 from ragsignal.audit.training import audit_training
 from ragsignal.audit.verdict import Finding, Verdict, together
+from ragsignal.backtest import prepare, signals_of
 from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.engine import prepare, signals_of
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.study import Report, Workshop
 from ragsignal.utils.records import plain

@@ -18,11 +18,10 @@ import pandas as pd
 
 from ragsignal.audit.cuts import Market
 from ragsignal.audit.trace import BATCH, Mode, Trace, alone, trace_strategy
+from ragsignal.backtest import RagMomentum, import_here
 from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError
-from ragsignal.indicator import RagMomentum
 from ragsignal.protocols import SignalSource
-from ragsignal.strategy import import_here
 from ragsignal.types import Query, Signal
 
 Kind = Literal["strategy", "indicator", "function"]

@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.audit.cuts import Market
+from ragsignal.backtest import set_costs
 from ragsignal.config import CostSpec
-from ragsignal.engine import set_costs
 
 _EPOCH = 719_163  # 1970-01-01 in Backtrader's days
 _DEEP = 20  # clocks between a line and its feed, at most

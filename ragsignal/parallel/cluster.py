@@ -22,8 +22,8 @@ from ragsignal.config import LLMSpec
 from ragsignal.errors import ConfigError
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.parallel.pools import R, T, Task, Workers
-from ragsignal.parallel.readers import Crew, PooledScorer
 from ragsignal.parallel.remote import ray, result_of
+from ragsignal.parallel.scorer import Crew, PooledScorer
 from ragsignal.utils.digest import json_digest
 
 LOCAL = "local"

@@ -1,7 +1,7 @@
 """The first screen in words: four questions, a short answer to each, and the evidence for it, with numbers.
 
-Takes verdicts and rows as :mod:`ragsignal.findings` worked them out. An answer claims a difference only where a row
-survives the correction for the number of all rows; a difference in the wrong direction is said as plainly.
+Takes verdicts and rows as :mod:`ragsignal.backtest.findings` worked them out. An answer claims a difference only where
+a row survives the correction for the number of all rows; a difference in the wrong direction is said as plainly.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def cards(findings: Mapping[str, Any], trials: Mapping[str, Any] | None = None) 
     Parameters
     ----------
     findings : dict
-        From :func:`ragsignal.findings.findings_of`.
+        From :func:`ragsignal.backtest.findings.findings_of`.
     trials : dict, optional
         What the ledger knows, from :func:`ragsignal.trials.count_run`.
     """

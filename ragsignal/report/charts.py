@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ragsignal.backtest import RunResult
 from ragsignal.report.figures import AXIS, LAYOUT, Style, styles
-from ragsignal.results import RunResult
 
 _HEIGHT = 320
 _GREY = "#9aa0a6"

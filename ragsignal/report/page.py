@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from ragsignal.backtest import RunResult, VariantResult
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, signal_panels, styles
@@ -35,7 +36,6 @@ from ragsignal.report.words import (
     count,
     money,
 )
-from ragsignal.results import RunResult, VariantResult
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

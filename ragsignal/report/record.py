@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ragsignal.backtest import RunResult
 from ragsignal.errors import ConfigError
-from ragsignal.results import RunResult
 from ragsignal.utils.files import swap_folder
 from ragsignal.utils.records import plain, write_json
 

@@ -33,9 +33,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ragsignal.backtest import RunResult
 from ragsignal.report.page import write_plain_sheet
 from ragsignal.report.record import equity_table
-from ragsignal.results import RunResult
 from ragsignal.statistics import bars_a_year
 
 FOLDER = "tearsheets"

@@ -19,7 +19,7 @@ from ragsignal.types import Query, Signal
 
 
 def queries_of(frames: Mapping[str, pd.DataFrame], lookback: int) -> list[Query]:
-    """The query of every bar of every symbol, as :class:`~ragsignal.indicator.RagMomentum` asks them.
+    """The query of every bar of every symbol, as :class:`~ragsignal.backtest.indicator.RagMomentum` asks them.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal import statistics
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.results import VariantResult
 
 SIDES_BPS = (0.0, 5.0, 10.0, 20.0, 50.0)
 

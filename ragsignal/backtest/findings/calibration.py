@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal import statistics
+from ragsignal.backtest.findings.days import Grid, earnings, grid_of
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.findings.days import Grid, earnings, grid_of
-from ragsignal.results import VariantResult
 from ragsignal.statistics import Interval
 from ragsignal.statistics.intervals import block_length, bounds
 
@@ -94,7 +94,7 @@ def dead_band(variant: VariantResult, grid: Grid, cost: float) -> list[dict[str,
     -------
     list of dict
         ``threshold``; ``share`` of signals at least that strong; ``hit_rate`` with ``low`` and ``high``; ``earned``:
-        mean return a held bar after costs, a fraction (see :func:`ragsignal.findings.days.earnings`).
+        mean return a held bar after costs, a fraction (see :func:`ragsignal.backtest.findings.days.earnings`).
     """
     strength = grid.table["value"].abs().to_numpy(dtype=np.float64)
     spoken = strength > 0

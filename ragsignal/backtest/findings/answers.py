@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
+from ragsignal.backtest.findings.family import ALPHA, HIT_RATE, LOG_LOSS, YEARLY, Row
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.findings.family import ALPHA, HIT_RATE, LOG_LOSS, YEARLY, Row
-from ragsignal.results import VariantResult
 from ragsignal.statistics import Interval
 
 QUESTIONS = ("retrieval", "llm", "benchmark")

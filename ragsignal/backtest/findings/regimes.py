@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
-from ragsignal.results import VariantResult
+from ragsignal.backtest.results import VariantResult
 
 TREND_BARS = 60
 VOLATILITY_BARS = 20

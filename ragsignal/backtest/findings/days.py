@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.results import VariantResult
+from ragsignal.backtest.results import VariantResult
 from ragsignal.statistics.intervals import block_length, bounds, day_weights
 
 Floats = NDArray[np.float64]

@@ -60,10 +60,10 @@ class VariantResult:
 class RunResult:
     """All variants of a run on identical bars.
 
-    ``spec`` is the whole spec as JSON-able data; ``closes`` the adjusted close per symbol (columns) over the
-    run's bars; ``findings`` what the run comes to, all paired differences among it (:mod:`ragsignal.findings`);
-    ``notes`` plain sentences the report must show
-    (untrained models, in sample, ...); ``fingerprints`` of prices and corpus; ``command`` what to type to repeat it.
+    ``spec`` is the whole spec as JSON-able data; ``closes`` the adjusted close per symbol (columns) over the run's
+    bars; ``findings`` what the run comes to, all paired differences among it (:mod:`ragsignal.backtest.findings`);
+    ``notes`` plain sentences the report must show (untrained models, in sample, ...); ``fingerprints`` of prices and
+    corpus; ``command`` what to type to repeat it.
     """
 
     spec: dict[str, Any]

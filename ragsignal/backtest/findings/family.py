@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.results import VariantResult
 from ragsignal.statistics import Interval
 
 ALPHA = 0.05

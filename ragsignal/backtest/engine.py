@@ -20,16 +20,16 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
+from ragsignal.backtest.findings import findings_of
+from ragsignal.backtest.indicator import RagEvidence, RagMomentum
+from ragsignal.backtest.results import RunResult, VariantResult
+from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec
 from ragsignal.data import labels
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.findings import findings_of
-from ragsignal.indicator import RagEvidence, RagMomentum
 from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import SignalSource
-from ragsignal.results import RunResult, VariantResult
 from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
-from ragsignal.strategy import check_strategy, code_of, load_strategy
 from ragsignal.study import Before, Report, Workshop, check_ledger, count_run, notes_on_training, work_of
 from ragsignal.utils.versions import versions_of
 

@@ -14,19 +14,19 @@ from typing import Any
 
 import pandas as pd
 
+from ragsignal.backtest.engine import LIBRARIES, notes_of, prepare, signals_of, trade
+from ragsignal.backtest.findings.family import corrected, yearly_gap
+from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.strategy import check_strategy, code_of
+from ragsignal.backtest.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
+from ragsignal.backtest.sweep.record import Journal
+from ragsignal.backtest.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
 from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.engine import LIBRARIES, notes_of, prepare, signals_of, trade
 from ragsignal.errors import ConfigError
-from ragsignal.findings.family import corrected, yearly_gap
 from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import Recipe
-from ragsignal.results import VariantResult
 from ragsignal.signals import Cost, KnownSignals
-from ragsignal.strategy import check_strategy, code_of
 from ragsignal.study import Report, Trial, Workshop, check_ledger, configuration_of, count, sharpe_of
-from ragsignal.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
-from ragsignal.sweep.record import Journal
-from ragsignal.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
 from ragsignal.utils.digest import json_digest
 from ragsignal.utils.records import plain
 from ragsignal.utils.versions import versions_of
@@ -49,7 +49,7 @@ def run_sweep(
     spec : RunSpec
     grid : mapping of dotted place to values
     names : sequence of str
-        Variants that are swept; see :func:`~ragsignal.sweep.grid.chosen_variants`.
+        Variants that are swept; see :func:`~ragsignal.backtest.sweep.grid.chosen_variants`.
     report : callable, optional
         Progress: ``report(what, done, total)``.
     pool : Pool, optional

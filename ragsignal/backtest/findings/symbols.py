@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ragsignal.backtest.findings.days import Grid, earnings, grid_of
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.findings.days import Grid, earnings, grid_of
-from ragsignal.results import VariantResult
 
 
 def symbols_of(spec: RunSpec, variants: Sequence[VariantResult]) -> dict[str, list[dict[str, Any]]]:

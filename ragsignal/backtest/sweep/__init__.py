@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from ragsignal.sweep.grid import parse_grid
-from ragsignal.sweep.record import Journal, write_sweep
-from ragsignal.sweep.run import run_sweep
+from ragsignal.backtest.sweep.grid import parse_grid
+from ragsignal.backtest.sweep.record import Journal, write_sweep
+from ragsignal.backtest.sweep.run import run_sweep
 
 __all__ = ["Journal", "parse_grid", "run_sweep", "write_sweep"]

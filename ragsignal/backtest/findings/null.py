@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal import statistics
+from ragsignal.backtest.findings.days import positions
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.findings.days import positions
-from ragsignal.results import VariantResult
 
 MARGIN = 20
 """Days: a signal of a few days earlier still knows something of today's."""

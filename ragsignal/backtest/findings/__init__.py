@@ -20,15 +20,15 @@ from typing import Any
 
 import pandas as pd
 
+from ragsignal.backtest.findings.answers import answers_of
+from ragsignal.backtest.findings.calibration import calibration_of
+from ragsignal.backtest.findings.costs import costs_of
+from ragsignal.backtest.findings.family import family_of
+from ragsignal.backtest.findings.null import null_of
+from ragsignal.backtest.findings.regimes import regimes_of
+from ragsignal.backtest.findings.symbols import symbols_of
+from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.findings.answers import answers_of
-from ragsignal.findings.calibration import calibration_of
-from ragsignal.findings.costs import costs_of
-from ragsignal.findings.family import family_of
-from ragsignal.findings.null import null_of
-from ragsignal.findings.regimes import regimes_of
-from ragsignal.findings.symbols import symbols_of
-from ragsignal.results import VariantResult
 from ragsignal.utils.records import plain
 
 __all__ = ["findings_of"]
