@@ -34,7 +34,7 @@ def stockllm(spec: TrainSpecPath) -> None:
     """Teach the language model to answer rise or fall, and calibrate its answers."""
 
     def train(bench: Any) -> list[Any]:
-        from ragsignal.training.stockllm import train_stockllm
+        from ragsignal.training.stockllm.train import train_stockllm
 
         return [train_stockllm(bench)]
 
@@ -46,7 +46,7 @@ def feedback(spec: TrainSpecPath) -> None:
     """Ask the trained language model about single candidates: the teacher scores of FinSeer."""
 
     def train(bench: Any) -> list[Any]:
-        from ragsignal.training.feedback import load_feedback, run_feedback
+        from ragsignal.training import load_feedback, run_feedback
 
         folder = run_feedback(bench)
         meta = load_feedback(folder).meta
@@ -66,7 +66,7 @@ def finseer(
         raise typer.BadParameter("text, numeric or both was expected", param_hint="--encoder")
 
     def train(bench: Any) -> list[Any]:
-        from ragsignal.training.finseer import train_finseer
+        from ragsignal.training import train_finseer
 
         wanted: list[Any] = ["text", "numeric"] if encoder == "both" else [encoder]
         return [train_finseer(bench, it) for it in wanted]
@@ -79,7 +79,7 @@ def classifier(spec: TrainSpecPath) -> None:
     """Train the baseline that reads the query alone."""
 
     def train(bench: Any) -> list[Any]:
-        from ragsignal.training.classifier import train_classifier
+        from ragsignal.training import train_classifier
 
         return [train_classifier(bench)]
 
@@ -96,7 +96,7 @@ def walk_forward(
 
     loaded = load_spec(spec)
     with progress() as report:
-        from ragsignal.training.walk_forward import Course
+        from ragsignal.training import Course
 
         course = Course(loaded, report, f"ragsignal train walk-forward {spec}")
         tasks = course.missing()
@@ -145,7 +145,7 @@ def _train(path: Path, what: str, train: Callable[[Any], list[Any]]) -> None:
 
     spec = load_train_spec(path)
     with progress() as report:
-        from ragsignal.training.bench import Bench
+        from ragsignal.training import Bench
 
         artifacts = train(Bench(spec, report, f"ragsignal train {what} {path}"))
     if artifacts and os.environ.get("RANK", "0") == "0":  # torchrun runs this once a device; one answer is enough

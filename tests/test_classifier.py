@@ -67,7 +67,7 @@ Told = Callable[[int, int], None]
 
 
 def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN, **options: Any) -> Any:
-    """What :class:`ragsignal.training.bench.Bench` offers, over examples made by hand."""
+    """What :class:`ragsignal.training.run.Bench` offers, over examples made by hand."""
 
     def card(kind: str, recipe: Any, metrics: Any, *, train: Any, valid: Any, **rest: Any) -> Card:
         spans = {"train": train, "valid": valid}

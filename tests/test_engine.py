@@ -19,8 +19,8 @@ from ragsignal.backtest.strategy import load_strategy
 from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, SplitSpec, TrainSpec, load_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation.run import evaluate_spec
-from ragsignal.training.bench import Bench
 from ragsignal.training.classifier import train_classifier
+from ragsignal.training.run import Bench
 
 TrainedFor = Callable[[str], Artifact]
 

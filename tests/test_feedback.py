@@ -26,11 +26,11 @@ from ragsignal.data.split import Part
 from ragsignal.errors import ConfigError, LookAheadError, ModelError, StoreError
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
-from ragsignal.training import feedback, teacher
-from ragsignal.training.bench import Bench
 from ragsignal.training.examples import Example, examples_of
-from ragsignal.training.feedback import Teacher, load_feedback, run_feedback, score_candidates
-from ragsignal.training.pools import Pools
+from ragsignal.training.finseer import feedback, teacher
+from ragsignal.training.finseer.feedback import Teacher, load_feedback, run_feedback, score_candidates
+from ragsignal.training.finseer.pools import Pools
+from ragsignal.training.run import Bench
 from ragsignal.types import Hit, Prompt, Query
 
 FRAMES = market(("AA", "BB", "CC"), "2020-01-01", "2020-05-29")

@@ -26,14 +26,14 @@ from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import TextEncoder
 from ragsignal.retrieval.numeric import NumericEncoder
-from ragsignal.training import finseer
-from ragsignal.training.bench import Bench
-from ragsignal.training.distill import Distillation
 from ragsignal.training.examples import Example
-from ragsignal.training.feedback import Feedback
-from ragsignal.training.finseer_numeric import NumericStudent
-from ragsignal.training.finseer_text import TextStudent
-from ragsignal.training.groups import Group, agreement, gather, hold_out, ranked, recall_by_chance
+from ragsignal.training.finseer import train as finseer
+from ragsignal.training.finseer.distill import Distillation
+from ragsignal.training.finseer.feedback import Feedback
+from ragsignal.training.finseer.lessons import Group, agreement, gather, hold_out, ranked, recall_by_chance
+from ragsignal.training.finseer.numeric import NumericStudent
+from ragsignal.training.finseer.text import TextStudent
+from ragsignal.training.run import Bench
 from ragsignal.utils.quiet import quiet_loading
 
 SEQUENCES = ("adj_close", "close", "volume")

@@ -32,12 +32,12 @@ from ragsignal.errors import LookAheadError, ModelError
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.retrieval.corpus import build_corpus
-from ragsignal.training import stockllm
-from ragsignal.training.bench import Bench
 from ragsignal.training.examples import Example, draw
-from ragsignal.training.prompts import mixed_prompts
-from ragsignal.training.reader import load_reader
-from ragsignal.training.stockllm import chosen_examples, train_stockllm
+from ragsignal.training.run import Bench
+from ragsignal.training.stockllm import train as stockllm
+from ragsignal.training.stockllm.model import load_reader
+from ragsignal.training.stockllm.prompts import mixed_prompts
+from ragsignal.training.stockllm.train import chosen_examples, train_stockllm
 from ragsignal.types import Candidate, Hit, Movement, Prompt
 
 ROOT = Path(__file__).parent.parent

@@ -34,8 +34,8 @@ from ragsignal.study.study import Workshop, load_pipeline
 from ragsignal.study.walk_forward.address import address, needs
 from ragsignal.study.walk_forward.steps import steps_of
 from ragsignal.training import walk_forward
-from ragsignal.training.bench import Bench
 from ragsignal.training.classifier import train_classifier
+from ragsignal.training.run import Bench
 from ragsignal.training.walk_forward import Course, StepBench
 from ragsignal.types import Query, Signal
 

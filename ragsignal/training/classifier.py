@@ -28,7 +28,7 @@ from ragsignal.types import Prompt
 from ragsignal.utils.versions import versions_of
 
 if TYPE_CHECKING:
-    from ragsignal.training.bench import Bench
+    from ragsignal.training.run import Bench
 
 _KEPT = ("adapter_config.json", "adapter_model.safetensors")
 _COMPUTING = ("torch", "transformers", "peft")

@@ -21,7 +21,7 @@ from ragsignal.artifacts import CARD, Artifact, load_artifact
 from ragsignal.config import RunSpec, TrainSpec, Walked
 from ragsignal.errors import StoreError
 from ragsignal.study import ORDER, Materials, Plan, Report, Step, Trained, Workshop, needs
-from ragsignal.training.bench import Bench
+from ragsignal.training.run import Bench
 
 
 @dataclass(kw_only=True)
@@ -156,7 +156,7 @@ class Course:
 
     def _has_scores_of(self, folder: Path, teacher: Path) -> bool:
         """Whether there are teacher scores, and of the teacher that is there: one trained again has other opinions."""
-        from ragsignal.training.feedback import load_feedback
+        from ragsignal.training.finseer.feedback import load_feedback
 
         if not (teacher / CARD).is_file():
             return False
@@ -172,25 +172,25 @@ def _trained(kind: str) -> Trained:
 
 
 def _stockllm(bench: Bench) -> Any:
-    from ragsignal.training.stockllm import train_stockllm
+    from ragsignal.training.stockllm.train import train_stockllm
 
     return train_stockllm(bench)
 
 
 def _feedback(bench: Bench) -> Any:
-    from ragsignal.training.feedback import run_feedback
+    from ragsignal.training.finseer.feedback import run_feedback
 
     return run_feedback(bench)
 
 
 def _text(bench: Bench) -> Any:
-    from ragsignal.training.finseer import train_finseer
+    from ragsignal.training.finseer.train import train_finseer
 
     return train_finseer(bench, "text")
 
 
 def _numeric(bench: Bench) -> Any:
-    from ragsignal.training.finseer import train_finseer
+    from ragsignal.training.finseer.train import train_finseer
 
     return train_finseer(bench, "numeric")
 

@@ -1,8 +1,8 @@
 """Teacher scores: what the trained StockLLM makes of single candidates, on queries of the training period only.
 
-Queries are scored in blocks that share a pool of candidates (:mod:`ragsignal.training.teacher` says why). Each block
-is kept as a Parquet part as soon as it is done, under a name that holds the digest of everything that decides it: a
-run that was stopped goes on where it was, and never mixes two recipes. The end joins the parts::
+Queries are scored in blocks that share a pool of candidates (:mod:`ragsignal.training.finseer.teacher` says why). Each
+block is kept as a Parquet part as soon as it is done, under a name that holds the digest of everything that decides it:
+a run that was stopped goes on where it was, and never mixes two recipes. The end joins the parts::
 
     feedback/scores.parquet     one row a query and candidate
     feedback/feedback.json      recipe, span, counts, diagnostics
@@ -30,15 +30,15 @@ from ragsignal.artifacts import load_artifact
 from ragsignal.errors import ConfigError, StoreError
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.protocols import Recipe
-from ragsignal.training import teacher
-from ragsignal.training.answers import COLUMNS, LogOddsScorer, ask, matrix, read_part, seconds_of, write_part
 from ragsignal.training.examples import Example, draw
-from ragsignal.training.pools import Pools, generator
+from ragsignal.training.finseer import teacher
+from ragsignal.training.finseer.answers import COLUMNS, LogOddsScorer, ask, matrix, read_part, seconds_of, write_part
+from ragsignal.training.finseer.pools import Pools, generator
 from ragsignal.utils.digest import file_digest, json_digest
 from ragsignal.utils.files import write_folder
 
 if TYPE_CHECKING:
-    from ragsignal.training.bench import Bench
+    from ragsignal.training.run import Bench
 
 FORMAT = 1
 """Raised when the same recipe would give other scores, or other columns."""
@@ -80,7 +80,7 @@ class Feedback:
         ``recipe`` (model, template, corpus, queries, settings) and its ``digest``; ``span`` of the queries;
         ``trained_through``, the last day of which labels or teacher know; ``blocks``; ``too_early``, training queries
         that saw too few candidates; ``tied``, queries whose scores all tie; ``diagnostics`` (see
-        :mod:`ragsignal.training.teacher`); ``seconds`` of model time, over all runs that it took.
+        :mod:`ragsignal.training.finseer.teacher`); ``seconds`` of model time, over all runs that it took.
     """
 
     table: pd.DataFrame

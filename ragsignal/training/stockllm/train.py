@@ -30,11 +30,11 @@ from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.training import loop
-from ragsignal.training.bench import Bench
 from ragsignal.training.calibration import expected_calibration_error, fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
-from ragsignal.training.prompts import mixed_prompts
-from ragsignal.training.reader import Reader, Row, collate, label_loss, load_reader
+from ragsignal.training.run import Bench
+from ragsignal.training.stockllm.model import Reader, Row, collate, label_loss, load_reader
+from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt
 from ragsignal.utils.versions import versions_of
 

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from ragsignal.artifacts import Artifact, Card, Kind, load_artifact, refuse_foreign, resolve, save_artifact
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
-from ragsignal.training.feedback import Feedback, load_feedback
-from ragsignal.training.groups import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
+from ragsignal.training.finseer.feedback import Feedback, load_feedback
+from ragsignal.training.finseer.lessons import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
 from ragsignal.utils.digest import json_digest
 
 if TYPE_CHECKING:
-    from ragsignal.training.bench import Bench
+    from ragsignal.training.run import Bench
 
 EncoderName = Literal["text", "numeric"]
 _KINDS: dict[str, Kind] = {"text": "finseer-text", "numeric": "finseer-numeric"}
@@ -128,10 +128,10 @@ def _maker(bench: Bench, encoder: EncoderName) -> Callable[[], Student]:
     """A way to get the same untrained student twice; torch is imported here and not before."""
     settings = bench.spec.finseer
     if encoder == "numeric":
-        from ragsignal.training.finseer_numeric import NumericStudent
+        from ragsignal.training.finseer.numeric import NumericStudent
 
         return lambda: NumericStudent(bench.corpus, settings)
-    from ragsignal.training.finseer_text import TextStudent
+    from ragsignal.training.finseer.text import TextStudent
 
     weights = resolve(settings.base, settings.revision)
     return lambda: TextStudent(weights, bench.bins, bench.corpus, settings)

@@ -24,8 +24,8 @@ from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import line_recipe, load_sentence_model, query_line
 from ragsignal.training import loop
-from ragsignal.training.distill import Distillation
-from ragsignal.training.groups import Group, Lesson
+from ragsignal.training.finseer.distill import Distillation
+from ragsignal.training.finseer.lessons import Group, Lesson
 from ragsignal.utils.quiet import quiet_loading
 
 _BATCH = 256

@@ -3,7 +3,7 @@
     feedback ──► Group ──► hold_out ──► ranked ──► a student learns
                               └───────► agreement ──► what it learned, on later queries
 
-Functions of arrays; which encoder learns is :mod:`ragsignal.training.finseer`'s business.
+Functions of arrays; which encoder learns is :mod:`ragsignal.training.finseer.train`'s business.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scipy.stats import rankdata
 from ragsignal.config import FinseerTraining
 from ragsignal.errors import ConfigError
 from ragsignal.training.examples import Example
-from ragsignal.training.feedback import Feedback
-from ragsignal.training.teacher import select
+from ragsignal.training.finseer.feedback import Feedback
+from ragsignal.training.finseer.teacher import select
 
 RECALL_AT = 5
 _AGAIN = "type: ragsignal train feedback SPEC"

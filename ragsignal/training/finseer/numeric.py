@@ -23,8 +23,8 @@ from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.numeric import EXTRA, READS, features, query_features
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
-from ragsignal.training.distill import Distillation
-from ragsignal.training.groups import Group, Lesson
+from ragsignal.training.finseer.distill import Distillation
+from ragsignal.training.finseer.lessons import Group, Lesson
 
 _SEQUENCES = tuple(SEQUENCES)
 

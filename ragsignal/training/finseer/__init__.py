@@ -1,0 +1,1 @@
+"""The retriever, from the language model's opinion of single candidates."""

@@ -1,0 +1,1 @@
+"""A LoRA adapter for the language model, and its calibration."""
