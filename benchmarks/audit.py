@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measure, main
-from ragsignal.audit.spec import audit_subjects
-from ragsignal.audit.verdict import together
+from ragsignal.audit import audit_subjects, together
 from ragsignal.config import load_spec
 from tests.leaks import clean, leaky
 

@@ -22,7 +22,7 @@ from ragsignal.cli_sweep import Jobs
 from ragsignal.terminal import answer, people, progress, stdout_is_ours
 
 if TYPE_CHECKING:
-    from ragsignal.audit.verdict import Finding
+    from ragsignal.audit import Finding
 
 _BEYOND = "not tested: what code reads beside its feeds, and what its author knew (docs/look-ahead.md)"
 _COLOURS = {"passed": "green", "failed": "bold red", "unknown": "yellow", "broken": "bold red"}
@@ -47,7 +47,7 @@ def audit(
 
     loaded = load_spec(spec)
     with progress() as report, stdout_is_ours():
-        from ragsignal.audit.spec import audit_spec, audit_subjects
+        from ragsignal.audit import audit_spec, audit_subjects
         from ragsignal.utils.records import write_json
 
         result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)

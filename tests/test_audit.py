@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from markets import Frames, bars, markets
 from test_engine import SPEC
 
-from ragsignal.audit import control, modes, poison, prefix
-from ragsignal.audit.compare import differences
-from ragsignal.audit.cuts import Block, Market, blocks_of, whole_cuts
-from ragsignal.audit.run import audit_code, examine
+from ragsignal.audit.code import control, modes, poison, prefix
+from ragsignal.audit.code.compare import differences
+from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
+from ragsignal.audit.code.run import audit_code, examine
+from ragsignal.audit.code.subjects import Heard, Subject, kind_of, trace_function
+from ragsignal.audit.code.trace import Mode, Trace
 from ragsignal.audit.spec import audit_spec, audit_subjects
-from ragsignal.audit.subjects import Heard, Subject, kind_of, trace_function
-from ragsignal.audit.trace import Mode, Trace
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec, load_spec
 from ragsignal.errors import ConfigError

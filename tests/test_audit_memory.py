@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tiny import tiny_llama, tiny_tokenizer
 
 from ragsignal.artifacts.weights import resolve
-from ragsignal.audit import traces
-from ragsignal.audit.memory import TESTS, audit_memory, moved
-from ragsignal.audit.recall import (
+from ragsignal.audit.models import traces
+from ragsignal.audit.models.memory import TESTS, audit_memory, moved
+from ragsignal.audit.models.recall import (
     FamiliarText,
     clustered_fit,
     cutoff_of,
@@ -28,7 +28,7 @@ from ragsignal.audit.recall import (
     min_k,
     question,
 )
-from ragsignal.audit.traces import Case, above_chance, better, knowledge, planted
+from ragsignal.audit.models.traces import Case, above_chance, better, knowledge, planted
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec
 from ragsignal.data.labels import forward_returns

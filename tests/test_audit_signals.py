@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from test_numeric import save
 
-from ragsignal.audit import bait, sight, signals
-from ragsignal.audit.bait import bait_of, last_seen, with_baits
-from ragsignal.audit.recall import cutoff_of
-from ragsignal.audit.retrieval import audit_retrieval, later_hits, spread
-from ragsignal.audit.signals import audit_signals, differs, feed_bars
-from ragsignal.audit.training import Seen, audit_training, planted_verdict
+from ragsignal.audit.models.recall import cutoff_of
+from ragsignal.audit.models.training import Seen, audit_training, planted_verdict
+from ragsignal.audit.signals import bait, sight, signals
+from ragsignal.audit.signals.bait import bait_of, last_seen, with_baits
+from ragsignal.audit.signals.retrieval import audit_retrieval, later_hits, spread
+from ragsignal.audit.signals.signals import audit_signals, differs, feed_bars
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, RunSpec
 from ragsignal.data import labels

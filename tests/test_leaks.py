@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from markets import bars
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.run import examine
-from ragsignal.audit.subjects import Subject, kind_of, load, takes_signal
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.code.run import examine
+from ragsignal.audit.code.subjects import Subject, kind_of, load, takes_signal
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 from tests.leaks import clean, leaky

@@ -1,5 +1,21 @@
 """The look-ahead proof of a spec, of a strategy, of an indicator, of a feature: see docs/look-ahead.md.
 
-``spec.audit_spec`` runs every test that there is on what a spec runs; ``spec.audit_subjects`` the tests of code on
-anything that is named. Nothing is imported here: worker processes need the tests of code alone.
+:func:`audit_spec` runs every test that there is on what a spec runs; :func:`audit_subjects` the tests of code on
+anything that is named.
+
+``code``      prefix, poison, modes, starts, fills: every bar of a strategy, an indicator or a feature a cut point
+``signals``   whether signals and retrieval look ahead
+``models``    what the models may know by heart, and when their training ended
 """
+
+from __future__ import annotations
+
+from ragsignal.audit.spec import audit_spec, audit_subjects
+from ragsignal.audit.verdict import Finding, together
+
+__all__ = [
+    "Finding",
+    "audit_spec",
+    "audit_subjects",
+    "together",
+]

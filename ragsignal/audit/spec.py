@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.memory import audit_memory
-from ragsignal.audit.retrieval import audit_retrieval
-from ragsignal.audit.run import TESTS, audit_code
-from ragsignal.audit.signals import audit_signals
-from ragsignal.audit.subjects import Heard, Subject, kind_of, load, takes_signal
-from ragsignal.audit.training import audit_training
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.code.run import TESTS, audit_code
+from ragsignal.audit.code.subjects import Heard, Subject, kind_of, load, takes_signal
+from ragsignal.audit.models.memory import audit_memory
+from ragsignal.audit.models.training import audit_training
+from ragsignal.audit.signals.retrieval import audit_retrieval
+from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.audit.verdict import Finding, Verdict, together
 from ragsignal.backtest import prepare, signals_of
 from ragsignal.config import RunSpec, VariantSpec

@@ -10,8 +10,8 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ragsignal.audit.subjects import Bench, Subject
-from ragsignal.audit.trace import Trace
+from ragsignal.audit.code.subjects import Bench, Subject
+from ragsignal.audit.code.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ def run_fresh(bench: Bench, errands: Sequence[Errand], jobs: int) -> Iterator[tu
     """Every errand in a process of its own, ``jobs`` at a time, as they are done."""
     context = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":
-        context.set_forkserver_preload(["__main__", "ragsignal.audit.fresh"])  # then a process takes 20 ms, not 2 s
+        context.set_forkserver_preload(
+            ["__main__", "ragsignal.audit.code.fresh"]
+        )  # then a process takes 20 ms, not 2 s
     tasks = [(it, bench.subjects[it.subject], Bench(bench.market, bench.costs, ())) for it in errands]
     with context.Pool(jobs, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(_run, tasks, chunksize=1)

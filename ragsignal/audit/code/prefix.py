@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ragsignal.audit.compare import differences
-from ragsignal.audit.cuts import Block, Market
-from ragsignal.audit.evidence import Case, Clue, Part
-from ragsignal.audit.subjects import Bench
-from ragsignal.audit.trace import Trace
+from ragsignal.audit.code.compare import differences
+from ragsignal.audit.code.cuts import Block, Market
+from ragsignal.audit.code.evidence import Case, Clue, Part
+from ragsignal.audit.code.subjects import Bench
+from ragsignal.audit.code.trace import Trace
 from ragsignal.audit.verdict import Finding
 
 TEST = "prefix"

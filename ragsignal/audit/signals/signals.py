@@ -1,10 +1,10 @@
 """Signals under a future that is cut off or poisoned, under a later start, and made again.
 
 A signal's address in the store is a digest of its recipe, of all that was visible as of its day, and of its window. So
-nothing has to be scored to prove the first (:mod:`ragsignal.audit.sight`): where the address made of prices that end at
-t is the address made of all prices, the signal is the same. That the signal behind an address is the one that would be
-made again is tested on some days, with candidates of prices that end there; texts that were read before are not read
-again.
+nothing has to be scored to prove the first (:mod:`ragsignal.audit.signals.sight`): where the address made of prices
+that end at t is the address made of all prices, the signal is the same. That the signal behind an address is the one
+that would be made again is tested on some days, with candidates of prices that end there; texts that were read before
+are not read again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.retrieval import LARGEST, Audited, affordable, audited, cut_corpus, over, spread
-from ragsignal.audit.sight import Frames, Moved, Prover, Sight, Treat
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.signals.retrieval import LARGEST, Audited, affordable, audited, cut_corpus, over, spread
+from ragsignal.audit.signals.sight import Frames, Moved, Prover, Sight, Treat
 from ragsignal.audit.verdict import Finding
 from ragsignal.data.windows import cut_query
 from ragsignal.errors import DataError

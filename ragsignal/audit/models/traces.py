@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.recall import Floats, Slope, cutoff_of, interaction
+from ragsignal.audit.models.recall import Floats, Slope, cutoff_of, interaction
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.statistics import Interval, detectable, hit_rate_difference, holm, log_loss_difference, ratio_interval
 

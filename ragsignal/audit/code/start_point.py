@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.audit.compare import equal
-from ragsignal.audit.evidence import Case
-from ragsignal.audit.subjects import Bench
-from ragsignal.audit.trace import Trace
+from ragsignal.audit.code.compare import equal
+from ragsignal.audit.code.evidence import Case
+from ragsignal.audit.code.subjects import Bench
+from ragsignal.audit.code.trace import Trace
 from ragsignal.audit.verdict import Finding
 
 TEST = "start_point"

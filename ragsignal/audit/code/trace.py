@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.audit.cuts import Market
+from ragsignal.audit.code.cuts import Market
 from ragsignal.backtest import set_costs
 from ragsignal.config import CostSpec
 

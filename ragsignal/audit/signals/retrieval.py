@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken, with_baits
+from ragsignal.audit.signals.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken, with_baits
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, VariantSpec
 from ragsignal.errors import LookAheadError

@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.retrieval import spread
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.signals.retrieval import spread
 from ragsignal.config import CorpusSpec
 from ragsignal.data.wide import Panel, build_panel
 from ragsignal.errors import DataError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ragsignal.audit.compare import Difference
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.subjects import Subject
-from ragsignal.audit.trace import Trace
+from ragsignal.audit.code.compare import Difference
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.code.subjects import Subject
+from ragsignal.audit.code.trace import Trace
 
 
 @dataclass(frozen=True)

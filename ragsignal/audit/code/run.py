@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ragsignal.audit import control, fills, modes, poison, prefix, start_point
-from ragsignal.audit.compare import differences
-from ragsignal.audit.cuts import Block, Market, blocks_of, whole_cuts
-from ragsignal.audit.evidence import Case, Part
-from ragsignal.audit.fresh import Errand, run_fresh
-from ragsignal.audit.subjects import Bench, Subject
-from ragsignal.audit.trace import Trace
+from ragsignal.audit.code import control, fills, modes, poison, prefix, start_point
+from ragsignal.audit.code.compare import differences
+from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
+from ragsignal.audit.code.evidence import Case, Part
+from ragsignal.audit.code.fresh import Errand, run_fresh
+from ragsignal.audit.code.subjects import Bench, Subject
+from ragsignal.audit.code.trace import Trace
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 from ragsignal.parallel import open_pool

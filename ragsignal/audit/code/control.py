@@ -11,8 +11,8 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.subjects import Subject
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.code.subjects import Subject
 from ragsignal.audit.verdict import Finding
 
 TEST = "control"

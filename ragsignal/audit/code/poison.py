@@ -6,11 +6,11 @@ that is what the prefix test is for. Whatever happens after t, errors too, does 
 
 from __future__ import annotations
 
-from ragsignal.audit.compare import differences
-from ragsignal.audit.cuts import Block
-from ragsignal.audit.evidence import Case, Part
-from ragsignal.audit.prefix import shown, words_of
-from ragsignal.audit.subjects import Bench
+from ragsignal.audit.code.compare import differences
+from ragsignal.audit.code.cuts import Block
+from ragsignal.audit.code.evidence import Case, Part
+from ragsignal.audit.code.prefix import shown, words_of
+from ragsignal.audit.code.subjects import Bench
 from ragsignal.audit.verdict import Finding
 
 TEST = "poison"

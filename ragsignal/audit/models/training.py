@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.artifacts import Artifact
-from ragsignal.audit.recall import cutoff_of
+from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import VariantSpec
 from ragsignal.data.prices import calendar_of

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.evidence import Case
-from ragsignal.audit.trace import Act
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.code.evidence import Case
+from ragsignal.audit.code.trace import Act
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 

@@ -16,8 +16,8 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.cuts import Market
-from ragsignal.audit.trace import BATCH, Mode, Trace, alone, trace_strategy
+from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.code.trace import BATCH, Mode, Trace, alone, trace_strategy
 from ragsignal.backtest import RagMomentum, import_here
 from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError

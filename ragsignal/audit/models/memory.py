@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.artifacts import resolve
-from ragsignal.audit.recall import FamiliarText, Floats, firm_date_text, question
-from ragsignal.audit.retrieval import Audited, audited, spread
-from ragsignal.audit.traces import Case, knowledge
+from ragsignal.audit.models.recall import FamiliarText, Floats, firm_date_text, question
+from ragsignal.audit.models.traces import Case, knowledge
+from ragsignal.audit.signals.retrieval import Audited, audited, spread
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import LLMSpec
 from ragsignal.data.labels import forward_returns

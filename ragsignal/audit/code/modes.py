@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.audit.compare import Difference, differences
-from ragsignal.audit.evidence import Case
-from ragsignal.audit.subjects import Bench
-from ragsignal.audit.trace import BATCH, Mode, Trace
+from ragsignal.audit.code.compare import Difference, differences
+from ragsignal.audit.code.evidence import Case
+from ragsignal.audit.code.subjects import Bench
+from ragsignal.audit.code.trace import BATCH, Mode, Trace
 from ragsignal.audit.verdict import Finding
 
 TEST = "modes"

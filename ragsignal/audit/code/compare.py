@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.audit.trace import Act, Trace
+from ragsignal.audit.code.trace import Act, Trace
 
 RTOL = 1e-9
 ATOL = 1e-12

@@ -1,0 +1,1 @@
+"""Whether a strategy, an indicator or a feature looks ahead: every bar a cut point."""

@@ -1,0 +1,1 @@
+"""What the models may know by heart, and when their training ended."""

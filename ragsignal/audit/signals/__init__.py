@@ -1,0 +1,1 @@
+"""Whether signals and retrieval look ahead."""
