@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ragsignal.terminal import stdout_is_ours
+from ragsignal.cli.terminal import stdout_is_ours
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,7 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
     import click
     import typer
 
-    from ragsignal.cli import app
+    from ragsignal.cli.app import app
 
     commands: Any = typer.main.get_command(app)
     text = page.read_text(encoding="utf-8")

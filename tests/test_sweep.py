@@ -20,7 +20,7 @@ from ragsignal.backtest.engine import run_spec
 from ragsignal.backtest.sweep import Journal, parse_grid, run_sweep, write_sweep
 from ragsignal.backtest.sweep import run as sweep_run
 from ragsignal.backtest.sweep.grid import chosen_variants, points_of, spec_at
-from ragsignal.cli_sweep import with_address
+from ragsignal.cli.sweep import with_address
 from ragsignal.config import RunSpec, load_spec
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import Here, Processes

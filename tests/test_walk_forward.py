@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from ragsignal.backtest.engine import run_spec
 from ragsignal.backtest.sweep.run import run_sweep
-from ragsignal.cli import app
+from ragsignal.cli.app import app
 from ragsignal.config import RunSpec, WalkForwardSpec, load_spec
 from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, LookAheadError, ModelError

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand
 
-from ragsignal.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from ragsignal.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec

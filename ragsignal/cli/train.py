@@ -22,7 +22,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from ragsignal.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress
 
 train_app = typer.Typer(no_args_is_help=True, help="Train the models of a training spec, one after the other.")
 

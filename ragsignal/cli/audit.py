@@ -18,8 +18,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from ragsignal.cli_sweep import Jobs
-from ragsignal.terminal import answer, people, progress, stdout_is_ours
+from ragsignal.cli.sweep import Jobs
+from ragsignal.cli.terminal import answer, people, progress, stdout_is_ours
 
 if TYPE_CHECKING:
     from ragsignal.audit import Finding

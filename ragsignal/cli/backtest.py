@@ -1,0 +1,80 @@
+"""``ragsignal backtest``: every variant of a spec on identical bars and costs, and the report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
+from ragsignal.cli.options import DryRun, SpecPath
+from ragsignal.cli.sweep import Jobs, Ray, strategies_of
+from ragsignal.cli.terminal import answer, people, progress
+
+
+def backtest(
+    spec: SpecPath,
+    out: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+    dry_run: DryRun = False,
+    jobs: Jobs = None,
+    ray: Ray = None,
+) -> None:
+    """Run every variant of SPEC on identical bars and costs, and write the report."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    folder = out / loaded.name
+    if dry_run:
+        tell_estimate(estimate_of_backtest(loaded))
+        return
+    with progress() as report:
+        from ragsignal.backtest import run_spec
+        from ragsignal.parallel import open_pool
+        from ragsignal.report import answers_in_words, check_target, write_report
+
+        check_target(folder)  # before the work, not after it
+        # one process unless asked: a few variants are traded sooner than others have started
+        with open_pool(jobs if ray else jobs or 1, ray, strategies_of(loaded)) as pool:
+            result = run_spec(loaded, report, announce, pool)
+        report("writing the report", 0, 1)
+        record = write_report(replace(result, command=f"ragsignal backtest {spec}"), folder)
+        report("writing the report", 1, 1)
+    costs = {variant.name: variant.cost for variant in result.variants}
+    rows = [row | costs[row["name"]] for row in record["variants"]]
+    _show_table(rows, loaded.benchmark)
+    people.print(cost_line(list(costs.values())), markup=False, highlight=False, soft_wrap=True)
+    for line in answers_in_words(result.findings, result.times["trials"]):
+        people.print(line, markup=False, highlight=False, soft_wrap=True)
+    for note in result.notes:
+        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+    answer(
+        {"run_dir": str(folder), "report": str(folder / "index.html"), "variants": rows, "notes": list(result.notes)}
+    )
+
+
+def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
+    table = Table(
+        title=f"after costs; benchmark: {benchmark}", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("variant", no_wrap=True)
+    for title in ("return", "Sharpe", "max DD", "trades", "costs", "hit rate", "calls"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [_percent(row["return"]), _number(row["sharpe"]), _percent(row["max_drawdown"]), str(row["trades"])]
+        cells += [f"{row['costs_paid']:,.0f}", _percent(row["hit_rate"]), str(row["model_calls"])]
+        table.add_row(row["name"], *cells)
+    people.print(table)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

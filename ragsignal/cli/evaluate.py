@@ -1,0 +1,36 @@
+"""``ragsignal evaluate``: signals scored as forecasts, beside baselines that cost nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragsignal.cli.cost import announce, cost_line, estimate_of_evaluation, tell_estimate
+from ragsignal.cli.options import DryRun, SpecPath
+from ragsignal.cli.terminal import answer, people, progress
+
+
+def evaluate(
+    spec: SpecPath,
+    out: Annotated[Path, typer.Option(help="Folder that receives the evaluation's folder.")] = Path("runs"),
+    dry_run: DryRun = False,
+) -> None:
+    """Score every variant's signals as forecasts, without a broker, beside baselines that cost nothing."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec)
+    folder = out / f"{loaded.name}-evaluation"
+    if dry_run:
+        tell_estimate(estimate_of_evaluation(loaded))
+        return
+    with progress() as report:
+        from ragsignal.evaluation.record import console_table, write_evaluation
+        from ragsignal.evaluation.run import evaluate_spec
+
+        record = write_evaluation(evaluate_spec(loaded, report, announce), folder)
+    people.print(console_table(record))
+    people.print(cost_line(list(record["times"]["variants"].values())), markup=False, highlight=False, soft_wrap=True)
+    people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)
+    answer({"run_dir": str(folder), "forecasters": record["forecasters"], "comparisons": record["comparisons"]})
