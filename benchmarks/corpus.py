@@ -20,9 +20,8 @@ import pandas as pd
 from benchmarks import pandas_factors
 from benchmarks.harness import Measure, main, peak_gib, speedup
 from ragsignal.config import CorpusSpec
-from ragsignal.data.factors import SEQUENCES, compute_stacked
-from ragsignal.data.synthetic import noise_market
-from ragsignal.retrieval.corpus import Corpus, build_corpus, load_or_build
+from ragsignal.data import SEQUENCES, compute_stacked, noise_market
+from ragsignal.retrieval import Corpus, build_corpus, load_or_build
 
 COMMAND = "python -m benchmarks.corpus"
 SYMBOLS, BARS = 88, 1_250

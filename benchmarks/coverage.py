@@ -20,9 +20,8 @@ from scipy.signal import lfilter
 
 from benchmarks.harness import Measure, main
 from ragsignal import statistics
-from ragsignal.evaluation.metrics import METRICS, Sample, direction_of, estimate
-from ragsignal.statistics.forecasts import log_losses
-from ragsignal.statistics.intervals import day_weights
+from ragsignal.evaluation import METRICS, Sample, direction_of, estimate
+from ragsignal.statistics import day_weights, log_losses
 
 Floats = NDArray[np.float64]
 

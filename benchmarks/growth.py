@@ -107,9 +107,7 @@ def corpus() -> Line:
 
 def _retrieve_from(frames: dict[str, pd.DataFrame], cache: Path, line: Line) -> None:
     from ragsignal.config import CorpusSpec
-    from ragsignal.retrieval.corpus import load_or_build
-    from ragsignal.retrieval.encoders import ShapeEncoder
-    from ragsignal.retrieval.retrievers import DenseRetriever
+    from ragsignal.retrieval import DenseRetriever, ShapeEncoder, load_or_build
 
     queries = _queries(frames)
     build = seconds(lambda: load_or_build(frames, "growth", CorpusSpec(), cache))
@@ -143,7 +141,7 @@ def _spec(names: tuple[str, ...], size: int, seed: int, k: int = 5, signal: str 
 
 def _model_seconds(spec: Any) -> float:
     """Seconds to make the signals of all bars, the model and the corpus being there."""
-    from ragsignal.data.windows import cut_queries
+    from ragsignal.data import cut_queries
     from ragsignal.study import Workshop
 
     workshop = Workshop(spec)
@@ -167,7 +165,7 @@ def _warm_seconds(spec: Any) -> float:
 
 
 def _market(size: int) -> dict[str, pd.DataFrame]:
-    from ragsignal.data.synthetic import noise_market
+    from ragsignal.data import noise_market
 
     days = pd.bdate_range(START, periods=1324)
     return dict(noise_market([f"S{number:03d}" for number in range(size)], days[0], days[-1]).frames)
@@ -175,8 +173,7 @@ def _market(size: int) -> dict[str, pd.DataFrame]:
 
 def _queries(frames: dict[str, pd.DataFrame]) -> list[Any]:
     """Five symbols that are not in the corpus, as of its last 20 days."""
-    from ragsignal.data.synthetic import noise_market
-    from ragsignal.data.windows import cut_queries
+    from ragsignal.data import cut_queries, noise_market
 
     index = next(iter(frames.values())).index
     asked = noise_market([f"Q{number}" for number in range(CORPUS_QUERIES // 20)], index[0], index[-1], seed=1).frames

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.harness import Measure, in_turn, main
 from ragsignal.artifacts import EMBEDDED, resolve
 from ragsignal.config import RunSpec
-from ragsignal.llm.stockllm import token_ids
+from ragsignal.llm import token_ids
 from ragsignal.signals import RagPipeline, SignalStore, queries_of
 from ragsignal.study import Workshop
 from ragsignal.types import Prompt, Query

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import Measure, in_turn, main
-from ragsignal.retrieval.index import AsOfIndex, Ranked
+from ragsignal.retrieval import AsOfIndex, Ranked
 
 ROWS, DIM, K = 400_000, 384, 5
 DATES, SYMBOLS, ROWS_A_DATE = 250, 20, 40

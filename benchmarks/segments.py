@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import Measure, main, own_peak_gib, speedup
-from ragsignal.retrieval.index import AsOfIndex
-from ragsignal.retrieval.segments import SEGMENT_ROWS, SegmentedIndex
+from ragsignal.retrieval import SEGMENT_ROWS, AsOfIndex, SegmentedIndex
 
 ROWS, WORST_ROWS, DIM, K = 10_000_000, 2_000_000, 64, 5
 CALLS, QUERIES = 10, 20

@@ -19,7 +19,7 @@ from ragsignal.version import VERSION
 if TYPE_CHECKING:
     from ragsignal.backtest import RagEvidence, RagMomentum, run_spec
     from ragsignal.config import RunSpec, load_spec
-    from ragsignal.data.prices import load_sample
+    from ragsignal.data import load_sample
     from ragsignal.signals import RagPipeline
     from ragsignal.study import load_pipeline
     from ragsignal.types import Candidate, Hit, Movement, Query, Signal
@@ -37,7 +37,7 @@ _HOME = {
     "RunSpec": "config",
     "Signal": "types",
     "load_pipeline": "study",
-    "load_sample": "data.prices",
+    "load_sample": "data",
     "load_spec": "config",
     "run_spec": "backtest",
 }

@@ -112,13 +112,13 @@ def _full_sample(values: np.ndarray, lengths: list[int]) -> np.ndarray:
 def test_a_sequence_that_reads_later_bars_is_caught_by_cut_and_poison(
     monkeypatch: pytest.MonkeyPatch, leak: Callable[[np.ndarray, list[int]], np.ndarray]
 ) -> None:
-    honest = corpora.factors.compute_stacked
+    honest = corpora.compute_stacked
 
     def leaky(frames: Sequence[pd.DataFrame], names: Any) -> tuple[np.ndarray, np.ndarray]:
         values, scaled = honest(frames, names)
         return values, leak(scaled, [len(frame) for frame in frames])
 
-    monkeypatch.setattr(corpora.factors, "compute_stacked", leaky)
+    monkeypatch.setattr(corpora, "compute_stacked", leaky)
     found = verdicts(audit(audit_signals, SHAPE))
     assert found["signal-prefix", "shape"] == found["signal-poison", "shape"] == "failed"
 
@@ -130,7 +130,7 @@ def test_an_outcome_that_is_known_a_bar_too_early_is_caught(monkeypatch: pytest.
         found = honest(frames, target)
         return {name: it.assign(available_at=it.index.where(it["available_at"].notna())) for name, it in found.items()}
 
-    monkeypatch.setattr(corpora.labels, "forward_returns", early)
+    monkeypatch.setattr(corpora, "forward_returns", early)
     findings = audit(audit_signals, SHAPE)
     assert verdicts(findings)["signal-prefix", "shape"] == "failed"
     assert "what is visible as of" in next(it.words for it in findings if it.test == "signal-prefix")

@@ -1,4 +1,4 @@
-"""Which room of the package imports which: a new arrow between rooms is a decision, and shows up here.
+"""Which room of the package imports which, and through its door alone: a new arrow is a decision, and shows up here.
 
 After such a decision: ``python -m tests.test_house > tests/rooms.txt``.
 """
@@ -9,8 +9,15 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent / "ragsignal"
 TABLE = Path(__file__).with_name("rooms.txt")
+NOT_BEHIND_A_DOOR = {  # they import torch, which costs seconds: a room without a model must not pay them
+    "ragsignal.llm.head",
+    "ragsignal.retrieval.tower",
+    "ragsignal.training.stockllm.train",
+}
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -40,6 +47,13 @@ def table() -> str:
 
 def test_the_rooms_import_each_other_as_was_decided() -> None:
     assert table() == TABLE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_outside_a_room_nobody_names_its_files(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0]
+    foreign = {it for it in imports_of(path) if it.count(".") > 1 and room_of(it) != own}
+    assert foreign <= NOT_BEHIND_A_DOOR
 
 
 if __name__ == "__main__":

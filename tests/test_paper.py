@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.data import paper
+from benchmarks import paper
 from ragsignal.errors import DataError
 
 RECORD = Path(__file__).parents[1] / "backtests" / "paper_protocol.record.json"

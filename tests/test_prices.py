@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import ragsignal.data.readers as readers
 from ragsignal.config import DataSpec
-from ragsignal.data.check import check
+from ragsignal.data.check import find_problems
 from ragsignal.data.labels import forward_returns
 from ragsignal.data.prices import Prices, back_adjust, load_classic, load_sample, read_folder, read_table
 from ragsignal.data.readers import COLUMNS, download, read_closes
@@ -237,7 +237,7 @@ def test_each_bad_bar_is_refused_with_file_row_and_repair(tmp_path, body, rule, 
     folder = write_folder(tmp_path, text_of(body))
     with pytest.raises(DataError) as caught:
         read_folder(folder)
-    (problem,) = check(folder)
+    (problem,) = find_problems(folder)
     assert rule in problem.rule
     assert place in ", ".join(problem.rows)
     assert problem.file == str(folder / "AAA.csv")
@@ -268,7 +268,7 @@ def test_each_bad_file_is_refused_with_its_name_and_repair(tmp_path, text, rule)
     folder = write_folder(tmp_path, text)
     with pytest.raises(DataError, match=r"AAA\.csv"):
         read_folder(folder)
-    problems = check(folder)
+    problems = find_problems(folder)
     assert [problem.rule for problem in problems] == [rule]
     assert problems[0].repair
 
@@ -281,7 +281,7 @@ def test_an_unknown_column_is_answered_with_the_columns_that_are_understood(tmp_
 
 def test_a_file_whose_every_line_is_too_long_is_refused_for_that(tmp_path):
     folder = write_folder(tmp_path, text_of([[*row, "1"] for row in GOOD]))
-    assert [problem.rule for problem in check(folder)] == ["lines with too few or too many fields"]
+    assert [problem.rule for problem in find_problems(folder)] == ["lines with too few or too many fields"]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path):
             read_folder(path)
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "gone.parquet")
-    assert [problem.rule for problem in check(tmp_path / "gone")] == ["no such file"]
+    assert [problem.rule for problem in find_problems(tmp_path / "gone")] == ["no such file"]
 
 
 def test_a_missing_symbol_is_refused_with_the_nearest_one(tmp_path, market):
@@ -331,7 +331,7 @@ def test_bad_rows_of_a_long_table_are_named_as_iloc_counts_them(tmp_path, market
     table.loc[[3, 7], "symbol"] = None
     path = tmp_path / "long.parquet"
     table.to_parquet(path)
-    unnamed, unpriced = check(path)
+    unnamed, unpriced = find_problems(path)
     assert (unnamed.rule, unnamed.rows) == ("no symbol", ("row 3", "row 7"))
     assert (unpriced.symbol, unpriced.rows) == ("LATE", (f"row 50 ({table.loc[50, 'date'].date()})",))
 
@@ -341,14 +341,14 @@ def test_symbols_that_were_not_asked_for_are_not_judged(tmp_path, market, prices
     table.loc[50, "close"] = np.nan
     path = tmp_path / "long.parquet"
     table.to_parquet(path)
-    assert check(path, ["LONG"]) == []
+    assert find_problems(path, ["LONG"]) == []
     assert read_table(path, ["LONG"]) == prices.select(["LONG"])
 
 
 def test_all_problems_of_a_file_come_at_once(tmp_path):
     bad = rows({(0, "High"): "8", (1, "Volume"): "-1", (2, "Date"): "2020-01-03", (3, "Adj Close"): "nan"})
     folder = write_folder(tmp_path, text_of(bad))
-    found = {problem.rule for problem in check(folder)}
+    found = {problem.rule for problem in find_problems(folder)}
     assert found == {
         "duplicate dates",
         "prices missing or not above zero",
@@ -362,7 +362,7 @@ def test_all_problems_of_a_file_come_at_once(tmp_path):
 
 def test_five_rows_are_named_and_the_others_counted(tmp_path):
     body = [[str(date(2020, 1, 1) + timedelta(days=i)), "1", "1", "1", "1", "1", "-1"] for i in range(12)]
-    (problem,) = check(write_folder(tmp_path, text_of(body)))
+    (problem,) = find_problems(write_folder(tmp_path, text_of(body)))
     assert len(problem.rows) == 6
     assert problem.rows[0] == "line 2 (2020-01-01)"
     assert problem.rows[-1] == "and 7 more"
@@ -377,7 +377,7 @@ def test_a_long_list_of_problems_is_cut_at_twenty_lines_with_the_command_for_all
     assert "30 problem(s)" in head
     assert len(lines) == 20
     assert last.endswith(f"10 more; for all of them run: ragsignal data check {tmp_path}")
-    assert len(check(tmp_path)) == 30
+    assert len(find_problems(tmp_path)) == 30
 
 
 def test_line_numbers_count_blank_lines_and_all_header_rows(tmp_path):
@@ -385,7 +385,7 @@ def test_line_numbers_count_blank_lines_and_all_header_rows(tmp_path):
         "Price,Close,High,Low,Open,Volume\nTicker,AAA,AAA,AAA,AAA,AAA\nDate,,,,,\n\n"
         "2020-01-02,11,12,9,10,1\n\n2020-01-03,11,12,9,10,-1\n"
     )
-    (problem,) = check(write_folder(tmp_path, text))
+    (problem,) = find_problems(write_folder(tmp_path, text))
     assert problem.rows == ("line 7 (2020-01-03)",)
 
 
@@ -399,8 +399,10 @@ def test_one_bad_value_anywhere_is_found_on_its_own_line_and_nowhere_else(n_bars
     column = data.draw(st.sampled_from(sorted(CORRUPTIONS)))
     good = [[str(date(2020, 1, 1) + timedelta(days=i)), *GOOD[0][1:]] for i in range(n_bars)]
     with tempfile.TemporaryDirectory() as folder:
-        assert check(write_folder(Path(folder), text_of(good))) == []
-        (problem,) = check(write_folder(Path(folder), text_of(rows({(place, column): CORRUPTIONS[column]}, good))))
+        assert find_problems(write_folder(Path(folder), text_of(good))) == []
+        (problem,) = find_problems(
+            write_folder(Path(folder), text_of(rows({(place, column): CORRUPTIONS[column]}, good)))
+        )
     (where,) = problem.rows
     assert where.startswith(f"line {place + 2} (")
 
@@ -448,7 +450,7 @@ def test_midnights_of_new_york_told_in_utc_are_refused_because_the_clock_moves(t
     table["date"] = table["date"].dt.tz_localize("America/New_York").dt.tz_convert("UTC")
     path = tmp_path / "utc.parquet"
     table.to_parquet(path)
-    assert [problem.rule for problem in check(path)] == ["intraday bars"]
+    assert [problem.rule for problem in find_problems(path)] == ["intraday bars"]
 
 
 def test_hourly_bars_of_a_parquet_table_are_duplicates_and_intraday(tmp_path):
@@ -456,7 +458,7 @@ def test_hourly_bars_of_a_parquet_table_are_duplicates_and_intraday(tmp_path):
     table["date"] = pd.date_range("2020-01-02 10:00", periods=8, freq="h")
     path = tmp_path / "hourly.parquet"
     table.to_parquet(path)
-    assert [problem.rule for problem in check(path)] == ["intraday bars", "duplicate dates"]
+    assert [problem.rule for problem in find_problems(path)] == ["intraday bars", "duplicate dates"]
 
 
 # ---- Prices

@@ -20,8 +20,7 @@ from pydantic import ValidationError
 
 from ragsignal.artifacts.card import CARD, FORMAT, README, Base, Calibration, Card, DataSource, Kind, Span, describe
 from ragsignal.errors import ModelError
-from ragsignal.utils.digest import canonical_json, file_digest, json_digest
-from ragsignal.utils.files import write_folder
+from ragsignal.utils import canonical_json, file_digest, json_digest, write_folder
 
 __all__ = [
     "Artifact",

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on
 
-from ragsignal.utils.digest import canonical_json
+from ragsignal.utils import canonical_json
 
 Kind = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
 

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ragsignal.errors import ModelError
-from ragsignal.utils.digest import file_digest, json_digest
-from ragsignal.utils.files import cache_folder, write_folder
-from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils import cache_folder, file_digest, json_digest, quiet_loading, write_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

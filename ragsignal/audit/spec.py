@@ -22,7 +22,7 @@ from ragsignal.backtest import prepare, signals_of
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.study import Report, Workshop
-from ragsignal.utils.records import plain
+from ragsignal.utils import plain
 
 _ORDER = (
     *("control", "prefix", "signal-prefix", "poison", "signal-poison", "start_point", "signal-start", "signal-replay"),

@@ -25,13 +25,13 @@ from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, VariantResult
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec
-from ragsignal.data import labels
+from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import SignalSource
 from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
 from ragsignal.study import Before, Report, Workshop, check_ledger, count_run, notes_on_training, work_of
-from ragsignal.utils.versions import versions_of
+from ragsignal.utils import versions_of
 
 LIBRARIES = (
     "backtrader",
@@ -336,7 +336,7 @@ def _signal_table(signals: list[Any], frames: Mapping[str, pd.DataFrame]) -> pd.
     columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
     if not signals:
         return pd.DataFrame(columns=columns)
-    earned = {symbol: table["outcome"] for symbol, table in labels.forward_returns(frames, "open_to_open").items()}
+    earned = {symbol: table["outcome"] for symbol, table in forward_returns(frames, "open_to_open").items()}
     rows = [
         (
             *(pd.Timestamp(it.as_of), it.symbol, it.value, it.probability, it.abstained),

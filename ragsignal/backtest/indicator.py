@@ -12,7 +12,7 @@ from typing import Any
 
 import backtrader as bt
 
-from ragsignal.data.windows import cut_queries, cut_query
+from ragsignal.data import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.study import load_pipeline

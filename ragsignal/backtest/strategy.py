@@ -11,7 +11,7 @@ import backtrader as bt
 
 from ragsignal.config import StrategySpec, VariantSpec, did_you_mean
 from ragsignal.errors import ConfigError
-from ragsignal.utils.digest import file_digest, json_digest
+from ragsignal.utils import file_digest, json_digest
 
 
 def import_here(name: str, what: str) -> ModuleType:

@@ -48,7 +48,7 @@ def audit(
     loaded = load_spec(spec)
     with progress() as report, stdout_is_ours():
         from ragsignal.audit import audit_spec, audit_subjects
-        from ragsignal.utils.records import write_json
+        from ragsignal.utils import write_json
 
         result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)
     path = out / f"{loaded.name}-audit" / ("subjects.json" if subject else "audit.json")

@@ -37,7 +37,7 @@ def estimate_of_backtest(spec: RunSpec) -> Estimate:
 
 def estimate_of_evaluation(spec: RunSpec) -> Estimate:
     """What ``ragsignal evaluate`` would cost; raises as it would."""
-    from ragsignal.evaluation.run import prepare, work_of
+    from ragsignal.evaluation import prepare, work_of
     from ragsignal.study import estimate
 
     with progress() as report:

@@ -20,9 +20,9 @@ def data_check(
     path: Annotated[Path, typer.Argument(help="A folder of CSVs, or one long Parquet or CSV table.")],
 ) -> None:
     """List everything that is wrong with the prices in PATH; exit 1 if there is anything."""
-    from ragsignal.data.check import check
+    from ragsignal.data import find_problems
 
-    problems = check(path)
+    problems = find_problems(path)
     table = Table("file", "symbol", "rule", "rows", "repair", title=f"{len(problems)} problem(s) in {path}")
     for it in problems:
         table.add_row(Path(it.file).name, it.symbol, it.rule, ", ".join(it.rows), it.repair)
@@ -39,6 +39,6 @@ def data_download(
     out: Annotated[Path, typer.Option(help="Folder that receives one CSV a symbol.")] = Path("prices"),
 ) -> None:
     """Download daily prices with yfinance, as CSVs that `source = "folder"` reads."""
-    from ragsignal.data.readers import download
+    from ragsignal.data import download
 
     answer([str(path) for path in download(symbols, start.date(), end.date(), out)])

@@ -26,8 +26,7 @@ def evaluate(
         tell_estimate(estimate_of_evaluation(loaded))
         return
     with progress() as report:
-        from ragsignal.evaluation.record import console_table, write_evaluation
-        from ragsignal.evaluation.run import evaluate_spec
+        from ragsignal.evaluation import console_table, evaluate_spec, write_evaluation
 
         record = write_evaluation(evaluate_spec(loaded, report, announce), folder)
     people.print(console_table(record))

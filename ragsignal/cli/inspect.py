@@ -52,7 +52,7 @@ def inspect(
 
 
 def _query_of(workshop: Any, symbol: str, on: date) -> Any:
-    from ragsignal.data.windows import cut_query
+    from ragsignal.data import cut_query
 
     whole = workshop.prices.select([symbol]).frames[symbol]
     frame = whole.loc[: str(on)]

@@ -1,1 +1,58 @@
 """Prices, the 34 sequences, and the one place that cuts windows."""
+
+from __future__ import annotations
+
+from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
+from ragsignal.data.check import find_problems
+from ragsignal.data.factors import SEQUENCES, compute_stacked
+from ragsignal.data.labels import forward_returns, movement_of
+from ragsignal.data.prices import Prices, calendar_of, load_sample
+from ragsignal.data.readers import UNREADABLE, csv_path, download
+from ragsignal.data.sources import load_prices
+from ragsignal.data.split import HORIZON, Part, Split, make_split
+from ragsignal.data.synthetic import noise_market
+from ragsignal.data.wide import FACTORS, Panel, build_panel
+from ragsignal.data.windows import (
+    QUERY_SEQUENCE,
+    CandidateColumns,
+    CandidateCutter,
+    History,
+    cut_queries,
+    cut_query,
+    log_returns,
+)
+
+__all__ = [
+    "FACTORS",
+    "HORIZON",
+    "LETTERS",
+    "QUERY_SEQUENCE",
+    "SEQUENCES",
+    "UNREADABLE",
+    "Bins",
+    "CandidateColumns",
+    "CandidateCutter",
+    "History",
+    "Panel",
+    "Part",
+    "Prices",
+    "Split",
+    "build_panel",
+    "calendar_of",
+    "compute_stacked",
+    "csv_path",
+    "cut_queries",
+    "cut_query",
+    "download",
+    "find_problems",
+    "fit_bins",
+    "forward_returns",
+    "load_prices",
+    "load_sample",
+    "log_returns",
+    "make_split",
+    "movement_of",
+    "noise_market",
+    "shipped_bins",
+    "spell",
+]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ragsignal.data import factors
 from ragsignal.errors import DataError
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 # searchsorted(..., "right") sends the codes -1, 0, 1 of a category to A, H, P.

@@ -66,7 +66,7 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
 
 
-def check(path: Path, symbols: Sequence[str] | None = None) -> list[Problem]:
+def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Problem]:
     """All problems of a folder of CSV files or of one table; an empty list means that it can be read.
 
     Parameters

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ragsignal.data.check import Findings, did_you_mean, explain, inspect_folder, inspect_table
 from ragsignal.data.readers import COLUMNS, PRICES, read_closes
 from ragsignal.errors import DataError
-from ragsignal.utils.digest import array_digest, json_digest
+from ragsignal.utils import array_digest, json_digest
 
 __all__ = [
     "Prices",

@@ -12,7 +12,7 @@ from ragsignal.data.prices import Prices, load_classic, load_sample, read_folder
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils.files import cache_folder
+from ragsignal.utils import cache_folder
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)

@@ -7,7 +7,7 @@ A :class:`Part` bounds queries by symbol and by day, and labels by the day on wh
     training queries, and their labels, end here        validation queries, and their labels
 
 In protocol ``paper`` symbols are split and days are not, as in arXiv 2502.05878. That leaks: stocks move together, so
-the training symbols tell what the validation symbols did on the same day (:mod:`ragsignal.data.paper` measures it).
+the training symbols tell what the validation symbols did on the same day (`benchmarks/paper.py` measures it).
 """
 
 from __future__ import annotations

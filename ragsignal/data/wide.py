@@ -28,7 +28,7 @@ from ragsignal.data.check import did_you_mean
 from ragsignal.data.rolling import FloatArray, delay, mean, ratio
 from ragsignal.data.technicals import Bars
 from ragsignal.errors import DataError
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 FORMULAS = {
     "ret_1": "close / close[1] - 1",

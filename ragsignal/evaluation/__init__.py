@@ -5,7 +5,21 @@
 Everything is decided by days, not by queries: symbols of one day share that day's move, so whole days are resampled.
 """
 
-from ragsignal.evaluation.record import console_table, write_evaluation
-from ragsignal.evaluation.run import Evaluation, evaluate_spec
+from __future__ import annotations
 
-__all__ = ["Evaluation", "console_table", "evaluate_spec", "write_evaluation"]
+from ragsignal.evaluation.metrics import METRICS, Sample, direction_of, estimate
+from ragsignal.evaluation.record import console_table, write_evaluation
+from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "Sample",
+    "console_table",
+    "direction_of",
+    "estimate",
+    "evaluate_spec",
+    "prepare",
+    "work_of",
+    "write_evaluation",
+]

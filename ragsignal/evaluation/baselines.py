@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.data.wide import FACTORS, Panel
+from ragsignal.data import FACTORS, Panel
 from ragsignal.errors import DataError
 from ragsignal.evaluation.forecasts import Forecast, of_probability
 from ragsignal.evaluation.metrics import METRICS, Sample

@@ -17,7 +17,7 @@ from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS, Metric, days_and_block
 from ragsignal.evaluation.questions import Mask, Questions
-from ragsignal.statistics.intervals import LEAST_DAYS, widening
+from ragsignal.statistics import LEAST_DAYS, widening
 from ragsignal.study import Workshop, spread
 from ragsignal.types import Query
 

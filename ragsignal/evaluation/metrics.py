@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.evaluation.days import Floats, Ints, medians, places, rank_correlations
-from ragsignal.statistics import equal_mass_bins
-from ragsignal.statistics.forecasts import log_losses
-from ragsignal.statistics.intervals import block_length, bounds
+from ragsignal.statistics import block_length, bounds, equal_mass_bins, log_losses
 
 AUC_BINS = 512
 """Scores are put into that many bins of equal mass; a pair within one counts half. Exact for fewer distinct scores,

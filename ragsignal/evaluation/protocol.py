@@ -6,7 +6,7 @@ from ragsignal.config import RunSpec
 from ragsignal.evaluation.baselines import HELD_BACK
 from ragsignal.evaluation.metrics import AUC_BINS, DECILES_FROM, ECE_BINS, LEAST_SYMBOLS
 from ragsignal.evaluation.questions import Questions
-from ragsignal.statistics.intervals import LEAST_DAYS, REPETITIONS, block_length
+from ragsignal.statistics import LEAST_DAYS, REPETITIONS, block_length
 
 LEAK_WORDS = (
     "The same-date oracle knows the day's outcome: it reads the labels of the other symbols on the very day it speaks "

@@ -16,9 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.config import RunSpec
-from ragsignal.data.labels import forward_returns, movement_of
-from ragsignal.data.wide import Panel, build_panel
-from ragsignal.data.windows import cut_query
+from ragsignal.data import Panel, build_panel, cut_query, forward_returns, movement_of
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.evaluation.days import Floats, Ints
 from ragsignal.types import Query

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils.files import write_file
-from ragsignal.utils.records import plain, write_json
+from ragsignal.utils import plain, write_file, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table

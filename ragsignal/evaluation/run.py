@@ -26,7 +26,7 @@ from ragsignal.evaluation.metrics import METRICS, estimate
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
 from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
 from ragsignal.signals import Pipeline
-from ragsignal.statistics.intervals import day_weights
+from ragsignal.statistics import day_weights
 from ragsignal.study import (
     Before,
     Report,
@@ -38,7 +38,7 @@ from ragsignal.study import (
     count,
     notes_on_training,
 )
-from ragsignal.utils.versions import versions_of
+from ragsignal.utils import versions_of
 
 ALL, NON_FREEZE = "all", "non-freeze"
 

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Weights
-from ragsignal.data.windows import log_returns
+from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
 from ragsignal.llm.device import checked_device
 from ragsignal.llm.prompt import Template
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query
-from ragsignal.utils.quiet import quiet_loading
-from ragsignal.utils.versions import libraries_of
+from ragsignal.utils import libraries_of, quiet_loading
 
 _LOGISTIC = "logistic.safetensors"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}

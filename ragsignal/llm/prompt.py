@@ -19,10 +19,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ragsignal.config import TemplateName
-from ragsignal.data import factors
-from ragsignal.data.bins import Bins
-from ragsignal.data.wide import Panel
-from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
+from ragsignal.data import QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
 from ragsignal.types import Candidate, Hit, Prompt, Query
@@ -184,7 +181,7 @@ class Template:
 
 def _percent_line(sequence: str, scaled: Sequence[float]) -> str:
     form = {"level": _percent, "spread": _percent, "category": "{:+.0f}".format, "value": "{:+.2g}".format}
-    write = form[factors.SEQUENCES[sequence].kind]
+    write = form[SEQUENCES[sequence].kind]
     return f"{sequence}: {' '.join(write(value) for value in scaled)}"
 
 
@@ -199,7 +196,7 @@ def _rebased(levels: Sequence[float]) -> list[float]:
 
 
 def _without_level(candidate: Candidate) -> list[float]:
-    kind = factors.SEQUENCES[candidate.sequence].kind
+    kind = SEQUENCES[candidate.sequence].kind
     if kind == "level":
         return _rebased(candidate.values)
     return [round(100.0 * value if kind == "spread" else value, 4) for value in candidate.scaled]

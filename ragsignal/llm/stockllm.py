@@ -24,8 +24,7 @@ from ragsignal.llm.device import checked_device, chosen_dtype, rows_in_memory
 from ragsignal.llm.prompt import Template
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score
-from ragsignal.utils.quiet import quiet_loading
-from ragsignal.utils.versions import libraries_of
+from ragsignal.utils import libraries_of, quiet_loading
 
 if TYPE_CHECKING:
     import torch

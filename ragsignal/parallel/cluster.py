@@ -20,11 +20,11 @@ from typing import Any
 
 from ragsignal.config import LLMSpec
 from ragsignal.errors import ConfigError
-from ragsignal.llm.stockllm import StockLLM
+from ragsignal.llm import StockLLM
 from ragsignal.parallel.pools import R, T, Task, Workers
 from ragsignal.parallel.remote import ray, result_of
 from ragsignal.parallel.scorer import Crew, PooledScorer
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 LOCAL = "local"
 _AHEAD = 2  # tasks a core that wait for it: their items lie in the cluster's memory

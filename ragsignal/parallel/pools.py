@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ragsignal.config import LLMSpec
 from ragsignal.errors import RagSignalError
-from ragsignal.llm.stockllm import StockLLM
+from ragsignal.llm import StockLLM
 from ragsignal.protocols import Scorer
 
 T = TypeVar("T")

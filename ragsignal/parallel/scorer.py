@@ -14,9 +14,7 @@ from typing import Any
 
 from ragsignal.config import LLMSpec
 from ragsignal.errors import ModelError
-from ragsignal.llm.load import adapter_of, load_reader
-from ragsignal.llm.prompt import Template
-from ragsignal.llm.stockllm import StockLLM
+from ragsignal.llm import StockLLM, Template, adapter_of, load_reader
 from ragsignal.parallel.remote import ray, result_of
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score

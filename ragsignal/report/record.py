@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 
 from ragsignal.backtest import RunResult
 from ragsignal.errors import ConfigError
-from ragsignal.utils.files import swap_folder
-from ragsignal.utils.records import plain, write_json
+from ragsignal.utils import plain, swap_folder, write_json
 
 RECORD = "record.json"
 OWN = {RECORD, "equity.parquet", "orders.parquet", "signals.parquet", "index.html", "tearsheets"}

@@ -1,1 +1,45 @@
 """Corpus, encoders, as-of index, retrievers."""
+
+from __future__ import annotations
+
+from ragsignal.retrieval.corpus import Corpus, build_corpus, load_or_build
+from ragsignal.retrieval.embeddings import EmbeddingCache
+from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, line_recipe, load_sentence_model, query_line
+from ragsignal.retrieval.index import AsOfIndex, Ranked
+from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, query_features
+from ragsignal.retrieval.retrievers import (
+    CorpusEncoder,
+    CorpusRetriever,
+    DenseRetriever,
+    DTWRetriever,
+    NoRetriever,
+    RandomRetriever,
+)
+from ragsignal.retrieval.segments import SEGMENT_ROWS, SegmentedIndex
+
+__all__ = [
+    "EXTRA",
+    "READS",
+    "SEGMENT_ROWS",
+    "AsOfIndex",
+    "Corpus",
+    "CorpusEncoder",
+    "CorpusRetriever",
+    "DTWRetriever",
+    "DenseRetriever",
+    "EmbeddingCache",
+    "NoRetriever",
+    "NumericEncoder",
+    "RandomRetriever",
+    "Ranked",
+    "SegmentedIndex",
+    "ShapeEncoder",
+    "TextEncoder",
+    "build_corpus",
+    "features",
+    "line_recipe",
+    "load_or_build",
+    "load_sentence_model",
+    "query_features",
+    "query_line",
+]

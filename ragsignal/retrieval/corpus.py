@@ -22,13 +22,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec, Target
-from ragsignal.data import factors, labels
-from ragsignal.data.windows import CandidateColumns, CandidateCutter, History
+from ragsignal.data import (
+    SEQUENCES,
+    CandidateColumns,
+    CandidateCutter,
+    History,
+    compute_stacked,
+    forward_returns,
+    movement_of,
+)
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
 from ragsignal.types import Candidate, Movement
-from ragsignal.utils.digest import json_digest
-from ragsignal.utils.files import write_folder
+from ragsignal.utils import json_digest, write_folder
 
 FORMAT = 1
 """Raised when the same prices and spec would give another corpus."""
@@ -273,8 +279,8 @@ def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> _Draft:
 def _history(
     frames: Mapping[str, pd.DataFrame], symbols: tuple[str, ...], sequences: tuple[str, ...], target: Target
 ) -> History:
-    labelled = labels.forward_returns(frames, target)
-    values, scaled = factors.compute_stacked([frames[symbol] for symbol in symbols], sequences)
+    labelled = forward_returns(frames, target)
+    values, scaled = compute_stacked([frames[symbol] for symbol in symbols], sequences)
     lengths = [len(frames[symbol]) for symbol in symbols]
     return History(
         values=values,
@@ -287,14 +293,14 @@ def _history(
 
 
 def _known_sequences(names: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = sorted(set(names) - set(factors.SEQUENCES))
+    unknown = sorted(set(names) - set(SEQUENCES))
     if unknown:
-        raise ConfigError(f"corpus.indicators: unknown {unknown}; known are {', '.join(factors.SEQUENCES)}")
-    return names or tuple(factors.SEQUENCES)
+        raise ConfigError(f"corpus.indicators: unknown {unknown}; known are {', '.join(SEQUENCES)}")
+    return names or tuple(SEQUENCES)
 
 
 def _columns(block: CandidateColumns) -> Columns:
-    return {**vars(block), "movement": labels.movement_of(block.outcome)}
+    return {**vars(block), "movement": movement_of(block.outcome)}
 
 
 def _as_days(stamps: pd.Index | pd.Series) -> NDArray[np.datetime64]:

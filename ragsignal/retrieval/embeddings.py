@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
-from ragsignal.utils.database import open_database
+from ragsignal.utils import open_database
 
 _READ_CHUNK = 500  # SQLite's oldest limit on variables in one statement is 999
 

@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
-from ragsignal.data.bins import LETTERS, Bins, spell
-from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
+from ragsignal.data import LETTERS, QUERY_SEQUENCE, Bins, log_returns, spell
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.types import Query
-from ragsignal.utils.digest import json_digest
-from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils import json_digest, quiet_loading
 
 Progress = Callable[[int, int], None]
 

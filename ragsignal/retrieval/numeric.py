@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
-from ragsignal.data.windows import log_returns
+from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus

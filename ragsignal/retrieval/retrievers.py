@@ -22,7 +22,7 @@ from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
 from ragsignal.types import Candidate, Hit, Query
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 IndexName = Literal["exact", "segmented"]
 

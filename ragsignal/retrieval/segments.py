@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from ragsignal.errors import StoreError
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.index import AsOfIndex, Nominees, Vectors, scan
-from ragsignal.utils.digest import array_digest, json_digest
-from ragsignal.utils.files import write_folder
+from ragsignal.utils import array_digest, json_digest, write_folder
 
 FORMAT = 1
 """Raised when the same rows would give another index."""

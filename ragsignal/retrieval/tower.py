@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ragsignal.data.windows import QUERY_SEQUENCE
+from ragsignal.data import QUERY_SEQUENCE
 from ragsignal.errors import ModelError
 
 WEIGHTS = "model.safetensors"

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ragsignal.errors import StoreError
 from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.utils.digest import json_digest
-from ragsignal.utils.files import write_folder
+from ragsignal.utils import json_digest, write_folder
 
 Storage = Literal["float32", "float16"]
 

@@ -13,7 +13,7 @@ from ragsignal.errors import ModelError
 from ragsignal.protocols import Recipe, Scorer
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 
 @dataclass

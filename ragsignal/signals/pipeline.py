@@ -17,7 +17,7 @@ from ragsignal.protocols import Recipe, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 TOO_FEW_BARS = "too few bars"
 NO_CANDIDATE = "no candidate available yet"

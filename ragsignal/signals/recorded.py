@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal.data.windows import cut_queries
+from ragsignal.data import cut_queries
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
 from ragsignal.types import Query, Signal

@@ -19,8 +19,7 @@ from typing import Any, overload
 
 from ragsignal.errors import StoreError
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Score, Signal
-from ragsignal.utils.database import open_database
-from ragsignal.utils.digest import canonical_json, json_digest
+from ragsignal.utils import canonical_json, json_digest, open_database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;

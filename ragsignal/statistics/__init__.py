@@ -3,6 +3,8 @@
 What each assumes, and what it cannot say: docs/statistics.md.
 """
 
+from __future__ import annotations
+
 from ragsignal.statistics.account import bars_a_year, base_rate, hit_rate, performance, spoken_and_known
 from ragsignal.statistics.forecasts import (
     Bin,
@@ -11,10 +13,21 @@ from ragsignal.statistics.forecasts import (
     hit_rate_difference,
     hit_rate_mcnemar,
     log_loss_difference,
+    log_losses,
     mcnemar,
     reliability,
 )
-from ragsignal.statistics.intervals import LEAST_DAYS, Interval, mean_interval, ratio_interval
+from ragsignal.statistics.intervals import (
+    LEAST_DAYS,
+    REPETITIONS,
+    Interval,
+    block_length,
+    bounds,
+    day_weights,
+    mean_interval,
+    ratio_interval,
+    widening,
+)
 from ragsignal.statistics.power import days_for, detectable, years_for_sharpe
 from ragsignal.statistics.ratios import (
     minimum_track_record,
@@ -35,6 +48,7 @@ from ragsignal.statistics.selection import (
 
 __all__ = [
     "LEAST_DAYS",
+    "REPETITIONS",
     "Bin",
     "Interval",
     "McNemar",
@@ -42,6 +56,9 @@ __all__ = [
     "bars_a_year",
     "base_rate",
     "best_of_noise",
+    "block_length",
+    "bounds",
+    "day_weights",
     "days_for",
     "deflated_sharpe",
     "detectable",
@@ -51,6 +68,7 @@ __all__ = [
     "hit_rate_mcnemar",
     "holm",
     "log_loss_difference",
+    "log_losses",
     "mcnemar",
     "mean_interval",
     "minimum_track_record",
@@ -65,5 +83,6 @@ __all__ = [
     "spoken_and_known",
     "step_m",
     "superior_predictive_ability",
+    "widening",
     "years_for_sharpe",
 ]

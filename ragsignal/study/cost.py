@@ -20,15 +20,13 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.data.bins import Bins
+from ragsignal.data import Bins
 from ragsignal.protocols import Recipe, Retriever, Scorer
-from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.encoders import TextEncoder
-from ragsignal.retrieval.retrievers import DenseRetriever, RandomRetriever
+from ragsignal.retrieval import Corpus, DenseRetriever, RandomRetriever, TextEncoder
 from ragsignal.signals import RagPipeline, ReadOnce, queries_of
 from ragsignal.study.study import Workshop
 from ragsignal.types import Query
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 _FIRST = 4  # prompts that load the model, and then show about how long one takes
 _SECONDS = 1.5  # that a batch of sample prompts may take; a slow model is measured on fewer

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
-from ragsignal.data.bins import Bins, fit_bins, shipped_bins
-from ragsignal.data.prices import Prices
-from ragsignal.data.sources import load_prices
-from ragsignal.data.wide import Panel, build_panel
-from ragsignal.llm.prompt import WIDE, Template
-from ragsignal.retrieval.corpus import Corpus, load_or_build
-from ragsignal.utils.files import cache_folder
+from ragsignal.data import Bins, Panel, Prices, build_panel, fit_bins, load_prices, shipped_bins
+from ragsignal.llm import WIDE, Template
+from ragsignal.retrieval import Corpus, load_or_build
+from ragsignal.utils import cache_folder
 
 
 @dataclass

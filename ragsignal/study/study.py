@@ -14,25 +14,28 @@ from weakref import WeakValueDictionary
 
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
-from ragsignal.data.prices import Prices
+from ragsignal.data import Prices
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.llm.classifier import ClassifierScorer
-from ragsignal.llm.load import adapter_of, load_reader
-from ragsignal.llm.prompt import LETTERED
-from ragsignal.llm.stockllm import StockLLM
-from ragsignal.llm.vote import VoteScorer
+from ragsignal.llm import LETTERED, ClassifierScorer, StockLLM, VoteScorer, adapter_of, load_reader
 from ragsignal.protocols import Retriever, Scorer
-from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.embeddings import EmbeddingCache
-from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
-from ragsignal.retrieval.numeric import NumericEncoder
-from ragsignal.retrieval.retrievers import CorpusEncoder, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
+from ragsignal.retrieval import (
+    Corpus,
+    CorpusEncoder,
+    DenseRetriever,
+    DTWRetriever,
+    EmbeddingCache,
+    NoRetriever,
+    NumericEncoder,
+    RandomRetriever,
+    ShapeEncoder,
+    TextEncoder,
+)
 from ragsignal.signals import Pipeline, RagPipeline, ReadOnce, SignalStore
 from ragsignal.study.materials import Materials
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.source import WalkForward
 from ragsignal.study.walk_forward.steps import Step
-from ragsignal.utils.files import cache_folder
+from ragsignal.utils import cache_folder
 
 _IMPORTED_BY = os.getpid()
 

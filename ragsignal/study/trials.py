@@ -25,8 +25,7 @@ from platformdirs import user_data_path
 from ragsignal import statistics
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.errors import StoreError
-from ragsignal.utils.database import open_database
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest, open_database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bars (

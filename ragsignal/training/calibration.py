@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import DataError
-from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm import calibrated, probability_of
 from ragsignal.statistics import equal_mass_bins
 
 Method = Literal["platt", "temperature", "none"]

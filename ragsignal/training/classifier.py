@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact, Weights, refuse_foreign, resolve, save_artifact
 from ragsignal.config import ClassifierTraining
-from ragsignal.data.windows import log_returns
+from ragsignal.data import log_returns
 from ragsignal.errors import DataError
-from ragsignal.llm.classifier_models import BertReader, LogisticReader, Reader, encode, load_encoder
-from ragsignal.llm.device import checked_device
+from ragsignal.llm import BertReader, LogisticReader, Reader, checked_device, encode, load_encoder
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
 from ragsignal.types import Prompt
-from ragsignal.utils.versions import versions_of
+from ragsignal.utils import versions_of
 
 if TYPE_CHECKING:
     from ragsignal.training.run import Bench

@@ -10,9 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.config import Target
-from ragsignal.data import labels
-from ragsignal.data.split import Part
-from ragsignal.data.windows import cut_query
+from ragsignal.data import Part, cut_query, forward_returns
 from ragsignal.types import Query
 
 
@@ -47,7 +45,7 @@ def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: in
     LookAheadError
         If an answer was not known by then: nothing of the kind may come out of here.
     """
-    labelled = labels.forward_returns(frames, target)
+    labelled = forward_returns(frames, target)
     found: list[Example] = []
     for symbol in part.symbols:
         found += _of_symbol(symbol, frames[symbol], labelled[symbol], lookback, part)

@@ -16,8 +16,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.integrations import integration_utils
 
 from ragsignal.errors import ModelError
-from ragsignal.utils.digest import json_digest
-from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils import json_digest, quiet_loading
 
 Told = Callable[[int, int], None]
 WARMUP = 0.05

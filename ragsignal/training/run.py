@@ -11,15 +11,13 @@ from typing import Any
 
 from ragsignal.artifacts import Card, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
-from ragsignal.data.bins import Bins
-from ragsignal.data.prices import Prices, calendar_of
-from ragsignal.data.split import HORIZON, Split, make_split
+from ragsignal.data import HORIZON, Bins, Prices, Split, calendar_of, make_split
 from ragsignal.errors import DataError
-from ragsignal.llm.prompt import Template
-from ragsignal.retrieval.corpus import Corpus
+from ragsignal.llm import Template
+from ragsignal.retrieval import Corpus
 from ragsignal.study import Materials, Report
 from ragsignal.training.examples import Example, examples_of
-from ragsignal.utils.versions import versions_of
+from ragsignal.utils import versions_of
 
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 

@@ -1,1 +1,27 @@
 """What any room may need: digests, files, databases, records, versions; knows nothing of signals."""
+
+from __future__ import annotations
+
+from ragsignal.utils.database import open_database
+from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
+from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
+from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils.records import plain, write_json
+from ragsignal.utils.versions import libraries_of, versions_of
+
+__all__ = [
+    "array_digest",
+    "cache_folder",
+    "canonical_json",
+    "file_digest",
+    "json_digest",
+    "libraries_of",
+    "open_database",
+    "plain",
+    "quiet_loading",
+    "swap_folder",
+    "versions_of",
+    "write_file",
+    "write_folder",
+    "write_json",
+]

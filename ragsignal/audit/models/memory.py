@@ -28,9 +28,8 @@ from ragsignal.audit.models.traces import Case, knowledge
 from ragsignal.audit.signals.retrieval import Audited, audited, spread
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import LLMSpec
-from ragsignal.data.labels import forward_returns
-from ragsignal.llm.load import load_reader
-from ragsignal.llm.prompt import Template
+from ragsignal.data import forward_returns
+from ragsignal.llm import Template, load_reader
 from ragsignal.protocols import Scorer
 from ragsignal.signals import ReadOnce, queries_of
 from ragsignal.statistics import LEAST_DAYS

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from ragsignal.artifacts import Weights
 from ragsignal.protocols import Recipe
 from ragsignal.types import Hit, Prompt, Query, Score
-from ragsignal.utils.quiet import quiet_loading
-from ragsignal.utils.versions import libraries_of
+from ragsignal.utils import libraries_of, quiet_loading
 
 Floats = NDArray[np.float64]
 

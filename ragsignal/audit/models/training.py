@@ -18,7 +18,7 @@ from ragsignal.artifacts import Artifact
 from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import VariantSpec
-from ragsignal.data.prices import calendar_of
+from ragsignal.data import calendar_of
 from ragsignal.study import Report, Workshop
 
 

@@ -9,11 +9,11 @@ from datetime import date
 import numpy as np
 
 from ragsignal.config import RetrievalSpec
-from ragsignal.data.windows import QUERY_SEQUENCE, log_returns
+from ragsignal.data import QUERY_SEQUENCE, log_returns
 from ragsignal.errors import LookAheadError
-from ragsignal.llm.vote import VoteScorer
+from ragsignal.llm import VoteScorer
 from ragsignal.protocols import Recipe, Retriever
-from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval import Corpus
 from ragsignal.signals import RagPipeline, SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Query
 

@@ -23,13 +23,11 @@ from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, VariantSpec
 from ragsignal.errors import LookAheadError
 from ragsignal.protocols import Retriever
-from ragsignal.retrieval.corpus import Corpus, build_corpus
-from ragsignal.retrieval.encoders import TextEncoder
-from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, RandomRetriever
+from ragsignal.retrieval import Corpus, DenseRetriever, DTWRetriever, RandomRetriever, TextEncoder, build_corpus
 from ragsignal.signals import Pipeline, RagPipeline, queries_of
 from ragsignal.study import Report, Workshop
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 DAYS = 6
 """Days on which hits are compared with those of a corpus that ends there."""

@@ -21,9 +21,9 @@ import pandas as pd
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.retrieval import spread
 from ragsignal.config import CorpusSpec
-from ragsignal.data.wide import Panel, build_panel
+from ragsignal.data import Panel, build_panel
 from ragsignal.errors import DataError
-from ragsignal.retrieval.corpus import Corpus, build_corpus
+from ragsignal.retrieval import Corpus, build_corpus
 from ragsignal.signals import queries_of
 from ragsignal.study import Report
 from ragsignal.types import Query

@@ -22,11 +22,9 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.retrieval import LARGEST, Audited, affordable, audited, cut_corpus, over, spread
 from ragsignal.audit.signals.sight import Frames, Moved, Prover, Sight, Treat
 from ragsignal.audit.verdict import Finding
-from ragsignal.data.windows import cut_query
+from ragsignal.data import cut_query
 from ragsignal.errors import DataError
-from ragsignal.retrieval.corpus import Corpus, build_corpus
-from ragsignal.retrieval.encoders import TextEncoder
-from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever
+from ragsignal.retrieval import Corpus, DenseRetriever, DTWRetriever, TextEncoder, build_corpus
 from ragsignal.signals import Cost, RagPipeline, SignalStore, queries_of
 from ragsignal.study import Report, Workshop
 from ragsignal.types import Query, Signal

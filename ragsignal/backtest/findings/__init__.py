@@ -29,7 +29,7 @@ from ragsignal.backtest.findings.regimes import regimes_of
 from ragsignal.backtest.findings.symbols import symbols_of
 from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.utils.records import plain
+from ragsignal.utils import plain
 
 __all__ = ["findings_of"]
 

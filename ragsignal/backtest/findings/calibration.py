@@ -17,8 +17,7 @@ from ragsignal import statistics
 from ragsignal.backtest.findings.days import Grid, earnings, grid_of
 from ragsignal.backtest.results import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.statistics import Interval
-from ragsignal.statistics.intervals import block_length, bounds
+from ragsignal.statistics import Interval, block_length, bounds
 
 MOST_BINS = 10
 SIGNALS_A_BIN = 150

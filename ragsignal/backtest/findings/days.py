@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.backtest.results import VariantResult
-from ragsignal.statistics.intervals import block_length, bounds, day_weights
+from ragsignal.statistics import block_length, bounds, day_weights
 
 Floats = NDArray[np.float64]
 

@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils.files import write_file
-from ragsignal.utils.records import write_json
+from ragsignal.utils import write_file, write_json
 
 RECORD, TABLE, JOURNAL = "sweep.json", "sweep.parquet", "points.jsonl"
 

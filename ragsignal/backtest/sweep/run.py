@@ -27,9 +27,7 @@ from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import Recipe
 from ragsignal.signals import Cost, KnownSignals
 from ragsignal.study import Report, Trial, Workshop, check_ledger, configuration_of, count, sharpe_of
-from ragsignal.utils.digest import json_digest
-from ragsignal.utils.records import plain
-from ragsignal.utils.versions import versions_of
+from ragsignal.utils import json_digest, plain, versions_of
 
 _RETURNS = "returns"  # of a row, until the points are judged together
 

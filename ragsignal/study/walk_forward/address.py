@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from ragsignal.config import TrainSpec, Walked
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 FORMAT = 1
 """Raised when the same training spec and prices would give other weights."""

@@ -13,9 +13,7 @@ from typing import Any
 
 from ragsignal.artifacts import CARD, Weights, resolve
 from ragsignal.config import WALK, RunSpec, TrainSpec, VariantSpec, WalkForwardSpec
-from ragsignal.data.bins import shipped_bins
-from ragsignal.data.prices import Prices, calendar_of
-from ragsignal.data.sources import load_prices
+from ragsignal.data import Prices, calendar_of, load_prices, shipped_bins
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.study.walk_forward.address import Trained, address, base_of
 from ragsignal.study.walk_forward.steps import Step, steps_of

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ragsignal.errors import ModelError, StoreError
 from ragsignal.protocols import Recipe
-from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval import Corpus
 from ragsignal.training.examples import Example
 from ragsignal.types import Hit, Prompt, Query
 

@@ -28,14 +28,13 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import load_artifact
 from ragsignal.errors import ConfigError, StoreError
-from ragsignal.llm.stockllm import StockLLM
+from ragsignal.llm import StockLLM
 from ragsignal.protocols import Recipe
 from ragsignal.training.examples import Example, draw
 from ragsignal.training.finseer import teacher
 from ragsignal.training.finseer.answers import COLUMNS, LogOddsScorer, ask, matrix, read_part, seconds_of, write_part
 from ragsignal.training.finseer.pools import Pools, generator
-from ragsignal.utils.digest import file_digest, json_digest
-from ragsignal.utils.files import write_folder
+from ragsignal.utils import file_digest, json_digest, write_folder
 
 if TYPE_CHECKING:
     from ragsignal.training.run import Bench

@@ -18,10 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ragsignal.config import FinseerTraining
-from ragsignal.data.factors import SEQUENCES
+from ragsignal.data import SEQUENCES
 from ragsignal.protocols import Recipe
-from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.numeric import EXTRA, READS, features, query_features
+from ragsignal.retrieval import EXTRA, READS, Corpus, features, query_features
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.lessons import Group, Lesson

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.encoders import ShapeEncoder
-from ragsignal.retrieval.index import AsOfIndex
+from ragsignal.retrieval import AsOfIndex, Corpus, ShapeEncoder
 from ragsignal.types import Query
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 
 def generator(*key: Any) -> np.random.Generator:

@@ -19,14 +19,13 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 
 from ragsignal.artifacts import Weights
 from ragsignal.config import FinseerTraining
-from ragsignal.data.bins import Bins
+from ragsignal.data import Bins
 from ragsignal.protocols import Recipe
-from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.encoders import line_recipe, load_sentence_model, query_line
+from ragsignal.retrieval import Corpus, line_recipe, load_sentence_model, query_line
 from ragsignal.training import loop
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.lessons import Group, Lesson
-from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils import quiet_loading
 
 _BATCH = 256
 

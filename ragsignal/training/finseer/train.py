@@ -22,7 +22,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
 from ragsignal.training.finseer.lessons import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
-from ragsignal.utils.digest import json_digest
+from ragsignal.utils import json_digest
 
 if TYPE_CHECKING:
     from ragsignal.training.run import Bench

@@ -15,7 +15,7 @@ import torch
 from ragsignal.artifacts import Weights
 from ragsignal.config import StockLLMTraining
 from ragsignal.llm.head import LabelHead, label_tokens, pad_right
-from ragsignal.utils.quiet import quiet_loading
+from ragsignal.utils import quiet_loading
 
 Row = dict[str, Any]
 """One training example: ``input_ids`` (list of int) and ``target`` (0 rise, 1 fall, the order of the label head)."""

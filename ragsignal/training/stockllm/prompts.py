@@ -7,10 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from ragsignal.llm.prompt import Template
-from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.encoders import ShapeEncoder
-from ragsignal.retrieval.retrievers import CorpusRetriever, DenseRetriever, RandomRetriever
+from ragsignal.llm import Template
+from ragsignal.retrieval import Corpus, CorpusRetriever, DenseRetriever, RandomRetriever, ShapeEncoder
 from ragsignal.training.examples import Example
 from ragsignal.types import Hit, Prompt
 

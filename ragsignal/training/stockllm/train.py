@@ -25,10 +25,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from ragsignal.artifacts import Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.config import StockLLMTraining
-from ragsignal.data.labels import movement_of
-from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.device import checked_device, chosen_dtype
-from ragsignal.llm.stockllm import StockLLM, token_ids
+from ragsignal.data import movement_of
+from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, probability_of, token_ids
 from ragsignal.training import loop
 from ragsignal.training.calibration import expected_calibration_error, fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
@@ -36,7 +34,7 @@ from ragsignal.training.run import Bench
 from ragsignal.training.stockllm.model import Reader, Row, collate, label_loss, load_reader
 from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt
-from ragsignal.utils.versions import versions_of
+from ragsignal.utils import versions_of
 
 _COMPUTING = ("torch", "transformers", "peft")
 _WATCHED = 512  # validation prompts that early stopping looks at; the calibration reads all

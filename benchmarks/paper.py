@@ -19,9 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ragsignal.data.factors import SEQUENCES
-from ragsignal.data.labels import movement_of
-from ragsignal.data.readers import UNREADABLE, csv_path
+from ragsignal.data import SEQUENCES, UNREADABLE, csv_path, movement_of
 from ragsignal.errors import DataError
 
 FIRST_DAY, LAST_DAY = date(2014, 6, 2), date(2015, 12, 31)
