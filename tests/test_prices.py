@@ -400,9 +400,8 @@ def test_one_bad_value_anywhere_is_found_on_its_own_line_and_nowhere_else(n_bars
     good = [[str(date(2020, 1, 1) + timedelta(days=i)), *GOOD[0][1:]] for i in range(n_bars)]
     with tempfile.TemporaryDirectory() as folder:
         assert find_problems(write_folder(Path(folder), text_of(good))) == []
-        (problem,) = find_problems(
-            write_folder(Path(folder), text_of(rows({(place, column): CORRUPTIONS[column]}, good)))
-        )
+        corrupted = text_of(rows({(place, column): CORRUPTIONS[column]}, good))
+        (problem,) = find_problems(write_folder(Path(folder), corrupted))
     (where,) = problem.rows
     assert where.startswith(f"line {place + 2} (")
 
