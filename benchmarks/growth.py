@@ -142,12 +142,12 @@ def _spec(names: tuple[str, ...], size: int, seed: int, k: int = 5, signal: str 
 def _model_seconds(spec: Any) -> float:
     """Seconds to make the signals of all bars, the model and the corpus being there."""
     from ragsignal.data import cut_queries
-    from ragsignal.study import Workshop
+    from ragsignal.study import Study
 
-    workshop = Workshop(spec)
-    pipeline = workshop.pipeline(spec.variant[0])
+    study = Study(spec)
+    pipeline = study.pipeline(spec.variant[0])
     queries = []
-    for symbol, frame in workshop.prices.between(START.date(), None).frames.items():
+    for symbol, frame in study.prices.between(START.date(), None).frames.items():
         queries += cut_queries(symbol, [day.date() for day in frame.index], frame["close"].tolist(), pipeline.lookback)
     pipeline.signals(queries[pipeline.lookback : pipeline.lookback + 2])
     return seconds(lambda: pipeline.signals(queries))

@@ -58,10 +58,10 @@ def measures() -> list[Measure]:
 def fill(spec: str) -> None:
     """Put random unit vectors into the cache of embeddings, for every line of the corpus of ``spec``."""
     from ragsignal.config import load_spec
-    from ragsignal.study import Workshop
+    from ragsignal.study import Study
 
-    workshop = Workshop(load_spec(Path(spec)))
-    encoder = workshop.pipeline(workshop.spec.variant[0]).retriever.encoder
+    study = Study(load_spec(Path(spec)))
+    encoder = study.pipeline(study.spec.variant[0]).retriever.encoder
     rng = np.random.default_rng(0)
 
     def made_up(lines: list[str]) -> np.ndarray:
@@ -69,7 +69,7 @@ def fill(spec: str) -> None:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     encoder.batch_size, encoder._encode = 8192, made_up
-    for _ in encoder.corpus_blocks(workshop.corpus):
+    for _ in encoder.corpus_blocks(study.corpus):
         pass
 
 

@@ -19,7 +19,7 @@ from ragsignal.artifacts import EMBEDDED, resolve
 from ragsignal.config import RunSpec
 from ragsignal.llm import token_ids
 from ragsignal.signals import RagPipeline, SignalStore, queries_of
-from ragsignal.study import Workshop
+from ragsignal.study import Study
 from ragsignal.types import Prompt, Query
 
 COMMAND = "python -m benchmarks.model"
@@ -84,9 +84,9 @@ class _Side:
 
     def __init__(self, template: str, signals: int) -> None:
         spec = RunSpec.model_validate(_spec(template))
-        self.workshop = Workshop(spec)
-        pipeline = self.workshop.pipeline(spec.variant[0])
-        frames = self.workshop.prices.select(("AAPL",)).between(spec.data.start, spec.data.end).frames
+        self.study = Study(spec)
+        pipeline = self.study.pipeline(spec.variant[0])
+        frames = self.study.prices.select(("AAPL",)).between(spec.data.start, spec.data.end).frames
         self.queries: list[Query] = queries_of(frames, pipeline.lookback)[5 : 5 + signals]
         self.retriever, self.scorer = pipeline.retriever, pipeline.scorer.inner  # type: ignore[attr-defined]
         self.prompts: list[Prompt] = [
@@ -134,7 +134,7 @@ def _loaded() -> tuple[Any, Any]:
 def _tokens(side: _Side) -> list[list[int]]:
     _, tokenizer = _loaded()
     return [
-        token_ids(prompt, side.workshop.materials.template(side.workshop.spec.llm), tokenizer, 8192)
+        token_ids(prompt, side.study.materials.template(side.study.spec.llm), tokenizer, 8192)
         for prompt in side.prompts
     ]
 

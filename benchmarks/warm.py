@@ -18,7 +18,7 @@ import backtrader as bt
 from benchmarks.harness import Measure, main, speedup
 from ragsignal.backtest import engine, load_strategy
 from ragsignal.config import RunSpec
-from ragsignal.study import Workshop
+from ragsignal.study import Study
 
 COMMAND = "python -m benchmarks.warm"
 SYMBOLS = ("AA", "BB", "CC", "DD", "EE")
@@ -46,14 +46,14 @@ def measures() -> list[Measure]:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["RAGSIGNAL_CACHE"] = cache
         spec = RunSpec.model_validate(SPEC)
-        workshop = Workshop(spec)
-        frames = engine._window(workshop)
+        study = Study(spec)
+        frames = engine._window(study)
         bars = sum(map(len, frames.values()))
         rag = spec.variant[0]
-        engine.signals_of(workshop.pipeline(rag), frames)  # fills the store
+        engine.signals_of(study.pipeline(rag), frames)  # fills the store
 
         def ours() -> Any:
-            cerebro = _cerebro(spec, frames, engine.signals_of(workshop.pipeline(rag), frames))
+            cerebro = _cerebro(spec, frames, engine.signals_of(study.pipeline(rag), frames))
             return cerebro.run()
 
         def plain() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal.config import CorpusSpec
+from ragsignal.config import CorpusSpec, LLMSpec, RetrievalSpec, StrategySpec, Variant
 from ragsignal.data.synthetic import planted_market
 from ragsignal.data.windows import cut_query
 from ragsignal.protocols import Recipe, SignalSource
@@ -28,6 +28,12 @@ LOOKBACK = 5
 def market(symbols: Sequence[str] = ("AA", "BB"), start: str = "2020-01-01", end: str = "2020-03-31") -> Frames:
     """Frames of a planted market."""
     return planted_market(symbols, start, end, seed=3).frames
+
+
+def variant(name: str, signal: Any = "llm", **retrieval: Any) -> Variant:
+    """A resolved variant, with ``retrieval``'s keys over the defaults."""
+    strategy = StrategySpec.model_validate({"class": "strategies.buy_and_hold:BuyAndHold"})
+    return Variant(name, signal, RetrievalSpec(**retrieval), LLMSpec(), strategy, "shipped:classifier", False)
 
 
 def corpus_of(frames: Frames, **options: Any) -> Corpus:

@@ -15,7 +15,7 @@ from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
-from ragsignal.study.study import Workshop, load_pipeline
+from ragsignal.study.study import Study, load_pipeline
 
 SPEC = """
 name = "small"
@@ -76,12 +76,12 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return at
 
 
-def workshop(path: Path) -> Workshop:
-    return Workshop(load_spec(path))
+def study(path: Path) -> Study:
+    return Study(load_spec(path))
 
 
 def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
-    shop = workshop(write(SPEC))
+    shop = study(write(SPEC))
     made = {name: shop.pipeline(shop.spec.find_variant(name)) for name in ("shape", "dtw", "random")}
     kinds = {name: type(it.retriever) for name, it in made.items()}
     assert kinds == {"shape": DenseRetriever, "dtw": DTWRetriever, "random": RandomRetriever}
@@ -94,7 +94,7 @@ def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
 
 
 def test_variants_of_a_workshop_share_prices_corpus_retriever_and_store(write: Write) -> None:
-    shop = workshop(write(SPEC))
+    shop = study(write(SPEC))
     shape, again, drawn = (shop.pipeline(shop.spec.find_variant(name)) for name in ("shape", "shape", "random"))
     assert shape.retriever is again.retriever
     assert shape.store is drawn.store
@@ -102,7 +102,7 @@ def test_variants_of_a_workshop_share_prices_corpus_retriever_and_store(write: W
 
 
 def test_the_corpus_holds_its_own_symbols_and_nothing_after_the_last_day_of_the_spec(write: Write) -> None:
-    shop = workshop(write(SPEC))
+    shop = study(write(SPEC))
     assert shop.corpus.symbols == ("BB", "CC")
     assert shop.prices.symbols == ("AA", "BB", "CC")
     assert shop.corpus.available_at.max() <= shop.corpus.calendar.max() == shop.prices.frames["AA"].index[-1].to_numpy()
@@ -152,7 +152,7 @@ retrieval = {{ retriever = "finseer", encoder = "{folder}" }}
 
 def test_a_trained_retriever_finds_hits(write: Write, tmp_path: Path) -> None:
     artifact = save(tmp_path / "numeric")  # an untrained tower; its card says through 2010-02-02
-    shop = workshop(write(with_finseer(artifact.folder)))
+    shop = study(write(with_finseer(artifact.folder)))
     pipeline = shop.pipeline(shop.spec.find_variant("finseer"))
     frame = shop.prices.frames["AA"]
     query = cut_query("AA", [day.date() for day in frame.index], frame["close"].tolist(), 5)
@@ -172,7 +172,7 @@ def test_what_was_trained_inside_the_window_is_refused_unless_the_spec_says_that
     allowed = write(text.replace('benchmark = "hold"', 'benchmark = "hold"\nallow_in_sample = true'))
     pipeline = load_pipeline(allowed, "finseer")
     assert pipeline.trained_through is None
-    shop = workshop(allowed)
+    shop = study(allowed)
     assert shop.in_sample(shop.spec.find_variant("finseer")) == [
         f"retriever {artifact.folder} (fitted through 2020-02-03)"
     ]

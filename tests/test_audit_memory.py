@@ -33,7 +33,7 @@ from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.study.study import Workshop
+from ragsignal.study.study import Study
 from ragsignal.types import Prompt, Query, Score
 
 DAY = date(2011, 5, 3)
@@ -220,9 +220,9 @@ def spec_of(model: Path, mask: bool = True) -> RunSpec:
 
 
 def probe(spec: RunSpec, report: Any = None) -> list[Finding]:
-    workshop = Workshop(spec)
-    frames = workshop.prices.select(spec.data.symbols).between(spec.data.start, spec.data.end).frames
-    return audit_memory(workshop, dict(frames), report, queries=180)
+    study = Study(spec)
+    frames = study.prices.select(spec.data.symbols).between(spec.data.start, spec.data.end).frames
+    return audit_memory(study, dict(frames), report, queries=180)
 
 
 def test_a_random_model_is_probed_once_in_four_ways_and_never_read_again(
@@ -253,7 +253,7 @@ def test_a_reader_that_has_memorised_outcomes_by_symbol_and_date_is_found_out(
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
     spec = spec_of(model, mask)
     learned: dict[str, bool] = {}
-    for symbol, it in forward_returns(Workshop(spec).prices.frames, "movement").items():
+    for symbol, it in forward_returns(Study(spec).prices.frames, "movement").items():
         for day, row in it.dropna().iterrows():
             learned[f"{symbol} {day:%Y-%m-%d}"] = row["outcome"] > 0  # a clear prompt's last line
             learned[f"\nOn {row['available_at']:%Y-%m-%d}, {symbol}"] = row["outcome"] > 0  # the recall question's

@@ -28,10 +28,10 @@ from ragsignal.retrieval.retrievers import CorpusRetriever, RandomRetriever
 from ragsignal.signals import recorded as prefetch
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.recorded import queries_of
-from ragsignal.study.study import Workshop
+from ragsignal.study.study import Study
 from ragsignal.types import Query
 
-Audit = Callable[[Workshop, dict[str, pd.DataFrame], Any], list[Finding]]
+Audit = Callable[[Study, dict[str, pd.DataFrame], Any], list[Finding]]
 
 SHAPE = {"name": "shape", "signal": "vote"}
 RANDOM = {"name": "random", "signal": "vote", "retrieval": {"retriever": "random", "embargo": 2}}
@@ -61,12 +61,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def audit(what: Audit, *variants: dict[str, Any], **changes: Any) -> list[Finding]:
     spec = spec_of(*variants, **changes)
-    return what(workshop := Workshop(spec), traded(workshop), None)
+    return what(study := Study(spec), traded(study), None)
 
 
-def traded(workshop: Workshop) -> dict[str, pd.DataFrame]:
-    data = workshop.spec.data
-    return dict(workshop.prices.select(data.symbols).between(data.start, data.end).frames)
+def traded(study: Study) -> dict[str, pd.DataFrame]:
+    data = study.spec.data
+    return dict(study.prices.select(data.symbols).between(data.start, data.end).frames)
 
 
 def verdicts(findings: Sequence[Finding]) -> dict[tuple[str, str], str]:
@@ -79,8 +79,8 @@ def verdicts(findings: Sequence[Finding]) -> dict[tuple[str, str], str]:
 def test_every_bar_of_a_clean_source_is_proved() -> None:
     told: list[tuple[str, int, int]] = []
     spec = spec_of(SHAPE, RANDOM)
-    workshop = Workshop(spec)
-    findings = audit_signals(workshop, traded(workshop), lambda *it: told.append(it))
+    study = Study(spec)
+    findings = audit_signals(study, traded(study), lambda *it: told.append(it))
     assert set(verdicts(findings).values()) == {"passed"}
     assert {(it.test, it.subject) for it in findings} == {
         (test, name)
@@ -88,7 +88,7 @@ def test_every_bar_of_a_clean_source_is_proved() -> None:
         for name in ("shape", "random")
     }
     (cut,) = (it for it in findings if (it.test, it.subject) == ("signal-prefix", "random"))
-    bars = len(traded(workshop)["AA"])
+    bars = len(traded(study)["AA"])
     assert cut.evidence["cut_points"] == cut.evidence["bars"] == bars
     assert ("signal-prefix", bars, bars) in told
     (start,) = (it for it in findings if (it.test, it.subject) == ("signal-start", "shape"))
@@ -160,25 +160,25 @@ def test_candidates_that_end_before_the_window_leave_the_control_to_the_queries(
 
 
 def test_a_signal_that_was_changed_in_the_store_is_not_what_its_recipe_makes(own_cache: Path) -> None:
-    workshop = Workshop(spec_of(SHAPE))
-    frames = traded(workshop)
-    workshop.pipeline(workshop.spec.variant[1]).signals(queries_of(frames, 5))
+    study = Study(spec_of(SHAPE))
+    frames = traded(study)
+    study.pipeline(study.spec.variants[1]).signals(queries_of(frames, 5))
     with sqlite3.connect(own_cache / "signals.sqlite") as store:
         store.execute("UPDATE signals SET probability = 1.0 - probability + 0.07")
-    findings = audit_signals(workshop, frames, None)
+    findings = audit_signals(study, frames, None)
     assert verdicts(findings)["signal-replay", "shape"] == "failed"
 
 
 def test_a_signal_differs_by_its_hits_or_by_more_than_bf16_allows() -> None:
-    workshop = Workshop(spec_of(SHAPE))
-    (signal,) = workshop.pipeline(workshop.spec.variant[1]).signals(queries_of(traded(workshop), 5)[-1:])
+    study = Study(spec_of(SHAPE))
+    (signal,) = study.pipeline(study.spec.variants[1]).signals(queries_of(traded(study), 5)[-1:])
     assert not differs(signal, replace(signal, probability=signal.probability + 0.01))
     assert differs(signal, replace(signal, probability=signal.probability + 0.03))
     assert differs(signal, replace(signal, hits=signal.hits[1:]))
 
 
 def test_a_feed_must_hold_the_window_and_no_more() -> None:
-    frames = traded(Workshop(spec_of(SHAPE)))
+    frames = traded(Study(spec_of(SHAPE)))
     assert feed_bars(frames, lambda feed: queries_of(feed, 7)[-1]) == 8
 
 
@@ -237,8 +237,8 @@ def test_a_pipeline_that_believes_a_liar_is_caught(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_stored_hit_that_was_not_known_is_counted() -> None:
-    workshop = Workshop(spec_of(SHAPE))
-    made = workshop.pipeline(workshop.spec.variant[1]).signals(queries_of(traded(workshop), 5)[-4:])
+    study = Study(spec_of(SHAPE))
+    made = study.pipeline(study.spec.variants[1]).signals(queries_of(traded(study), 5)[-4:])
     tomorrow = made[0].as_of + timedelta(days=1)
     late = replace(made[0].hits[0], candidate=replace(made[0].hits[0].candidate, available_at=tomorrow))
     assert later_hits(made)[1] == []
@@ -247,12 +247,12 @@ def test_a_stored_hit_that_was_not_known_is_counted() -> None:
 
 
 def test_a_corpus_with_baits_is_sorted_and_holds_them() -> None:
-    workshop = Workshop(spec_of(SHAPE))
-    queries = spread([it for it in queries_of(traded(workshop), 5) if len(it.closes) > 5], 5)
+    study = Study(spec_of(SHAPE))
+    queries = spread([it for it in queries_of(traded(study), 5) if len(it.closes) > 5], 5)
     spec = RetrievalSpec(retriever="shape")
-    baits = [bait_of(it, workshop.corpus, spec, last_seen(workshop.corpus, it, 0)) for it in queries]
-    baited = with_baits(workshop.corpus, baits)
-    assert len(baited) == len(workshop.corpus) + 5
+    baits = [bait_of(it, study.corpus, spec, last_seen(study.corpus, it, 0)) for it in queries]
+    baited = with_baits(study.corpus, baits)
+    assert len(baited) == len(study.corpus) + 5
     assert (baited.available_at[1:] >= baited.available_at[:-1]).all()
     assert sum(it.outcome == bait.PRIZE for it in map(baited.candidate, range(len(baited)))) == 5
     assert [it.available_at for it in baits] == [it.as_of for it in queries]

@@ -81,7 +81,7 @@ def test_the_sample_spec_loads_and_each_variant_has_its_own_retriever() -> None:
     spec = load_spec(SAMPLE)
     assert spec.data.symbols == ("AAPL", "GOOG", "IBM", "MSFT")
     assert spec.find_variant(spec.benchmark).signal == "none"
-    retrievers = [spec.retrieval_of(variant).retriever for variant in spec.variant if variant.signal == "llm"]
+    retrievers = [variant.retrieval.retriever for variant in spec.variants if variant.signal == "llm"]
     assert len(set(retrievers)) >= 4
     assert {"finseer", "random", "none"} <= set(retrievers)
 
@@ -93,12 +93,12 @@ def test_a_spec_survives_its_record(load: Load) -> None:
 
 def test_a_variant_overlays_only_the_keys_that_it_names(load: Load) -> None:
     spec = load()
-    rag, hold = spec.variant
-    assert spec.retrieval_of(rag) == RetrievalSpec(retriever="shape", k=7, embargo=2)
-    assert spec.retrieval_of(hold) == RetrievalSpec(retriever="embedding", k=7, embargo=2)
-    assert spec.llm_of(rag) == LLMSpec(template="percent")
-    assert spec.strategy_of(rag).name == "strategies.rag_momentum:LongShort"
-    assert spec.strategy_of(hold).name == "strategies.buy_and_hold:BuyAndHold"
+    rag, hold = spec.variants
+    assert rag.retrieval == RetrievalSpec(retriever="shape", k=7, embargo=2)
+    assert hold.retrieval == RetrievalSpec(retriever="embedding", k=7, embargo=2)
+    assert rag.llm == LLMSpec(template="percent")
+    assert rag.strategy.name == "strategies.rag_momentum:LongShort"
+    assert hold.strategy.name == "strategies.buy_and_hold:BuyAndHold"
 
 
 @pytest.mark.parametrize(
@@ -210,24 +210,24 @@ def test_relative_paths_start_at_the_specs_folder(load: Load, tmp_path: Path, mo
         ('"shape" }', '"embedding", encoder = "../encoder" }\nllm = { adapter = "/b", model = "~/other" }'),
     )
     spec = load(*adapters)
-    rag = spec.variant[0]
+    rag = spec.variants[0]
     assert spec.data.path == tmp_path / "prices"
     assert spec.llm.adapter == str(tmp_path / "tuned/a")
     assert spec.llm.model == str(tmp_path / "models/base")
-    assert spec.llm_of(rag).adapter == "/b"
-    assert spec.llm_of(rag).model == "/home/reader/other"
-    assert spec.retrieval_of(rag).encoder == str(tmp_path / "../encoder")
+    assert rag.llm.adapter == "/b"
+    assert rag.llm.model == "/home/reader/other"
+    assert rag.retrieval.encoder == str(tmp_path / "../encoder")
     assert spec.retrieval.encoder_ref == "embedded:all-MiniLM-L6-v2"
 
 
 def test_an_artifact_is_named_by_folder_or_as_shipped(load: Load, tmp_path: Path) -> None:
     variant = 'name = "rag"\nsignal = "classifier"\nclassifier = "./baseline"\nllm = { adapter = "shipped:stockllm" }'
     spec = load(('name = "rag"', variant), ('"shape"', '"finseer"'))
-    rag = spec.variant[0]
+    rag = spec.variants[0]
     assert rag.classifier == str(tmp_path / "baseline")
-    assert spec.llm_of(rag).adapter == "shipped:stockllm"
-    assert spec.retrieval_of(rag).encoder_ref == "shipped:finseer-text"
-    assert spec.variant[1].classifier == "shipped:classifier"
+    assert rag.llm.adapter == "shipped:stockllm"
+    assert rag.retrieval.encoder_ref == "shipped:finseer-text"
+    assert spec.variants[1].classifier == "shipped:classifier"
 
 
 TRAIN = """
@@ -268,7 +268,7 @@ def test_a_wrong_training_spec_is_told_with_its_place(tmp_path: Path, edit: tupl
 
 def test_a_hub_id_is_not_taken_for_a_path(load: Load) -> None:
     spec = load(("{ retriever =", '{ encoder = "owner/name", retriever ='), ("[llm]", '[llm]\nmodel = "owner/name"'))
-    assert spec.llm.model == spec.retrieval_of(spec.variant[0]).encoder == "owner/name"
+    assert spec.llm.model == spec.variants[0].retrieval.encoder == "owner/name"
 
 
 def test_a_path_may_name_an_environment_variable(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

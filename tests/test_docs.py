@@ -194,7 +194,7 @@ def test_the_run_of_the_training_page_fits_what_its_training_leaves(tmp_path: Pa
     assert used.llm.adapter == str(trained.out / "stockllm")
     assert (used.llm.template, used.corpus) == (trained.llm.template, trained.corpus)
     assert used.find_variant("classifier").classifier == str(trained.out / "classifier")
-    finseer = used.retrieval_of(used.find_variant("finseer"))
+    finseer = used.find_variant("finseer").retrieval
     assert (finseer.retriever, finseer.encoder) == ("finseer", str(trained.out / "finseer-text"))
 
 

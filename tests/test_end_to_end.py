@@ -15,7 +15,7 @@ from ragsignal.config import load_spec
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
-from ragsignal.study.study import Workshop
+from ragsignal.study.study import Study
 
 SPEC = """
 name = "real"
@@ -41,18 +41,18 @@ BF16_TOLERANCE = 0.02  # of probability, law 2
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     path = tmp_path_factory.mktemp("real") / "real.toml"
     path.write_text(SPEC)
-    return Workshop(load_spec(path))
+    return Study(load_spec(path))
 
 
-def _feed(workshop: Workshop) -> pd.DataFrame:
-    return workshop.prices.between(workshop.spec.data.start, workshop.spec.data.end).frames["AAPL"]
+def _feed(study: Study) -> pd.DataFrame:
+    return study.prices.between(study.spec.data.start, study.spec.data.end).frames["AAPL"]
 
 
-def _fresh(workshop: Workshop, store: SignalStore) -> RagPipeline:
-    pipeline = workshop.pipeline(workshop.spec.variant[0])
+def _fresh(study: Study, store: SignalStore) -> RagPipeline:
+    pipeline = study.pipeline(study.spec.variants[0])
     pipeline.store = store
     pipeline.scorer = ReadOnce(pipeline.scorer.inner, store)  # type: ignore[attr-defined]  # else it remembers the text
     return pipeline
@@ -82,27 +82,27 @@ def _lines(frame: pd.DataFrame, source: RagPipeline, preload: bool, runonce: boo
     return np.array(cerebro.run()[0].seen)
 
 
-def test_batch_is_bar_by_bar_in_every_mode_with_the_real_model(workshop: Workshop, tmp_path: Path) -> None:
-    frame = _feed(workshop)
-    first = _lines(frame, _fresh(workshop, SignalStore(tmp_path / "shared.sqlite")), True, True, False)
+def test_batch_is_bar_by_bar_in_every_mode_with_the_real_model(study: Study, tmp_path: Path) -> None:
+    frame = _feed(study)
+    first = _lines(frame, _fresh(study, SignalStore(tmp_path / "shared.sqlite")), True, True, False)
     assert len(first) == len(frame)
     assert np.ptp(first[5:, 1]) > 0.05  # the model does read what changes from day to day
     for preload, runonce, exactbars in MODES:
-        shared = _fresh(workshop, SignalStore(tmp_path / "shared.sqlite"))
+        shared = _fresh(study, SignalStore(tmp_path / "shared.sqlite"))
         np.testing.assert_array_equal(_lines(frame, shared, preload, runonce, exactbars), first)
         assert shared.cost.model_calls == 0
-    fresh = _fresh(workshop, SignalStore(tmp_path / "fresh.sqlite"))
+    fresh = _fresh(study, SignalStore(tmp_path / "fresh.sqlite"))
     streamed = _lines(frame, fresh, False, False, 1)
     assert fresh.cost.model_calls == len(frame) - 5
     np.testing.assert_allclose(streamed[:, 1], first[:, 1], atol=BF16_TOLERANCE)
 
 
-def test_truncating_the_future_moves_no_signal_of_the_real_model(workshop: Workshop, tmp_path: Path) -> None:
-    frame = _feed(workshop)
+def test_truncating_the_future_moves_no_signal_of_the_real_model(study: Study, tmp_path: Path) -> None:
+    frame = _feed(study)
     store = SignalStore(tmp_path / "one.sqlite")
-    whole = _lines(frame, _fresh(workshop, store), True, True, False)
-    cut = Workshop(
-        workshop.spec.model_copy(update={"data": workshop.spec.data.model_copy(update={"end": frame.index[-6].date()})})
+    whole = _lines(frame, _fresh(study, store), True, True, False)
+    cut = Study(
+        study.spec.model_copy(update={"data": study.spec.data.model_copy(update={"end": frame.index[-6].date()})})
     )
     shorter = _fresh(cut, store)
     part = _lines(_feed(cut), shorter, True, True, False)
@@ -111,9 +111,9 @@ def test_truncating_the_future_moves_no_signal_of_the_real_model(workshop: Works
     assert shorter.cost.model_calls == 0  # the same address too: what was visible has not changed
 
 
-def test_the_real_retriever_finds_scale_free_neighbours_from_the_past(workshop: Workshop) -> None:
-    pipeline = workshop.pipeline(workshop.spec.variant[0])
-    frame = workshop.prices.frames["AAPL"].loc[:"2012-06-01"]
+def test_the_real_retriever_finds_scale_free_neighbours_from_the_past(study: Study) -> None:
+    pipeline = study.pipeline(study.spec.variants[0])
+    frame = study.prices.frames["AAPL"].loc[:"2012-06-01"]
     from ragsignal.data.windows import cut_query
 
     query = cut_query("AAPL", [day.date() for day in frame.index], frame["close"].tolist(), 5)

@@ -232,7 +232,7 @@ def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, 
                 )
                 if it.signal == "vote"
                 else it
-                for it in spec.variant
+                for it in spec.variants
             )
         }
     )
@@ -272,7 +272,7 @@ def test_a_typo_in_the_last_variant_costs_no_work(tmp_path: Path) -> None:
     told: list[Any] = []
     text = SPEC.replace("BuyAndHold", "BuyAndHodl").replace("k = 15", "k = 13")
     with pytest.raises(ConfigError, match="Did you mean 'BuyAndHold'"):
-        run_spec(_spec(tmp_path, text=text), report=lambda *line: told.append(line))
+        run_spec(_spec(tmp_path, text=text), progress=lambda *line: told.append(line))
     assert told == []
 
 
@@ -385,6 +385,6 @@ def test_a_window_without_bars_is_refused(tmp_path: Path) -> None:
 def test_progress_names_the_variant_and_counts_to_the_end(tmp_path: Path) -> None:
     told: list[tuple[Any, ...]] = []
     text = SPEC.replace("k = 15", "k = 14")  # another recipe: nothing is in the store yet
-    run_spec(_spec(tmp_path, text=text), report=lambda *line: told.append(line))
+    run_spec(_spec(tmp_path, text=text), progress=lambda *line: told.append(line))
     assert {what for what, _, _ in told} == {"signals of vote", "signals of random"}
     assert all(done <= total for _, done, total in told)

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes import LOOKBACK, HashScorer, corpus_of, every_query, market, pipeline_of
+from fakes import LOOKBACK, HashScorer, corpus_of, every_query, market, pipeline_of, variant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_encoders import FakeTextEncoder
 from test_engine import SPEC
 
 from ragsignal.backtest.engine import prepare, run_spec
-from ragsignal.config import RunSpec, VariantSpec, load_spec
+from ragsignal.config import RunSpec, Variant, load_spec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.evaluation import run as evaluation
 from ragsignal.llm.vote import VoteScorer
@@ -27,7 +27,7 @@ from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
 from ragsignal.study import cost as module
 from ragsignal.study.cost import Estimate, SignalCost, Work, duration, estimate, work_of
-from ragsignal.study.study import Workshop
+from ragsignal.study.parts import Parts
 from ragsignal.types import Prompt, Score
 
 FRAMES = market(end="2020-02-29")
@@ -39,18 +39,18 @@ few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChec
 
 
 class Shop:
-    """Stands in for a workshop whose variants are ready-made pipelines."""
+    """Stands in for a study whose variants are ready-made pipelines."""
 
     materials = SimpleNamespace(bins=shipped_bins())
 
     def __init__(self, **pipelines: RagPipeline) -> None:
         self.pipelines = pipelines
 
-    def pipeline(self, variant: VariantSpec) -> RagPipeline:
+    def pipeline(self, variant: Variant) -> RagPipeline:
         return self.pipelines[variant.name]
 
     def work(self, queries: Sequence[Any] = QUERIES) -> list[Work]:
-        return [Work(name, VariantSpec(name=name, signal="llm"), queries) for name in self.pipelines]
+        return [Work(name, variant(name), queries) for name in self.pipelines]
 
     def estimate(self, queries: Sequence[Any] = QUERIES) -> Estimate:
         return estimate(self, self.work(queries))  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ def test_every_signal_that_a_run_stores_was_announced(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path))
-    monkeypatch.setattr(Workshop, "_reader", lambda *_: HashScorer())
+    monkeypatch.setattr(Parts, "_reader", lambda *_: HashScorer())
     for slow in ("free_baselines", "best_baselines", "compare"):  # they ask no variant
         monkeypatch.setattr(evaluation, slow, lambda *_: [])
     spec = _spec(tmp_path, SPEC.replace('name = "vote"\nsignal = "vote"', 'name = "rag"\nsignal = "llm"'))
@@ -94,7 +94,7 @@ def test_every_signal_that_a_run_stores_was_announced(
     assert len(store) == 0
     told: list[Estimate] = []
     run = run_spec if kind == "backtest" else evaluation.evaluate_spec
-    run(spec, before=lambda workshop, work: told.append(estimate(workshop, work)))
+    run(spec, before=lambda study, work: told.append(estimate(study, work)))
     assert len(store) == expected.total("to_make") == told[0].total("to_make") > 0
     assert _estimate(spec, kind).sentence() == "everything is in the store: no model call"
 
@@ -108,10 +108,10 @@ def _spec(folder: Path, text: str) -> RunSpec:
 
 def _estimate(spec: RunSpec, kind: str) -> Estimate:
     if kind == "backtest":
-        workshop, frames = prepare(spec)
-        return estimate(workshop, work_of(spec, frames))
-    workshop, questions, _ = evaluation.prepare(spec)
-    return estimate(workshop, evaluation.work_of(spec, questions))
+        study, frames = prepare(spec)
+        return estimate(study, work_of(spec, frames))
+    study, questions, _ = evaluation.prepare(spec)
+    return estimate(study, evaluation.work_of(spec, questions))
 
 
 def test_signals_of_two_variants_with_one_recipe_are_counted_once() -> None:
@@ -125,7 +125,7 @@ def test_signals_of_two_variants_with_one_recipe_are_counted_once() -> None:
 def test_work_under_one_name_is_one_row() -> None:
     shop = Shop(one=pipeline_of(CORPUS))
     half = len(LONG) // 2
-    work = [Work("both", VariantSpec(name="one", signal="llm"), part) for part in (LONG[:half], LONG[half:])]
+    work = [Work("both", variant("one"), part) for part in (LONG[:half], LONG[half:])]
     (row,) = estimate(shop, work).signals  # type: ignore[arg-type]
     (whole,) = shop.estimate(LONG).signals
     assert (row.name, row.asked, row.to_make) == ("both", whole.asked, whole.to_make)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import HashScorer, corpus_of, every_query, market, pipeline_of
+from fakes import HashScorer, corpus_of, every_query, market, pipeline_of, variant
 from markets import poisoned
 
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation import Evaluation, console_table, evaluate_spec, write_evaluation
@@ -29,6 +29,7 @@ from ragsignal.evaluation.questions import Questions, ask, training_rows
 from ragsignal.retrieval.retrievers import RandomRetriever
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.statistics.intervals import day_weights
+from ragsignal.utils import silent
 from ragsignal.utils.records import plain
 
 SYMBOLS = tuple(f"S{number}" for number in range(6))
@@ -300,14 +301,14 @@ def test_abstentions_are_left_out_counted_and_never_a_probability() -> None:
 
 @dataclass
 class Shop:
-    """Stands for a workshop: hash scores on random candidates."""
+    """Stands for a study: hash scores on random candidates."""
 
     spec: RunSpec
     k: int = 3
-    report: Any = None
+    progress: Any = silent
 
-    def pipeline(self, variant: VariantSpec) -> RagPipeline:
-        seed = self.spec.retrieval_of(variant).seed
+    def pipeline(self, variant: Variant) -> RagPipeline:
+        seed = variant.retrieval.seed
         corpus = corpus_of(market())
         whole = pipeline_of(corpus, scorer=Deaf() if variant.name == "deaf" else HashScorer())
         return replace(whole, retriever=RandomRetriever(corpus, k=self.k, seed=seed))
@@ -326,8 +327,7 @@ def test_sensitivity_tells_a_reader_of_noise_from_one_that_ignores_it() -> None:
     found = {}
     for name in ("hash", "deaf", "alone"):
         retriever = "none" if name == "alone" else "random"
-        variant = VariantSpec(name=name, retrieval={"retriever": retriever})
-        found[name] = sensitivity(Shop(spec_of()), variant, asked, 40)  # type: ignore[arg-type]
+        found[name] = sensitivity(Shop(spec_of()), variant(name, retriever=retriever), asked, 40)  # type: ignore[arg-type]
     assert found["hash"]["queries"] == 40
     for figure in ("jitter", "random_candidates", "spread"):
         assert found["hash"][figure] == pytest.approx(1 / 3, abs=0.12)  # of two uniform draws
@@ -348,7 +348,7 @@ def test_rivals_share_the_reader_and_a_rival_has_none() -> None:
             {"name": "hold", "signal": "none"},
         ]
     )
-    found = {variant.name: rivals(spec, variant) for variant in spec.variant}
+    found = {variant.name: rivals(spec, variant) for variant in spec.variants}
     assert found["rag"] == {NO_RETRIEVAL: ["none"], RANDOM_RETRIEVAL: ["random"]}
     assert not any(found[name] for name in ("none", "random", "vote", "bert"))
 

@@ -105,7 +105,7 @@ def variants_of(spec: RunSpec, n_bars: int = 300, skill: float = 0.0, drift: flo
     """``skill`` and ``drift`` are given to the variant ``rag`` alone."""
     return [
         variant_of(it.name, it.signal, n_bars, seed, *((skill, drift) if it.name == "rag" else ()))
-        for seed, it in enumerate(spec.variant)
+        for seed, it in enumerate(spec.variants)
     ]
 
 
@@ -237,7 +237,7 @@ def test_too_few_days_are_told_and_nothing_is_claimed(n_bars: int) -> None:
 
 def test_a_run_of_the_benchmark_alone_has_nothing_to_compare() -> None:
     spec = spec_of()
-    alone = spec.model_copy(update={"variant": spec.variant[-1:]})
+    alone = spec.model_copy(update={"variant": spec.variants[-1:]})
     told = findings_of(alone, [variant_of("hold", "none", 200, 1)], closes_of(200))
     assert {told["answers"][it]["verdict"] for it in ("retrieval", "llm", "benchmark")} == {"absent"}
     assert told["calibration"] == told["symbols"] == {}

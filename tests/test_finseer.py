@@ -425,7 +425,7 @@ def test_only_the_same_recipe_goes_on_from_a_checkpoint(bench: Bench, tmp_path: 
     def with_settings(**changes: Any) -> Bench:
         settings = quick(numeric_epochs=1, **changes)
         spec = bench.spec.model_copy(update={"out": tmp_path / "out", "finseer": settings})
-        return Bench(spec, report=lambda what, *_: steps.append(what))
+        return Bench(spec, progress=lambda what, *_: steps.append(what))
 
     steps: list[str] = []
     work = tmp_path / "out/.work/finseer-numeric"

@@ -112,13 +112,13 @@ def test_by_default_what_trades_a_signal_by_the_specs_strategy_is_swept(spec: Ru
 def test_a_point_changes_the_chosen_variant_and_costs_change_all(spec: RunSpec) -> None:
     point = {"strategy.enter": 0.2, "retrieval.k": 3, "costs.cash": 1e6, "corpus.stride": 2}
     there = spec_at(spec, point, ["random"])
-    assert [it.name for it in there.variant] == ["random", "hold"]
-    random, hold = there.variant
-    assert there.strategy_of(random).params == {"enter": 0.2}
-    assert there.retrieval_of(random).k == 3
-    assert there.retrieval_of(random).retriever == "random"
+    assert [it.name for it in there.variants] == ["random", "hold"]
+    random, hold = there.variants
+    assert random.strategy.params == {"enter": 0.2}
+    assert random.retrieval.k == 3
+    assert random.retrieval.retriever == "random"
     assert (there.costs.cash, there.corpus.stride) == (1e6, 2)
-    assert there.strategy_of(hold) == spec.strategy_of(spec.find_variant("hold"))
+    assert hold.strategy == spec.find_variant("hold").strategy
     assert there.retrieval == spec.retrieval
 
 
@@ -220,7 +220,7 @@ def test_a_rerun_goes_on_where_a_killed_sweep_stopped(spec: RunSpec, tmp_path: P
     taken_up = Journal(tmp_path / "points.jsonl")
     assert len(taken_up.rows) == 4
     told: list[tuple[int, int]] = []
-    again = run_sweep(spec, GRID, report=lambda _, done, total: told.append((done, total)), journal=taken_up)
+    again = run_sweep(spec, GRID, progress=lambda _, done, total: told.append((done, total)), journal=taken_up)
     assert [it for it in told if it[1] == 8] == [(5, 8), (6, 8), (7, 8), (8, 8)]
     assert _lasting(again) == _lasting(whole)
     taken_up.close()

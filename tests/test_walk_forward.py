@@ -30,7 +30,7 @@ from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.study.cost import estimate, work_of
 from ragsignal.study.provenance import notes_on_training
-from ragsignal.study.study import Workshop, load_pipeline
+from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.walk_forward.address import address, needs
 from ragsignal.study.walk_forward.steps import steps_of
 from ragsignal.training import walk_forward
@@ -121,7 +121,7 @@ def queries_in(frames: Frames, first: date = FIRST, last: date = LAST) -> list[Q
 
 
 def line_of(spec: RunSpec, queries: Sequence[Query], variant: str | None = None) -> list[Signal]:
-    return Workshop(spec).pipeline(spec.find_variant(variant)).signals(queries)
+    return Study(spec).pipeline(spec.find_variant(variant)).signals(queries)
 
 
 # --- steps
@@ -296,28 +296,28 @@ def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_
 
 def test_no_signal_is_made_by_a_model_that_had_seen_its_day(trained: Path, frames: Frames) -> None:
     spec = load_spec(trained)
-    shop = Workshop(spec)
-    eras = shop.eras(spec.variant[0])
+    shop = Study(spec)
+    eras = shop.steps(spec.variants[0])
     assert [(it.spec.data.start, it.spec.data.end) for it, _ in eras] == [
         (date(2015, 1, 2), date(2015, 3, 31)),
         (date(2015, 4, 1), date(2015, 6, 30)),
         (date(2015, 7, 1), date(2015, 8, 31)),
     ]
-    source = shop.pipeline(spec.variant[0])
+    source = shop.pipeline(spec.variants[0])
     asked = queries_in(frames)
     for pipeline, queries in source.parts(asked):
         assert pipeline.trained_through is not None
         assert pipeline.trained_through < min(it.as_of for it in queries)
     answered = source.signals(asked)
     assert [(it.symbol, it.as_of) for it in answered] == [(it.symbol, it.as_of) for it in asked]
-    assert shop.in_sample(spec.variant[0]) == []
+    assert shop.in_sample(spec.variants[0]) == []
 
 
 def test_every_step_is_scored_by_another_model(trained: Path, frames: Frames) -> None:
     spec = load_spec(trained)
-    digests = {it.digest for it in Workshop(spec).artifacts(spec.variant[0]).values()}
+    digests = {it.digest for it in Study(spec).artifacts(spec.variants[0]).values()}
     assert len(digests) == 3
-    recipe = Workshop(spec).pipeline(spec.variant[0]).recipe["walk_forward"]
+    recipe = Study(spec).pipeline(spec.variants[0]).recipe["walk_forward"]
     assert [it["first"] for it in recipe] == ["2015-01-02", "2015-04-01", "2015-07-01"]
     assert {it["scorer"]["artifact"] for it in recipe} == digests
 
@@ -328,7 +328,7 @@ def test_poisoning_the_future_moves_neither_addresses_nor_signals(
 ) -> None:
     spec = load_spec(trained)
     other = load_spec(written(tmp_path, poisoned(frames, after)))
-    plans = Workshop(spec).plan, Workshop(other).plan
+    plans = Study(spec).plan, Study(other).plan
     begun = [step for step in plans[0].steps if step.first <= after]
     for step in begun:
         assert plans[0].folder(step, "classifier").name == plans[1].folder(step, "classifier").name
@@ -338,7 +338,7 @@ def test_poisoning_the_future_moves_neither_addresses_nor_signals(
 
 
 def test_a_changed_past_is_another_artifact(trained: Path, frames: Frames, tmp_path: Path) -> None:
-    plans = [Workshop(load_spec(it)).plan for it in (trained, written(tmp_path, poisoned(frames, date(2015, 3, 2))))]
+    plans = [Study(load_spec(it)).plan for it in (trained, written(tmp_path, poisoned(frames, date(2015, 3, 2))))]
     names = [[plan.folder(step, "classifier").name for step in plan.steps] for plan in plans]
     assert [left == right for left, right in zip(*names, strict=True)] == [True, False, False]
 
@@ -355,7 +355,7 @@ def test_one_step_is_the_plain_run_with_that_artifact(tmp_path: Path, frames: Fr
 
 def test_a_step_is_trained_as_the_training_command_would(trained: Path) -> None:
     """The same days in a training spec of its own give the same weights."""
-    plan = Workshop(load_spec(trained)).plan
+    plan = Study(load_spec(trained)).plan
     for step in plan.steps:
         alone = plan.training(step).model_copy(update={"out": trained.parent / "alone"})
         one = train_classifier(Bench(alone))
@@ -364,7 +364,7 @@ def test_a_step_is_trained_as_the_training_command_would(trained: Path) -> None:
 
 
 def test_training_sees_no_label_after_its_end(trained: Path) -> None:
-    plan = Workshop(load_spec(trained)).plan
+    plan = Study(load_spec(trained)).plan
     for step in plan.steps:
         bench = StepBench(plan.training(step), plan=plan, step=step)
         assert max(it.available_at for it in bench.train) < step.valid_from
@@ -376,7 +376,7 @@ def test_a_made_up_market_is_trained_on_and_traded_as_one(tmp_path: Path) -> Non
     """It is drawn from its first day on: one that began elsewhere would be another market."""
     source = 'source = "planted"'
     made_up = [text.replace('source = "folder"\npath = "prices"', source) for text in (RUN, TRAIN)]
-    plan = Workshop(load_spec(written(tmp_path, {}, *made_up))).plan
+    plan = Study(load_spec(written(tmp_path, {}, *made_up))).plan
     assert plan.history == plan.prices
 
 
@@ -391,25 +391,25 @@ def test_a_model_that_saw_its_step_is_refused(tmp_path: Path, frames: Frames) ->
     path = written(tmp_path, frames)
     spec = load_spec(path)
     Course(spec).train()
-    plan = Workshop(spec).plan
+    plan = Study(spec).plan
     early, late = plan.folder(plan.steps[0], "classifier"), plan.folder(plan.steps[2], "classifier")
     for file in late.iterdir():
         (early / file.name).write_bytes(file.read_bytes())
     with pytest.raises(LookAheadError, match=r"fitted through 2015-06-26.*starts on 2015-01-02"):
-        Workshop(spec).pipeline(spec.variant[0])
+        Study(spec).pipeline(spec.variants[0])
 
 
 def test_a_missing_artifact_is_named_with_its_step_and_the_command(tmp_path: Path, frames: Frames) -> None:
     spec = load_spec(written(tmp_path, frames))
     with pytest.raises(ModelError, match=r"step 2015-01-02 to 2015-03-31 has no classifier yet.*train walk-forward"):
-        Workshop(spec).pipeline(spec.variant[0])
+        Study(spec).pipeline(spec.variants[0])
 
 
 # --- training
 
 
 def test_addresses_ignore_what_decides_nothing_and_follow_what_decides(trained: Path) -> None:
-    plan = Workshop(load_spec(trained)).plan
+    plan = Study(load_spec(trained)).plan
     spec = plan.training(plan.steps[0])
 
     def of(changed: dict[str, Any], kind: Any = "finseer-numeric", prices: str = "p") -> str:
@@ -507,7 +507,7 @@ negatives = 3
 
 def test_language_model_retriever_and_classifier_walk_together(llm_spec: Path, frames: Frames) -> None:
     spec = load_spec(llm_spec)
-    shop = Workshop(spec)
+    shop = Study(spec)
     asked = queries_in(frames)[::40]
     for name in ("rag", "none"):
         variant = spec.find_variant(name)
@@ -538,20 +538,20 @@ def test_an_evaluation_perturbs_a_walk_forward_too(llm_spec: Path) -> None:
 
 
 def test_variants_of_a_step_share_its_model_and_a_left_step_lets_go_of_its_own(llm_spec: Path, frames: Frames) -> None:
-    shop = Workshop(load_spec(llm_spec))
+    shop = Study(load_spec(llm_spec))
     rag, none = (shop.pipeline(shop.spec.find_variant(name)) for name in ("rag", "none"))
     last = queries_in(frames)[-1:]
     ((left, _),), ((right, _),) = rag.parts(last), none.parts(last)
     assert left.scorer is right.scorer
-    assert len(shop._shops) == 1
+    assert len(shop._parts_of_steps) == 1
     rag.signals(queries_in(frames)[:1])
     none.signals(queries_in(frames)[:1])
-    assert len(shop._shops) == 1
+    assert len(shop._parts_of_steps) == 1
 
 
 def test_estimate_counts_every_step_and_measures_a_kind_once(llm_spec: Path, frames: Frames) -> None:
     spec = load_spec(llm_spec)
-    shop = Workshop(spec)
+    shop = Study(spec)
     window = {symbol: frame.loc[str(FIRST) : str(LAST)] for symbol, frame in frames.items()}
     told = estimate(shop, work_of(spec, window))
     rows = {row.name: row for row in told.signals}
@@ -590,7 +590,7 @@ def test_backtest_evaluate_and_sweep_take_a_walk_forward(trained: Path) -> None:
 
 def test_a_sweep_of_other_variants_need_not_walk(trained: Path) -> None:
     spec = load_spec(trained)
-    plain = spec.model_copy(update={"variant": (spec.variant[1],)})
+    plain = spec.model_copy(update={"variant": (spec.variants[1],)})
     RunSpec.model_validate(json.loads(plain.model_dump_json(by_alias=True)))
 
 

@@ -19,10 +19,10 @@ from ragsignal.audit.signals.retrieval import audit_retrieval
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.audit.verdict import Finding, Verdict, together
 from ragsignal.backtest import prepare, signals_of
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.study import Report, Workshop
-from ragsignal.utils import plain
+from ragsignal.study import Study
+from ragsignal.utils import Progress, plain, silent
 
 _ORDER = (
     *("control", "prefix", "signal-prefix", "poison", "signal-poison", "start_point", "signal-start", "signal-replay"),
@@ -68,7 +68,7 @@ class Audit:
         return {"spec": self.spec, "verdict": self.verdict, "tests": tests, "seconds": round(self.seconds, 1)}
 
 
-def audit_spec(spec: RunSpec, jobs: int | None = None, report: Report | None = None) -> Audit:
+def audit_spec(spec: RunSpec, jobs: int | None = None, progress: Progress = silent) -> Audit:
     """Every test on all that a spec runs.
 
     Parameters
@@ -76,8 +76,8 @@ def audit_spec(spec: RunSpec, jobs: int | None = None, report: Report | None = N
     spec : RunSpec
     jobs : int, optional
         Processes for the tests of code; None takes one a core.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
 
     Raises
     ------
@@ -85,13 +85,13 @@ def audit_spec(spec: RunSpec, jobs: int | None = None, report: Report | None = N
         As a run of the spec would.
     """
     began = time.perf_counter()
-    workshop, frames = prepare(spec, report)
-    subjects, unheard = _of_spec(workshop, frames)
-    found = audit_code(subjects, Market(frames), spec.costs, jobs, report)
+    study, frames = prepare(spec, progress)
+    subjects, unheard = _of_spec(study, frames)
+    found = audit_code(subjects, Market(frames), spec.costs, jobs, progress)
     found += unheard
     if found[0].verdict != "broken":
         for test in (audit_signals, audit_retrieval, audit_training, audit_memory):
-            found += test(workshop, frames, report)
+            found += test(study, frames, progress)
     return Audit(spec.name, tuple(sorted(found, key=_place)), time.perf_counter() - began)
 
 
@@ -100,7 +100,7 @@ def audit_subjects(
     names: Sequence[str],
     variant: str | None = None,
     jobs: int | None = None,
-    report: Report | None = None,
+    progress: Progress = silent,
 ) -> Audit:
     """The tests of code on anything that is named, on the bars of a spec.
 
@@ -125,35 +125,35 @@ def audit_subjects(
     kinds = [kind_of(name) for name in names]
     if variant is not None:
         spec.find_variant(variant)  # a typo is an error even where no signal is asked for
-    workshop, frames = prepare(spec, report)
+    study, frames = prepare(spec, progress)
     source = None
     if any(kind != "function" and takes_signal(load(name)) for name, kind in zip(names, kinds, strict=True)):
-        source = _heard(workshop, spec.find_variant(variant), frames)
+        source = _heard(study, spec.find_variant(variant), frames)
     subjects = []
     for name, kind in zip(names, kinds, strict=True):
         takes = kind != "function" and takes_signal(load(name))
         subjects.append(Subject(name, kind, source=source if takes else None))
-    found = audit_code(subjects, Market(frames), spec.costs, jobs, report)
+    found = audit_code(subjects, Market(frames), spec.costs, jobs, progress)
     return Audit(spec.name, tuple(found), time.perf_counter() - began)
 
 
-def _of_spec(workshop: Workshop, frames: dict[str, pd.DataFrame]) -> tuple[list[Subject], list[Finding]]:
+def _of_spec(study: Study, frames: dict[str, pd.DataFrame]) -> tuple[list[Subject], list[Finding]]:
     """Each strategy with its params once, by a signal or without; what makes no signal, as findings."""
-    spec = workshop.spec
-    groups: dict[str, list[VariantSpec]] = {}
-    for variant in spec.variant:
-        mine = spec.strategy_of(variant)
-        key = json.dumps([mine.name, mine.params, variant.signal != "none"], sort_keys=True, default=str)
+    spec = study.spec
+    groups: dict[str, list[Variant]] = {}
+    for variant in spec.variants:
+        mine = variant.strategy
+        key = json.dumps([mine.name, mine.params, variant.has_signal], sort_keys=True, default=str)
         groups.setdefault(key, []).append(variant)
     subjects, unheard = [], []
     for variants in groups.values():
-        strategy, names = spec.strategy_of(variants[0]), tuple(it.name for it in variants)
+        strategy, names = variants[0].strategy, tuple(it.name for it in variants)
         plain_subject = Subject(strategy.name, "strategy", dict(strategy.params), None, names)
-        if variants[0].signal == "none":
+        if not variants[0].has_signal:
             subjects.append(plain_subject)
             continue
         try:
-            source = _first_heard(workshop, variants, frames)
+            source = _first_heard(study, variants, frames)
         except LookAheadError as error:
             words = f"It trades signals that are not made: {error}"
             unheard += [Finding(test, plain_subject.label, "unknown", words, {"variants": names}) for test in TESTS]
@@ -162,19 +162,19 @@ def _of_spec(workshop: Workshop, frames: dict[str, pd.DataFrame]) -> tuple[list[
     return subjects, unheard
 
 
-def _first_heard(workshop: Workshop, variants: Sequence[VariantSpec], frames: dict[str, pd.DataFrame]) -> Heard:
+def _first_heard(study: Study, variants: Sequence[Variant], frames: dict[str, pd.DataFrame]) -> Heard:
     """Signals of the first variant that makes any: the strategy's code is the same for all of them."""
     refused: LookAheadError | None = None
     for variant in variants:
         try:
-            return _heard(workshop, variant, frames)
+            return _heard(study, variant, frames)
         except LookAheadError as error:
             refused = refused or error
     raise refused or ConfigError("no variant")
 
 
-def _heard(workshop: Workshop, variant: VariantSpec, frames: dict[str, pd.DataFrame]) -> Heard:
-    known = signals_of(workshop.pipeline(variant), frames)
+def _heard(study: Study, variant: Variant, frames: dict[str, pd.DataFrame]) -> Heard:
+    known = signals_of(study.pipeline(variant), frames)
     return Heard(known.lookback, known.known)
 
 

@@ -24,14 +24,14 @@ from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, VariantResult
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
-from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec
+from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import SignalSource
 from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
-from ragsignal.study import Before, Report, Workshop, check_ledger, count_run, notes_on_training, work_of
-from ragsignal.utils import versions_of
+from ragsignal.study import Before, Study, check_ledger, count_run, notes_on_training, work_of
+from ragsignal.utils import Progress, silent, versions_of
 
 LIBRARIES = (
     "backtrader",
@@ -53,15 +53,15 @@ _INDICATOR: Any = RagMomentum  # its params are keyword arguments, which Backtra
 
 
 def run_spec(
-    spec: RunSpec, report: Report | None = None, before: Before | None = None, pool: Pool | None = None
+    spec: RunSpec, progress: Progress = silent, before: Before | None = None, pool: Pool | None = None
 ) -> RunResult:
     """Run every variant of a spec.
 
     Parameters
     ----------
     spec : RunSpec
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
     before : callable, optional
         Told which signals the run will ask for, before the first one.
     pool : Pool, optional
@@ -79,22 +79,22 @@ def run_spec(
     began, started = time.perf_counter(), datetime.now(UTC)
     pool = pool or Here()
     check_ledger()
-    workshop, frames = prepare(spec, report, pool)
+    study, frames = prepare(spec, progress, pool)
     if before:
-        before(workshop, work_of(spec, frames))
-    variants = _run_variants(workshop, frames, pool)
+        before(study, work_of(spec, frames))
+    variants = _run_variants(study, frames, pool)
     closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
-    codes = {variant.name: code_of(spec.strategy_of(variant)) for variant in spec.variant}
+    codes = {variant.name: code_of(variant.strategy) for variant in spec.variants}
     return RunResult(
         spec=spec.model_dump(mode="json", by_alias=True),
         variants=variants,
         benchmark=spec.benchmark,
         closes=closes,
         findings=findings_of(spec, variants, closes),
-        notes=tuple(notes_of(spec, variants, workshop)),
+        notes=tuple(notes_of(spec, variants, study)),
         fingerprints={
-            **{"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
-            **{f"code of {spec.strategy_of(it).name}": codes[it.name] for it in spec.variant},
+            **{"prices": study.prices.fingerprint, **_corpus_fingerprint(study)},
+            **{f"code of {it.strategy.name}": codes[it.name] for it in spec.variants},
         },
         versions=versions_of(LIBRARIES),
         times={
@@ -111,29 +111,29 @@ def _counted(spec: RunSpec, variants: Sequence[VariantResult], codes: Mapping[st
 
 
 def prepare(
-    spec: RunSpec, report: Report | None = None, pool: Pool | None = None
-) -> tuple[Workshop, dict[str, pd.DataFrame]]:
-    """All that comes before the first signal: a workshop, and the bars that are traded; raises as :func:`run_spec`."""
-    workshop = Workshop(spec, report, pool.lend if pool else None)
-    frames = _window(workshop)
-    for variant in spec.variant:  # a typo in the last one must not cost the first one's model calls
-        check_strategy(spec.strategy_of(variant), variant)
-    return workshop, frames
+    spec: RunSpec, progress: Progress = silent, pool: Pool | None = None
+) -> tuple[Study, dict[str, pd.DataFrame]]:
+    """All that comes before the first signal: a study, and the bars that are traded; raises as :func:`run_spec`."""
+    study = Study(spec, progress, pool.lend if pool else None)
+    frames = _window(study)
+    for variant in spec.variants:  # a typo in the last one must not cost the first one's model calls
+        check_strategy(variant.strategy, variant)
+    return study, frames
 
 
-def _run_variants(workshop: Workshop, frames: Mapping[str, pd.DataFrame], pool: Pool) -> tuple[VariantResult, ...]:
+def _run_variants(study: Study, frames: Mapping[str, pd.DataFrame], pool: Pool) -> tuple[VariantResult, ...]:
     """Each variant traded as soon as its signals are there; those are made here, whatever the pool."""
     pipelines: dict[int, Pipeline] = {}
 
-    def ready() -> Iterator[tuple[VariantSpec, KnownSignals | None]]:
-        for number, variant in enumerate(workshop.spec.variant):
-            if variant.signal == "none":
+    def ready() -> Iterator[tuple[Variant, KnownSignals | None]]:
+        for number, variant in enumerate(study.spec.variants):
+            if not variant.has_signal:
                 yield variant, None
                 continue
-            pipelines[number] = workshop.pipeline(variant)
+            pipelines[number] = study.pipeline(variant)
             yield variant, signals_of(pipelines[number], frames)
 
-    with pool.holding((workshop.spec, frames)) as workers:
+    with pool.holding((study.spec, frames)) as workers:
         traded = dict(workers.map_unordered(_trade, ready()))
     return tuple(
         charged(traded[number], pipelines[number]) if number in pipelines else traded[number]
@@ -142,7 +142,7 @@ def _run_variants(workshop: Workshop, frames: Mapping[str, pd.DataFrame], pool: 
 
 
 def _trade(
-    market: tuple[RunSpec, Mapping[str, pd.DataFrame]], item: tuple[VariantSpec, KnownSignals | None]
+    market: tuple[RunSpec, Mapping[str, pd.DataFrame]], item: tuple[Variant, KnownSignals | None]
 ) -> VariantResult:
     return trade(item[0], *market, item[1])
 
@@ -155,13 +155,13 @@ def signals_of(pipeline: Pipeline, frames: Mapping[str, pd.DataFrame]) -> KnownS
 
 
 def trade(
-    variant: VariantSpec, spec: RunSpec, frames: Mapping[str, pd.DataFrame], source: SignalSource | None = None
+    variant: Variant, spec: RunSpec, frames: Mapping[str, pd.DataFrame], source: SignalSource | None = None
 ) -> VariantResult:
     """One Cerebro run on signals that are there: needs no model and no store, and can be sent to another process.
 
     Parameters
     ----------
-    variant : VariantSpec
+    variant : Variant
     spec : RunSpec
         Its costs and its strategy, where the variant has none.
     frames : mapping of symbol to DataFrame
@@ -175,8 +175,8 @@ def trade(
         Without cost and recipe, which are the source's: see :func:`charged`.
     """
     cerebro = _cerebro(frames, spec.costs)
-    strategy = load_strategy(spec.strategy_of(variant))
-    cerebro.addstrategy(strategy, **_params_of(spec.strategy_of(variant), source))
+    strategy = load_strategy(variant.strategy)
+    cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
     cerebro.addanalyzer(Ledger, _name="ledger", same_close=spec.costs.execution == "same_close")
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     ran = _run(cerebro, variant)
@@ -261,9 +261,9 @@ class Ledger(bt.Analyzer):
         self.trades += bool(trade.justopened)
 
 
-def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), workshop: Workshop | None = None) -> list[str]:
+def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
-    notes = [*notes_on_training(workshop or Workshop(spec)), *_notes_on_hits(spec, variants)]
+    notes = [*notes_on_training(study or Study(spec)), *_notes_on_hits(spec, variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
@@ -283,9 +283,9 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
     return notes
 
 
-def _window(workshop: Workshop) -> dict[str, pd.DataFrame]:
-    data = workshop.spec.data
-    frames = dict(workshop.prices.select(data.symbols).between(data.start, data.end).frames)
+def _window(study: Study) -> dict[str, pd.DataFrame]:
+    data = study.spec.data
+    frames = dict(study.prices.select(data.symbols).between(data.start, data.end).frames)
     short = {symbol: len(frame) for symbol, frame in frames.items() if len(frame) < 2}
     if short or len(frames) < len(data.symbols):
         missing = sorted(set(data.symbols) - set(frames)) + sorted(short)
@@ -320,7 +320,7 @@ def _params_of(spec: StrategySpec, source: SignalSource | None) -> dict[str, Any
     return {**spec.params, "signal": functools.partial(_INDICATOR, source=source)}
 
 
-def _run(cerebro: Any, variant: VariantSpec) -> Any:
+def _run(cerebro: Any, variant: Variant) -> Any:
     """Run, and turn what a strategy says of its own params into an error of the spec."""
     try:
         (ran,) = cerebro.run()
@@ -374,7 +374,6 @@ def _metrics(
     }
 
 
-def _corpus_fingerprint(workshop: Workshop) -> dict[str, str]:
-    spec = workshop.spec
-    reads = any(v.signal in ("llm", "vote") and spec.retrieval_of(v).retriever != "none" for v in spec.variant)
-    return {"corpus": workshop.corpus.fingerprint} if reads else {}
+def _corpus_fingerprint(study: Study) -> dict[str, str]:
+    reads = any(variant.reads_corpus for variant in study.spec.variants)
+    return {"corpus": study.corpus.fingerprint} if reads else {}

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import backtrader as bt
 
-from ragsignal.config import StrategySpec, VariantSpec, did_you_mean
+from ragsignal.config import StrategySpec, Variant, did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.utils import file_digest, json_digest
 
@@ -52,14 +52,14 @@ def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
     return found
 
 
-def check_strategy(spec: StrategySpec, variant: VariantSpec) -> None:
+def check_strategy(spec: StrategySpec, variant: Variant) -> None:
     """Raise ``ConfigError`` unless the strategy exists, and takes its params and the variant's signal."""
     strategy = load_strategy(spec)
     known = list(strategy.params._getkeys())
     for name in spec.params:
         if name not in known:
             raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
-    if variant.signal == "none":
+    if not variant.has_signal:
         return
     if "signal" not in known:
         raise ConfigError(

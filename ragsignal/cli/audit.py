@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli.sweep import Jobs
-from ragsignal.cli.terminal import answer, people, progress, stdout_is_ours
+from ragsignal.cli.terminal import answer, people, progress_bars, stdout_is_ours
 
 if TYPE_CHECKING:
     from ragsignal.audit import Finding
@@ -46,11 +46,13 @@ def audit(
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
-    with progress() as report, stdout_is_ours():
+    with progress_bars() as progress, stdout_is_ours():
         from ragsignal.audit import audit_spec, audit_subjects
         from ragsignal.utils import write_json
 
-        result = audit_subjects(loaded, subject, variant, jobs, report) if subject else audit_spec(loaded, jobs, report)
+        result = (
+            audit_subjects(loaded, subject, variant, jobs, progress) if subject else audit_spec(loaded, jobs, progress)
+        )
     path = out / f"{loaded.name}-audit" / ("subjects.json" if subject else "audit.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result.record)

@@ -14,7 +14,7 @@ from rich.table import Table
 from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
 from ragsignal.cli.options import DryRun, SpecPath
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
-from ragsignal.cli.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress_bars
 
 
 def backtest(
@@ -32,7 +32,7 @@ def backtest(
     if dry_run:
         tell_estimate(estimate_of_backtest(loaded))
         return
-    with progress() as report:
+    with progress_bars() as progress:
         from ragsignal.backtest import run_spec
         from ragsignal.parallel import open_pool
         from ragsignal.report import answers_in_words, check_target, write_report
@@ -40,10 +40,10 @@ def backtest(
         check_target(folder)  # before the work, not after it
         # one process unless asked: a few variants are traded sooner than others have started
         with open_pool(jobs if ray else jobs or 1, ray, strategies_of(loaded)) as pool:
-            result = run_spec(loaded, report, announce, pool)
-        report("writing the report", 0, 1)
+            result = run_spec(loaded, progress, announce, pool)
+        progress("writing the report", 0, 1)
         record = write_report(replace(result, command=f"ragsignal backtest {spec}"), folder)
-        report("writing the report", 1, 1)
+        progress("writing the report", 1, 1)
     costs = {variant.name: variant.cost for variant in result.variants}
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)

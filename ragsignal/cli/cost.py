@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from ragsignal.cli.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress_bars
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
-    from ragsignal.study import Estimate, Work, Workshop
+    from ragsignal.study import Estimate, Study, Work
 
 _FIGURES = {"asked": "signals", "found": "in store", "to_make": "to make", "model_calls": "calls", "tokens": "tokens"}
 
 
-def announce(workshop: Workshop, work: Sequence[Work]) -> None:
+def announce(study: Study, work: Sequence[Work]) -> None:
     """One line before a run begins; a run without signals has nothing to announce."""
     from ragsignal.study import estimate
 
     if work:
-        _say(estimate(workshop, work).sentence())
+        _say(estimate(study, work).sentence())
 
 
 def estimate_of_backtest(spec: RunSpec) -> Estimate:
@@ -30,9 +30,9 @@ def estimate_of_backtest(spec: RunSpec) -> Estimate:
     from ragsignal.backtest import prepare
     from ragsignal.study import estimate, work_of
 
-    with progress() as report:
-        workshop, frames = prepare(spec, report)
-        return estimate(workshop, work_of(spec, frames))
+    with progress_bars() as progress:
+        study, frames = prepare(spec, progress)
+        return estimate(study, work_of(spec, frames))
 
 
 def estimate_of_evaluation(spec: RunSpec) -> Estimate:
@@ -40,9 +40,9 @@ def estimate_of_evaluation(spec: RunSpec) -> Estimate:
     from ragsignal.evaluation import prepare, work_of
     from ragsignal.study import estimate
 
-    with progress() as report:
-        workshop, questions, _ = prepare(spec, report)
-        return estimate(workshop, work_of(spec, questions))
+    with progress_bars() as progress:
+        study, questions, _ = prepare(spec, progress)
+        return estimate(study, work_of(spec, questions))
 
 
 def tell_estimate(estimated: Estimate) -> None:

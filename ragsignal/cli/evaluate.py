@@ -9,7 +9,7 @@ import typer
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_evaluation, tell_estimate
 from ragsignal.cli.options import DryRun, SpecPath
-from ragsignal.cli.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress_bars
 
 
 def evaluate(
@@ -25,10 +25,10 @@ def evaluate(
     if dry_run:
         tell_estimate(estimate_of_evaluation(loaded))
         return
-    with progress() as report:
+    with progress_bars() as progress:
         from ragsignal.evaluation import console_table, evaluate_spec, write_evaluation
 
-        record = write_evaluation(evaluate_spec(loaded, report, announce), folder)
+        record = write_evaluation(evaluate_spec(loaded, progress, announce), folder)
     people.print(console_table(record))
     people.print(cost_line(list(record["times"]["variants"].values())), markup=False, highlight=False, soft_wrap=True)
     people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)

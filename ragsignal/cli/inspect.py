@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ragsignal.cli.options import SpecPath
-from ragsignal.cli.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress_bars
 from ragsignal.errors import DataError
 
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
@@ -22,14 +22,14 @@ def inspect(
 ) -> None:
     """Show the query, the hits, the prompt and the probability of one symbol on one date."""
     from ragsignal.config import load_spec
-    from ragsignal.study import Workshop
+    from ragsignal.study import Study
 
     loaded = load_spec(spec)
     chosen = loaded.find_variant(variant)
-    with progress() as report:
-        workshop = Workshop(loaded, report)
-        pipeline = workshop.pipeline(chosen)
-        query = _query_of(workshop, symbol, on.date())
+    with progress_bars() as progress:
+        study = Study(loaded, progress)
+        pipeline = study.pipeline(chosen)
+        query = _query_of(study, symbol, on.date())
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
         prompt = answering.scorer.render(query, tuple(signal.hits))
@@ -51,17 +51,17 @@ def inspect(
     )
 
 
-def _query_of(workshop: Any, symbol: str, on: date) -> Any:
+def _query_of(study: Any, symbol: str, on: date) -> Any:
     from ragsignal.data import cut_query
 
-    whole = workshop.prices.select([symbol]).frames[symbol]
+    whole = study.prices.select([symbol]).frames[symbol]
     frame = whole.loc[: str(on)]
     if frame.empty:
         raise DataError(f"{symbol} has no bar on or before {on}; its prices begin later")
     if str(on) > str(whole.index[-1].date()):
         raise DataError(f"the prices of {symbol} end on {whole.index[-1].date()}, before {on}; see data.end")
     days = [stamp.date() for stamp in frame.index]
-    return cut_query(symbol, days, frame["close"].tolist(), workshop.spec.corpus.lookback)
+    return cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback)
 
 
 def _hit_record(hit: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand
 
-from ragsignal.cli.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress_bars
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
@@ -56,7 +56,7 @@ def with_address(args: Sequence[str]) -> list[str]:
 
 def strategies_of(spec: RunSpec) -> list[str]:
     """``module:Class`` of every strategy of a spec, which a cluster may have to be sent."""
-    return sorted({spec.strategy_of(variant).name for variant in spec.variant})
+    return sorted({variant.strategy.name for variant in spec.variants})
 
 
 def sweep(
@@ -76,14 +76,14 @@ def sweep(
 
     loaded = load_spec(spec)
     folder = out / f"{loaded.name}-sweep"
-    with progress() as report:
+    with progress_bars() as progress:
         from ragsignal.backtest import Journal, parse_grid, run_sweep, write_sweep
         from ragsignal.parallel import open_pool
 
         wanted = parse_grid(grid or [])
         journal = Journal(folder / "points.jsonl")
         with open_pool(jobs, ray, strategies_of(loaded)) as pool:
-            record = run_sweep(loaded, wanted, variant or [], report, pool, journal)
+            record = run_sweep(loaded, wanted, variant or [], progress, pool, journal)
         write_sweep(record, folder)
         journal.close()
     people.print(table_of_best(record))

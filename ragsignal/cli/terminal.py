@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
+
+from ragsignal.utils import Progress
 
 people = Console(stderr=True)
 
@@ -42,30 +44,30 @@ def stdout_is_ours() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Any]:
-    """Yield ``report(what, done, total)``: bars on a terminal, a line a tenth elsewhere (a log shows no bars)."""
+def progress_bars() -> Iterator[Progress]:
+    """Yield ``progress(what, done, total)``: bars on a terminal, a line a tenth elsewhere (a log shows no bars)."""
     if not people.is_terminal:
-        yield _line_reporter()
+        yield _progress_lines()
         return
     clock = (TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *clock, console=people) as bars:
+    with Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *clock, console=people) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def report(what: str, done: int, total: int) -> None:
+        def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)
 
-        yield report
+        yield show
 
 
-def _line_reporter() -> Callable[[str, int, int], None]:
+def _progress_lines() -> Progress:
     shown: dict[str, int] = {}
 
-    def report(what: str, done: int, total: int) -> None:
+    def show(what: str, done: int, total: int) -> None:
         tenth = 10 * done // max(1, total)
         if shown.get(what) != tenth:
             shown[what] = tenth
             people.print(f"{datetime.now():%H:%M:%S} {what}: {done} of {total}", highlight=False)
 
-    return report
+    return show

@@ -22,7 +22,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from ragsignal.cli.terminal import answer, people, progress
+from ragsignal.cli.terminal import answer, people, progress_bars
 
 train_app = typer.Typer(no_args_is_help=True, help="Train the models of a training spec, one after the other.")
 
@@ -95,10 +95,10 @@ def walk_forward(
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
-    with progress() as report:
+    with progress_bars() as progress:
         from ragsignal.training import Course
 
-        course = Course(loaded, report, f"ragsignal train walk-forward {spec}")
+        course = Course(loaded, progress, f"ragsignal train walk-forward {spec}")
         tasks = course.missing()
         people.print(_steps_table(course, tasks))
         _say(_cost_of(course, tasks))
@@ -144,10 +144,10 @@ def _train(path: Path, what: str, train: Callable[[Any], list[Any]]) -> None:
     from ragsignal.config import load_train_spec
 
     spec = load_train_spec(path)
-    with progress() as report:
+    with progress_bars() as progress:
         from ragsignal.training import Bench
 
-        artifacts = train(Bench(spec, report, f"ragsignal train {what} {path}"))
+        artifacts = train(Bench(spec, progress, f"ragsignal train {what} {path}"))
     if artifacts and os.environ.get("RANK", "0") == "0":  # torchrun runs this once a device; one answer is enough
         people.print(_table(artifacts))
         answer([{"folder": str(it.folder), "digest": it.digest, "metrics": it.card.metrics} for it in artifacts])

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec
 from ragsignal.config.messages import did_you_mean
-from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, StrategySpec, VariantSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, VariantSpec, WalkForwardSpec
 from ragsignal.config.tables import (
+    LETTERED,
+    RANKED,
     WALK,
     CorpusSpec,
     DataSpec,
     LLMSpec,
     RetrievalSpec,
+    StrategySpec,
     Table,
     Target,
     TemplateName,
@@ -31,8 +34,11 @@ from ragsignal.config.train import (
     StockLLMTraining,
     TrainSpec,
 )
+from ragsignal.config.variant import Variant
 
 __all__ = [
+    "LETTERED",
+    "RANKED",
     "WALK",
     "ClassifierTraining",
     "CorpusSpec",
@@ -51,6 +57,7 @@ __all__ = [
     "Target",
     "TemplateName",
     "TrainSpec",
+    "Variant",
     "VariantSpec",
     "WalkForwardSpec",
     "Walked",

@@ -39,7 +39,7 @@ def load_spec(path: str | Path) -> RunSpec:
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
     spec = _load(path, RunSpec)
-    if spec.walk_forward is not None and not any(spec.walked(variant) for variant in spec.variant):
+    if spec.walk_forward is not None and not any(variant.retrained for variant in spec.variants):
         # not a rule of RunSpec: a sweep leaves variants out
         raise ConfigError(
             f"{path}: no variant reads what [walk_forward] trains; name it, such as classifier = "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -17,28 +19,16 @@ from ragsignal.config.tables import (
     FilePath,
     LLMSpec,
     RetrievalSpec,
+    StrategySpec,
     Table,
     Target,
-    Walked,
 )
 from ragsignal.config.train import TrainSpec
+from ragsignal.config.variant import SignalName, Variant
 from ragsignal.errors import ConfigError
 
-SignalName = Literal["llm", "vote", "classifier", "none"]
 Measure = Literal["acc", "acc_ranked", "mcc", "auc", "brier", "log_loss", "ece", "rank_correlation", "spread_bp"]
 T = TypeVar("T", bound=Table)
-
-
-def _walked(ref: str | None) -> tuple[Walked, ...]:
-    """The kind that a reference has trained step by step, if it does."""
-    return tuple(kind for kind in get_args(Walked) if ref == WALK + kind)
-
-
-class StrategySpec(Table):
-    """A Backtrader strategy by dotted name, ``module:Class``, and its params."""
-
-    name: str = Field(alias="class", pattern=r"^[\w.]+:\w+$")
-    params: dict[str, Any] = Field(default={})
 
 
 class CostSpec(Table):
@@ -159,66 +149,59 @@ class RunSpec(Table):
             raise ValueError(f"two variants share a name: {names}")
         if self.benchmark not in names:
             raise ValueError(f"benchmark {self.benchmark!r} is not one of the variants: {names}")
-        for variant in self.variant:
-            if self.walked(variant) and self.walk_forward is None:
+        for variant in self.variants:
+            if variant.embeds_text and (variant.retrieval.encoder or "").startswith(WALK):
                 raise ValueError(
-                    f"variant {variant.name!r} reads walk:{self.walked(variant)[0]}, which is trained step by step: "
+                    f'variant {variant.name!r}: {variant.retrieval.encoder} is read by retriever = "finseer"'
+                )
+            if variant.retrained and self.walk_forward is None:
+                raise ValueError(
+                    f"variant {variant.name!r} reads walk:{variant.retrained[0]}, which is trained step by step: "
                     'add a table [walk_forward] with train = "MY.train.toml"'
                 )
         return self
 
-    def walked(self, variant: VariantSpec) -> tuple[Walked, ...]:
-        """What in ``variant`` is trained anew at every step: the kinds behind its ``walk:KIND`` references.
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """Every variant with the whole of each table that it is made of, in the spec's order."""
+        return tuple(self._resolved(raw) for raw in self.variant)
 
-        Raises
-        ------
-        ValueError
-            If FinSeer is named for a retriever that does not read it.
-        """
-        if variant.signal == "none":
-            return ()
-        if variant.signal == "classifier":
-            return _walked(variant.classifier)
-        retrieval = self.retrieval_of(variant)
-        reader = _walked(self.llm_of(variant).adapter) if variant.signal == "llm" else ()
-        encoder = _walked(retrieval.encoder)
-        if encoder and retrieval.retriever == "embedding":
-            raise ValueError(f'variant {variant.name!r}: {retrieval.encoder} is read by retriever = "finseer"')
-        return reader + (encoder if retrieval.retriever == "finseer" else ())
+    def _resolved(self, raw: VariantSpec) -> Variant:
+        return Variant(
+            name=raw.name,
+            signal=raw.signal,
+            retrieval=_overlay(self.retrieval, raw.retrieval),
+            llm=_overlay(self.llm, raw.llm),
+            strategy=raw.strategy or self.strategy,
+            classifier=raw.classifier,
+            own_strategy=raw.strategy is not None,
+        )
 
-    def retrieval_of(self, variant: VariantSpec) -> RetrievalSpec:
-        """``[retrieval]`` with the variant's own keys on top."""
-        return _overlay(self.retrieval, variant.retrieval)
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> RunSpec:
+        """A copy whose variants are resolved anew: they follow from tables that ``update`` may change."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("variants", None)
+        return copied
 
-    def llm_of(self, variant: VariantSpec) -> LLMSpec:
-        """``[llm]`` with the variant's own keys on top."""
-        return _overlay(self.llm, variant.llm)
-
-    def strategy_of(self, variant: VariantSpec) -> StrategySpec:
-        """The variant's strategy, or the run's."""
-        return variant.strategy or self.strategy
-
-    def rivals_of(self, variant: VariantSpec) -> dict[Literal["none", "random"], list[str]]:
+    def rivals_of(self, variant: Variant) -> dict[Literal["none", "random"], list[str]]:
         """Names of the variants that show what ``variant``'s retriever is worth: the same reader without, or by chance.
 
         Random candidates are a rival only where they are as many and from the same pool: else their number is compared
-        too. A rival itself has none, nor has what retrieves nothing.
+        too. A variant that retrieves nothing, or at random, has no rivals.
         """
-        mine = self.retrieval_of(variant)
-        found: dict[Literal["none", "random"], list[str]] = {}
-        if variant.signal in ("classifier", "none") or mine.retriever in ("none", "random"):
-            return found
-        for it in self.variant:
-            if it.signal != variant.signal or self.llm_of(it) != self.llm_of(variant):
+        if not variant.reads_corpus or variant.draws_at_random:
+            return {}
+        rivals: dict[Literal["none", "random"], list[str]] = {}
+        for other in self.variants:
+            if (other.signal, other.llm) != (variant.signal, variant.llm):
                 continue
-            theirs = self.retrieval_of(it)
-            if theirs.retriever == "none":
-                found.setdefault("none", []).append(it.name)
-            elif theirs.retriever == "random" and theirs.pool == mine.pool:
-                found.setdefault("random", []).append(it.name)
-        return found
+            if not other.reads_corpus:
+                rivals.setdefault("none", []).append(other.name)
+            elif other.draws_at_random and other.retrieval.pool == variant.retrieval.pool:
+                rivals.setdefault("random", []).append(other.name)
+        return rivals
 
-    def find_variant(self, name: str | None) -> VariantSpec:
+    def find_variant(self, name: str | None) -> Variant:
         """The variant called ``name``; without a name, the first that has a signal.
 
         Raises
@@ -226,10 +209,10 @@ class RunSpec(Table):
         ConfigError
             If there is none.
         """
-        for variant in self.variant:
-            if variant.name == name or (name is None and variant.signal != "none"):
+        for variant in self.variants:
+            if variant.name == name or (name is None and variant.has_signal):
                 return variant
-        known = [variant.name for variant in self.variant]
+        known = [variant.name for variant in self.variants]
         if name is None:
             raise ConfigError(f"spec {self.name!r}: no variant has a signal; its variants are {known}")
         raise ConfigError(f"spec {self.name!r}: no variant {name!r}.{did_you_mean(name, known)} It has {known}")

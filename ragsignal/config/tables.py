@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,10 @@ Source = Literal["sample", "classic", "folder", "table", "yfinance", "planted", 
 Target = Literal["movement", "open_to_open", "relative"]
 RetrieverName = Literal["finseer", "embedding", "shape", "dtw", "random", "none"]
 TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
+RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
+"""Templates that write ranks among the stocks of the day."""
+LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
+"""Templates that write quantile letters."""
 Walked = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
@@ -145,3 +149,20 @@ class LLMSpec(Table):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
     batch_size: AtLeastOne | Literal["auto"] = 32
+
+    @property
+    def reads_letters(self) -> bool:
+        """Whether the template writes quantile letters."""
+        return self.template in LETTERED
+
+    @property
+    def reads_ranks(self) -> bool:
+        """Whether the template writes ranks among the stocks of the day."""
+        return self.template in RANKED
+
+
+class StrategySpec(Table):
+    """A Backtrader strategy by dotted name, ``module:Class``, and its params."""
+
+    name: str = Field(alias="class", pattern=r"^[\w.]+:\w+$")
+    params: dict[str, Any] = Field(default={})

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import Variant
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS, Metric, days_and_block
 from ragsignal.evaluation.questions import Mask, Questions
 from ragsignal.statistics import LEAST_DAYS, widening
-from ragsignal.study import Workshop, spread
+from ragsignal.study import Study, spread
 from ragsignal.types import Query
 
 SHUFFLED_MEASURES = ("mcc", "auc", "rank_correlation")
@@ -94,7 +94,7 @@ def _distance(
     return {"value": value, "z": (value - metric.null) / error}
 
 
-def sensitivity(workshop: Workshop, variant: VariantSpec, questions: Questions, wanted: int) -> dict[str, Any]:
+def sensitivity(study: Study, variant: Variant, questions: Questions, wanted: int) -> dict[str, Any]:
     """Mean absolute change of P(rise) when what should not matter changes, on ``wanted`` queries of the test.
 
     ``jitter``: closes times 1 + 1e-4 times noise. ``random_candidates``: one random draw of candidates against another
@@ -102,12 +102,11 @@ def sensitivity(workshop: Workshop, variant: VariantSpec, questions: Questions, 
     ``spread``, the mean absolute difference of P(rise) of two queries: a change of that size is as large as another
     query would make.
     """
-    told = _told(workshop, f"sensitivity of {variant.name}")
     answers = []
-    asked = perturbations(workshop.spec, variant, questions, wanted)
+    asked = perturbations(variant, questions, wanted)
     for done, (asked_of, queries) in enumerate(asked, 1):
-        answers.append(probabilities(workshop.pipeline(asked_of), queries)[0])
-        told(done, len(asked))
+        answers.append(probabilities(study.pipeline(asked_of), queries)[0])
+        study.progress(f"sensitivity of {variant.name}", done, len(asked))
     plain, jittered, drawn, other = answers if len(answers) == 4 else (*answers, answers[0], answers[0])
     answered = np.all(np.isfinite([plain, jittered, drawn, other]), axis=0)
     return {
@@ -119,19 +118,18 @@ def sensitivity(workshop: Workshop, variant: VariantSpec, questions: Questions, 
     }
 
 
-def perturbations(
-    spec: RunSpec, variant: VariantSpec, questions: Questions, wanted: int
-) -> list[tuple[VariantSpec, list[Query]]]:
+def perturbations(variant: Variant, questions: Questions, wanted: int) -> list[tuple[Variant, list[Query]]]:
     """What :func:`sensitivity` asks of whom: as it is, jittered, and with two draws of candidates if it has any."""
     queries = spread(questions.queries, wanted)
     asked = [(variant, queries), (variant, _jittered(queries))]
-    if spec.retrieval_of(variant).retriever == "none":
+    if not variant.reads_corpus:
         return asked
     return asked + [(_with_random_candidates(variant, seed), queries) for seed in _SEEDS]
 
 
-def _with_random_candidates(variant: VariantSpec, seed: int) -> VariantSpec:
-    return variant.model_copy(update={"retrieval": variant.retrieval | {"retriever": "random", "seed": seed}})
+def _with_random_candidates(variant: Variant, seed: int) -> Variant:
+    drawn = variant.retrieval.model_copy(update={"retriever": "random", "seed": seed})
+    return replace(variant, retrieval=drawn)
 
 
 def _jittered(queries: Sequence[Query], seed: int = 0) -> list[Query]:
@@ -144,7 +142,3 @@ def _jittered(queries: Sequence[Query], seed: int = 0) -> list[Query]:
 
 def _mean_change(left: Floats, right: Floats, mask: Mask) -> float | None:
     return float(np.mean(np.abs(left - right)[mask])) if mask.any() else None
-
-
-def _told(workshop: Workshop, what: str) -> Any:
-    return lambda done, total: workshop.report(what, done, total) if workshop.report else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast
 from ragsignal.evaluation.metrics import METRICS, difference
@@ -67,8 +67,8 @@ def compare(
 
 
 def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[tuple[str, str, list[str], tuple[str, ...]]]:
-    for variant in spec.variant:
-        if variant.signal == "none":
+    for variant in spec.variants:
+        if not variant.has_signal:
             continue
         for against, rights in rivals(spec, variant).items():
             yield variant.name, against, rights, compared_measures(spec)
@@ -77,7 +77,7 @@ def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[tuple[s
             yield variant.name, BEST_BASELINE, [baseline], measures
 
 
-def rivals(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
+def rivals(spec: RunSpec, variant: Variant) -> dict[str, list[str]]:
     """The variant's rivals by the label under which their mean is compared."""
     labels = {"none": NO_RETRIEVAL, "random": RANDOM_RETRIEVAL}
     return {labels[kind]: names for kind, names in spec.rivals_of(variant).items()}

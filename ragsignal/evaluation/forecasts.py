@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from ragsignal.evaluation.metrics import Sample, direction_of
 from ragsignal.evaluation.questions import Mask, Questions
 from ragsignal.protocols import SignalSource
 from ragsignal.types import Query, Signal
+from ragsignal.utils import Steps, silent_steps
 
 CHUNK = 512
 """Queries given to a pipeline at once: what a killed run loses is one batch of it, what is stored is not made again."""
@@ -64,7 +65,7 @@ def of_probability(name: str, kind: str, probability: Floats, **facts: Any) -> F
 
 
 def probabilities(
-    source: SignalSource, queries: Sequence[Query], told: Callable[[int, int], None] | None = None
+    source: SignalSource, queries: Sequence[Query], progress: Steps = silent_steps
 ) -> tuple[Floats, dict[str, int]]:
     """Ask a source; P(rise) of every query (n,), NaN where it abstained, and how often it did, by reason.
 
@@ -81,8 +82,7 @@ def probabilities(
                 answers[number] = signal.probability
             else:
                 reasons[signal.abstained] += 1
-        if told:
-            told(min(start + CHUNK, len(queries)), len(queries))
+        progress(min(start + CHUNK, len(queries)), len(queries))
     return answers, dict(sorted(reasons.items()))
 
 

@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
 from ragsignal.evaluation.baselines import RULES, best_baselines, free_baselines
 from ragsignal.evaluation.checks import ORACLE_MEASURES, perturbations, same_date_oracle, sensitivity, shuffled_labels
@@ -29,16 +30,15 @@ from ragsignal.signals import Pipeline
 from ragsignal.statistics import day_weights
 from ragsignal.study import (
     Before,
-    Report,
+    Study,
     Trial,
     Work,
-    Workshop,
     check_ledger,
     configuration_of,
     count,
     notes_on_training,
 )
-from ragsignal.utils import versions_of
+from ragsignal.utils import Progress, silent, silent_steps, versions_of
 
 ALL, NON_FREEZE = "all", "non-freeze"
 
@@ -63,15 +63,15 @@ class Evaluation:
     predictions: pd.DataFrame
 
 
-def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | None = None) -> Evaluation:
+def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | None = None) -> Evaluation:
     """Score every variant that has a signal as a forecaster, beside the free baselines.
 
     Parameters
     ----------
     spec : RunSpec
         ``[evaluation]`` says which target and how many days; ``data.start`` to ``data.end`` is the test.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
     before : callable, optional
         Told which signals the evaluation will ask for, before the first one.
 
@@ -86,14 +86,14 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | 
     """
     began, started = time.perf_counter(), datetime.now(UTC)
     check_ledger()
-    workshop, questions, learn = prepare(spec, report)
+    study, questions, learn = prepare(spec, progress)
     chosen = _variants(spec)
-    pipelines = {variant.name: workshop.pipeline(variant) for variant in chosen}
+    pipelines = {variant.name: study.pipeline(variant) for variant in chosen}
     if before:
-        before(workshop, work_of(spec, questions))
+        before(study, work_of(spec, questions))
     baselines = free_baselines(questions, learn, questions.asked)
     best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
-    variants = [_forecast(it, pipelines[it.name], questions, workshop) for it in chosen]
+    variants = [_forecast(it, pipelines[it.name], questions, study) for it in chosen]
     weights = day_weights(questions.n_days)
     forecasts = [*variants, *baselines]
     oracles = [] if spec.evaluation.target == "relative" else [same_date_oracle(questions)]
@@ -103,7 +103,7 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | 
         "name": spec.name,
         "description": spec.description,
         "spec": spec.model_dump(mode="json", by_alias=True),
-        "fingerprints": _fingerprints(workshop, chosen),
+        "fingerprints": _fingerprints(study, chosen),
         "versions": versions_of(_LIBRARIES),
         "target": spec.evaluation.target,
         "headline": NON_FREEZE if spec.evaluation.mode == "paper" else ALL,
@@ -117,9 +117,9 @@ def evaluate_spec(spec: RunSpec, report: Report | None = None, before: Before | 
             "rows": [figures.row(it, ORACLE_MEASURES) for it in oracles],
         },
         "shuffled_labels": shuffled_labels(questions, variants, weights),
-        "sensitivity": _sensitivities(workshop, chosen, questions),
+        "sensitivity": _sensitivities(study, chosen, questions),
         "reference": spec.evaluation.reference,
-        "protocol": [*notes_on_training(workshop), *notes_of(spec, questions)],
+        "protocol": [*notes_on_training(study), *notes_of(spec, questions)],
         "times": {
             "started": started.isoformat(timespec="seconds"),
             "variants": {name: pipeline.cost.record() for name, pipeline in pipelines.items()},
@@ -139,15 +139,15 @@ def _count(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> dict[str, int]:
     return {"count": len(count(spec, trials)), "configurations": len(trials)}
 
 
-def prepare(spec: RunSpec, report: Report | None = None) -> tuple[Workshop, Questions, Mask]:
-    """What comes before the first signal: a workshop, the questions, and the labels that baselines may learn from.
+def prepare(spec: RunSpec, progress: Progress = silent) -> tuple[Study, Questions, Mask]:
+    """What comes before the first signal: a study, the questions, and the labels that baselines may learn from.
 
     Raises as :func:`evaluate_spec`.
     """
     _variants(spec)
-    workshop = Workshop(spec, report)
-    questions = ask(workshop.prices.select(spec.data.symbols).frames, spec)
-    return workshop, questions, training_rows(questions, spec)
+    study = Study(spec, progress)
+    questions = ask(study.prices.select(spec.data.symbols).frames, spec)
+    return study, questions, training_rows(questions, spec)
 
 
 def work_of(spec: RunSpec, questions: Questions) -> list[Work]:
@@ -155,19 +155,19 @@ def work_of(spec: RunSpec, questions: Questions) -> list[Work]:
     chosen = _variants(spec)
     work = [Work(variant.name, variant, questions.queries) for variant in chosen]
     for variant in _readers(spec, chosen):
-        asked = perturbations(spec, variant, questions, spec.evaluation.perturbed)
+        asked = perturbations(variant, questions, spec.evaluation.perturbed)
         work += [Work(f"{variant.name} (sensitivity)", it, queries) for it, queries in asked]
     return work
 
 
-def _readers(spec: RunSpec, chosen: Sequence[VariantSpec]) -> list[VariantSpec]:
+def _readers(spec: RunSpec, chosen: Sequence[Variant]) -> list[Variant]:
     """Variants whose sensitivity is measured."""
-    return [variant for variant in chosen if variant.signal == "llm" and spec.evaluation.perturbed]
+    return [variant for variant in chosen if variant.is_llm and spec.evaluation.perturbed]
 
 
-def _variants(spec: RunSpec) -> list[VariantSpec]:
+def _variants(spec: RunSpec) -> list[Variant]:
     spec.find_variant(None)  # raises where none has a signal
-    chosen = [variant for variant in spec.variant if variant.signal != "none"]
+    chosen = [variant for variant in spec.variants if variant.has_signal]
     taken = [variant.name for variant in chosen if variant.name in _TAKEN]
     if taken:
         raise ConfigError(
@@ -177,11 +177,10 @@ def _variants(spec: RunSpec) -> list[VariantSpec]:
     return chosen
 
 
-def _forecast(variant: VariantSpec, pipeline: Pipeline, questions: Questions, workshop: Workshop) -> Forecast:
-    report, what = workshop.report, f"forecasts of {variant.name}"
-    pipeline.progress = None  # it would count from 0 in every chunk
-    told = None if report is None else lambda done, total: report(what, done, total)
-    answers, reasons = probabilities(pipeline, questions.queries, told)
+def _forecast(variant: Variant, pipeline: Pipeline, questions: Questions, study: Study) -> Forecast:
+    pipeline.progress = silent_steps  # it would count from 0 in every chunk
+    progress = partial(study.progress, f"forecasts of {variant.name}")
+    answers, reasons = probabilities(pipeline, questions.queries, progress)
     return of_probability(
         variant.name, "variant", answers, signal=variant.signal, abstained=reasons, recipe=pipeline.recipe
     )
@@ -212,9 +211,9 @@ class _Figures:
         return found
 
 
-def _sensitivities(workshop: Workshop, chosen: Sequence[VariantSpec], questions: Questions) -> list[dict[str, Any]]:
-    spec = workshop.spec
-    return [sensitivity(workshop, it, questions, spec.evaluation.perturbed) for it in _readers(spec, chosen)]
+def _sensitivities(study: Study, chosen: Sequence[Variant], questions: Questions) -> list[dict[str, Any]]:
+    spec = study.spec
+    return [sensitivity(study, it, questions, spec.evaluation.perturbed) for it in _readers(spec, chosen)]
 
 
 def _about_questions(questions: Questions) -> dict[str, Any]:
@@ -236,10 +235,9 @@ def _about_training(questions: Questions, learn: Mask) -> dict[str, Any]:
     }
 
 
-def _fingerprints(workshop: Workshop, chosen: Sequence[VariantSpec]) -> dict[str, str]:
-    retrieving = any(it.signal != "classifier" and workshop.spec.retrieval_of(it).retriever != "none" for it in chosen)
-    corpus = {"corpus": workshop.corpus.fingerprint} if retrieving else {}
-    return {"prices": workshop.prices.fingerprint, **corpus}
+def _fingerprints(study: Study, chosen: Sequence[Variant]) -> dict[str, str]:
+    corpus = {"corpus": study.corpus.fingerprint} if any(variant.reads_corpus for variant in chosen) else {}
+    return {"prices": study.prices.fingerprint, **corpus}
 
 
 def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:

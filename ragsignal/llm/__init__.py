@@ -7,13 +7,11 @@ from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.classifier_models import BertReader, LogisticReader, Reader, encode, load_encoder
 from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.load import adapter_of, load_reader
-from ragsignal.llm.prompt import LETTERED, WIDE, Template
+from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
 __all__ = [
-    "LETTERED",
-    "WIDE",
     "BertReader",
     "ClassifierScorer",
     "LogisticReader",

@@ -18,15 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from ragsignal.config import TemplateName
+from ragsignal.config import LETTERED, RANKED, TemplateName
 from ragsignal.data import QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
 from ragsignal.types import Candidate, Hit, Prompt, Query
 
 _VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
-WIDE = ("wide", "wide-both")
-"""Templates that write ranks among all stocks of the day."""
 _RANKS = "Ranks and moves of stocks, A (low) to P (high)."
 _HEADS: dict[TemplateName, str] = {
     "compact": "Stock moves by day, from A (big fall) to P (big rise), and what came next.",
@@ -35,8 +33,6 @@ _HEADS: dict[TemplateName, str] = {
     "wide": _RANKS,
     "wide-both": _RANKS,
 }
-LETTERED = ("compact", *WIDE)
-"""Templates that write quantile letters."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class Template:
     @property
     def wide(self) -> bool:
         """Whether a prompt tells of other stocks too, which the query itself does not hold."""
-        return self.name in WIDE
+        return self.name in RANKED
 
     def context_digest(self, query: Query) -> str:
         """Fingerprint of what a prompt reads besides the query and its hits: the panel as of that day, or nothing."""

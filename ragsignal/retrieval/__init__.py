@@ -5,6 +5,7 @@ from __future__ import annotations
 from ragsignal.retrieval.corpus import Corpus, build_corpus, load_or_build
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, line_recipe, load_sentence_model, query_line
+from ragsignal.retrieval.factory import make_retriever
 from ragsignal.retrieval.index import AsOfIndex, Ranked
 from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, query_features
 from ragsignal.retrieval.retrievers import (
@@ -40,6 +41,7 @@ __all__ = [
     "line_recipe",
     "load_or_build",
     "load_sentence_model",
+    "make_retriever",
     "query_features",
     "query_line",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
-from ragsignal.utils import open_database
+from ragsignal.utils import Steps, open_database, silent_steps
 
 _READ_CHUNK = 500  # SQLite's oldest limit on variables in one statement is 999
 
@@ -39,7 +39,7 @@ class EmbeddingCache:
         texts: Sequence[str],
         encode: Callable[[Sequence[str]], NDArray[np.float32]],
         batch_size: int,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Steps = silent_steps,
     ) -> NDArray[np.float32]:
         """Vectors of ``texts``; only those that the file lacks are encoded.
 
@@ -73,8 +73,7 @@ class EmbeddingCache:
                 fresh = [(keys[row], vector.tobytes()) for row, vector in zip(rows, made, strict=True)]
                 with connection:
                     connection.executemany("INSERT OR IGNORE INTO embeddings VALUES (?, ?)", fresh)
-                if progress:
-                    progress(start + len(rows), len(missing))
+                progress(start + len(rows), len(missing))
             return _read(connection, keys)
 
     def missing(self, encoder: str, texts: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ does with price JSON; on raw prices such a model retrieves the price level inste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,7 @@ from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.types import Query
-from ragsignal.utils import json_digest, quiet_loading
-
-Progress = Callable[[int, int], None]
+from ragsignal.utils import Steps, json_digest, quiet_loading, silent_steps
 
 _FLAT = 1e-12
 _NO_CODES = np.empty(0, dtype=np.int64)
@@ -98,7 +96,7 @@ class TextEncoder:
         digest: str,
         bins: Bins,
         cache: EmbeddingCache,
-        progress: Progress | None = None,
+        progress: Steps = silent_steps,
         adapter: Artifact | None = None,
     ) -> None:
         if adapter is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.signals.memo import ReadOnce
-from ragsignal.signals.pipeline import Cost, Pipeline, Progress, RagPipeline
+from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, queries_of
 from ragsignal.signals.store import SignalStore
 
@@ -11,7 +11,6 @@ __all__ = [
     "Cost",
     "KnownSignals",
     "Pipeline",
-    "Progress",
     "RagPipeline",
     "ReadOnce",
     "SignalStore",

@@ -7,7 +7,7 @@ was known yet; everything else raises. Work is stored batch by batch, so that a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -17,12 +17,10 @@ from ragsignal.protocols import Recipe, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
-from ragsignal.utils import json_digest
+from ragsignal.utils import Steps, json_digest, silent_steps
 
 TOO_FEW_BARS = "too few bars"
 NO_CANDIDATE = "no candidate available yet"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -80,7 +78,7 @@ class Pipeline(SignalSource, Protocol):
     """
 
     cost: Cost
-    progress: Progress | None
+    progress: Steps
 
     @property
     def recipe(self) -> Recipe:
@@ -117,7 +115,7 @@ class RagPipeline:
     store: SignalStore
     lookback: int = 5
     trained_through: date | None = None
-    progress: Progress | None = None
+    progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
 
     @property
@@ -219,8 +217,7 @@ class RagPipeline:
         if not missing:
             return {}
         keys, queries = list(missing), list(missing.values())
-        if self.progress:
-            self.progress(0, len(keys))  # the cost, before it is paid
+        self.progress(0, len(keys))  # the cost, before it is paid
         prompts = [
             self.scorer.render(query, hits) for query, hits in zip(queries, self._retrieve(queries), strict=True)
         ]
@@ -229,8 +226,7 @@ class RagPipeline:
         for start in range(0, len(order), self.scorer.batch_size):
             batch = order[start : start + self.scorer.batch_size]
             made |= self._score_batch(recipe, [keys[number] for number in batch], [prompts[number] for number in batch])
-            if self.progress:
-                self.progress(len(made), len(keys))
+            self.progress(len(made), len(keys))
         return made
 
     def _score_batch(self, recipe: str, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spread, work_of
 from ragsignal.study.materials import Materials
+from ragsignal.study.parts import Parts
 from ragsignal.study.provenance import notes_on_training
-from ragsignal.study.study import Report, Workshop, load_pipeline
+from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.trials import Trial, check_ledger, configuration_of, count, count_run, deflated, sharpe_of
 from ragsignal.study.walk_forward.address import ORDER, Trained, needs
 from ragsignal.study.walk_forward.plan import Plan
@@ -16,13 +17,13 @@ __all__ = [
     "Before",
     "Estimate",
     "Materials",
+    "Parts",
     "Plan",
-    "Report",
     "Step",
+    "Study",
     "Trained",
     "Trial",
     "Work",
-    "Workshop",
     "check_ledger",
     "configuration_of",
     "count",

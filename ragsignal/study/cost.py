@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.data import Bins
 from ragsignal.protocols import Recipe, Retriever, Scorer
 from ragsignal.retrieval import Corpus, DenseRetriever, RandomRetriever, TextEncoder
 from ragsignal.signals import RagPipeline, ReadOnce, queries_of
-from ragsignal.study.study import Workshop
+from ragsignal.study.study import Study
 from ragsignal.types import Query
 from ragsignal.utils import json_digest
 
@@ -40,12 +40,12 @@ class Work:
     """Signals that a run will ask for: under which name, of which variant, for which queries."""
 
     name: str
-    variant: VariantSpec
+    variant: Variant
     queries: Sequence[Query]
 
 
-Before = Callable[[Workshop, Sequence[Work]], None]
-"""Told what a run is about to do, by the run itself: its workshop, with what the estimate loads, serves both."""
+Before = Callable[[Study, Sequence[Work]], None]
+"""Told what a run is about to do, by the run itself: its study, with what the estimate loads, serves both."""
 
 
 @dataclass(frozen=True)
@@ -126,17 +126,17 @@ class Estimate:
 def work_of(spec: RunSpec, frames: Mapping[str, pd.DataFrame]) -> list[Work]:
     """The signals of a backtest: every variant that has some, on every bar of ``frames`` (the bars that are traded)."""
     queries = queries_of(frames, spec.corpus.lookback)
-    return [Work(variant.name, variant, queries) for variant in spec.variant if variant.signal != "none"]
+    return [Work(variant.name, variant, queries) for variant in spec.variants if variant.has_signal]
 
 
-def estimate(workshop: Workshop, work: Iterable[Work]) -> Estimate:
+def estimate(study: Study, work: Iterable[Work]) -> Estimate:
     """Count what the store lacks, and measure what making it takes.
 
-    Keeps no signal, no answer and no embedding. What it loads stays in ``workshop``, for the run that follows.
+    Keeps no signal, no answer and no embedding. What it loads stays in ``study``, for the run that follows.
 
     Parameters
     ----------
-    workshop : Workshop
+    study : Study
     work : iterable of Work
         In the order of the run: a signal that two of them need is counted with the first.
 
@@ -146,11 +146,11 @@ def estimate(workshop: Workshop, work: Iterable[Work]) -> Estimate:
         As the run would.
     """
     began = time.perf_counter()
-    needs = _needs(workshop, work)
+    needs = _needs(study, work)
     rates: dict[str, _Rate] = {}
     signals = _by_name([_signal_cost(need, rates) for need in needs])
     encodings = _encodings(needs).values()
-    embeddings = tuple(cost for it in encodings if (cost := _embedding_cost(it, workshop.materials.bins)).lines)
+    embeddings = tuple(cost for it in encodings if (cost := _embedding_cost(it, study.materials.bins)).lines)
     return Estimate(signals, embeddings, time.perf_counter() - began)
 
 
@@ -164,12 +164,12 @@ class _Need:
     missing: list[Query]
 
 
-def _needs(workshop: Workshop, work: Iterable[Work]) -> list[_Need]:
+def _needs(study: Study, work: Iterable[Work]) -> list[_Need]:
     """One for each :class:`Work`; of a walk-forward one for each step."""
     needs: list[_Need] = []
     promised: set[tuple[str, Query]] = set()
     for it in work:
-        for pipeline, queries in workshop.pipeline(it.variant).parts(it.queries):
+        for pipeline, queries in study.pipeline(it.variant).parts(it.queries):
             recipe = json_digest(pipeline.recipe)
             missing = [query for query in pipeline.missing(queries) if (recipe, query) not in promised]
             promised.update((recipe, query) for query in missing)

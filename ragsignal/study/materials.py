@@ -10,7 +10,7 @@ from functools import cached_property
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import Bins, Panel, Prices, build_panel, fit_bins, load_prices, shipped_bins
-from ragsignal.llm import WIDE, Template
+from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
 from ragsignal.utils import cache_folder
 
@@ -56,7 +56,7 @@ class Materials:
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""
-        return Template(llm.template, llm.mask, self.bins, self.panel if llm.template in WIDE else None)
+        return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None)
 
     def _of_corpus(self) -> Prices:
         return self.prices.select(self.candidates.symbols or self.data.symbols)

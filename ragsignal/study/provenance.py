@@ -6,34 +6,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragsignal.artifacts import Card
-from ragsignal.config import RunSpec, VariantSpec
-from ragsignal.study.study import Workshop
+from ragsignal.config import Variant
+from ragsignal.study.study import Study
 
 
-def notes_on_training(workshop: Workshop) -> list[str]:
+def notes_on_training(study: Study) -> list[str]:
     """What was trained, on what and through which day; what was not; and what nobody can know.
 
     A sentence that begins with ``IN SAMPLE`` stamps every page.
     """
-    spec = workshop.spec
+    spec = study.spec
     notes: dict[str, None] = {}  # in order, each once: variants share their parts
-    for variant in spec.variant:
-        if variant.signal == "none":
+    for variant in spec.variants:
+        if not variant.has_signal:
             continue
-        in_sample = workshop.in_sample(variant)
+        in_sample = study.in_sample(variant)
         if in_sample:
             notes[f"IN SAMPLE: {variant.name} proves nothing: {'; '.join(in_sample)}."] = None
-        cards = _cards_of(workshop, variant)
+        cards = _cards_of(study, variant)
         notes |= dict.fromkeys(_note_on_role(role, [*found.values()]) for role, found in cards.items())
-        notes |= dict.fromkeys(_notes_on_bare_weights(spec, variant, cards))
+        notes |= dict.fromkeys(_notes_on_bare_weights(variant, cards))
     return list(notes)
 
 
-def _cards_of(workshop: Workshop, variant: VariantSpec) -> dict[str, dict[str, Card]]:
+def _cards_of(study: Study, variant: Variant) -> dict[str, dict[str, Card]]:
     """The cards behind a role by their digest, in the order of time: one, or one for each retraining."""
     cards: dict[str, dict[str, Card]] = {}
-    for shop, it in workshop.eras(variant):
-        for role, artifact in shop.artifacts(it).items():
+    for parts, step_variant in study.steps(variant):
+        for role, artifact in parts.artifacts(step_variant).items():
             cards.setdefault(role, {})[artifact.digest] = artifact.card
     return cards
 
@@ -57,16 +57,13 @@ def _note_on_artifact(role: str, card: Card) -> str:
     )
 
 
-def _notes_on_bare_weights(spec: RunSpec, variant: VariantSpec, artifacts: Mapping[str, Any]) -> list[str]:
+def _notes_on_bare_weights(variant: Variant, artifacts: Mapping[str, Any]) -> list[str]:
     """Weights without a card: the untrained embedded ones, and those of which nothing is known."""
-    if variant.signal == "classifier":
-        return []
-    llm, retrieval = spec.llm_of(variant), spec.retrieval_of(variant)
     bare = []
-    if variant.signal == "llm" and "reader" not in artifacts:
-        bare.append(("StockLLM", "untuned", llm.adapter or llm.model))
-    if retrieval.retriever == "embedding":
-        bare.append(("FinSeer", "untrained", retrieval.encoder_ref))
+    if variant.is_llm and "reader" not in artifacts:
+        bare.append(("StockLLM", "untuned", variant.llm.adapter or variant.llm.model))
+    if variant.embeds_text:
+        bare.append(("FinSeer", "untrained", variant.retrieval.encoder_ref))
     return [
         f"{role} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."
         if ref.startswith("embedded:")

@@ -1,71 +1,50 @@
-"""From a spec to working parts: prices, corpus, retriever, scorer, pipeline. The only place that knows all of them."""
+"""A spec and everything that is made of it: one plain set of parts, or of a walk-forward one a step."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
 from weakref import WeakValueDictionary
 
-from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
-from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, VariantSpec, load_spec
+from ragsignal.artifacts import Artifact
+from ragsignal.config import RunSpec, Variant, load_spec
 from ragsignal.data import Prices
-from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.llm import LETTERED, ClassifierScorer, StockLLM, VoteScorer, adapter_of, load_reader
-from ragsignal.protocols import Retriever, Scorer
-from ragsignal.retrieval import (
-    Corpus,
-    CorpusEncoder,
-    DenseRetriever,
-    DTWRetriever,
-    EmbeddingCache,
-    NoRetriever,
-    NumericEncoder,
-    RandomRetriever,
-    ShapeEncoder,
-    TextEncoder,
-)
-from ragsignal.signals import Pipeline, RagPipeline, ReadOnce, SignalStore
+from ragsignal.retrieval import Corpus
+from ragsignal.signals import Pipeline, RagPipeline, SignalStore
 from ragsignal.study.materials import Materials
+from ragsignal.study.parts import Distribute, Parts, Shared
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.source import WalkForward
 from ragsignal.study.walk_forward.steps import Step
-from ragsignal.utils import cache_folder
+from ragsignal.utils import Progress, cache_folder, silent
 
 _IMPORTED_BY = os.getpid()
 
-Report = Callable[[str, int, int], None]
-"""Told (what, done, total) while long work goes on."""
-
 
 @dataclass
-class Workshop:
-    """The parts of one spec, each made on first need and shared by its variants.
+class Study:
+    """One spec, with the working parts of its variants.
 
     Parameters
     ----------
     spec : RunSpec
-    report : callable, optional
-        Progress of long work: ``report(what, done, total)``.
-    lend : callable, optional
+    progress : callable, optional
+        Told how far long work is: ``progress(what, done, total)``.
+    distribute : callable, optional
         Given each language model before its weights are read; what it returns does the scoring instead (a cluster's
         copies of it, :mod:`ragsignal.parallel`).
     """
 
     spec: RunSpec
-    report: Report | None = None
-    lend: Callable[[LLMSpec, StockLLM], Scorer] | None = None
-    _scorers: dict[Any, Scorer] = field(default_factory=dict)
-    _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
-    _artifacts: dict[tuple[str, tuple[Kind, ...]], Artifact] = field(default_factory=dict)
-    _weights: dict[tuple[str, str | None, str | None], Weights] = field(default_factory=dict)
-    # of a walk-forward; a step's models live as long as somebody uses them, all steps' would not fit into memory
-    _shops: WeakValueDictionary[Step, Workshop] = field(default_factory=WeakValueDictionary)
+    progress: Progress = silent
+    distribute: Distribute | None = None
+    _shared: Shared = field(default_factory=Shared)
+    # a step's models live as long as somebody uses them: all steps' would not fit into memory
+    _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
 
     @cached_property
     def materials(self) -> Materials:
@@ -82,17 +61,37 @@ class Workshop:
         """The candidates of the spec."""
         return self.materials.corpus
 
-    @cached_property
+    @property
     def store(self) -> SignalStore:
         """The signals of this user, all specs together."""
-        return SignalStore(cache_folder() / "signals.sqlite")
+        return self._shared.store
 
     @cached_property
     def plan(self) -> Plan:
         """The steps of a walk-forward, and where their artifacts lie; raises ``ConfigError`` where there is none."""
-        return Plan(self.spec, self.prices, self._resolve)
+        return Plan(self.spec, self.prices, self._shared.weights)
 
-    def pipeline(self, variant: VariantSpec) -> Pipeline:
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of the variants that are not retrained."""
+        return self._parts_for(self.spec)
+
+    def steps(self, variant: Variant) -> list[tuple[Parts, Variant]]:
+        """The parts that ``variant``'s signals come from, in the order of time, with the variant as it is there.
+
+        Of a walk-forward one a step, each with a plain spec whose ``data`` bounds the step; else one alone.
+
+        Raises
+        ------
+        ModelError
+            If a step lacks something that has to be trained.
+        """
+        if not variant.retrained:
+            return [(self.parts, variant)]
+        self.plan.check_trained(variant)
+        return [(self._parts_at(step), self.plan.variant_at(step, variant)) for step in self.plan.steps]
+
+    def pipeline(self, variant: Variant) -> Pipeline:
         """The signal source of a variant.
 
         Raises
@@ -104,198 +103,46 @@ class Workshop:
         ModelError
             If an artifact is missing or altered, or was trained for another study.
         """
-        if self.spec.walked(variant):
-            return self._walk_forward(variant)
-        return self._one_pipeline(variant)
+        if not variant.retrained:
+            return self.parts.pipeline(variant)
+        for parts, step_variant in self.steps(variant):  # every step is judged before the first model call
+            parts.check(step_variant)
+        progress = partial(self.progress, f"signals of {variant.name}")
+        return WalkForward(self.plan.steps, partial(self._open_step, variant), self.spec.corpus.lookback, progress)
 
-    def eras(self, variant: VariantSpec) -> list[tuple[Workshop, VariantSpec]]:
-        """The workshops that ``variant``'s signals come from, in the order of time, with the variant as it is there.
-
-        Of a walk-forward one a step, each with a plain spec whose ``data`` bounds the step; else this one alone.
-        """
-        if not self.spec.walked(variant):
-            return [(self, variant)]
-        self.plan.check_trained(variant)
-        return [(self._shop(step), self.plan.variant_at(step, variant)) for step in self.plan.steps]
-
-    def in_sample(self, variant: VariantSpec) -> list[str]:
-        """What in a variant was fitted on days that it is traded on; empty for an honest one."""
-        return [
-            f"{what} (fitted through {day})"
-            for shop, it in self.eras(variant)
-            for what, day in shop.fitted(it)
-            if day >= shop.spec.data.start
-        ]
-
-    def artifacts(self, variant: VariantSpec) -> dict[str, Artifact]:
+    def artifacts(self, variant: Variant) -> dict[str, Artifact]:
         """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``.
 
         Of a walk-forward those of every step: ``reader from 2011-01-03``.
         """
-        if self.spec.walked(variant):
-            return {
-                f"{role} from {shop.spec.data.start}": artifact
-                for shop, it in self.eras(variant)
-                for role, artifact in shop.artifacts(it).items()
-            }
-        if variant.signal == "classifier":
-            return {"classifier": self._artifact(variant.classifier, "classifier")}
-        found: dict[str, Artifact] = {}
-        adapter = self._adapter(self.spec.llm_of(variant)) if variant.signal == "llm" else None
-        if isinstance(adapter, Artifact):
-            found["reader"] = adapter
-        if variant.signal != "none" and self.spec.retrieval_of(variant).retriever == "finseer":
-            found["retriever"] = self._finseer(self.spec.retrieval_of(variant))
-        return found
+        if not variant.retrained:
+            return self.parts.artifacts(variant)
+        return {
+            f"{role} from {parts.spec.data.start}": artifact
+            for parts, step_variant in self.steps(variant)
+            for role, artifact in parts.artifacts(step_variant).items()
+        }
 
-    def fitted(self, variant: VariantSpec) -> list[tuple[str, date]]:
-        """Everything fitted in a variant, and the last day that it has seen; see :meth:`eras` for when it is used."""
-        if self.spec.walked(variant):
-            return [seen for shop, it in self.eras(variant) for seen in shop.fitted(it)]
-        artifacts = self.artifacts(variant)
-        fitted = [(f"{role} {it.ref}", it.card.trained_through) for role, it in artifacts.items()]
-        reads_letters = variant.signal == "llm" and self.spec.llm_of(variant).template in LETTERED
-        encoder = artifacts["retriever"].card.kind if "retriever" in artifacts else None
-        embedded = variant.signal != "classifier" and self.spec.retrieval_of(variant).retriever == "embedding"
-        classifier = artifacts.get("classifier")
-        lettered = classifier is not None and "bins" in classifier.card.template
-        if reads_letters or embedded or encoder == "finseer-text" or lettered:
-            fitted.append(("letter bins", self.materials.bins.fitted_through))
-        return fitted
+    def fitted(self, variant: Variant) -> list[tuple[str, date]]:
+        """Everything fitted in a variant, and the last day that it has seen; :meth:`steps` says when it is used."""
+        return [seen for parts, step_variant in self.steps(variant) for seen in parts.fitted(step_variant)]
 
-    def _walk_forward(self, variant: VariantSpec) -> WalkForward:
-        for shop, it in self.eras(variant):  # every step's parts are judged before the first model call
-            shop._checked(it)
+    def in_sample(self, variant: Variant) -> list[str]:
+        """What in a variant was fitted on days that it is traded on; empty for an honest one."""
+        return [seen for parts, step_variant in self.steps(variant) for seen in parts.in_sample(step_variant)]
 
-        def open_step(step: Step) -> tuple[RagPipeline, Workshop]:
-            shop = self._shop(step)
-            return shop._one_pipeline(self.plan.variant_at(step, variant)), shop
+    def _open_step(self, variant: Variant, step: Step) -> tuple[RagPipeline, Parts]:
+        parts = self._parts_at(step)
+        return parts.pipeline(self.plan.variant_at(step, variant)), parts
 
-        told = self._told(f"signals of {variant.name}")
-        return WalkForward(self.plan.steps, open_step, self.spec.corpus.lookback, told)
+    def _parts_at(self, step: Step) -> Parts:
+        parts = self._parts_of_steps.get(step)
+        if parts is None:
+            parts = self._parts_of_steps[step] = self._parts_for(self.plan.spec_at(step))
+        return parts
 
-    def _shop(self, step: Step) -> Workshop:
-        """The workshop of one step: a plain spec, with prices, candidates, store and base weights of this one."""
-        shop = self._shops.get(step)
-        if shop is None:
-            spec = self.plan.spec_at(step)
-            shop = Workshop(spec, self.report, self.lend, _artifacts=self._artifacts, _weights=self._weights)
-            shop.materials, shop.store = self.materials, self.store
-            self._shops[step] = shop
-        return shop
-
-    def _one_pipeline(self, variant: VariantSpec) -> RagPipeline:
-        trained_through = self._checked(variant)  # before any model is loaded
-        retriever = NoRetriever() if variant.signal == "classifier" else self._retriever(self._retrieval(variant))
-        return RagPipeline(
-            retriever=retriever,
-            scorer=self._scorer(variant),
-            store=self.store,
-            lookback=self.spec.corpus.lookback,
-            trained_through=None if self.spec.allow_in_sample else trained_through,
-            progress=self._told(f"signals of {variant.name}"),
-        )
-
-    def _checked(self, variant: VariantSpec) -> date | None:
-        """The last day that anything in a variant has seen, if it can be used at all."""
-        if variant.signal == "none":
-            raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
-        trained_through = self._trained_through(variant)
-        for artifact in self.artifacts(variant).values():
-            artifact.check_study(self.spec.corpus.target, self.spec.corpus.lookback)
-        return trained_through
-
-    def _resolve(self, ref: str, revision: str | None = None, sha256: str | None = None) -> Weights:
-        """Base weights, verified once."""
-        if (ref, revision, sha256) not in self._weights:
-            self._weights[ref, revision, sha256] = resolve(ref, revision, sha256)
-        return self._weights[ref, revision, sha256]
-
-    def _artifact(self, ref: str, *kinds: Kind) -> Artifact:
-        """Read and verified once: what was checked is what runs, and what the notes tell of."""
-        if (ref, kinds) not in self._artifacts:
-            self._artifacts[ref, kinds] = load_artifact(ref, *kinds)
-        return self._artifacts[ref, kinds]
-
-    def _finseer(self, spec: RetrievalSpec) -> Artifact:
-        return self._artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
-
-    def _adapter(self, llm: LLMSpec) -> Artifact | Path | None:
-        return adapter_of(llm, self._artifact)
-
-    def _retrieval(self, variant: VariantSpec) -> RetrievalSpec:
-        retrieval = self.spec.retrieval_of(variant)
-        if variant.signal == "vote" and retrieval.retriever == "none":
-            raise ConfigError(f'variant {variant.name!r}: a vote needs hits, but its retriever is "none"')
-        return retrieval
-
-    def _trained_through(self, variant: VariantSpec) -> date | None:
-        """The last day that anything fitted in this variant has seen; None where nothing is fitted."""
-        seen = self.in_sample(variant)
-        if seen and not self.spec.allow_in_sample:
-            raise LookAheadError(
-                f"variant {variant.name!r}: {'; '.join(seen)}, but the backtest starts on {self.spec.data.start}. "
-                "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
-                "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
-            )
-        return max((day for _, day in self.fitted(variant)), default=None)
-
-    def _scorer(self, variant: VariantSpec) -> Scorer:
-        if variant.signal == "vote":
-            return VoteScorer()
-        llm = self.spec.llm_of(variant)
-        key = (variant.classifier, llm) if variant.signal == "classifier" else llm
-        if key not in self._scorers:
-            make = self._classifier if variant.signal == "classifier" else self._reader
-            self._scorers[key] = ReadOnce(make(variant), self.store)
-        return self._scorers[key]
-
-    def _reader(self, variant: VariantSpec) -> Scorer:
-        llm = self.spec.llm_of(variant)
-        weights = self._resolve(llm.model, llm.revision, llm.sha256)
-        reader = load_reader(llm, self.materials.template(llm), self._adapter(llm), weights)
-        return self.lend(llm, reader) if self.lend else reader
-
-    def _classifier(self, variant: VariantSpec) -> Scorer:
-        llm = self.spec.llm_of(variant)
-        artifact = self._artifact(variant.classifier, "classifier")
-        return ClassifierScorer(artifact, self.materials.template(llm), device=llm.device)
-
-    def _retriever(self, spec: RetrievalSpec) -> Retriever:
-        if spec not in self._retrievers:
-            self._retrievers[spec] = self._make_retriever(spec)
-        return self._retrievers[spec]
-
-    def _make_retriever(self, spec: RetrievalSpec) -> Retriever:
-        if spec.retriever == "none":
-            return NoRetriever()
-        options: dict[str, Any] = {"k": spec.k, "exclude_own_symbol": spec.exclude_own_symbol, "embargo": spec.embargo}
-        if spec.retriever == "random":
-            return RandomRetriever(self.corpus, seed=spec.seed, **options)
-        if spec.retriever == "dtw":
-            return DTWRetriever(self.corpus, **options)
-        options |= {"storage": spec.storage, "index": spec.index, "cache": cache_folder() / "vectors"}
-        return DenseRetriever(self.corpus, self._encoder(spec), **options)
-
-    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
-        if spec.retriever == "shape":
-            return ShapeEncoder()
-        if spec.retriever == "embedding":
-            return self._text_encoder(self._resolve(spec.encoder_ref, spec.revision), None)
-        artifact = self._finseer(spec)
-        if artifact.card.kind == "finseer-numeric":
-            return NumericEncoder(artifact)
-        base: dict[str, Any] = dict(artifact.card.base or {})
-        return self._text_encoder(self._resolve(base["ref"], base["revision"], base["sha256"]), artifact)
-
-    def _text_encoder(self, weights: Weights, adapter: Artifact | None) -> TextEncoder:
-        cache = EmbeddingCache(cache_folder() / "embeddings.sqlite")
-        told = self._told("embeddings")
-        return TextEncoder(weights.folder, weights.digest, self.materials.bins, cache, told, adapter=adapter)
-
-    def _told(self, what: str) -> Callable[[int, int], None] | None:
-        report = self.report
-        return None if report is None else lambda done, total: report(what, done, total)
+    def _parts_for(self, spec: RunSpec) -> Parts:
+        return Parts(spec, self.materials, self._shared, self.progress, self.distribute)
 
 
 def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
@@ -325,7 +172,7 @@ def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
 def _pipeline_of(spec_json: str, variant: str | None, cache: Path, process: int) -> Pipeline:  # noqa: ARG001
     """Once a process: several feeds, and every run of an optstrategy worker, share one model; a fork makes its own."""
     spec = RunSpec.model_validate_json(spec_json)
-    return Workshop(spec).pipeline(spec.find_variant(variant))
+    return Study(spec).pipeline(spec.find_variant(variant))
 
 
 def _use_one_thread() -> None:

@@ -23,7 +23,7 @@ import pandas as pd
 from platformdirs import user_data_path
 
 from ragsignal import statistics
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import StoreError
 from ragsignal.utils import json_digest, open_database
 
@@ -163,21 +163,19 @@ def bars_of(spec: RunSpec) -> Bars:
     return Bars(market, data.symbols, data.start, data.end)
 
 
-def configuration_of(
-    spec: RunSpec, variant: VariantSpec, recipe: Mapping[str, Any] | None, code: str | None = None
-) -> str:
+def configuration_of(spec: RunSpec, variant: Variant, recipe: Mapping[str, Any] | None, code: str | None = None) -> str:
     """Digest of what decides a variant's result besides its bars; its name does not.
 
     Parameters
     ----------
-    spec, variant : RunSpec, VariantSpec
+    spec, variant : RunSpec, Variant
     recipe : mapping, optional
         What decided its signals; None where it has none.
     code : str, optional
         Digest of its strategy's code; None where signals alone were scored, without a strategy and without costs.
     """
     made = None if recipe is None else [spec.corpus.model_dump(mode="json"), recipe]
-    traded = None if code is None else [spec.strategy_of(variant).model_dump(mode="json", by_alias=True), code]
+    traded = None if code is None else [variant.strategy.model_dump(mode="json", by_alias=True), code]
     costs = None if code is None else spec.costs.model_dump(mode="json")
     return json_digest({"signal": variant.signal, "made": made, "traded": traded, "costs": costs})
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,7 @@ def _fine_tuned(
         data_collator=DataCollatorWithPadding(tokenizer),
         train_dataset=_rows(bench, tokenizer, model.config, train),
         eval_dataset=_rows(bench, tokenizer, model.config, valid),
-        callbacks=loop.callbacks(bench.told("classifier"), spec.patience),
+        callbacks=loop.callbacks(partial(bench.progress, "classifier"), spec.patience),
     )
     loop.run(trainer, folder)
     _save(model, weights.ref, folder / "best")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -15,9 +15,9 @@ from ragsignal.data import HORIZON, Bins, Prices, Split, calendar_of, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
-from ragsignal.study import Materials, Report
+from ragsignal.study import Materials
 from ragsignal.training.examples import Example, examples_of
-from ragsignal.utils import versions_of
+from ragsignal.utils import Progress, silent, versions_of
 
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 
@@ -29,14 +29,14 @@ class Bench:
     Parameters
     ----------
     spec : TrainSpec
-    report : callable, optional
-        Progress of long work: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far long work is: ``progress(what, done, total)``.
     command : str
         What was typed; it goes into the card.
     """
 
     spec: TrainSpec
-    report: Report | None = None
+    progress: Progress = silent
     command: str = ""
 
     @cached_property
@@ -92,11 +92,6 @@ class Bench:
     def scratch(self, kind: str) -> Path:
         """Where unfinished work of a kind waits for a rerun."""
         return self.spec.out / ".work" / kind
-
-    def told(self, what: str) -> Callable[[int, int], None]:
-        """A progress callback (done, total) for one piece of work."""
-        report = self.report
-        return lambda done, total: None if report is None else report(what, done, total)
 
     def card(
         self,

@@ -20,8 +20,9 @@ from typing import Any
 from ragsignal.artifacts import CARD, Artifact, load_artifact
 from ragsignal.config import RunSpec, TrainSpec, Walked
 from ragsignal.errors import StoreError
-from ragsignal.study import ORDER, Materials, Plan, Report, Step, Trained, Workshop, needs
+from ragsignal.study import ORDER, Materials, Plan, Step, Study, Trained, needs
 from ragsignal.training.run import Bench
+from ragsignal.utils import Progress, silent
 
 
 @dataclass(kw_only=True)
@@ -74,26 +75,26 @@ class Course:
     ----------
     spec : RunSpec
         With a table ``[walk_forward]``.
-    report : callable, optional
-        Progress of long work: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far long work is: ``progress(what, done, total)``.
     command : str
         What was typed; it goes into every card.
     """
 
     spec: RunSpec
-    report: Report | None = None
+    progress: Progress = silent
     command: str = ""
     _seconds: dict[Trained, list[float]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def plan(self) -> Plan:
         """Steps and addresses."""
-        return Workshop(self.spec).plan
+        return Study(self.spec).plan
 
     @cached_property
     def kinds(self) -> tuple[Walked, ...]:
         """What the variants read."""
-        read = {kind for variant in self.spec.variant for kind in self.spec.walked(variant)}
+        read = {kind for variant in self.spec.variants for kind in variant.retrained}
         return tuple(kind for kind in ORDER if kind != "feedback" and kind in read)
 
     def missing(self) -> list[Task]:
@@ -134,13 +135,12 @@ class Course:
         return [load_artifact(self.plan.folder(step, kind), kind) for step in self.plan.steps for kind in self.kinds]
 
     def _do(self, task: Task) -> None:
-        bench = StepBench(task.spec, self._reported(task), self.command, plan=self.plan, step=task.step)
+        def progress(what: str, done: int, total: int) -> None:
+            self.progress(f"{task.step.first}: {what}", done, total)
+
+        bench = StepBench(task.spec, progress, self.command, plan=self.plan, step=task.step)
         _TRAIN[task.kind](bench)
         shutil.rmtree(bench.scratch(task.kind), ignore_errors=True)  # of many steps, checkpoints would fill a disk
-
-    def _reported(self, task: Task) -> Report | None:
-        report = self.report
-        return None if report is None else lambda what, done, total: report(f"{task.step.first}: {what}", done, total)
 
     def _minutes(self, left: Sequence[Task]) -> float | None:
         """Of the tasks that are left: each as long as the last of its kind (an expanding window has more each time)."""

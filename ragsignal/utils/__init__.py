@@ -5,11 +5,14 @@ from __future__ import annotations
 from ragsignal.utils.database import open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
+from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import plain, write_json
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
+    "Progress",
+    "Steps",
     "array_digest",
     "cache_folder",
     "canonical_json",
@@ -19,6 +22,8 @@ __all__ = [
     "open_database",
     "plain",
     "quiet_loading",
+    "silent",
+    "silent_steps",
     "swap_folder",
     "versions_of",
     "write_file",

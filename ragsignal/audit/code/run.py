@@ -19,6 +19,7 @@ from ragsignal.audit.code.trace import Trace
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 from ragsignal.parallel import open_pool
+from ragsignal.utils import Progress, silent
 
 Told = Callable[[str, int, int], None]
 TESTS = ("prefix", "poison", "start_point", "modes", "fills")
@@ -28,7 +29,7 @@ _KINDS = {"modes": ("strategy", "indicator"), "fills": ("strategy",)}
 
 
 def audit_code(
-    subjects: Sequence[Subject], market: Market, costs: CostSpec, jobs: int | None = 1, report: Told | None = None
+    subjects: Sequence[Subject], market: Market, costs: CostSpec, jobs: int | None = 1, progress: Progress = silent
 ) -> list[Finding]:
     """The control, and all tests of all subjects; ``broken`` all of them if the control is.
 
@@ -40,16 +41,16 @@ def audit_code(
         The broker that strategies trade with.
     jobs : int, optional
         Processes; None takes one a core.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
     """
-    plants = examine(control.PLANTS, market, costs, jobs, report, control.CATCHES)
+    plants = examine(control.PLANTS, market, costs, jobs, progress, control.CATCHES)
     shown = control.finding(plants, market)
     if shown.verdict == "broken":
         words = "Not known: the control failed, so that a pass would mean nothing."
         concerned = [(test, it) for test in TESTS for it in subjects if _concerns(test, it)]
         return [shown, *(Finding(test, it.label, "broken", words) for test, it in concerned)]
-    return [shown, *examine(subjects, market, costs, jobs, report)]
+    return [shown, *examine(subjects, market, costs, jobs, progress)]
 
 
 def examine(
@@ -57,7 +58,7 @@ def examine(
     market: Market,
     costs: CostSpec,
     jobs: int | None = 1,
-    report: Told | None = None,
+    progress: Progress = silent,
     only: Sequence[Sequence[str]] | None = None,
 ) -> list[Finding]:
     """All tests of all subjects, without the control; test by test, in the order of ``TESTS``.
@@ -81,8 +82,7 @@ def examine(
                     setattr(case, kind, getattr(case, kind) + result)
                 else:
                     shown[kind, number] = result
-                if report:
-                    report("control" if only else "audit of code", done, len(tasks))
+                progress("control" if only else "audit of code", done, len(tasks))
         _repeat(bench, cases, processes)
     found = {number: _of_case(case, number, shown, bench) for number, case in enumerate(cases)}
     return [found[it][test] for test in TESTS for it in found if test in wanted[it] and test in found[it]]

@@ -33,8 +33,9 @@ from ragsignal.llm import Template, load_reader
 from ragsignal.protocols import Scorer
 from ragsignal.signals import ReadOnce, queries_of
 from ragsignal.statistics import LEAST_DAYS
-from ragsignal.study import Report, Workshop
+from ragsignal.study import Study
 from ragsignal.types import Hit, Prompt, Query
+from ragsignal.utils import Progress
 
 QUERIES = 200
 _AT_ONCE = 512  # prompts between two words on the progress
@@ -43,34 +44,32 @@ _DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 
 
 def audit_memory(
-    workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None, queries: int = QUERIES
+    study: Study, frames: dict[str, pd.DataFrame], progress: Progress, queries: int = QUERIES
 ) -> list[Finding]:
     """Probe every distinct reader of the variants that read with a language model: four findings each.
 
     Parameters
     ----------
-    workshop : Workshop
+    study : Study
     frames : dict of symbol to DataFrame
         The traded bars.
-    report : callable, optional
-        Progress: ``report(what, done, total)``; told before the first model call of each probe.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``; told before the first model call of each probe.
     queries : int
         Queries of each probe; a reader costs about four short model calls for each, once.
     """
-    subjects, refused = audited(workshop, "memory")
+    subjects, refused = audited(study, "memory")
     readers: dict[LLMSpec, Audited] = {}
     for it in subjects:
-        if it.variant.signal == "llm":
-            llm = workshop.spec.llm_of(it.variant)
-            if llm not in readers or not readers[llm].reads_corpus:
+        if it.variant.is_llm:
+            llm = it.variant.llm
+            if llm not in readers or not readers[llm].variant.reads_corpus:
                 readers[llm] = it
     if not readers:
-        named = {variant.name for variant in workshop.spec.variant if variant.signal == "llm"}
+        named = {variant.name for variant in study.spec.variants if variant.is_llm}
         refused = [it for it in refused if it.subject in named]
-        return refused or [Finding("memory", workshop.spec.name, "unknown", "No variant reads with a language model.")]
-    return [
-        finding for llm, it in readers.items() for finding in _Probe(workshop, frames, report, llm, it).run(queries)
-    ]
+        return refused or [Finding("memory", study.spec.name, "unknown", "No variant reads with a language model.")]
+    return [finding for llm, it in readers.items() for finding in _Probe(study, frames, progress, llm, it).run(queries)]
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,15 @@ class Asked:
 class _Probe:
     """One reader, asked in all ways."""
 
-    workshop: Workshop
+    study: Study
     frames: dict[str, pd.DataFrame]
-    report: Report | None
+    progress: Progress
     llm: LLMSpec
     it: Audited
 
     def run(self, queries: int) -> list[Finding]:
         """All four findings."""
-        asked, about = self._asked(queries), knowledge(self.llm.model, self.workshop.spec.data.end)
+        asked, about = self._asked(queries), knowledge(self.llm.model, self.study.spec.data.end)
         subject = f"{self.llm.model} + {self.llm.adapter}" if self.llm.adapter else self.llm.model
         days = asked.table["date"].nunique()
         if days < LEAST_DAYS:
@@ -125,11 +124,11 @@ class _Probe:
 
     @property
     def _template(self) -> Template:
-        return self.workshop.materials.template(self.llm)
+        return self.study.materials.template(self.llm)
 
     def _asked(self, wanted: int) -> Asked:
         """Queries with a full window, an answer of the run, and a known outcome."""
-        known = _outcomes(self.workshop)
+        known = _outcomes(self.study)
         whole = [
             query for query in queries_of(self.frames, self.it.source.lookback) if (query.symbol, query.as_of) in known
         ]
@@ -160,13 +159,13 @@ class _Probe:
     def _recalled(self, asked: Asked) -> Floats:
         """The base model alone: memory lies there, and an adapter has taught it one kind of text."""
         base = self.llm.model_copy(update={"adapter": None})
-        scorer = ReadOnce(load_reader(base, self._template, None), self.workshop.store)
+        scorer = ReadOnce(load_reader(base, self._template, None), self.study.store)
         asking = zip(asked.table["symbol"], asked.table["next"], strict=True)
         return self._scores("recall", scorer, [question(symbol, day, self._template.chat) for symbol, day in asking])
 
     def _familiar(self, asked: Asked) -> Floats:
         weights = resolve(self.llm.model, self.llm.revision, self.llm.sha256)
-        scorer = ReadOnce(FamiliarText(weights), self.workshop.store)
+        scorer = ReadOnce(FamiliarText(weights), self.study.store)
         asking = zip(asked.table["symbol"], asked.table["next"], strict=True)
         return np.log(self._scores("familiarity", scorer, [firm_date_text(symbol, day) for symbol, day in asking]))
 
@@ -174,23 +173,21 @@ class _Probe:
         told, found = f"memory of {self.llm.model}: {what}", []
         size = min(scorer.batch_size, _AT_ONCE)
         for start in range(0, len(prompts), size):
-            if self.report:
-                self.report(told, start, len(prompts))
+            self.progress(told, start, len(prompts))
             found += [it.probability for it in scorer.score(prompts[start : start + size])]
-        if self.report:
-            self.report(told, len(prompts), len(prompts))
+        self.progress(told, len(prompts), len(prompts))
         return np.array(found, dtype=np.float64)
 
 
 TESTS = ("memory-masked", "memory-dates", "memory-recall", "memory-lap")
 
 
-def _outcomes(workshop: Workshop) -> dict[tuple[str, date], tuple[float, date, bool]]:
+def _outcomes(study: Study) -> dict[tuple[str, date], tuple[float, date, bool]]:
     """By symbol and day: the outcome of the spec's target, the next bar's day, and whether its close was higher."""
-    frames = workshop.prices.frames
-    target, following = forward_returns(frames, workshop.spec.corpus.target), forward_returns(frames, "movement")
+    frames = study.prices.frames
+    target, following = forward_returns(frames, study.spec.corpus.target), forward_returns(frames, "movement")
     known: dict[tuple[str, date], tuple[float, date, bool]] = {}
-    for symbol in workshop.spec.data.symbols:
+    for symbol in study.spec.data.symbols:
         both = pd.DataFrame({"target": target[symbol]["outcome"], "next": following[symbol]["available_at"]})
         both["rose"] = following[symbol]["outcome"] > 0.0
         sure = both[both["target"].notna() & both["target"].ne(0.0) & both["next"].notna()]

@@ -17,39 +17,39 @@ import pandas as pd
 from ragsignal.artifacts import Artifact
 from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
-from ragsignal.config import VariantSpec
+from ragsignal.config import Variant
 from ragsignal.data import calendar_of
-from ragsignal.study import Report, Workshop
+from ragsignal.study import Study
+from ragsignal.utils import Progress
 
 
-def audit_training(workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None) -> list[Finding]:
+def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Progress) -> list[Finding]:
     """What every variant's parts were fitted on, against the days it trades: a finding a variant and base model.
 
     Parameters
     ----------
-    workshop : Workshop
+    study : Study
     frames : dict of symbol to DataFrame
         The traded bars.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
 
     Raises
     ------
     ModelError
         If an artifact is missing or altered.
     """
-    variants = [variant for variant in workshop.spec.variant if variant.signal != "none"]
+    variants = [variant for variant in study.spec.variants if variant.has_signal]
     if not variants:
-        return [Finding("training", workshop.spec.name, "unknown", "No variant has a signal: nothing was trained.")]
-    calendar = calendar_of(_history(workshop, frames))
+        return [Finding("training", study.spec.name, "unknown", "No variant has a signal: nothing was trained.")]
+    calendar = calendar_of(_history(study, frames))
     findings: list[Finding] = []
     bases: dict[tuple[str, str], None] = {}
     for number, variant in enumerate(variants):
-        if report:
-            report("audit of training", number + 1, len(variants))
-        findings.append(_of_variant(workshop, variant, calendar))
-        bases |= dict.fromkeys(_bases(workshop, variant))
-    return findings + [_of_base(ref, role, workshop.spec.data.end) for ref, role in bases]
+        progress("audit of training", number + 1, len(variants))
+        findings.append(_of_variant(study, variant, calendar))
+        bases |= dict.fromkeys(_bases(study, variant))
+    return findings + [_of_base(ref, role, study.spec.data.end) for ref, role in bases]
 
 
 @dataclass(frozen=True)
@@ -65,25 +65,25 @@ class Seen:
         return "failed" if self.through >= self.first else "passed"
 
 
-def _history(workshop: Workshop, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
-    return [*workshop.prices.frames.values(), *frames.values()]
+def _history(study: Study, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
+    return [*study.prices.frames.values(), *frames.values()]
 
 
-def _of_variant(workshop: Workshop, variant: VariantSpec, calendar: np.ndarray[Any, Any]) -> Finding:
+def _of_variant(study: Study, variant: Variant, calendar: np.ndarray[Any, Any]) -> Finding:
     parts = [
-        Seen(what, day, shop.spec.data.start)
-        for shop, it in workshop.eras(variant)
-        for what, day in shop.fitted(it)
-    ]  # fmt: skip
-    artifacts = workshop.artifacts(variant)
+        Seen(what, day, step_parts.spec.data.start)
+        for step_parts, step_variant in study.steps(variant)
+        for what, day in step_parts.fitted(step_variant)
+    ]
+    artifacts = study.artifacts(variant)
     paper = sorted({it.ref for it in artifacts.values() if it.card.protocol == "paper"})
-    bare = _without_card(workshop, variant, artifacts)
+    bare = _without_card(variant, artifacts)
     evidence: dict[str, Any] = {
         "fitted": [_record(it, calendar) for it in parts],
         "embargo_in_training": {role: it.card.recipe.get("split", {}).get("embargo") for role, it in artifacts.items()},
         "paper_protocol": paper,
         "without_card": bare,
-        "allow_in_sample": workshop.spec.allow_in_sample,
+        "allow_in_sample": study.spec.allow_in_sample,
     }
     if planted_verdict() != "failed":
         words = "The planted card, trained through the first traded day, was not seen as a leak."
@@ -128,21 +128,21 @@ def _record(it: Seen, calendar: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {"what": it.what, "trained_through": str(it.through), "first_used": str(it.first), "bars_between": gap}
 
 
-def _without_card(workshop: Workshop, variant: VariantSpec, artifacts: dict[str, Artifact]) -> list[str]:
+def _without_card(variant: Variant, artifacts: dict[str, Artifact]) -> list[str]:
     """An adapter in a bare peft folder: it was trained, and nobody wrote down on what."""
-    if variant.signal != "llm" or any(role.startswith("reader") for role in artifacts):
+    if not variant.is_llm or any(role.startswith("reader") for role in artifacts):
         return []
-    adapter = workshop.spec.llm_of(variant).adapter
+    adapter = variant.llm.adapter
     return [adapter] if adapter else []
 
 
-def _bases(workshop: Workshop, variant: VariantSpec) -> list[tuple[str, str]]:
+def _bases(study: Study, variant: Variant) -> list[tuple[str, str]]:
     """Weights that were trained elsewhere: references, each with its role."""
-    found = [(it.card.base["ref"], role) for role, it in workshop.artifacts(variant).items() if it.card.base]
-    if variant.signal == "llm":
-        found.append((workshop.spec.llm_of(variant).model, "reader"))
-    if variant.signal != "classifier" and workshop.spec.retrieval_of(variant).retriever == "embedding":
-        found.append((workshop.spec.retrieval_of(variant).encoder_ref, "retriever"))
+    found = [(it.card.base["ref"], role) for role, it in study.artifacts(variant).items() if it.card.base]
+    if variant.is_llm:
+        found.append((variant.llm.model, "reader"))
+    if variant.embeds_text:
+        found.append((variant.retrieval.encoder_ref, "retriever"))
     return [(ref, "language model" if role.startswith("reader") else "encoder") for ref, role in found]
 
 

@@ -13,21 +13,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.audit.signals.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken, with_baits
 from ragsignal.audit.verdict import Finding
-from ragsignal.config import RetrievalSpec, VariantSpec
+from ragsignal.config import RetrievalSpec, Variant
 from ragsignal.errors import LookAheadError
 from ragsignal.protocols import Retriever
-from ragsignal.retrieval import Corpus, DenseRetriever, DTWRetriever, RandomRetriever, TextEncoder, build_corpus
+from ragsignal.retrieval import (
+    Corpus,
+    CorpusRetriever,
+    DenseRetriever,
+    RandomRetriever,
+    TextEncoder,
+    build_corpus,
+    make_retriever,
+)
 from ragsignal.signals import Pipeline, RagPipeline, queries_of
-from ragsignal.study import Report, Workshop
+from ragsignal.study import Study
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
-from ragsignal.utils import json_digest
+from ragsignal.utils import Progress, json_digest
 
 DAYS = 6
 """Days on which hits are compared with those of a corpus that ends there."""
@@ -41,35 +49,27 @@ _Item = TypeVar("_Item")
 class Audited:
     """A variant with its source, as the run would use them."""
 
-    variant: VariantSpec
+    variant: Variant
     source: Pipeline
-    retrieval: RetrievalSpec
-    wide: bool
-
-    @property
-    def reads_corpus(self) -> bool:
-        """Whether candidates have any say in its signals."""
-        return self.variant.signal != "classifier" and self.retrieval.retriever != "none"
 
 
-def audited(workshop: Workshop, test: str) -> tuple[list[Audited], list[Finding]]:
+def audited(study: Study, test: str) -> tuple[list[Audited], list[Finding]]:
     """The variants that have a signal; a finding for each that refuses to make one, or if none has any."""
     found: list[Audited] = []
     refused: list[Finding] = []
-    for variant in workshop.spec.variant:
-        if variant.signal == "none":
+    for variant in study.spec.variants:
+        if not variant.has_signal:
             continue
         try:
-            source = workshop.pipeline(variant)
+            source = study.pipeline(variant)
         except LookAheadError as error:
             words = "It refuses to make signals, so that there is none to test; the test of training says why."
             refused.append(Finding(test, variant.name, "unknown", words, {"error": str(error)}))
             continue
-        wide = variant.signal != "vote" and workshop.spec.llm_of(variant).template.startswith("wide")
-        found.append(Audited(variant, source, workshop.spec.retrieval_of(variant), wide))
+        found.append(Audited(variant, source))
     if not found and not refused:
         words = "No variant has a signal: there is nothing to test here."
-        refused.append(Finding(test, workshop.spec.name, "unknown", words))
+        refused.append(Finding(test, study.spec.name, "unknown", words))
     return found, refused
 
 
@@ -79,23 +79,18 @@ def spread(items: Sequence[_Item], count: int) -> list[_Item]:
     return [items[place] for place in np.unique(places)]
 
 
-def cut_corpus(workshop: Workshop, last: date) -> Corpus:
+def cut_corpus(study: Study, last: date) -> Corpus:
     """The corpus of the spec, built now from prices that end with ``last``."""
-    spec = workshop.spec
-    prices = workshop.prices.select(spec.corpus.symbols or spec.data.symbols).between(None, last)
+    spec = study.spec
+    prices = study.prices.select(spec.corpus.symbols or spec.data.symbols).between(None, last)
     return build_corpus({symbol: frame for symbol, frame in prices.frames.items() if len(frame)}, spec.corpus)
 
 
 def over(retriever: Retriever, spec: RetrievalSpec, corpus: Corpus) -> Retriever:
     """The same retriever over another corpus; keeps no vectors on disk."""
-    options: dict[str, Any] = {"k": spec.k, "exclude_own_symbol": spec.exclude_own_symbol, "embargo": spec.embargo}
-    if isinstance(retriever, RandomRetriever):
-        return RandomRetriever(corpus, seed=spec.seed, **options)
-    if isinstance(retriever, DTWRetriever):
-        return DTWRetriever(corpus, **options)
-    if isinstance(retriever, DenseRetriever):
-        return DenseRetriever(corpus, retriever.encoder, storage=spec.storage, index=spec.index, **options)
-    return retriever
+    if not isinstance(retriever, CorpusRetriever):
+        return retriever
+    return make_retriever(spec, corpus, lambda: cast("DenseRetriever", retriever).encoder)
 
 
 def affordable(retriever: Retriever, corpus: Corpus, queries: Sequence[Query]) -> bool:
@@ -105,25 +100,23 @@ def affordable(retriever: Retriever, corpus: Corpus, queries: Sequence[Query]) -
     return not retriever.encoder.missing_lines(corpus, queries)
 
 
-def audit_retrieval(workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None) -> list[Finding]:
+def audit_retrieval(study: Study, frames: dict[str, pd.DataFrame], progress: Progress) -> list[Finding]:
     """Hits of every variant that has a signal: one ``retrieval`` finding each.
 
     Parameters
     ----------
-    workshop : Workshop
+    study : Study
     frames : dict of symbol to DataFrame
         The traded bars.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
     """
-    subjects, findings = audited(workshop, "retrieval")
-    bench = _Bench(workshop, frames)
+    subjects, findings = audited(study, "retrieval")
+    bench = _Bench(study, frames)
     for number, it in enumerate(subjects):
-        if report:
-            report("audit of retrieval", number, len(subjects))
+        progress("audit of retrieval", number, len(subjects))
         findings.append(bench.finding(it))
-    if report and subjects:
-        report("audit of retrieval", len(subjects), len(subjects))
+    progress("audit of retrieval", len(subjects), len(subjects))
     return findings
 
 
@@ -144,7 +137,7 @@ def later_hits(signals: Iterable[Signal]) -> tuple[int, list[str]]:
 class _Bench:
     """What the variants of one spec share: truncated corpora, and what was found out about a retriever."""
 
-    workshop: Workshop
+    study: Study
     frames: Mapping[str, pd.DataFrame]
     _cut: dict[date, Corpus] = field(default_factory=dict)
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -152,7 +145,7 @@ class _Bench:
     def finding(self, it: Audited) -> Finding:
         """All four tests of one variant."""
         queries = queries_of(self.frames, it.source.lookback)
-        if not it.reads_corpus:
+        if not it.variant.reads_corpus:
             return Finding("retrieval", it.variant.name, "unknown", "It retrieves nothing: there is no hit to test.")
         try:
             count, late = later_hits(it.source.signals(queries))
@@ -169,13 +162,13 @@ class _Bench:
         key = json_digest([pipeline.retriever.recipe, [str(query) for query in queries]])
         if key not in self._known:
             seen = [query for query in queries if pipeline.retriever.corpus_digest(query)]
-            found = self._truncated(pipeline.retriever, it.retrieval, seen)
-            self._known[key] = found | self._baited(pipeline.retriever, it.retrieval, seen)
+            found = self._truncated(pipeline.retriever, it.variant.retrieval, seen)
+            self._known[key] = found | self._baited(pipeline.retriever, it.variant.retrieval, seen)
         return self._known[key]
 
     def _truncated(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> dict[str, Any]:
-        if len(self.workshop.corpus) > LARGEST:
-            return {"truncated_left_out": f"a corpus of {len(self.workshop.corpus)} candidates is not built again"}
+        if len(self.study.corpus) > LARGEST:
+            return {"truncated_left_out": f"a corpus of {len(self.study.corpus)} candidates is not built again"}
         compared, moved = 0, []
         for day in sorted({query.as_of for query in queries}):
             asked = [query for query in queries if query.as_of == day]
@@ -189,11 +182,11 @@ class _Bench:
 
     def _until(self, day: date) -> Corpus:
         if day not in self._cut:
-            self._cut[day] = cut_corpus(self.workshop, day)
+            self._cut[day] = cut_corpus(self.study, day)
         return self._cut[day]
 
     def _baited(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> dict[str, Any]:
-        corpus, asked = self.workshop.corpus, spread(queries, BAITS)
+        corpus, asked = self.study.corpus, spread(queries, BAITS)
         if not asked or len(corpus) > LARGEST:
             return {"baits_left_out": "no query with candidates" if not asked else "the corpus is too large to copy"}
         late = [bait_of(query, corpus, spec, query.as_of + timedelta(days=1)) for query in asked]

@@ -25,8 +25,8 @@ from ragsignal.data import Panel, build_panel
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, build_corpus
 from ragsignal.signals import queries_of
-from ragsignal.study import Report
 from ragsignal.types import Query
+from ragsignal.utils import Progress, silent
 
 Frames = Mapping[str, pd.DataFrame]
 Treat = Callable[[Market, int], Market]
@@ -90,7 +90,7 @@ class Prover:
     symbols : sequence of str
         Those of the market that candidates are cut from.
     sights : frozenset of Sight
-    report : callable, optional
+    progress : callable, optional
     """
 
     market: Market
@@ -98,7 +98,7 @@ class Prover:
     spec: CorpusSpec
     symbols: Sequence[str]
     sights: frozenset[Sight]
-    report: Report | None = None
+    progress: Progress = silent
     days: list[date] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -174,8 +174,8 @@ class Prover:
                     worlds[sight].append(f"what is visible as of {day}")
             then = self._queries(changed(self._treated(treat, self.traded, day).frames), day)
             queries += _first_difference([query for query in asked if query.as_of <= day], then)
-            if self.report and what:
-                self.report(what, number + 1, len(points))
+            if what:
+                self.progress(what, number + 1, len(points))
         return Moved(len(points), 0, tuple(queries), {sight: tuple(found) for sight, found in worlds.items()})
 
     def _treated(self, treat: Treat, market: Market, day: date) -> Market:

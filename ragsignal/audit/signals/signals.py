@@ -22,12 +22,14 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.retrieval import LARGEST, Audited, affordable, audited, cut_corpus, over, spread
 from ragsignal.audit.signals.sight import Frames, Moved, Prover, Sight, Treat
 from ragsignal.audit.verdict import Finding
+from ragsignal.config import Variant
 from ragsignal.data import cut_query
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, DenseRetriever, DTWRetriever, TextEncoder, build_corpus
 from ragsignal.signals import Cost, RagPipeline, SignalStore, queries_of
-from ragsignal.study import Report, Workshop
+from ragsignal.study import Study
 from ragsignal.types import Query, Signal
+from ragsignal.utils import Progress, silent_steps
 
 POISONS = 40
 MADE = 4
@@ -38,33 +40,33 @@ _SETTLED = 1e-6  # relative difference of a sequence's values below which its st
 _LATE = 40  # queries whose hits are compared with those of a later start
 
 
-def audit_signals(workshop: Workshop, frames: dict[str, pd.DataFrame], report: Report | None) -> list[Finding]:
+def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progress) -> list[Finding]:
     """Cut, poison, late start and replay of every variant that has a signal.
 
     Parameters
     ----------
-    workshop : Workshop
+    study : Study
     frames : dict of symbol to DataFrame
         The traded bars.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
 
     Returns
     -------
     list of Finding
         ``signal-prefix``, ``signal-poison``, ``signal-start``, ``signal-replay``: one of each a variant.
     """
-    subjects, findings = audited(workshop, "signal-prefix")
+    subjects, findings = audited(study, "signal-prefix")
     if not subjects:
         return findings
-    sights = {it.variant.name: Sight(it.retrieval.embargo if it.reads_corpus else None, it.wide) for it in subjects}
-    prover, late = _prover(workshop, frames, frozenset(sights.values()), report), LateStart(workshop, frames)
+    sights = {subject.variant.name: _sight(subject.variant) for subject in subjects}
+    prover, late = _prover(study, frames, frozenset(sights.values()), progress), LateStart(study, frames)
     for test, treat, wanted in _treatments(len(prover.days)):
         moved = prover.scan(test, treat, wanted)
         caught = {sight: prover.catches(treat, sight) for sight in prover.sights}
         findings += [_judged(test, name, moved, sight, prover, caught[sight]) for name, sight in sights.items()]
     for it in subjects:
-        findings += [late.finding(it), _replay(workshop, frames, it)]
+        findings += [late.finding(it), _replay(study, frames, it)]
     return findings
 
 
@@ -76,15 +78,19 @@ def _treatments(n_bars: int) -> list[tuple[str, Treat, int]]:
     ]
 
 
-def _prover(workshop: Workshop, frames: Frames, sights: frozenset[Sight], report: Report | None) -> Prover:
+def _sight(variant: Variant) -> Sight:
+    return Sight(variant.retrieval.embargo if variant.reads_corpus else None, variant.reads_ranks)
+
+
+def _prover(study: Study, frames: Frames, sights: frozenset[Sight], progress: Progress) -> Prover:
     """Over all prices; of a corpus that is too large to be built again and again, over as many symbols as fit."""
-    spec, prices = workshop.spec, dict(workshop.prices.frames)
+    spec, prices = study.spec, dict(study.prices.frames)
     symbols = list(spec.corpus.symbols or spec.data.symbols)
     reads = any(sight.embargo is not None for sight in sights)
-    if reads and len(workshop.corpus) > LARGEST:
-        symbols = spread(symbols, max(2, len(symbols) * LARGEST // len(workshop.corpus)))
+    if reads and len(study.corpus) > LARGEST:
+        symbols = spread(symbols, max(2, len(symbols) * LARGEST // len(study.corpus)))
         prices = {name: prices[name] for name in symbols}
-    return Prover(Market(prices), Market(frames), spec.corpus, symbols, sights, report)
+    return Prover(Market(prices), Market(frames), spec.corpus, symbols, sights, progress)
 
 
 def _judged(test: str, name: str, moved: Moved, sight: Sight, prover: Prover, caught: bool) -> Finding:
@@ -114,7 +120,7 @@ def _judged(test: str, name: str, moved: Moved, sight: Sight, prover: Prover, ca
 class LateStart:
     """What changes where the past begins later: the window, candidates' sequences, hits."""
 
-    workshop: Workshop
+    study: Study
     frames: Frames
 
     def finding(self, it: Audited) -> Finding:
@@ -128,7 +134,7 @@ class LateStart:
             return Finding("signal-start", name, "failed", words)
         evidence: dict[str, Any] = {"feed_bars": needed}
         words = f"A feed has to begin {needed} bars before its first signal."
-        if it.reads_corpus and len(self.workshop.corpus) <= LARGEST:
+        if it.variant.reads_corpus and len(self.study.corpus) <= LARGEST:
             evidence |= self.candidates | self._hits(it)
             words += _about_candidates(evidence)
         return Finding("signal-start", name, "passed", words, evidence)
@@ -136,8 +142,8 @@ class LateStart:
     @cached_property
     def corpus(self) -> Corpus | None:
         """Of prices that begin halfway between their first day and the window; None where there is too little."""
-        spec, start = self.workshop.spec, pd.Timestamp(self.workshop.spec.data.start)
-        prices = self.workshop.prices.select(spec.corpus.symbols or spec.data.symbols)
+        spec, start = self.study.spec, pd.Timestamp(self.study.spec.data.start)
+        prices = self.study.prices.select(spec.corpus.symbols or spec.data.symbols)
         late = {name: frame.iloc[self._offset(frame, start) :] for name, frame in prices.frames.items()}
         try:
             return build_corpus(late, spec.corpus)
@@ -146,7 +152,7 @@ class LateStart:
 
     def _offset(self, frame: pd.DataFrame, start: pd.Timestamp) -> int:
         """A multiple of the stride, so that windows end on the same bars."""
-        stride = self.workshop.spec.corpus.stride
+        stride = self.study.spec.corpus.stride
         return int(frame.index.searchsorted(start)) // 2 // stride * stride
 
     @cached_property
@@ -154,12 +160,12 @@ class LateStart:
         """How many of the later corpus' candidates have other values than in the whole one, and for how long."""
         if self.corpus is None:
             return {}
-        both = _table(self.workshop.corpus).merge(_table(self.corpus), on=["symbol", "sequence", "day"])
+        both = _table(self.study.corpus).merge(_table(self.corpus), on=["symbol", "sequence", "day"])
         left, right = np.stack(both["values_x"].to_list()), np.stack(both["values_y"].to_list())
         moved = ~np.isclose(left, right, rtol=_SETTLED, atol=_SETTLED).all(axis=1)
         first = both.groupby("symbol")["day"].transform("min")
         days = (both["day"] - first).dt.days[moved]
-        inside = moved & (both["day"] >= pd.Timestamp(self.workshop.spec.data.start)).to_numpy()
+        inside = moved & (both["day"] >= pd.Timestamp(self.study.spec.data.start)).to_numpy()
         return {
             "candidates_compared": len(both),
             "candidates_moved": int(moved.sum()),
@@ -178,7 +184,7 @@ class LateStart:
         for pipeline, part in it.source.parts(spread(queries, _LATE)):
             if _is_dear(pipeline):
                 return {"hits_left_out": "its candidates are texts to embed, or are compared one by one"}
-            found = over(pipeline.retriever, it.retrieval, self.corpus).retrieve(part)
+            found = over(pipeline.retriever, it.variant.retrieval, self.corpus).retrieve(part)
             pairs = zip(pipeline.retriever.retrieve(part), found, strict=True)
             changed += sum([_ids(full) != _ids(late) for full, late in pairs])
             asked += len(part)
@@ -237,12 +243,12 @@ def _ids(hits: Sequence[Any]) -> list[str]:
     return [hit.candidate.id for hit in hits]
 
 
-def _replay(workshop: Workshop, frames: Frames, it: Audited) -> Finding:
+def _replay(study: Study, frames: Frames, it: Audited) -> Finding:
     """Read twice, the same; made again on some days from what was known then, the same."""
     queries, name = queries_of(frames, it.source.lookback), it.variant.name
     first, second = it.source.signals(queries), it.source.signals(queries)
     known = dict(zip(queries, first, strict=True))
-    pairs, left_out = _made_again(workshop, it, known)
+    pairs, left_out = _made_again(study, it, known)
     moved = [signal for stored, signal in pairs if differs(stored, signal)]
     evidence: dict[str, Any] = {"signals": len(queries), "read_twice_equal": first == second, "made_again": len(pairs)}
     evidence |= {"made_again_differs": len(moved)} | ({"left_out": left_out} if left_out else {})
@@ -260,30 +266,30 @@ def _replay(workshop: Workshop, frames: Frames, it: Audited) -> Finding:
     return Finding("signal-replay", name, "passed", words + (f" Left out: {left_out}." if left_out else ""), evidence)
 
 
-def _made_again(
-    workshop: Workshop, it: Audited, known: Mapping[Query, Signal]
-) -> tuple[list[tuple[Signal, Signal]], str]:
+def _made_again(study: Study, it: Audited, known: Mapping[Query, Signal]) -> tuple[list[tuple[Signal, Signal]], str]:
     """(stored, made again) with candidates of prices that end on the signal's day; and what was not made, in words."""
-    if it.reads_corpus and len(workshop.corpus) > LARGEST:
+    if it.variant.reads_corpus and len(study.corpus) > LARGEST:
         return [], "the corpus is too large to be built again"
     pairs: list[tuple[Signal, Signal]] = []
     whole = [query for query in known if len(query.closes) > it.source.lookback]
     days = spread(sorted({query.as_of for query in whole}), MADE)
     for day in days:
-        corpus = _known_by(workshop, day) if it.reads_corpus else None
+        corpus = _known_by(study, day) if it.variant.reads_corpus else None
         due = [query for query in whole if query.as_of == day]
         for pipeline, asked in it.source.parts(due):
             if corpus is not None and not affordable(pipeline.retriever, corpus, asked):
                 return pairs, "lines that were never embedded"
-            retriever = pipeline.retriever if corpus is None else over(pipeline.retriever, it.retrieval, corpus)
-            fresh = replace(pipeline, retriever=retriever, store=SignalStore(":memory:"), progress=None, cost=Cost())
+            retriever = pipeline.retriever if corpus is None else over(pipeline.retriever, it.variant.retrieval, corpus)
+            fresh = replace(
+                pipeline, retriever=retriever, store=SignalStore(":memory:"), progress=silent_steps, cost=Cost()
+            )
             pairs += zip([known[query] for query in asked], fresh.signals(asked), strict=True)
     return pairs, ""
 
 
-def _known_by(workshop: Workshop, day: date) -> Corpus | None:
+def _known_by(study: Study, day: date) -> Corpus | None:
     try:
-        return cut_corpus(workshop, day)
+        return cut_corpus(study, day)
     except DataError:  # no candidate was known yet: the stored signal abstained too
         return None
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ragsignal import statistics
 from ragsignal.backtest.results import VariantResult
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.statistics import Interval
 
 ALPHA = 0.05
@@ -50,7 +50,7 @@ def corrected(rows: Sequence[Row]) -> list[Row]:
     return [_judged(row, float(p)) for row, p in zip(rows, adjusted, strict=True)]
 
 
-def rivals_by_label(spec: RunSpec, variant: VariantSpec) -> dict[str, list[str]]:
+def rivals_by_label(spec: RunSpec, variant: Variant) -> dict[str, list[str]]:
     """The variant's rivals by the label of the page: a name, or how many seeds were taken together."""
     found = spec.rivals_of(variant).items()
     return {names[0] if len(names) == 1 else f"{kind} ({len(names)} seeds)": names for kind, names in found}
@@ -73,7 +73,7 @@ def _retrieval_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iter
 
     The log loss uses all of P(rise), and so sees smaller differences than the hit rate.
     """
-    for variant in spec.variant:
+    for variant in spec.variants:
         kinds = spec.rivals_of(variant)
         for (label, names), kind in zip(rivals_by_label(spec, variant).items(), kinds, strict=True):
             ours, theirs = by_name[variant.name].signals, pd.concat([by_name[name].signals for name in names])
@@ -120,17 +120,17 @@ def yearly_gap(result: VariantResult, benchmark: VariantResult) -> Row:
     return _row("benchmark", "benchmark", result.name, benchmark.name, YEARLY, found)
 
 
-def _readers(spec: RunSpec) -> list[VariantSpec]:
+def _readers(spec: RunSpec) -> list[Variant]:
     """LLM variants that stand for the LLM: those fed at random are only another one's yardstick, if there is one."""
-    readers = [it for it in spec.variant if it.signal == "llm"]
-    return [it for it in readers if spec.retrieval_of(it).retriever != "random"] or readers
+    readers = [it for it in spec.variants if it.signal == "llm"]
+    return [it for it in readers if it.retrieval.retriever != "random"] or readers
 
 
-def _cheap(spec: RunSpec, ours: VariantSpec) -> list[str]:
+def _cheap(spec: RunSpec, ours: Variant) -> list[str]:
     """Names of what costs no LLM: classifiers, price rules, and the vote on the same hits (else every other vote)."""
-    votes = [it for it in spec.variant if it.signal == "vote" and spec.retrieval_of(it).retriever != "random"]
-    same = [it for it in votes if spec.retrieval_of(it) == spec.retrieval_of(ours)]
-    others = [it for it in spec.variant if it.signal in ("classifier", "none")]
+    votes = [it for it in spec.variants if it.signal == "vote" and it.retrieval.retriever != "random"]
+    same = [it for it in votes if it.retrieval == ours.retrieval]
+    others = [it for it in spec.variants if it.signal in ("classifier", "none")]
     return [it.name for it in [*(same or votes), *others] if it.name != spec.benchmark]
 
 

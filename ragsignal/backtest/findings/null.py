@@ -32,7 +32,7 @@ def null_of(spec: RunSpec, variants: Sequence[VariantResult]) -> dict[str, Any]:
     return {
         "random": {
             variant.name: _among(by_name[variant.name], [by_name[name] for name in names])
-            for variant in spec.variant
+            for variant in spec.variants
             if (names := spec.rivals_of(variant).get("random"))
         },
         "shifted": {name: shifted(variant) for name, variant in by_name.items() if len(variant.signals)},

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragsignal.config import RunSpec, VariantSpec, checked, did_you_mean
+from ragsignal.config import RunSpec, Variant, checked, did_you_mean
 from ragsignal.errors import ConfigError
 
 Grid = Mapping[str, Sequence[Any]]
@@ -52,7 +52,7 @@ def points_of(grid: Grid) -> list[Point]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
-def chosen_variants(spec: RunSpec, names: Sequence[str] = ()) -> list[VariantSpec]:
+def chosen_variants(spec: RunSpec, names: Sequence[str] = ()) -> list[Variant]:
     """The variants that are swept: the named ones, or all that trade a signal by the spec's own strategy.
 
     Raises
@@ -66,8 +66,8 @@ def chosen_variants(spec: RunSpec, names: Sequence[str] = ()) -> list[VariantSpe
         raise ConfigError(f"a variant is named twice: {', '.join(names)}")
     if names:
         return [spec.find_variant(name) for name in names]
-    others = [it for it in spec.variant if it.name != spec.benchmark]
-    found = [it for it in others if it.signal != "none" and it.strategy is None]
+    others = [it for it in spec.variants if it.name != spec.benchmark]
+    found = [it for it in others if it.has_signal and not it.own_strategy]
     if not found:
         raise ConfigError(
             f"spec {spec.name!r}: no variant but the benchmark trades a signal by [strategy]; name one with --variant "

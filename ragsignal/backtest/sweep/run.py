@@ -21,13 +21,13 @@ from ragsignal.backtest.strategy import check_strategy, code_of
 from ragsignal.backtest.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
 from ragsignal.backtest.sweep.record import Journal
 from ragsignal.backtest.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
-from ragsignal.config import RunSpec, VariantSpec
+from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import Recipe
 from ragsignal.signals import Cost, KnownSignals
-from ragsignal.study import Report, Trial, Workshop, check_ledger, configuration_of, count, sharpe_of
-from ragsignal.utils import json_digest, plain, versions_of
+from ragsignal.study import Study, Trial, check_ledger, configuration_of, count, sharpe_of
+from ragsignal.utils import Progress, json_digest, plain, silent, versions_of
 
 _RETURNS = "returns"  # of a row, until the points are judged together
 
@@ -36,7 +36,7 @@ def run_sweep(
     spec: RunSpec,
     grid: Grid,
     names: Sequence[str] = (),
-    report: Report | None = None,
+    progress: Progress = silent,
     pool: Pool | None = None,
     journal: Journal | None = None,
 ) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def run_sweep(
     grid : mapping of dotted place to values
     names : sequence of str
         Variants that are swept; see :func:`~ragsignal.backtest.sweep.grid.chosen_variants`.
-    report : callable, optional
-        Progress: ``report(what, done, total)``.
+    progress : callable, optional
+        Told how far the work is: ``progress(what, done, total)``.
     pool : Pool, optional
         Where points are traded; by default this process.
     journal : Journal, optional
@@ -72,8 +72,8 @@ def run_sweep(
     trials = [_Trial.at(spec, point, name) for point in points_of(grid) for name in chosen]
     pool = pool or Here()
     check_ledger()
-    shared = _share(trials, report, pool)
-    rows = _traded(trials, shared, pool, journal or Journal(None), report)
+    shared = _share(trials, progress, pool)
+    rows = _traded(trials, shared, pool, journal or Journal(None), progress)
     ran = sum("refused" not in row for row in rows)
     if not ran:
         raise ConfigError(f"no point can be run. {rows[0]['refused']}")
@@ -101,8 +101,8 @@ class _Trial:
     """One point for one variant. ``spec`` holds that variant and the benchmark alone; the rest are addresses."""
 
     point: Point
-    variant: VariantSpec
-    benchmark: VariantSpec
+    variant: Variant
+    benchmark: Variant
     spec: RunSpec
 
     @classmethod
@@ -115,9 +115,9 @@ class _Trial:
         """Address of the bars: a made-up market is another one where the corpus has other symbols."""
         return json_digest(self.spec.corpus.model_dump(mode="json"))
 
-    def signals(self, variant: VariantSpec) -> str:
+    def signals(self, variant: Variant) -> str:
         """Address of a variant's signals."""
-        parts = (self.spec.retrieval_of(variant), self.spec.llm_of(variant))
+        parts = (variant.retrieval, variant.llm)
         return json_digest(
             [self.market, variant.signal, variant.classifier, *(it.model_dump(mode="json") for it in parts)]
         )
@@ -136,7 +136,7 @@ class _Held:
     signals: dict[str, KnownSignals] = field(default_factory=dict)
     benchmarks: dict[str, VariantResult] = field(default_factory=dict)
 
-    def trade(self, trial: _Trial, variant: VariantSpec) -> VariantResult:
+    def trade(self, trial: _Trial, variant: Variant) -> VariantResult:
         """One Cerebro run."""
         source = self.signals.get(trial.signals(variant))
         return trade(variant, trial.spec, self.frames[trial.market], source)
@@ -154,28 +154,28 @@ class _Shared:
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of signals, by address
 
 
-def _share(trials: Sequence[_Trial], report: Report | None, pool: Pool) -> _Shared:
+def _share(trials: Sequence[_Trial], progress: Progress, pool: Pool) -> _Shared:
     """Bars, signals and benchmarks of all points; one corpus after the other, as each is large."""
     for trial in trials:  # a typo must not cost a model call
-        check_strategy(trial.spec.strategy_of(trial.variant), trial.variant)
+        check_strategy(trial.variant.strategy, trial.variant)
     shared = _Shared()
     for market in dict.fromkeys(trial.market for trial in trials):
         group = [trial for trial in trials if trial.market == market]
-        workshop, shared.held.frames[market] = prepare(group[0].spec, report, pool)
-        shared.prices.add(workshop.prices.fingerprint)
-        shared.identities[market] = workshop.prices.fingerprint
+        study, shared.held.frames[market] = prepare(group[0].spec, progress, pool)
+        shared.prices.add(study.prices.fingerprint)
+        shared.identities[market] = study.prices.fingerprint
         for trial in group:
             for variant in (trial.variant, trial.benchmark):
-                _make_signals(shared, workshop, trial, variant)
+                _make_signals(shared, study, trial, variant)
             _run_benchmark(shared, trial)
     return shared
 
 
-def _make_signals(shared: _Shared, workshop: Workshop, trial: _Trial, variant: VariantSpec) -> None:
+def _make_signals(shared: _Shared, study: Study, trial: _Trial, variant: Variant) -> None:
     address = trial.signals(variant)
-    if variant.signal == "none" or address in shared.held.signals:
+    if not variant.has_signal or address in shared.held.signals:
         return
-    pipeline = workshop.pipeline(variant)
+    pipeline = study.pipeline(variant)
     found = signals_of(pipeline, shared.held.frames[trial.market])
     shared.held.signals[address] = found
     shared.identities[address] = json_digest([signal.key for signal in found.known.values()])
@@ -193,15 +193,14 @@ def _run_benchmark(shared: _Shared, trial: _Trial) -> None:
 
 
 def _traded(
-    trials: Sequence[_Trial], shared: _Shared, pool: Pool, journal: Journal, report: Report | None
+    trials: Sequence[_Trial], shared: _Shared, pool: Pool, journal: Journal, progress: Progress
 ) -> list[dict[str, Any]]:
     """Rows in the order of ``trials``; those in the journal are not run again."""
     addresses = [_identity(trial, shared) for trial in trials]
     left = [number for number, address in enumerate(addresses) if address not in journal.rows]
     for done, (place, row) in enumerate(_trade_all([trials[number] for number in left], shared, pool), 1):
         journal.add(addresses[left[place]], row)
-        if report:
-            report("points", len(trials) - len(left) + done, len(trials))
+        progress("points", len(trials) - len(left) + done, len(trials))
     return [
         {"variant": trial.variant.name, "point": trial.point, **journal.rows[address]}
         for trial, address in zip(trials, addresses, strict=True)
@@ -254,7 +253,7 @@ def _at_the_highest_costs(ran: list[tuple[_Trial, Floats]]) -> list[tuple[_Trial
 
 
 def _configuration(trial: _Trial, shared: _Shared) -> str:
-    code = code_of(trial.spec.strategy_of(trial.variant))
+    code = code_of(trial.variant.strategy)
     recipe = shared.recipes.get(trial.signals(trial.variant))
     return configuration_of(trial.spec, trial.variant, recipe, code)
 
@@ -262,7 +261,7 @@ def _configuration(trial: _Trial, shared: _Shared) -> str:
 def _identity(trial: _Trial, shared: _Shared) -> str:
     """Address of a row: the spec there, bars, signals, the strategies' code, and the software."""
     made = [shared.identities.get(it) for it in (trial.market, *map(trial.signals, (trial.variant, trial.benchmark)))]
-    code = [code_of(trial.spec.strategy_of(variant)) for variant in (trial.variant, trial.benchmark)]
+    code = [code_of(variant.strategy) for variant in (trial.variant, trial.benchmark)]
     return json_digest([trial.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
 
 
@@ -276,11 +275,11 @@ def _note_on_trials(ran: int, asked: int) -> str:
 
 def _notes(trials: Sequence[_Trial]) -> list[str]:
     """What holds at all points, and, with their number, what holds at some."""
-    workshops: dict[str, Workshop] = {}  # by signals: each verifies its artifacts once
+    workshops: dict[str, Study] = {}  # by signals: each verifies its artifacts once
     counts: dict[str, int] = {}
     for trial in trials:
-        workshop = workshops.setdefault(trial.signals(trial.variant), Workshop(trial.spec))
-        for note in notes_of(trial.spec, (), workshop):
+        study = workshops.setdefault(trial.signals(trial.variant), Study(trial.spec))
+        for note in notes_of(trial.spec, (), study):
             counts[note] = counts.get(note, 0) + 1
     whole = len(trials)
     return [note if count == whole else f"At {count} of {whole} points: {note}" for note, count in counts.items()]

@@ -6,13 +6,13 @@ Training and use meet here and nowhere else: both ask a :class:`Plan`, one to fi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ragsignal.artifacts import CARD, Weights, resolve
-from ragsignal.config import WALK, RunSpec, TrainSpec, VariantSpec, WalkForwardSpec
+from ragsignal.config import WALK, RunSpec, TrainSpec, Variant, VariantSpec, WalkForwardSpec
 from ragsignal.data import Prices, calendar_of, load_prices, shipped_bins
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.study.walk_forward.address import Trained, address, base_of
@@ -109,7 +109,7 @@ class Plan:
         """Folder of all artifacts."""
         return self.walk.artifacts or self.walk.train.out
 
-    def check_trained(self, variant: VariantSpec) -> None:
+    def check_trained(self, variant: Variant) -> None:
         """Make sure that everything ``variant`` reads was trained, at every step.
 
         Raises
@@ -118,7 +118,7 @@ class Plan:
             Naming the first step that lacks something.
         """
         for step in self.steps:
-            for kind in self.spec.walked(variant):
+            for kind in variant.retrained:
                 if not (self.folder(step, kind) / CARD).is_file():
                     raise ModelError(
                         f"variant {variant.name!r}: step {step} has no {kind} yet (looked in "
@@ -132,18 +132,27 @@ class Plan:
             "data": self.spec.data.model_copy(update=days),
             "llm": self.spec.llm.model_copy(update=self._named(step, self.spec.llm.model_dump())),
             "retrieval": self.spec.retrieval.model_copy(update=self._named(step, self.spec.retrieval.model_dump())),
-            "variant": tuple(self.variant_at(step, it) for it in self.spec.variant),
+            "variant": tuple(self._raw_at(step, raw) for raw in self.spec.variant),
         }
         return self.spec.model_copy(update={**tables, "walk_forward": None})
 
-    def variant_at(self, step: Step, variant: VariantSpec) -> VariantSpec:
+    def variant_at(self, step: Step, variant: Variant) -> Variant:
         """``variant`` with the step's artifacts in the place of its ``walk:KIND`` references."""
+        named = self._named(step, {"classifier": variant.classifier})
+        return replace(
+            variant,
+            llm=variant.llm.model_copy(update=self._named(step, {"adapter": variant.llm.adapter})),
+            retrieval=variant.retrieval.model_copy(update=self._named(step, {"encoder": variant.retrieval.encoder})),
+            classifier=named.get("classifier", variant.classifier),
+        )
+
+    def _raw_at(self, step: Step, raw: VariantSpec) -> VariantSpec:
         changed: dict[str, Any] = {
-            "llm": variant.llm | self._named(step, variant.llm),
-            "retrieval": variant.retrieval | self._named(step, variant.retrieval),
-            **self._named(step, {"classifier": variant.classifier}),
+            "llm": raw.llm | self._named(step, raw.llm),
+            "retrieval": raw.retrieval | self._named(step, raw.retrieval),
+            **self._named(step, {"classifier": raw.classifier}),
         }
-        return variant.model_copy(update=changed)
+        return raw.model_copy(update=changed)
 
     def _named(self, step: Step, table: dict[str, Any]) -> dict[str, str]:
         """The keys of a table that hold a reference, with the folders that it means at ``step``."""
@@ -174,9 +183,9 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
         for key in _ALWAYS
         if getattr(spec.corpus, key) != getattr(train.corpus, key)
     ]
-    for variant in spec.variant:
-        if "stockllm" in spec.walked(variant):
-            llm = spec.llm_of(variant)
+    for variant in spec.variants:
+        if "stockllm" in variant.retrained:
+            llm = variant.llm
             differing += [
                 f"llm.{key} of variant {variant.name!r} is {getattr(llm, key)} in the run, "
                 f"{getattr(train.llm, key)} in training"

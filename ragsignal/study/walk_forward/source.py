@@ -13,9 +13,10 @@ from typing import Any
 
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import Recipe
-from ragsignal.signals import Cost, Progress, RagPipeline
+from ragsignal.signals import Cost, RagPipeline
 from ragsignal.study.walk_forward.steps import Step
 from ragsignal.types import Query, Signal
+from ragsignal.utils import Steps, silent_steps
 
 Opened = tuple[RagPipeline, object]
 """A step's pipeline, and what it shares with other variants, which lives as long as somebody holds it."""
@@ -42,7 +43,7 @@ class WalkForward:
     steps: Sequence[Step]
     open_step: Callable[[Step], Opened]
     lookback: int
-    progress: Progress | None = None
+    progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
     _held: tuple[Step, Opened] | None = None  # one step's models at a time: ten would not fit into memory
 

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,7 +125,7 @@ def score_candidates(bench: Bench, asked: Teacher) -> Path:
     digest = json_digest(recipe)
     parts = [bench.scratch("feedback") / f"{digest[:16]}-{number:05d}.parquet" for number in range(len(blocks))]
     pools = Pools(bench.corpus, spec.candidates, spec.seed)
-    told, done, total = bench.told("teacher scores"), 0, len(examples) * (spec.candidates + 1)
+    told, done, total = partial(bench.progress, "teacher scores"), 0, len(examples) * (spec.candidates + 1)
     told(done, total)  # the cost, in prompts, before the first of them
     for number, (block, part) in enumerate(zip(blocks, parts, strict=True)):
         if not part.exists():

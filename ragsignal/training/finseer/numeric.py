@@ -7,7 +7,7 @@ holds weights and optimizer, and a rerun gives the same bits as a run that was n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ragsignal.retrieval import EXTRA, READS, Corpus, features, query_features
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.lessons import Group, Lesson
+from ragsignal.utils import Steps
 
 _SEQUENCES = tuple(SEQUENCES)
 
@@ -48,8 +49,8 @@ class NumericStudent:
         config = TowerConfig(lookback + EXTRA, _SEQUENCES, settings.hidden, settings.dim)
         self._tower = new_tower(config, settings.seed)
 
-    def fit(self, lessons: Sequence[Lesson], scratch: Path, told: Callable[[int, int], None]) -> None:
-        """Learn, from the checkpoint in ``scratch`` if there is one; ``told`` hears (steps done, steps)."""
+    def fit(self, lessons: Sequence[Lesson], scratch: Path, progress: Steps) -> None:
+        """Learn, from the checkpoint in ``scratch`` if there is one; ``progress`` hears (steps done, steps)."""
         settings = self._settings
         inputs = self._inputs([it.example.query for it in lessons], np.array([it.rows for it in lessons]))
         scores = torch.from_numpy(np.array([it.scores for it in lessons], dtype=np.float32))
@@ -68,7 +69,7 @@ class NumericStudent:
             done = step + 1
             if done % settings.save_steps == 0 or done == steps:
                 self._save(checkpoint, optimizer, done)
-            told(done, steps)
+            progress(done, steps)
 
     def similarities(self, groups: Sequence[Group]) -> list[NDArray[np.float64]]:
         """The (n_candidates,) cosines of each group's query with its candidates."""

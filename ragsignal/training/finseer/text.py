@@ -6,7 +6,7 @@ Training and checkpoints are those of sentence-transformers' trainer; its progre
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ragsignal.retrieval import Corpus, line_recipe, load_sentence_model, query_
 from ragsignal.training import loop
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.lessons import Group, Lesson
-from ragsignal.utils import quiet_loading
+from ragsignal.utils import Steps, quiet_loading
 
 _BATCH = 256
 
@@ -58,15 +58,15 @@ class TextStudent:
         """The line that is read."""
         return line_recipe(self._bins)
 
-    def fit(self, lessons: Sequence[Lesson], scratch: Path, told: Callable[[int, int], None]) -> None:
-        """Learn, from the last checkpoint in ``scratch`` if there is one; ``told`` hears (steps done, steps)."""
+    def fit(self, lessons: Sequence[Lesson], scratch: Path, progress: Steps) -> None:
+        """Learn, from the last checkpoint in ``scratch`` if there is one; ``progress`` hears (steps done, steps)."""
         with torch.random.fork_rng(devices=[]):
             trainer = _Trainer(
                 model=self._model,
                 args=self._arguments(scratch),
                 train_dataset=self._dataset(lessons),
                 loss=Distillation(self._model, self._settings),
-                callbacks=loop.callbacks(told),
+                callbacks=loop.callbacks(progress),
             )
             loop.run(trainer, scratch)
         self._model.eval()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -22,7 +23,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
 from ragsignal.training.finseer.lessons import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
-from ragsignal.utils import json_digest
+from ragsignal.utils import Steps, json_digest
 
 if TYPE_CHECKING:
     from ragsignal.training.run import Bench
@@ -48,7 +49,7 @@ class Student(Protocol):
         """What it reads of a window."""
         ...
 
-    def fit(self, lessons: Sequence[Lesson], scratch: Path, told: Callable[[int, int], None]) -> None:
+    def fit(self, lessons: Sequence[Lesson], scratch: Path, progress: Steps) -> None:
         """Learn; go on from what an interrupted run left in ``scratch``."""
         ...
 
@@ -99,7 +100,7 @@ def train_finseer(bench: Bench, encoder: EncoderName) -> Artifact:
     for learner, shuffled, suffix, word in arms:
         lessons = ranked(train, settings.negatives, shuffled)
         scratch = bench.scratch(kind) / _scratch_name(recipe, learner, lessons)
-        learner.fit(lessons, scratch, bench.told(f"FinSeer ({encoder}{word})"))
+        learner.fit(lessons, scratch, partial(bench.progress, f"FinSeer ({encoder}{word})"))
         metrics |= _suffixed(agreement(learner.similarities(valid), valid, settings), suffix)
     metrics["recall_at_5_chance"] = recall_by_chance(valid)
     card = _card(bench, kind, recipe, metrics, student, train, valid, feedback)

@@ -34,7 +34,7 @@ from ragsignal.training.run import Bench
 from ragsignal.training.stockllm.model import Reader, Row, collate, label_loss, load_reader
 from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt
-from ragsignal.utils import versions_of
+from ragsignal.utils import Steps, versions_of
 
 _COMPUTING = ("torch", "transformers", "peft")
 _WATCHED = 512  # validation prompts that early stopping looks at; the calibration reads all
@@ -73,7 +73,7 @@ def train_stockllm(bench: Bench) -> Artifact:
         eval_dataset=_rows(reader, bench, _prompts(bench, watched, training.seed + 1), watched),
         folder=folder,
         device=device,
-        told=bench.told("training StockLLM"),
+        progress=partial(bench.progress, "training StockLLM"),
     )
     with warnings.catch_warnings():
         # AdaLoRA may take all ranks of a layer away, which peft mistakes for a torn save
@@ -122,7 +122,7 @@ class _Trainer(Trainer):
     """transformers' Trainer with the label loss."""
 
     def __init__(
-        self, reader: Reader, training: StockLLMTraining, *, folder: Path, device: str, told: loop.Told, **data: Any
+        self, reader: Reader, training: StockLLMTraining, *, folder: Path, device: str, progress: Steps, **data: Any
     ) -> None:
         self._reader = reader
         self._full = training.full_vocabulary
@@ -144,7 +144,7 @@ class _Trainer(Trainer):
             model=reader.model,
             args=options,
             data_collator=partial(collate, pad=reader.tokenizer.pad_token_id or 0),
-            callbacks=[*loop.callbacks(told, training.patience), *_extra_callbacks(training)],
+            callbacks=[*loop.callbacks(progress, training.patience), *_extra_callbacks(training)],
             **data,
         )
         self.model_accepts_loss_kwargs = False  # else accumulated losses are summed instead of averaged
@@ -228,7 +228,7 @@ def _save(
     """Calibrate the best adapter on validation, and write the artifact."""
     llm, seed = bench.spec.llm, bench.spec.stockllm.seed
     scorer = StockLLM(bench.weights, bench.template, best, llm.dtype, llm.device, llm.batch_size)
-    odds = _log_odds(scorer, _prompts(bench, valid, seed + 2), bench.told("calibrating StockLLM"))
+    odds = _log_odds(scorer, _prompts(bench, valid, seed + 2), partial(bench.progress, "calibrating StockLLM"))
     rise = np.array([it.rise for it in valid])
     calibration = fit_calibration(odds, rise, bench.spec.stockllm.calibration)
     metrics = {
@@ -262,14 +262,14 @@ def _split_ece(odds: NDArray[np.float64], rise: NDArray[np.bool_], method: Any) 
     return {"ece_second_half": later}
 
 
-def _log_odds(scorer: StockLLM, prompts: Sequence[Prompt], told: loop.Told) -> NDArray[np.float64]:
+def _log_odds(scorer: StockLLM, prompts: Sequence[Prompt], progress: Steps) -> NDArray[np.float64]:
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number].text))
     odds, size = np.zeros(len(prompts)), 8 * scorer.batch_size
     for start in range(0, len(order), size):
-        told(start, len(order))
+        progress(start, len(order))
         rows = order[start : start + size]
         odds[rows] = scorer.log_odds([prompts[row] for row in rows])
-    told(len(order), len(order))
+    progress(len(order), len(order))
     return odds
 
 

@@ -1,0 +1,39 @@
+"""From ``[retrieval]`` of a spec to the retriever that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ragsignal.config import RetrievalSpec
+from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.retrievers import (
+    CorpusEncoder,
+    CorpusRetriever,
+    DenseRetriever,
+    DTWRetriever,
+    RandomRetriever,
+)
+
+
+def make_retriever(
+    spec: RetrievalSpec, corpus: Corpus, encoder: Callable[[], CorpusEncoder], cache: Path | None = None
+) -> CorpusRetriever:
+    """A retriever over ``corpus``; a spec that retrieves nothing needs none, see ``Variant.reads_corpus``.
+
+    Parameters
+    ----------
+    spec : RetrievalSpec
+    corpus : Corpus
+    encoder : callable
+        Makes the encoder, where the retriever has one.
+    cache : Path, optional
+        Folder where vectors stay; without one they are kept in memory alone.
+    """
+    pool: dict[str, Any] = {"k": spec.k, "exclude_own_symbol": spec.exclude_own_symbol, "embargo": spec.embargo}
+    if spec.retriever == "random":
+        return RandomRetriever(corpus, seed=spec.seed, **pool)
+    if spec.retriever == "dtw":
+        return DTWRetriever(corpus, **pool)
+    return DenseRetriever(corpus, encoder(), storage=spec.storage, index=spec.index, cache=cache, **pool)

@@ -1,0 +1,195 @@
+"""The working parts of one plain spec: retrievers, readers, artifacts, and the pipelines that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, partial
+from pathlib import Path
+
+from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
+from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
+from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.llm import ClassifierScorer, StockLLM, VoteScorer, adapter_of, load_reader
+from ragsignal.protocols import Retriever, Scorer
+from ragsignal.retrieval import (
+    CorpusEncoder,
+    EmbeddingCache,
+    NoRetriever,
+    NumericEncoder,
+    ShapeEncoder,
+    TextEncoder,
+    make_retriever,
+)
+from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
+from ragsignal.study.materials import Materials
+from ragsignal.utils import Progress, cache_folder, silent
+
+Distribute = Callable[[LLMSpec, StockLLM], Scorer]
+"""Given each language model before its weights are read; what it returns does the scoring instead."""
+
+
+@dataclass
+class Shared:
+    """What all steps of a study share: the store, and artifacts and base weights, each read and verified once.
+
+    What was checked is what runs, and what the notes tell of.
+    """
+
+    _artifacts: dict[tuple[str, tuple[Kind, ...]], Artifact] = field(default_factory=dict)
+    _weights: dict[tuple[str, str | None, str | None], Weights] = field(default_factory=dict)
+
+    @cached_property
+    def store(self) -> SignalStore:
+        """The signals of this user, all specs together."""
+        return SignalStore(cache_folder() / "signals.sqlite")
+
+    def weights(self, ref: str, revision: str | None = None, sha256: str | None = None) -> Weights:
+        """Base weights."""
+        key = (ref, revision, sha256)
+        if key not in self._weights:
+            self._weights[key] = resolve(*key)
+        return self._weights[key]
+
+    def artifact(self, ref: str, *kinds: Kind) -> Artifact:
+        """An artifact of one of ``kinds``."""
+        if (ref, kinds) not in self._artifacts:
+            self._artifacts[ref, kinds] = load_artifact(ref, *kinds)
+        return self._artifacts[ref, kinds]
+
+
+@dataclass
+class Parts:
+    """The parts of one spec without steps, each made on first need and shared by its variants.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    materials : Materials
+    shared : Shared
+    progress : callable
+        Told of long work.
+    distribute : callable, optional
+        Puts copies of a language model elsewhere (:mod:`ragsignal.parallel`).
+    """
+
+    spec: RunSpec
+    materials: Materials
+    shared: Shared
+    progress: Progress = silent
+    distribute: Distribute | None = None
+    _scorers: dict[LLMSpec | tuple[str, LLMSpec], Scorer] = field(default_factory=dict)
+    _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
+
+    def pipeline(self, variant: Variant) -> RagPipeline:
+        """The signal source of a variant; raises as :meth:`ragsignal.study.Study.pipeline`."""
+        trained_through = self.check(variant)  # before any model is loaded
+        return RagPipeline(
+            retriever=self._retriever(variant),
+            scorer=self._scorer(variant),
+            store=self.shared.store,
+            lookback=self.spec.corpus.lookback,
+            trained_through=None if self.spec.allow_in_sample else trained_through,
+            progress=partial(self.progress, f"signals of {variant.name}"),
+        )
+
+    def artifacts(self, variant: Variant) -> dict[str, Artifact]:
+        """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``."""
+        if variant.is_classifier:
+            return {"classifier": self.shared.artifact(variant.classifier, "classifier")}
+        artifacts: dict[str, Artifact] = {}
+        adapter = self._adapter(variant.llm) if variant.is_llm else None
+        if isinstance(adapter, Artifact):
+            artifacts["reader"] = adapter
+        if variant.reads_finseer:
+            artifacts["retriever"] = self._finseer(variant.retrieval)
+        return artifacts
+
+    def fitted(self, variant: Variant) -> list[tuple[str, date]]:
+        """Everything fitted in a variant, and the last day that it has seen."""
+        artifacts = self.artifacts(variant)
+        fitted = [(f"{role} {part.ref}", part.card.trained_through) for role, part in artifacts.items()]
+        written = any(_reads_letters(artifact) for artifact in artifacts.values())
+        if variant.reads_letters or variant.embeds_text or written:
+            fitted.append(("letter bins", self.materials.bins.fitted_through))
+        return fitted
+
+    def in_sample(self, variant: Variant) -> list[str]:
+        """What in a variant was fitted on days that it is traded on; empty for an honest one."""
+        start = self.spec.data.start
+        return [f"{what} (fitted through {day})" for what, day in self.fitted(variant) if day >= start]
+
+    def check(self, variant: Variant) -> date | None:
+        """The last day that anything in a variant has seen, if it can be used at all; raises if it cannot."""
+        if not variant.has_signal:
+            raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
+        seen = self.in_sample(variant)
+        if seen and not self.spec.allow_in_sample:
+            raise LookAheadError(
+                f"variant {variant.name!r}: {'; '.join(seen)}, but the backtest starts on {self.spec.data.start}. "
+                "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
+                "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
+            )
+        for artifact in self.artifacts(variant).values():
+            artifact.check_study(self.spec.corpus.target, self.spec.corpus.lookback)
+        return max((day for _, day in self.fitted(variant)), default=None)
+
+    def _finseer(self, spec: RetrievalSpec) -> Artifact:
+        return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
+
+    def _adapter(self, llm: LLMSpec) -> Artifact | Path | None:
+        return adapter_of(llm, self.shared.artifact)
+
+    def _scorer(self, variant: Variant) -> Scorer:
+        if variant.is_vote:
+            return VoteScorer()
+        key = (variant.classifier, variant.llm) if variant.is_classifier else variant.llm
+        if key not in self._scorers:
+            make = self._classifier if variant.is_classifier else self._reader
+            self._scorers[key] = ReadOnce(make(variant), self.shared.store)
+        return self._scorers[key]
+
+    def _reader(self, variant: Variant) -> Scorer:
+        llm = variant.llm
+        weights = self.shared.weights(llm.model, llm.revision, llm.sha256)
+        reader = load_reader(llm, self.materials.template(llm), self._adapter(llm), weights)
+        return self.distribute(llm, reader) if self.distribute else reader
+
+    def _classifier(self, variant: Variant) -> Scorer:
+        artifact = self.shared.artifact(variant.classifier, "classifier")
+        return ClassifierScorer(artifact, self.materials.template(variant.llm), device=variant.llm.device)
+
+    def _retriever(self, variant: Variant) -> Retriever:
+        if variant.is_vote and not variant.reads_corpus:
+            raise ConfigError(f'variant {variant.name!r}: a vote needs hits, but its retriever is "none"')
+        if not variant.reads_corpus:
+            return NoRetriever()
+        spec = variant.retrieval
+        if spec not in self._retrievers:
+            encoder = partial(self._encoder, spec)
+            vectors = cache_folder() / "vectors"
+            self._retrievers[spec] = make_retriever(spec, self.materials.corpus, encoder, vectors)
+        return self._retrievers[spec]
+
+    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+        if spec.retriever == "shape":
+            return ShapeEncoder()
+        if spec.retriever == "embedding":
+            return self._text_encoder(self.shared.weights(spec.encoder_ref, spec.revision), None)
+        artifact = self._finseer(spec)
+        base = artifact.card.base
+        if base is None:  # the numeric one begins from nothing
+            return NumericEncoder(artifact)
+        return self._text_encoder(self.shared.weights(base["ref"], base["revision"], base["sha256"]), artifact)
+
+    def _text_encoder(self, weights: Weights, adapter: Artifact | None) -> TextEncoder:
+        cache = EmbeddingCache(cache_folder() / "embeddings.sqlite")
+        progress = partial(self.progress, "embeddings")
+        return TextEncoder(weights.folder, weights.digest, self.materials.bins, cache, progress, adapter=adapter)
+
+
+def _reads_letters(artifact: Artifact) -> bool:
+    """Whether a model was trained on quantile letters, beside those that its spec has it read."""
+    card = artifact.card
+    return card.kind == "finseer-text" or (card.kind == "classifier" and "bins" in card.template)
