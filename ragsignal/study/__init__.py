@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spread, work_of
+from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
 from ragsignal.study.provenance import notes_on_training
 from ragsignal.study.study import Study, load_pipeline
-from ragsignal.study.trials import Trial, check_ledger, configuration_of, count, count_run, deflated, sharpe_of
+from ragsignal.study.trials import (
+    LuckFigures,
+    Trial,
+    TrialCount,
+    check_ledger,
+    configuration_of,
+    count,
+    count_run,
+    deflated,
+    sharpe_of,
+)
 from ragsignal.study.walk_forward.address import ORDER, Trained, needs
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.steps import Step
@@ -16,18 +27,22 @@ __all__ = [
     "ORDER",
     "Before",
     "Estimate",
+    "LuckFigures",
     "Materials",
     "Parts",
     "Plan",
+    "RunFrame",
     "Step",
     "Study",
     "Trained",
     "Trial",
+    "TrialCount",
     "Work",
     "check_ledger",
     "configuration_of",
     "count",
     "count_run",
+    "data_digests",
     "deflated",
     "duration",
     "estimate",

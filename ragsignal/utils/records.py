@@ -13,6 +13,9 @@ import numpy as np
 
 from ragsignal.utils.files import write_file
 
+Record = dict[str, Any]
+"""What is written as a JSON file: text, numbers, lists and such mappings, by name."""
+
 SIGNIFICANT_DIGITS = 12
 """Below the last bits, where two builds of NumPy may round differently."""
 
@@ -48,7 +51,7 @@ def plain(value: Any, place: str = "record") -> Any:
     raise TypeError(f"{place} is a {type(value).__name__}, which JSON cannot hold; give numbers, text, lists or dicts")
 
 
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
+def write_json(path: Path, record: Record) -> None:
     """Write ``record`` so that equal ones have equal bytes; a reader finds the old file or the new one, whole."""
     text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_file(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
