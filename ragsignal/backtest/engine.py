@@ -119,7 +119,7 @@ def prepare(
     study = Study(spec, progress, pool.lend if pool else None)
     frames = _window(study)
     for variant in spec.variants:  # a typo in the last one must not cost the first one's model calls
-        check_strategy(variant.strategy, variant)
+        check_strategy(variant)
     return study, frames
 
 

@@ -92,8 +92,8 @@ def sweep(
         people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     people.print(_tried(record["times"]["trials"]), markup=False, highlight=False, soft_wrap=True)
     people.print(f"record: {folder / 'sweep.json'}", markup=False, highlight=False, soft_wrap=True)
-    told = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
-    answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **told})
+    parts = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
+    answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **parts})
 
 
 def table_of_best(record: Record) -> Table:

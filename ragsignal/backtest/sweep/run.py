@@ -159,7 +159,7 @@ class _Shared:
 def _share(entries: Sequence[_Entry], progress: Progress, pool: Pool) -> _Shared:
     """Bars, signals and benchmarks of all points; one corpus after the other, as each is large."""
     for entry in entries:  # a typo must not cost a model call
-        check_strategy(entry.variant.strategy, entry.variant)
+        check_strategy(entry.variant)
     shared = _Shared()
     for market in dict.fromkeys(entry.market for entry in entries):
         group = [entry for entry in entries if entry.market == market]
