@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
     assert made["dtw"].retriever.recipe == {"retriever": "dtw/1", "k": 4, **shared}
     assert made["random"].retriever.recipe == {"retriever": "random/1", "seed": 7, "k": 3, **shared}
     assert all(isinstance(it.scorer, VoteScorer) and it.lookback == 5 for it in made.values())
-    assert isinstance(shop._make_retriever(shop.spec.retrieval.model_copy(update={"retriever": "none"})), NoRetriever)
+    shape = shop.spec.find_variant("shape")
+    alone = replace(shape, signal="llm", retrieval=shape.retrieval.model_copy(update={"retriever": "none"}))
+    assert isinstance(shop.parts._retriever(alone), NoRetriever)
 
 
 def test_variants_of_a_workshop_share_prices_corpus_retriever_and_store(write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -232,7 +233,7 @@ def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, 
                 )
                 if it.signal == "vote"
                 else it
-                for it in spec.variants
+                for it in spec.variant
             )
         }
     )
@@ -250,7 +251,7 @@ def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_toget
         "random (3 seeds)": ["random-0", "random-1", "random-2"],
         "no-retrieval": ["no-retrieval"],
     }
-    other = embedding.model_copy(update={"llm": {"template": "percent"}})
+    other = replace(embedding, llm=embedding.llm.model_copy(update={"template": "percent"}))
     assert rivals_by_label(spec, other) == {}
 
 
