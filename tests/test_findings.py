@@ -22,7 +22,7 @@ from ragsignal.backtest.findings.days import earnings
 from ragsignal.backtest.findings.family import corrected, family_of
 from ragsignal.backtest.findings.null import hit_rates_by_shift, shifted
 from ragsignal.backtest.findings.regimes import REGIMES, known_at_close, regimes_of
-from ragsignal.backtest.results import RunResult, VariantResult, spent
+from ragsignal.backtest.results import RunResult, VariantResult
 from ragsignal.config import RunSpec, load_spec
 from ragsignal.report import answers_in_words
 from ragsignal.signals.pipeline import Cost
@@ -76,7 +76,7 @@ def variant_of(name: str, kind: str, n_bars: int, seed: int, skill: float = 0.0,
         orders=orders,
         signals=signals if kind != "none" else signals.iloc[:0],
         metrics={"hit_rate": 0.5 if kind != "none" else None, "cagr": 0.1, "sharpe": 0.5},
-        cost=spent(Cost()),
+        cost=Cost().record(),
         recipe=None,
     )
 
