@@ -21,69 +21,27 @@ from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.run import Bench
+from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, Tables, spec
 
 TrainedFor = Callable[[str], Artifact]
 
-SPEC = """
-name = "small"
-benchmark = "hold"
-[data]
-source = "planted"
-symbols = ["AAA", "BBB"]
-start = 2015-01-05
-end = 2015-12-31
-[corpus]
-indicators = ["adj_close"]
-[retrieval]
-retriever = "shape"
-k = 15
-[strategy]
-class = "strategies.rag_momentum:LongShort"
-[costs]
-{costs}
-[[variant]]
-name = "vote"
-signal = "vote"
-[[variant]]
-name = "random"
-signal = "vote"
-retrieval = {{ retriever = "random" }}
-[[variant]]
-name = "momentum"
-signal = "none"
-strategy = {{ class = "strategies.price_rules:PriceMomentum" }}
-[[variant]]
-name = "hold"
-signal = "none"
-strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
-"""
-
-
 # Language models, embedded and untrained, with hits of every kind.
-READERS = (
-    SPEC.replace('indicators = ["adj_close"]', "stride = 5")
-    .replace('retriever = "shape"', 'retriever = "embedding"')
-    .replace('"vote"\nsignal = "vote"', '"embedding"\nsignal = "llm"')
-    .replace(
-        '[[variant]]\nname = "random"\nsignal = "vote"\nretrieval = {{ retriever = "random" }}',
-        "\n".join(
-            f'[[variant]]\nname = "random-{seed}"\nretrieval = {{{{ retriever = "random", seed = {seed} }}}}'
-            for seed in range(3)
-        )
-        + '\n[[variant]]\nname = "no-retrieval"\nretrieval = {{ retriever = "none" }}',
-    )
-)
-
-
-def _spec(folder: Path, costs: str = "", text: str = SPEC) -> RunSpec:
-    path = folder / "small.toml"
-    path.write_text(text.format(costs=costs))
-    return load_spec(path)
+READERS: Tables = {
+    "corpus": {"indicators": None, "stride": 5},
+    "retrieval": {"retriever": "embedding"},
+    "variant": [
+        {"name": "embedding"},
+        *({"name": f"random-{seed}", "retrieval": {"retriever": "random", "seed": seed}} for seed in range(3)),
+        {"name": "no-retrieval", "retrieval": {"retriever": "none"}},
+        MOMENTUM,
+        HOLD,
+    ],
+}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedFor:
-    """Train a classifier on the market of SPEC through a day."""
+    """Train a classifier on the market of the small spec through a day."""
 
     def through(day: str) -> Artifact:
         last = date.fromisoformat(day)
@@ -101,8 +59,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedFor:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    return run_spec(_spec(tmp_path_factory.mktemp("spec")))
+def result() -> RunResult:
+    return run_spec(spec())
 
 
 def test_every_variant_runs_on_identical_bars(result: RunResult) -> None:
@@ -110,11 +68,11 @@ def test_every_variant_runs_on_identical_bars(result: RunResult) -> None:
         pd.testing.assert_index_equal(variant.equity.index, result.closes.index, check_names=False, check_freq=False)
 
 
-def test_orders_fill_at_the_next_open_moved_by_the_slippage_against_the_trader(tmp_path: Path) -> None:
-    spec = _spec(tmp_path, "slippage_bps = 20.0")
-    run = run_spec(spec)
+def test_orders_fill_at_the_next_open_moved_by_the_slippage_against_the_trader() -> None:
+    slipping = spec(costs={"slippage_bps": 20.0})
+    run = run_spec(slipping)
     orders = run.find("vote").orders
-    opens = _opens(spec)
+    opens = _opens(slipping)
     expected = [
         opens[order.symbol][order.date] * (1 + 0.0020 * np.sign(order.size)) for order in orders.itertuples(index=False)
     ]
@@ -146,17 +104,16 @@ def test_commission_is_the_spec_basis_points_of_the_money_moved(result: RunResul
     np.testing.assert_allclose(orders["commission"], orders["value"].abs() * 5e-4)
 
 
-def test_costs_only_ever_take_money(tmp_path: Path) -> None:
-    free = run_spec(_spec(tmp_path, "commission_bps = 0.0\nslippage_bps = 0.0"))
-    dear = run_spec(_spec(tmp_path, "commission_bps = 10.0\nslippage_bps = 10.0"))
+def test_costs_only_ever_take_money() -> None:
+    free = run_spec(spec(costs={"commission_bps": 0.0, "slippage_bps": 0.0}))
+    dear = run_spec(spec(costs={"commission_bps": 10.0, "slippage_bps": 10.0}))
     for variant in free.variants:
         assert variant.metrics["costs_paid"] == pytest.approx(0.0, abs=1e-6)
         assert dear.find(variant.name).equity.iloc[-1] < variant.equity.iloc[-1]
 
 
-def test_same_close_must_be_asked_for_and_is_flagged(tmp_path: Path) -> None:
-    spec = _spec(tmp_path, 'execution = "same_close"\nslippage_bps = 0.0')
-    run = run_spec(spec)
+def test_same_close_must_be_asked_for_and_is_flagged() -> None:
+    run = run_spec(spec(costs={"execution": "same_close", "slippage_bps": 0.0}))
     orders = run.find("hold").orders
     first = run.closes.index[0]
     np.testing.assert_allclose(orders["price"].iloc[0], run.closes[orders["symbol"].iloc[0]][first])
@@ -200,8 +157,8 @@ def test_the_warm_up_is_the_only_abstention_and_is_counted(result: RunResult) ->
     assert (vote.signals.loc[vote.signals["abstained"].notna(), "value"] == 0.0).all()
 
 
-def test_a_second_run_gives_the_same_result_apart_from_times(result: RunResult, tmp_path: Path) -> None:
-    again = run_spec(_spec(tmp_path))
+def test_a_second_run_gives_the_same_result_apart_from_times(result: RunResult) -> None:
+    again = run_spec(spec())
     for left, right in zip(result.variants, again.variants, strict=True):
         pd.testing.assert_series_equal(left.equity, right.equity)
         pd.testing.assert_frame_equal(left.signals, right.signals)
@@ -222,20 +179,9 @@ def test_each_variant_is_compared_with_the_benchmark_in_pairs(result: RunResult)
         assert not (row["distinguishable"] and row["low"] <= 0 <= row["high"])
 
 
-def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, tmp_path: Path) -> None:
-    spec = _spec(tmp_path)
-    renamed = spec.model_copy(
-        update={
-            "variant": tuple(
-                it.model_copy(
-                    update={"signal": "llm", "retrieval": {"retriever": "none"} if it.name == "random" else {}}
-                )
-                if it.signal == "vote"
-                else it
-                for it in spec.variant
-            )
-        }
-    )
+def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult) -> None:
+    read = [{"name": "vote"}, {"name": "random", "retrieval": {"retriever": "none"}}]
+    renamed = spec(variant=[*read, MOMENTUM, HOLD])
     rows = [row for row in family_of(renamed, result.variants) if row["question"] == "retrieval"]
     assert [(row["left"], row["right"], row["measure"]) for row in rows] == [
         ("vote", "random", "hit rate"),
@@ -243,68 +189,66 @@ def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult, 
     ]
 
 
-def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_together(tmp_path: Path) -> None:
-    spec = _spec(tmp_path, text=READERS)
-    embedding = spec.find_variant("embedding")
-    assert rivals_by_label(spec, embedding) == {
+def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_together() -> None:
+    readers = spec(**READERS)
+    embedding = readers.find_variant("embedding")
+    assert rivals_by_label(readers, embedding) == {
         "random (3 seeds)": ["random-0", "random-1", "random-2"],
         "no-retrieval": ["no-retrieval"],
     }
     other = embedding.model_copy(update={"llm": {"template": "percent"}})
-    assert rivals_by_label(spec, other) == {}
+    assert rivals_by_label(readers, other) == {}
 
 
-def test_same_close_slips_from_the_close_of_the_signals_bar(tmp_path: Path) -> None:
-    run = run_spec(_spec(tmp_path, 'execution = "same_close"\nslippage_bps = 20.0'))
+def test_same_close_slips_from_the_close_of_the_signals_bar() -> None:
+    run = run_spec(spec(costs={"execution": "same_close", "slippage_bps": 20.0}))
     orders = run.find("hold").orders
     closes = [run.closes[symbol].iloc[0] for symbol in orders["symbol"]]
     np.testing.assert_allclose(orders["price"], np.multiply(closes, 1.0020))
     np.testing.assert_allclose(orders["slippage"], orders["size"] * np.multiply(closes, 0.0020))
 
 
-def test_what_a_strategy_says_of_its_params_is_an_error_of_the_spec(tmp_path: Path) -> None:
-    text = SPEC.replace('LongShort"', 'LongShort"\nparams = {{ enter = 0.1, exit = 0.2 }}')
+def test_what_a_strategy_says_of_its_params_is_an_error_of_the_spec() -> None:
     with pytest.raises(ConfigError, match=r"variant 'vote': LongShort: exit=0\.2 and enter=0\.1"):
-        run_spec(_spec(tmp_path, text=text))
+        run_spec(spec(strategy={"params": {"enter": 0.1, "exit": 0.2}}))
 
 
-def test_a_typo_in_the_last_variant_costs_no_work(tmp_path: Path) -> None:
+def test_a_typo_in_the_last_variant_costs_no_work() -> None:
     told: list[Any] = []
-    text = SPEC.replace("BuyAndHold", "BuyAndHodl").replace("k = 15", "k = 13")
+    typo = HOLD | {"strategy": {"class": "strategies.buy_and_hold:BuyAndHodl"}}
     with pytest.raises(ConfigError, match="Did you mean 'BuyAndHold'"):
-        run_spec(_spec(tmp_path, text=text), report=lambda *line: told.append(line))
+        run_spec(
+            spec(retrieval={"k": 13}, variant=[VOTE, RANDOM, MOMENTUM, typo]), report=lambda *line: told.append(line)
+        )
     assert told == []
 
 
-def test_a_price_rule_is_not_given_a_models_signal(tmp_path: Path) -> None:
-    text = SPEC.replace("rag_momentum:LongShort", "price_rules:PriceMomentum")
+def test_a_price_rule_is_not_given_a_models_signal() -> None:
     with pytest.raises(ConfigError, match="brings its own signal"):
-        run_spec(_spec(tmp_path, text=text))
+        run_spec(spec(strategy={"class": "strategies.price_rules:PriceMomentum"}))
 
 
 def test_weights_of_unknown_training_are_announced_as_such(tmp_path: Path) -> None:
-    spec = _spec(tmp_path, text=READERS)
-    notes = notes_of(spec.model_copy(update={"llm": spec.llm.model_copy(update={"model": str(tmp_path)})}))
+    notes = notes_of(spec(**READERS, llm={"model": str(tmp_path)}))
     assert f"What {tmp_path} was trained on is not recorded: it may have seen this window." in notes
     assert not any("StockLLM is not trained" in note for note in notes)
 
 
-def test_a_retriever_that_finds_one_kind_of_sequence_only_is_announced(result: RunResult, tmp_path: Path) -> None:
-    notes = notes_of(_spec(tmp_path, text=READERS), result.variants)
+def test_a_retriever_that_finds_one_kind_of_sequence_only_is_announced(result: RunResult) -> None:
+    notes = notes_of(spec(**READERS), result.variants)
     assert "vote: 100% of its hits are adj_close sequences." in notes
     assert not any("sequences." in note for note in notes_of(_spec_of(result), result.variants))  # its corpus has one
 
 
-def test_untrained_models_are_announced(tmp_path: Path) -> None:
-    notes = notes_of(_spec(tmp_path, text=READERS))
+def test_untrained_models_are_announced() -> None:
+    notes = notes_of(spec(**READERS))
     assert any("StockLLM is not trained here" in note for note in notes)
     assert any("FinSeer is not trained here" in note for note in notes)
 
 
-def test_switched_off_costs_are_announced(tmp_path: Path) -> None:
-    assert any(
-        "Costs are switched off" in note for note in notes_of(_spec(tmp_path, "commission_bps=0\nslippage_bps=0"))
-    )
+def test_switched_off_costs_are_announced() -> None:
+    free = spec(costs={"commission_bps": 0, "slippage_bps": 0})
+    assert any("Costs are switched off" in note for note in notes_of(free))
 
 
 @pytest.mark.parametrize(
@@ -316,38 +260,33 @@ def test_switched_off_costs_are_announced(tmp_path: Path) -> None:
     ],
 )
 def test_a_strategy_that_cannot_be_found_says_where_it_was_looked_for(name: str, message: str) -> None:
-    spec = load_spec("backtests/sample.toml").strategy.model_copy(update={"name": name})
     with pytest.raises(ConfigError, match=message):
-        load_strategy(spec)
+        load_strategy(spec(strategy={"class": name}).strategy)
 
 
-def test_a_param_that_a_strategy_does_not_have_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    text = SPEC.replace('LongShort"', 'LongShort"\nparams = {{ entr = 0.2 }}')
+def test_a_param_that_a_strategy_does_not_have_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no param 'entr'\. Did you mean 'enter'"):
-        run_spec(_spec(tmp_path, text=text))
+        run_spec(spec(strategy={"params": {"entr": 0.2}}))
 
 
-def test_a_strategy_without_a_signal_param_cannot_be_given_one(tmp_path: Path) -> None:
-    text = SPEC.replace("rag_momentum:LongShort", "buy_and_hold:BuyAndHold")
+def test_a_strategy_without_a_signal_param_cannot_be_given_one() -> None:
     with pytest.raises(ConfigError, match="has no param 'signal'"):
-        run_spec(_spec(tmp_path, text=text))
+        run_spec(spec(strategy={"class": "strategies.buy_and_hold:BuyAndHold"}))
 
 
-def test_letters_fitted_inside_the_window_are_refused(tmp_path: Path) -> None:
-    text = SPEC.replace('indicators = ["adj_close"]', "bins_through = 2015-03-01").replace('"vote"\n[[', '"llm"\n[[', 1)
+def test_letters_fitted_inside_the_window_are_refused() -> None:
+    letters = {"indicators": None, "bins_through": "2015-03-01"}
     with pytest.raises(
         LookAheadError, match=r"letter bins \(fitted through 2015-03-01\), but the backtest starts on 2015-01-05"
     ):
-        run_spec(_spec(tmp_path, text=text))
+        run_spec(spec(corpus=letters, variant=[{"name": "reader"}, HOLD]))
 
 
-def test_a_trained_classifier_is_a_variant_and_its_training_is_announced(tmp_path: Path, trained: TrainedFor) -> None:
+def test_a_trained_classifier_is_a_variant_and_its_training_is_announced(trained: TrainedFor) -> None:
     baseline = trained("2014-12-31")
-    text = SPEC.replace('"hold"\n[data]', '"hold"\nallow_in_sample = false\n[data]').replace(
-        'name = "momentum"\nsignal = "none"\nstrategy = {{ class = "strategies.price_rules:PriceMomentum" }}',
-        f'name = "blind"\nsignal = "classifier"\nclassifier = "{baseline.folder}"',
-    )
-    run = run_spec(_spec(tmp_path, text=text))
+    classifier = {"name": "blind", "signal": "classifier", "classifier": str(baseline.folder)}
+    changes: Tables = {"allow_in_sample": False, "variant": [VOTE, RANDOM, classifier, HOLD]}
+    run = run_spec(spec(**changes))
     blind = run.find("blind")
     assert blind.recipe is not None
     assert blind.recipe["scorer"]["artifact"] == baseline.digest
@@ -357,34 +296,33 @@ def test_a_trained_classifier_is_a_variant_and_its_training_is_announced(tmp_pat
         "classifier tiny-classifier was trained on 2 symbols (planted) through 2014-12-" in it for it in run.notes
     )
     assert run.title == "small"
-    evaluation = evaluate_spec(_spec(tmp_path, text=text + "[evaluation]\nevery = 5\n"))
+    evaluation = evaluate_spec(spec(**changes, evaluation={"every": 5}))
     assert evaluation.predictions["blind"].dropna().nunique() > 50
 
 
-def test_what_was_trained_inside_the_window_is_refused_or_stamped_on_every_page(
-    tmp_path: Path, trained: TrainedFor
-) -> None:
+def test_what_was_trained_inside_the_window_is_refused_or_stamped_on_every_page(trained: TrainedFor) -> None:
     baseline = trained("2015-06-30")
-    text = SPEC.replace('signal = "vote"', f'signal = "classifier"\nclassifier = "{baseline.folder}"', 1)
+    classifier = {"name": "vote", "signal": "classifier", "classifier": str(baseline.folder)}
+    variants = [classifier, RANDOM, MOMENTUM, HOLD]
     with pytest.raises(
         LookAheadError, match=r"classifier .* \(fitted through 2015-06-\d\d\), but the backtest starts on"
     ):
-        run_spec(_spec(tmp_path, text=text))
-    run = run_spec(_spec(tmp_path, text=text.replace('"hold"\n[data]', '"hold"\nallow_in_sample = true\n[data]')))
+        run_spec(spec(variant=variants))
+    run = run_spec(spec(variant=variants, allow_in_sample=True))
     assert run.notes[0].startswith("IN SAMPLE: vote proves nothing: classifier ")
     assert run.title == "IN SAMPLE: small"
 
 
-def test_a_window_without_bars_is_refused(tmp_path: Path) -> None:
+def test_a_window_without_bars_is_refused() -> None:
     spec = load_spec("backtests/sample.toml")
     late = spec.data.model_copy(update={"start": date(2014, 1, 1), "end": date(2014, 2, 1)})
     with pytest.raises(DataError, match="fewer than 2 bars from 2014-01-01 to 2014-02-01 for AAPL, GOOG, IBM, MSFT"):
         run_spec(spec.model_copy(update={"data": late}))
 
 
-def test_progress_names_the_variant_and_counts_to_the_end(tmp_path: Path) -> None:
+def test_progress_names_the_variant_and_counts_to_the_end() -> None:
     told: list[tuple[Any, ...]] = []
-    text = SPEC.replace("k = 15", "k = 14")  # another recipe: nothing is in the store yet
-    run_spec(_spec(tmp_path, text=text), report=lambda *line: told.append(line))
+    new = spec(retrieval={"k": 14})  # another recipe: nothing is in the store yet
+    run_spec(new, report=lambda *line: told.append(line))
     assert {what for what, _, _ in told} == {"signals of vote", "signals of random"}
     assert all(done <= total for _, done, total in told)
