@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ragsignal.signals.store import SignalStore
-from tests.backtest.test_engine import SPEC
+from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, write_spec, write_train_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,17 +27,14 @@ def _ragsignal(*words: str | Path, code: int = 0) -> tuple[Any, str]:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SPEC.format(costs=""))
-    return path
+    return write_spec(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
     """A spec, and what its first run answered and said."""
-    path = tmp_path_factory.mktemp("ran") / "small.toml"
     # of a market that no other test has: its signals are not in the suite's store yet
-    path.write_text(SPEC.format(costs="").replace('source = "planted"', 'source = "planted"\nseed = 77', 1))
+    path = write_spec(tmp_path_factory.mktemp("ran"), data={"seed": 77})
     return path, *_ragsignal("backtest", path, "--out", path.parent / "runs")
 
 
@@ -90,28 +88,25 @@ def test_a_dry_run_tells_the_cost_and_leaves_no_report_and_no_signal(
     assert len(SignalStore(spec.parent / "cache" / "signals.sqlite")) == 0
 
 
-IN_SAMPLE = (
-    ('signal = "vote"', 'signal = "classifier"\nclassifier = "shipped:classifier"'),
-    ("2015-01-05", "2010-03-01"),
-)
+TYPO = {"strategy": {"class": "strategies.rag_momentum:LongShrt"}}
+IN_SAMPLE = {
+    "data": {"start": date(2010, 3, 1)},
+    "variant": [VOTE | {"signal": "classifier", "classifier": "shipped:classifier"}, RANDOM, MOMENTUM, HOLD],
+}
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ([("LongShort", "LongShrt")], 2, "Did you mean 'LongShort'"),
-        ([("[costs]", "[cost]")], 2, "Did you mean 'costs'"),
+        (TYPO, 2, "Did you mean 'LongShort'"),
+        ({"cost": {}}, 2, "Did you mean 'costs'"),
         (IN_SAMPLE, 1, "but the backtest starts on 2010-03-01"),
     ],
 )
 def test_a_dry_run_fails_where_a_run_would_and_with_its_exit_code(
-    spec: Path, changes: Any, code: int, message: str
+    tmp_path: Path, changes: Any, code: int, message: str
 ) -> None:
-    text = spec.read_text()
-    for change in changes:
-        text = text.replace(*change, 1)
-    spec.write_text(text)
-    answer, said = _ragsignal("backtest", spec, "--dry-run", code=code)
+    answer, said = _ragsignal("backtest", write_spec(tmp_path, **changes), "--dry-run", code=code)
     assert answer is None
     assert message in said
     assert "Traceback" not in said
@@ -157,19 +152,18 @@ def test_inspect_beyond_the_last_bar_is_refused_and_on_the_first_ones_abstains(s
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "message"),
+    ("changes", "code", "message"),
     [
-        (("[costs]", "[cost]"), 2, "Did you mean 'costs'"),
-        (('retriever = "shape"', 'retriever = "shapes"'), 2, "retriever"),
-        (('"planted"', '"folder"\npath = "nowhere"'), 1, "nowhere"),
-        (("LongShort", "LongShrt"), 2, "Did you mean 'LongShort'"),
+        ({"cost": {}}, 2, "Did you mean 'costs'"),
+        ({"retrieval": {"retriever": "shapes"}}, 2, "retriever"),
+        ({"data": {"source": "folder", "path": "nowhere"}}, 1, "nowhere"),
+        (TYPO, 2, "Did you mean 'LongShort'"),
     ],
 )
 def test_a_wrong_spec_exits_2_and_a_failed_run_1_without_a_traceback(
-    spec: Path, change: tuple[str, str], code: int, message: str
+    tmp_path: Path, changes: Any, code: int, message: str
 ) -> None:
-    spec.write_text(spec.read_text().replace(*change))
-    answer, said = _ragsignal("backtest", spec, code=code)
+    answer, said = _ragsignal("backtest", write_spec(tmp_path, **changes), code=code)
     assert answer is None
     assert message in said
     assert "Traceback" not in said
@@ -201,32 +195,14 @@ def test_weights_list_tells_what_is_here() -> None:
     assert all(row["intact"] for row in answer)
 
 
-def test_evaluate_scores_a_vote_beside_free_baselines(spec: Path) -> None:
-    text = spec.read_text().replace("2015-12-31", "2015-03-31").replace("k = 15", "k = 5")
-    spec.write_text(text + "[evaluation]\nevery = 3\n")
+def test_evaluate_scores_a_vote_beside_free_baselines(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, data={"end": date(2015, 3, 31)}, retrieval={"k": 5}, evaluation={"every": 3})
     answer, said = _ragsignal("evaluate", spec, "--out", spec.parent / "runs")
     names = [row["name"] for row in answer["forecasters"]]
     assert names[:2] == ["vote", "random"]
     assert "logistic" in names
     assert (Path(answer["run_dir"]) / "record.json").is_file()
     assert "record: " in said
-
-
-TRAIN = """
-name = "tiny"
-out = "artifacts"
-[data]
-source = "planted"
-symbols = ["AA", "BB"]
-start = 2014-01-02
-end = 2015-12-31
-[split]
-valid_from = 2015-07-01
-[corpus]
-indicators = ["adj_close"]
-[classifier]
-kind = "logistic"
-"""
 
 
 def test_train_lists_its_commands() -> None:
@@ -242,28 +218,24 @@ def test_train_lists_its_commands() -> None:
 
 
 def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(TRAIN)
-    answer, said = _ragsignal("train", "classifier", path)
+    answer, said = _ragsignal("train", "classifier", write_train_spec(tmp_path))
     assert [row["folder"] for row in answer] == [str(tmp_path / "artifacts/classifier")]
     assert 0 < answer[0]["metrics"]["auc"] < 1
     assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
-    ("words", "edit", "message"),
+    ("words", "changes", "message"),
     [
-        (["stockllm"], ("[split]", "[splt]"), "splt: unknown key. Did you mean 'split'?"),
-        (["feedback"], ("", ""), "ragsignal train stockllm SPEC"),
-        (["finseer", "--encoder", "nonsense"], ("", ""), "text, numeric or both was expected"),
+        (["stockllm"], {"splt": {}}, "splt: unknown key. Did you mean 'split'?"),
+        (["feedback"], {}, "ragsignal train stockllm SPEC"),
+        (["finseer", "--encoder", "nonsense"], {}, "text, numeric or both was expected"),
     ],
 )
 def test_a_training_that_cannot_begin_exits_2_and_says_what_to_do(
-    tmp_path: Path, words: list[str], edit: tuple[str, str], message: str
+    tmp_path: Path, words: list[str], changes: Any, message: str
 ) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(TRAIN.replace(*edit, 1))
-    answer, said = _ragsignal("train", words[0], path, *words[1:], code=2)
+    answer, said = _ragsignal("train", words[0], write_train_spec(tmp_path, **changes), *words[1:], code=2)
     assert answer is None
     assert message in said
     assert "Traceback" not in said

@@ -18,7 +18,7 @@ import pytest
 
 from ragsignal.backtest.engine import run_spec
 from ragsignal.backtest.sweep import run_sweep
-from ragsignal.config import LLMSpec, RunSpec, load_spec
+from ragsignal.config import LLMSpec, RunSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError, DataError, ModelError, RagSignalError
 from ragsignal.llm.load import load_reader
@@ -32,8 +32,8 @@ from ragsignal.report import record_of
 from ragsignal.signals.recorded import KnownSignals
 from ragsignal.types import Prompt
 from tests import tasks
-from tests.backtest.test_engine import SPEC
 from tests.fakes import every_query, market
+from tests.specs import HOLD, MOMENTUM, RANDOM, spec
 from tests.tasks import die, die_once, divide
 from tests.tiny import tiny_llama, tiny_tokenizer
 
@@ -64,13 +64,12 @@ def _prompts(reader: StockLLM, count: int) -> list[Prompt]:
     return [reader.render(query, ()) for query in every_query(market())[5 : 5 + count]]
 
 
-def _spec(folder: Path, llm: LLMSpec | None = None) -> RunSpec:
-    text = SPEC.format(costs="").replace("end = 2015-12-31", "end = 2015-02-27")
-    if llm:
-        table = f'[llm]\nmodel = "{llm.model}"\ndtype = "float32"\n[strategy]'
-        text = text.replace("[strategy]", table, 1).replace('"vote"\nsignal = "vote"', '"reader"')
-    (folder / "small.toml").write_text(text)
-    return load_spec(folder / "small.toml")
+def _spec(llm: LLMSpec | None = None) -> RunSpec:
+    month = {"end": "2015-02-27"}
+    if llm is None:
+        return spec(data=month)
+    reads = {"model": llm.model, "dtype": "float32"}
+    return spec(data=month, llm=reads, variant=[{"name": "reader"}, RANDOM, MOMENTUM, HOLD])
 
 
 def _lasting(record: dict[str, Any]) -> str:
@@ -118,9 +117,8 @@ def test_processes_that_always_die_end_the_run(monkeypatch: pytest.MonkeyPatch) 
         list(workers.map_unordered(die, [1]))
 
 
-def test_a_backtest_on_two_processes_has_the_record_of_one(tmp_path: Path) -> None:
-    spec = _spec(tmp_path)
-    one, two = run_spec(spec), run_spec(spec, pool=Processes(2))
+def test_a_backtest_on_two_processes_has_the_record_of_one() -> None:
+    one, two = run_spec(_spec()), run_spec(_spec(), pool=Processes(2))
     assert _lasting(record_of(one)) == _lasting(record_of(two))
     for left, right in zip(one.variants, two.variants, strict=True):
         assert left.signals["hits"].tolist() == right.signals["hits"].tolist()
@@ -248,11 +246,11 @@ def test_equal_recipes_are_no_others(llm: LLMSpec) -> None:
 def test_a_backtest_and_a_sweep_on_a_cluster_say_what_one_process_says(
     cluster: RayPool, llm: LLMSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = _spec(tmp_path, llm)
+    reads = _spec(llm)
     grid = {"strategy.enter": [0.0, 0.001]}
-    alone, swept = record_of(run_spec(spec)), run_sweep(spec, grid, ["reader"])
+    alone, swept = record_of(run_spec(reads)), run_sweep(reads, grid, ["reader"])
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cold"))  # of the driver alone: it has the store
-    remote = run_sweep(spec, grid, ["reader"], pool=cluster)
+    remote = run_sweep(reads, grid, ["reader"], pool=cluster)
     assert remote["times"]["signals"]["model_calls"] == alone["times"]["variants"]["reader"]["model_calls"] > 0
     assert _lasting(remote) == _lasting(swept)
-    assert _lasting(record_of(run_spec(spec, pool=cluster))) == _lasting(alone)
+    assert _lasting(record_of(run_spec(reads, pool=cluster))) == _lasting(alone)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragsignal.backtest.engine import prepare, run_spec
-from ragsignal.config import RunSpec, VariantSpec, load_spec
+from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.evaluation import run as evaluation
 from ragsignal.llm.vote import VoteScorer
@@ -26,8 +26,8 @@ from ragsignal.study import cost as module
 from ragsignal.study.cost import Estimate, SignalCost, Work, duration, estimate, work_of
 from ragsignal.study.study import Workshop
 from ragsignal.types import Prompt, Score
-from tests.backtest.test_engine import SPEC
 from tests.fakes import LOOKBACK, FakeTextEncoder, HashScorer, corpus_of, every_query, market, pipeline_of
+from tests.specs import HOLD, MOMENTUM, RANDOM, spec
 
 FRAMES = market(end="2020-02-29")
 CORPUS = corpus_of(FRAMES)
@@ -87,22 +87,20 @@ def test_every_signal_that_a_run_stores_was_announced(
     monkeypatch.setattr(Workshop, "_reader", lambda *_: HashScorer())
     for slow in ("free_baselines", "best_baselines", "compare"):  # they ask no variant
         monkeypatch.setattr(evaluation, slow, lambda *_: [])
-    spec = _spec(tmp_path, SPEC.replace('name = "vote"\nsignal = "vote"', 'name = "rag"\nsignal = "llm"'))
-    expected = _estimate(spec, kind)
+    small = spec(
+        data={"end": "2015-02-27"},
+        retrieval={"k": 3},
+        evaluation={"every": 2, "perturbed": 4},
+        variant=[{"name": "rag"}, RANDOM, MOMENTUM, HOLD],
+    )
+    expected = _estimate(small, kind)
     store = SignalStore(tmp_path / "signals.sqlite")
     assert len(store) == 0
     told: list[Estimate] = []
     run = run_spec if kind == "backtest" else evaluation.evaluate_spec
-    run(spec, before=lambda workshop, work: told.append(estimate(workshop, work)))
+    run(small, before=lambda workshop, work: told.append(estimate(workshop, work)))
     assert len(store) == expected.total("to_make") == told[0].total("to_make") > 0
-    assert _estimate(spec, kind).sentence() == "everything is in the store: no model call"
-
-
-def _spec(folder: Path, text: str) -> RunSpec:
-    path = folder / "small.toml"
-    short = text.replace("2015-12-31", "2015-02-27").replace("k = 15", "k = 3")
-    path.write_text(short.format(costs="") + "[evaluation]\nevery = 2\nperturbed = 4\n")
-    return load_spec(path)
+    assert _estimate(small, kind).sentence() == "everything is in the store: no model call"
 
 
 def _estimate(spec: RunSpec, kind: str) -> Estimate:

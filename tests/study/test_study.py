@@ -14,52 +14,34 @@ from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.study.study import Workshop, load_pipeline
+from tests import specs
 from tests.fakes import market
+from tests.specs import Tables, changed
 from tests.tiny import tiny_finseer
 
-SPEC = """
-name = "small"
-benchmark = "hold"
-[data]
-source = "folder"
-path = "prices"
-symbols = ["AA"]
-start = 2020-02-03
-end = 2020-03-13
-[corpus]
-symbols = ["BB", "CC"]
-indicators = ["adj_close"]
-[retrieval]
-retriever = "shape"
-k = 3
-embargo = 2
-exclude_own_symbol = true
-[strategy]
-class = "strategies.rag_momentum:LongShort"
-[[variant]]
-name = "hold"
-signal = "none"
-[[variant]]
-name = "shape"
-signal = "vote"
-[[variant]]
-name = "dtw"
-signal = "vote"
-retrieval = { retriever = "dtw", k = 4 }
-[[variant]]
-name = "random"
-signal = "vote"
-retrieval = { retriever = "random", seed = 7 }
-[[variant]]
-name = "blind"
-signal = "vote"
-retrieval = { retriever = "none" }
-[[variant]]
-name = "letters"
-signal = "vote"
-retrieval = { retriever = "embedding" }
-"""
-Write = Callable[[str], Path]
+STUDY: Tables = {
+    "name": "small",
+    "benchmark": "hold",
+    "data": {
+        "source": "folder",
+        "path": "prices",
+        "symbols": ["AA"],
+        "start": date(2020, 2, 3),
+        "end": date(2020, 3, 13),
+    },
+    "corpus": {"symbols": ["BB", "CC"], "indicators": ["adj_close"]},
+    "retrieval": {"retriever": "shape", "k": 3, "embargo": 2, "exclude_own_symbol": True},
+    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "variant": [
+        {"name": "hold", "signal": "none"},
+        {"name": "shape", "signal": "vote"},
+        {"name": "dtw", "signal": "vote", "retrieval": {"retriever": "dtw", "k": 4}},
+        {"name": "random", "signal": "vote", "retrieval": {"retriever": "random", "seed": 7}},
+        {"name": "blind", "signal": "vote", "retrieval": {"retriever": "none"}},
+        {"name": "letters", "signal": "vote", "retrieval": {"retriever": "embedding"}},
+    ],
+}
+Write = Callable[..., Path]
 
 
 @pytest.fixture
@@ -69,11 +51,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         frame.to_csv(tmp_path / "prices" / f"{symbol}.csv", index_label="Date")
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
 
-    def at(text: str) -> Path:
-        (tmp_path / "spec.toml").write_text(text)
-        return tmp_path / "spec.toml"
-
-    return at
+    return lambda **changes: specs.write(tmp_path / "spec.toml", changed(STUDY, **changes))
 
 
 def workshop(path: Path) -> Workshop:
@@ -81,7 +59,7 @@ def workshop(path: Path) -> Workshop:
 
 
 def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
-    shop = workshop(write(SPEC))
+    shop = workshop(write())
     made = {name: shop.pipeline(shop.spec.find_variant(name)) for name in ("shape", "dtw", "random")}
     kinds = {name: type(it.retriever) for name, it in made.items()}
     assert kinds == {"shape": DenseRetriever, "dtw": DTWRetriever, "random": RandomRetriever}
@@ -94,7 +72,7 @@ def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
 
 
 def test_variants_of_a_workshop_share_prices_corpus_retriever_and_store(write: Write) -> None:
-    shop = workshop(write(SPEC))
+    shop = workshop(write())
     shape, again, drawn = (shop.pipeline(shop.spec.find_variant(name)) for name in ("shape", "shape", "random"))
     assert shape.retriever is again.retriever
     assert shape.store is drawn.store
@@ -102,7 +80,7 @@ def test_variants_of_a_workshop_share_prices_corpus_retriever_and_store(write: W
 
 
 def test_the_corpus_holds_its_own_symbols_and_nothing_after_the_last_day_of_the_spec(write: Write) -> None:
-    shop = workshop(write(SPEC))
+    shop = workshop(write())
     assert shop.corpus.symbols == ("BB", "CC")
     assert shop.prices.symbols == ("AA", "BB", "CC")
     assert shop.corpus.available_at.max() <= shop.corpus.calendar.max() == shop.prices.frames["AA"].index[-1].to_numpy()
@@ -118,12 +96,12 @@ def test_the_corpus_holds_its_own_symbols_and_nothing_after_the_last_day_of_the_
 )
 def test_a_variant_that_can_have_no_signal_says_why(write: Write, variant: str, words: str) -> None:
     with pytest.raises(ConfigError, match=f"variant '{variant}'.*{words}"):
-        load_pipeline(write(SPEC), variant)
+        load_pipeline(write(), variant)
 
 
 def test_a_variant_that_does_not_exist_is_named(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"no variant 'shap'\. Did you mean 'shape'"):
-        load_pipeline(write(SPEC), "shap")
+        load_pipeline(write(), "shap")
 
 
 def test_a_spec_that_does_not_exist_is_a_config_error(tmp_path: Path) -> None:
@@ -132,27 +110,20 @@ def test_a_spec_that_does_not_exist_is_a_config_error(tmp_path: Path) -> None:
 
 
 def test_letters_that_were_fitted_on_the_traded_window_are_refused(write: Write) -> None:
-    path = write(SPEC.replace("start = 2020-02-03", "start = 2009-12-31"))  # the last day of the shipped letters
+    path = write(data={"start": date(2009, 12, 31)})  # the last day of the shipped letters
     with pytest.raises(LookAheadError, match=r"fitted through 2009-12-31\), but the backtest starts on 2009-12-31"):
         load_pipeline(path, "letters")
     assert load_pipeline(path, "shape").trained_through is None  # reads no letters
 
 
-def with_finseer(folder: Path) -> str:
-    return (
-        SPEC
-        + f"""
-[[variant]]
-name = "finseer"
-signal = "vote"
-retrieval = {{ retriever = "finseer", encoder = "{folder}" }}
-"""
-    )
+def with_finseer(encoder: Path | str) -> list[Tables]:
+    finseer = {"name": "finseer", "signal": "vote", "retrieval": {"retriever": "finseer", "encoder": encoder}}
+    return [*STUDY["variant"], finseer]
 
 
 def test_a_trained_retriever_finds_hits(write: Write, tmp_path: Path) -> None:
     artifact = tiny_finseer(tmp_path / "numeric")  # an untrained tower; its card says through 2010-02-02
-    shop = workshop(write(with_finseer(artifact.folder)))
+    shop = workshop(write(variant=with_finseer(artifact.folder)))
     pipeline = shop.pipeline(shop.spec.find_variant("finseer"))
     frame = shop.prices.frames["AA"]
     query = cut_query("AA", [day.date() for day in frame.index], frame["close"].tolist(), 5)
@@ -166,10 +137,10 @@ def test_what_was_trained_inside_the_window_is_refused_unless_the_spec_says_that
     write: Write, tmp_path: Path
 ) -> None:
     artifact = tiny_finseer(tmp_path / "numeric", trained_through=date(2020, 2, 3))  # the first day that is traded
-    text = with_finseer(artifact.folder)
+    variants = with_finseer(artifact.folder)
     with pytest.raises(LookAheadError, match=r"retriever .*numeric \(fitted through 2020-02-03\), but the backtest .*"):
-        load_pipeline(write(text), "finseer")
-    allowed = write(text.replace('benchmark = "hold"', 'benchmark = "hold"\nallow_in_sample = true'))
+        load_pipeline(write(variant=variants), "finseer")
+    allowed = write(variant=variants, allow_in_sample=True)
     pipeline = load_pipeline(allowed, "finseer")
     assert pipeline.trained_through is None
     shop = workshop(allowed)
@@ -184,13 +155,13 @@ def test_an_artifact_that_is_not_shipped_is_answered_with_those_that_are(
 ) -> None:
     monkeypatch.setattr("ragsignal.artifacts.artifact.shipped_artifacts", lambda: ["one", "two"])
     with pytest.raises(ModelError, match=r"no shipped artifact 'nope'; there are: shipped:one, shipped:two"):
-        load_pipeline(write(with_finseer(Path("shipped:nope"))), "finseer")
+        load_pipeline(write(variant=with_finseer("shipped:nope")), "finseer")
 
 
 def test_one_spec_is_one_pipeline_however_its_path_is_spelled(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(SPEC)
+    path = write()
     monkeypatch.chdir(tmp_path)
     first = load_pipeline(path)
     assert (
@@ -200,14 +171,14 @@ def test_one_spec_is_one_pipeline_however_its_path_is_spelled(
 
 
 def test_a_spec_that_was_edited_is_another_pipeline(write: Write) -> None:
-    before = load_pipeline(write(SPEC))
-    after = load_pipeline(write(SPEC.replace("k = 3", "k = 6")))
+    before = load_pipeline(write())
+    after = load_pipeline(write(retrieval={"k": 6}))
     assert (before.retriever.recipe["k"], after.retriever.recipe["k"]) == (3, 6)
-    assert load_pipeline(write(SPEC)) is before
+    assert load_pipeline(write()) is before
 
 
 def test_another_cache_folder_is_another_store(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(SPEC)
+    path = write()
     assert load_pipeline(path).store.path == tmp_path / "cache" / "signals.sqlite"
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "other"))
     assert load_pipeline(path).store.path == tmp_path / "other" / "signals.sqlite"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ragsignal import statistics
 from ragsignal.backtest.engine import run_spec
-from ragsignal.config import RunSpec, load_spec
+from ragsignal.config import RunSpec
 from ragsignal.errors import StoreError
 from ragsignal.study.trials import (
     Bars,
@@ -28,7 +28,7 @@ from ragsignal.study.trials import (
     ledger_path,
     sharpe_of,
 )
-from tests.backtest.test_engine import SPEC
+from tests import specs
 
 BARS = Bars("", ("AAPL", "IBM"), date(2011, 1, 3), date(2013, 3, 1))
 
@@ -125,16 +125,15 @@ def test_the_ledger_is_no_cache_unless_a_folder_is_named(monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> RunSpec:
-    (tmp_path / "small.toml").write_text(SPEC.format(costs=""))
-    return load_spec(tmp_path / "small.toml")
+def spec() -> RunSpec:
+    return specs.spec()
 
 
 def test_a_configuration_is_what_decides_the_result_and_not_its_name(spec: RunSpec) -> None:
     variant = spec.find_variant(None)
     base = configuration_of(spec, variant, {"k": 3}, "code")
     assert configuration_of(spec, variant.model_copy(update={"name": "other"}), {"k": 3}, "code") == base
-    cheaper = spec.model_copy(update={"costs": spec.costs.model_copy(update={"commission_bps": 0.0})})
+    cheaper = specs.spec(costs={"commission_bps": 0.0})
     others = [
         configuration_of(spec, variant, {"k": 4}, "code"),
         configuration_of(spec, variant, {"k": 3}, "edited"),
@@ -148,7 +147,7 @@ def test_made_up_markets_of_two_seeds_are_two_data_sets(
     spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path))
-    other = spec.model_copy(update={"data": spec.data.model_copy(update={"seed": 7})})
+    other = specs.spec(data={"seed": 7})
     assert bars_of(spec).market != bars_of(other).market
     assert len(count(spec, _trials("x"))) == 1
     assert len(count(other, _trials("y"))) == 1

@@ -37,59 +37,43 @@ from ragsignal.training.walk_forward import Course, StepBench
 from ragsignal.types import Query, Signal
 from tests.fakes import every_query
 from tests.markets import poisoned
+from tests.specs import HOLD, Tables, changed, write
 from tests.tiny import tiny_llama, tiny_tokenizer
 
 SYMBOLS = ("AA", "BB", "CC")
 FIRST, LAST = date(2015, 1, 2), date(2015, 8, 31)
 
-TRAIN = """
-name = "toy"
-out = "artifacts"
-[data]
-source = "folder"
-path = "prices"
-symbols = ["AA", "BB", "CC"]
-start = 2013-06-03
-end = 2014-12-31
-[split]
-valid_from = 2014-10-01
-embargo = 2
-[corpus]
-indicators = ["adj_close"]
-stride = 5
-[classifier]
-kind = "logistic"
-"""
-RUN = """
-name = "walk"
-benchmark = "hold"
-[data]
-source = "folder"
-path = "prices"
-symbols = ["AA", "BB", "CC"]
-start = 2015-01-02
-end = 2015-08-31
-[walk_forward]
-train = "toy.train.toml"
-every = "quarter"
-valid = 60
-embargo = 3
-[corpus]
-indicators = ["adj_close"]
-stride = 5
-[evaluation]
-perturbed = 8
-[strategy]
-class = "strategies.rag_momentum:LongShort"
-[[variant]]
-name = "classifier"
-signal = "classifier"
-classifier = "walk:classifier"
-[[variant]]
-name = "hold"
-signal = "none"
-strategy = { class = "strategies.buy_and_hold:BuyAndHold" }
-"""
+TRAIN: Tables = {
+    "name": "toy",
+    "out": "artifacts",
+    "data": {
+        "source": "folder",
+        "path": "prices",
+        "symbols": ["AA", "BB", "CC"],
+        "start": date(2013, 6, 3),
+        "end": date(2014, 12, 31),
+    },
+    "split": {"valid_from": date(2014, 10, 1), "embargo": 2},
+    "corpus": {"indicators": ["adj_close"], "stride": 5},
+    "classifier": {"kind": "logistic"},
+}
+CLASSIFIER = {"name": "classifier", "signal": "classifier", "classifier": "walk:classifier"}
+RUN: Tables = {
+    "name": "walk",
+    "benchmark": "hold",
+    "data": {
+        "source": "folder",
+        "path": "prices",
+        "symbols": ["AA", "BB", "CC"],
+        "start": FIRST,
+        "end": LAST,
+    },
+    "walk_forward": {"train": "toy.train.toml", "every": "quarter", "valid": 60, "embargo": 3},
+    "corpus": {"indicators": ["adj_close"], "stride": 5},
+    "evaluation": {"perturbed": 8},
+    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "variant": [CLASSIFIER, HOLD],
+}
 Frames = dict[str, pd.DataFrame]
 
 
@@ -98,14 +82,18 @@ def frames() -> Frames:
     return dict(planted_market(SYMBOLS, "2013-01-02", "2015-12-31", seed=5, strength=0.8).frames)
 
 
-def written(folder: Path, frames: Frames, run: str = RUN, train: str = TRAIN) -> Path:
+def written(folder: Path, frames: Frames, run: Tables = RUN, train: Tables = TRAIN) -> Path:
     """A run spec, beside its training spec and its prices."""
     (folder / "prices").mkdir(parents=True, exist_ok=True)
     for symbol, frame in frames.items():
         frame.to_csv(folder / "prices" / f"{symbol}.csv", index_label="Date")
-    (folder / "toy.train.toml").write_text(train)
-    (folder / "walk.toml").write_text(run)
-    return folder / "walk.toml"
+    write(folder / "toy.train.toml", train)
+    return write(folder / "walk.toml", run)
+
+
+def plain(classifier: Path | str) -> Tables:
+    """The same run without steps: one classifier for all of them."""
+    return changed(RUN, walk_forward=None, variant=[CLASSIFIER | {"classifier": classifier}, HOLD])
 
 
 @pytest.fixture(scope="module")
@@ -221,41 +209,44 @@ def test_a_window_that_does_not_fit_says_what_to_change(options: Any, start: dat
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("changes", "words"),
     [
-        ("[walk_forward]\n", "[other]\n", "unknown key"),
-        ('every = "quarter"', 'every = "quarter"\nyears = 3', 'years belongs to window = "sliding"'),
-        ('every = "quarter"', 'every = "quarter"\nwindow = "sliding"', "needs its length: years or bars"),
-        ('classifier = "walk:classifier"', 'classifier = "walk:stockllm"', "Did you mean|Known: walk:classifier"),
-        ('classifier = "walk:classifier"', 'classifier = "./x"', "no variant reads what .walk_forward. trains"),
-        ("toy.train.toml", "no.train.toml", "no spec at .*no.train.toml"),
+        ({"walk_forward": None, "other": RUN["walk_forward"]}, "unknown key"),
+        ({"walk_forward": {"years": 3}}, 'years belongs to window = "sliding"'),
+        ({"walk_forward": {"window": "sliding"}}, "needs its length: years or bars"),
         (
-            'signal = "classifier"\nclassifier = "walk:classifier"',
-            'retrieval = { encoder = "walk:finseer-text" }',
+            {"variant": [CLASSIFIER | {"classifier": "walk:stockllm"}, HOLD]},
+            "Did you mean|Known: walk:classifier",
+        ),
+        (
+            {"variant": [CLASSIFIER | {"classifier": "./x"}, HOLD]},
+            "no variant reads what .walk_forward. trains",
+        ),
+        ({"walk_forward": {"train": "no.train.toml"}}, "no spec at .*no.train.toml"),
+        (
+            {"variant": [{"name": "classifier", "retrieval": {"encoder": "walk:finseer-text"}}, HOLD]},
             'is read by retriever = "finseer"',
         ),
     ],
 )
-def test_a_spec_that_cannot_walk_is_refused(tmp_path: Path, frames: Frames, old: str, new: str, words: str) -> None:
+def test_a_spec_that_cannot_walk_is_refused(tmp_path: Path, frames: Frames, changes: Tables, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        load_spec(written(tmp_path, frames, RUN.replace(old, new)))
+        load_spec(written(tmp_path, frames, changed(RUN, **changes)))
 
 
 def test_a_variant_that_walks_without_the_table_is_told_what_to_add(tmp_path: Path, frames: Frames) -> None:
-    table = RUN[RUN.index("[walk_forward]") : RUN.index("[corpus]")]
     with pytest.raises(ConfigError, match=r"reads walk:classifier.*add a table \[walk_forward\] with train"):
-        load_spec(written(tmp_path, frames, RUN.replace(table, "")))
+        load_spec(written(tmp_path, frames, changed(RUN, walk_forward=None)))
 
 
 def test_a_split_that_leaks_cannot_walk(tmp_path: Path, frames: Frames) -> None:
-    leaking = TRAIN.replace("[split]", '[split]\nprotocol = "paper"\ntrain_symbols=["AA"]\nvalid_symbols=["BB"]')
+    leaking = {"protocol": "paper", "train_symbols": ["AA"], "valid_symbols": ["BB"]}
     with pytest.raises(ConfigError, match='write "time"'):
-        load_spec(written(tmp_path, frames, train=leaking))
+        load_spec(written(tmp_path, frames, train=changed(TRAIN, split=leaking)))
 
 
 def test_a_spec_without_steps_is_written_as_before(tmp_path: Path, frames: Frames) -> None:
-    plain = RUN.replace(RUN[RUN.index("[walk_forward]") : RUN.index("[corpus]")], "").replace("walk:classifier", "./x")
-    spec = load_spec(written(tmp_path, frames, plain))
+    spec = load_spec(written(tmp_path, frames, plain("./x")))
     assert "walk_forward" not in spec.model_dump(mode="json", by_alias=True)
     assert "walk_forward" not in json.loads(spec.model_dump_json(by_alias=True))
 
@@ -269,7 +260,7 @@ def test_a_spec_holds_its_training_spec_and_survives_json(trained: Path) -> None
 
 
 def test_run_and_training_must_be_of_one_study(tmp_path: Path, frames: Frames) -> None:
-    path = written(tmp_path, frames, train=TRAIN.replace("stride = 5", "stride = 5\nlookback = 8"))
+    path = written(tmp_path, frames, train=changed(TRAIN, corpus={"lookback": 8}))
     with pytest.raises(ConfigError, match=r"corpus.lookback is 5 in the run, 8 in training"):
         Course(load_spec(path)).missing()
 
@@ -277,7 +268,7 @@ def test_run_and_training_must_be_of_one_study(tmp_path: Path, frames: Frames) -
 def test_letters_that_were_fitted_on_the_window_are_refused_before_anything_is_trained(
     tmp_path: Path, frames: Frames
 ) -> None:
-    late = [text.replace("stride = 5", "stride = 5\nbins_through = 2015-03-31") for text in (RUN, TRAIN)]
+    late = [changed(it, corpus={"bins_through": date(2015, 3, 31)}) for it in (RUN, TRAIN)]
     with pytest.raises(LookAheadError, match="letter bins were fitted through 2015-03-31"):
         Course(load_spec(written(tmp_path, frames, *late))).train()
 
@@ -286,7 +277,7 @@ def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_
     tmp_path: Path, frames: Frames
 ) -> None:
     """Fitted before the step, but not before its training ends: the run would refuse what was trained on fewer days."""
-    cut = [text.replace("stride = 5", "stride = 5\nbins_through = 2015-01-01") for text in (RUN, TRAIN)]
+    cut = [changed(it, corpus={"bins_through": date(2015, 1, 1)}) for it in (RUN, TRAIN)]
     with pytest.raises(ConfigError, match=r"bins_through is 2015-01-01, but .* first step ends on 2014-12-30"):
         Course(load_spec(written(tmp_path, frames, *cut))).missing()
 
@@ -344,13 +335,12 @@ def test_a_changed_past_is_another_artifact(trained: Path, frames: Frames, tmp_p
 
 
 def test_one_step_is_the_plain_run_with_that_artifact(tmp_path: Path, frames: Frames) -> None:
-    path = written(tmp_path, frames, RUN.replace('every = "quarter"', "every = 9999"))
+    path = written(tmp_path, frames, changed(RUN, walk_forward={"every": 9999}))
     spec = load_spec(path)
     (artifact,) = Course(spec).train()
-    table = RUN[RUN.index("[walk_forward]") : RUN.index("[corpus]")]
-    plain = written(tmp_path, frames, RUN.replace(table, "").replace("walk:classifier", str(artifact.folder)))
+    alone = load_spec(written(tmp_path, frames, plain(artifact.folder)))
     asked = queries_in(frames)
-    assert line_of(spec, asked) == line_of(load_spec(plain), asked)
+    assert line_of(spec, asked) == line_of(alone, asked)
 
 
 def test_a_step_is_trained_as_the_training_command_would(trained: Path) -> None:
@@ -374,8 +364,7 @@ def test_training_sees_no_label_after_its_end(trained: Path) -> None:
 
 def test_a_made_up_market_is_trained_on_and_traded_as_one(tmp_path: Path) -> None:
     """It is drawn from its first day on: one that began elsewhere would be another market."""
-    source = 'source = "planted"'
-    made_up = [text.replace('source = "folder"\npath = "prices"', source) for text in (RUN, TRAIN)]
+    made_up = [changed(it, data={"source": "planted", "path": None}) for it in (RUN, TRAIN)]
     plan = Workshop(load_spec(written(tmp_path, {}, *made_up))).plan
     assert plan.history == plan.prices
 
@@ -454,8 +443,8 @@ def test_a_killed_run_keeps_what_was_done(tmp_path: Path, frames: Frames, monkey
 
 
 def test_two_specs_that_train_the_same_share_it(trained: Path, frames: Frames, tmp_path: Path) -> None:
-    other = RUN.replace('every = "quarter"', f'every = "month"\nartifacts = "{trained.parent / "artifacts"}"')
-    course = Course(load_spec(written(tmp_path, frames, other)))
+    monthly = changed(RUN, walk_forward={"every": "month", "artifacts": trained.parent / "artifacts"})
+    course = Course(load_spec(written(tmp_path, frames, monthly)))
     assert [it.step.first for it in course.missing()] == [
         date(2015, month, day) for month, day in ((2, 2), (3, 2), (5, 1), (6, 1), (8, 3))
     ]
@@ -469,38 +458,35 @@ def llm_spec(tmp_path_factory: pytest.TempPathFactory, frames: Frames) -> Path:
     """Two steps of a tiny StockLLM and a numeric FinSeer, trained."""
     folder = tmp_path_factory.mktemp("llm")
     base = tiny_llama(folder / "base", tiny_tokenizer(), context=1024)
-    llm = f'[llm]\nmodel = "{base}"\ndtype = "float32"\n'
-    small = """
-[stockllm]
-rank = 4
-examples = 32
-valid_examples = 24
-k = [0, 1]
-batch_size = 8
-epochs = 1.0
-eval_steps = 4
-[feedback]
-queries = 12
-candidates = 6
-block = 6
-[finseer]
-numeric_epochs = 2
-negatives = 3
-"""
-    run = (
-        RUN.replace('every = "quarter"', "every = 90")
-        .replace("valid = 60", "valid = 30")
-        .replace(
-            '[[variant]]\nname = "classifier"',
-            llm
-            + 'adapter = "walk:stockllm"\n[retrieval]\nk = 2\n'
-            + '[[variant]]\nname = "rag"\nretrieval = { retriever = "finseer", encoder = "walk:finseer-numeric" }\n'
-            + '[[variant]]\nname = "none"\nretrieval = { retriever = "none" }\n'
-            + '[[variant]]\nname = "classifier"',
-            1,
-        )
+    llm = {"model": base, "dtype": "float32"}
+    run = changed(
+        RUN,
+        walk_forward={"every": 90, "valid": 30},
+        llm=llm | {"adapter": "walk:stockllm"},
+        retrieval={"k": 2},
+        variant=[
+            {"name": "rag", "retrieval": {"retriever": "finseer", "encoder": "walk:finseer-numeric"}},
+            {"name": "none", "retrieval": {"retriever": "none"}},
+            CLASSIFIER,
+            HOLD,
+        ],
     )
-    path = written(folder, frames, run, TRAIN + llm + small)
+    small = changed(
+        TRAIN,
+        llm=llm,
+        stockllm={
+            "rank": 4,
+            "examples": 32,
+            "valid_examples": 24,
+            "k": [0, 1],
+            "batch_size": 8,
+            "epochs": 1.0,
+            "eval_steps": 4,
+        },
+        feedback={"queries": 12, "candidates": 6, "block": 6},
+        finseer={"numeric_epochs": 2, "negatives": 3},
+    )
+    path = written(folder, frames, run, small)
     Course(load_spec(path)).train()
     return path
 

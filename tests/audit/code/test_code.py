@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec, load_spec
 from ragsignal.errors import ConfigError
 from ragsignal.types import Query, Signal
-from tests.backtest.test_engine import SPEC
+from tests import specs
 from tests.markets import Frames, bars, markets
+from tests.specs import HOLD, VOTE
 
 ROOT = Path(__file__).parents[3]
 COSTS = CostSpec()
@@ -315,9 +317,7 @@ def test_signals_are_heard_where_they_are_known_and_made_up_out_of_garbage_else(
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("audited") / "small.toml"
-    path.write_text(SPEC.format(costs="").replace("2015-12-31", "2015-02-27").replace("k = 15", "k = 3"))
-    return path
+    return specs.write_spec(tmp_path_factory.mktemp("audited"), data={"end": date(2015, 2, 27)}, retrieval={"k": 3})
 
 
 def test_a_spec_has_an_entry_of_every_test_in_order_and_variants_by_name(spec: Path) -> None:
@@ -342,15 +342,11 @@ def test_a_subject_that_takes_a_signal_gets_the_specs(spec: Path) -> None:
     assert found.evidence["orders"] > 0
 
 
-def test_something_trained_into_the_window_fails_whether_the_spec_allows_it_or_not(tmp_path: Path) -> None:
-    text = SPEC.format(costs="").replace("2015-01-05", "2010-03-01").replace("2015-12-31", "2010-03-26")
-    text = text.replace('signal = "vote"', 'signal = "classifier"\nclassifier = "shipped:classifier"', 1)
-    middle = text.index('[[variant]]\nname = "random"'), text.index('[[variant]]\nname = "hold"')
-    text = text[: middle[0]] + text[middle[1] :]
-    for number, allowed in enumerate(("", "allow_in_sample = true\n")):
-        path = tmp_path / f"{number}.toml"
-        path.write_text(allowed + text)
-        audit = audit_spec(load_spec(path), jobs=1)
+def test_something_trained_into_the_window_fails_whether_the_spec_allows_it_or_not() -> None:
+    window = {"start": "2010-03-01", "end": "2010-03-26"}
+    variants = [VOTE | {"signal": "classifier", "classifier": "shipped:classifier"}, HOLD]
+    for allowed in (False, True):
+        audit = audit_spec(specs.spec(data=window, variant=variants, allow_in_sample=allowed), jobs=1)
         assert audit.verdict == "failed"
         trained = [it for it in audit.findings if it.test == "training" and it.subject == "vote"]
         assert [it.verdict for it in trained] == ["failed"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,24 @@ from ragsignal.backtest.sweep import Journal, parse_grid, run_sweep, write_sweep
 from ragsignal.backtest.sweep import run as sweep_run
 from ragsignal.backtest.sweep.grid import chosen_variants, points_of, spec_at
 from ragsignal.cli.sweep import with_address
-from ragsignal.config import RunSpec, load_spec
+from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import Here, Processes
 from ragsignal.report import record_of
-from tests.backtest.test_engine import SPEC
+from tests import specs
+from tests.specs import HOLD, MOMENTUM, RANDOM
 from tests.tiny import tiny_llama, tiny_tokenizer
 
 ROOT = Path(__file__).parents[3]
 GRID = {"strategy.enter": [0.0, 0.1], "costs.commission_bps": [0.0, 5.0]}
 
 
+QUARTER = {"end": date(2015, 3, 31)}
+
+
 @pytest.fixture
-def spec(tmp_path: Path) -> RunSpec:
-    return _load(tmp_path, SPEC.format(costs=""))
-
-
-def _load(folder: Path, text: str) -> RunSpec:
-    (folder / "small.toml").write_text(text.replace("end = 2015-12-31", "end = 2015-03-31"))
-    return load_spec(folder / "small.toml")
+def spec() -> RunSpec:
+    return specs.spec(data=QUARTER)
 
 
 def _lasting(record: dict[str, Any]) -> str:
@@ -194,9 +194,12 @@ def test_thresholds_read_signals_once_and_a_second_sweep_calls_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
-    reader = f'[llm]\nmodel = "{tiny_llama(tmp_path / "tiny", tiny_tokenizer(), 1024)}"\n[strategy]'
-    text = SPEC.format(costs="").replace("[strategy]", reader, 1).replace('"vote"\nsignal = "vote"', '"llm"')
-    spec = _load(tmp_path, text.replace('retriever = "shape"', 'retriever = "none"'))
+    spec = specs.spec(
+        data=QUARTER,
+        retrieval={"retriever": "none"},
+        llm={"model": str(tiny_llama(tmp_path / "tiny", tiny_tokenizer(), 1024))},
+        variant=[{"name": "llm"}, RANDOM, MOMENTUM, HOLD],
+    )
     asked: list[str] = []
     made = sweep_run.signals_of
     monkeypatch.setattr(sweep_run, "signals_of", lambda source, frames: asked.append("") or made(source, frames))
@@ -227,21 +230,20 @@ def test_a_rerun_goes_on_where_a_killed_sweep_stopped(spec: RunSpec, tmp_path: P
     assert not (tmp_path / "points.jsonl").exists()
 
 
-def test_other_bars_or_another_strategy_file_find_no_old_rows(
-    tmp_path: Path, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_bars_or_another_strategy_file_find_no_old_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     rule = "from strategies.rag_momentum import LongShort\nclass Mine(LongShort):\n    pass\n"
     (tmp_path / "my_rule.py").write_text(rule)
-    text = SPEC.format(costs="").replace("strategies.rag_momentum:LongShort", "my_rule:Mine")
+    mine = {"class": "my_rule:Mine"}
     grid, journal = {"strategy.enter": [0.0]}, Journal(None)
-    run_sweep(_load(tmp_path, text), grid, ["vote"], journal=journal)
-    run_sweep(_load(tmp_path, text), grid, ["vote"], journal=journal)
+    run_sweep(specs.spec(data=QUARTER, strategy=mine), grid, ["vote"], journal=journal)
+    run_sweep(specs.spec(data=QUARTER, strategy=mine), grid, ["vote"], journal=journal)
     assert len(journal.rows) == 1
     (tmp_path / "my_rule.py").write_text(rule + "# edited\n")
-    run_sweep(_load(tmp_path, text), grid, ["vote"], journal=journal)
+    run_sweep(specs.spec(data=QUARTER, strategy=mine), grid, ["vote"], journal=journal)
     assert len(journal.rows) == 2
-    run_sweep(_load(tmp_path, text.replace("end = 2015-12-31", "end = 2015-02-27")), grid, ["vote"], journal=journal)
+    shorter = specs.spec(data={"end": "2015-02-27"}, strategy=mine)
+    run_sweep(shorter, grid, ["vote"], journal=journal)
     assert len(journal.rows) == 3
 
 
@@ -252,7 +254,8 @@ def _command(folder: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "ragsignal.cli", "sweep", str(folder / "small.toml"), *words, "--out", str(folder)]
 
 
-def test_the_command_answers_in_json_and_survives_a_kill(spec: RunSpec, tmp_path: Path) -> None:
+def test_the_command_answers_in_json_and_survives_a_kill(tmp_path: Path) -> None:
+    specs.write_spec(tmp_path, data=QUARTER)
     grid = "strategy.enter=" + ",".join(str(number / 1000) for number in range(400))
     command = _command(tmp_path, "--grid", grid, "--variant", "vote", "--jobs", "1")
     journal = tmp_path / "small-sweep" / "points.jsonl"
