@@ -76,8 +76,8 @@ def changed(tables: Tables, **changes: Any) -> Tables:
     """Other tables, with ``changes`` laid over ``tables``."""
     whole = dict(tables)
     for key, value in changes.items():
-        there = whole.get(key)
-        whole[key] = _filled(there | value) if isinstance(value, dict) and isinstance(there, dict) else value
+        there = whole.get(key) if isinstance(whole.get(key), dict) else {}
+        whole[key] = _filled(there | value) if isinstance(value, dict) else value
     return _filled(whole)
 
 
@@ -106,7 +106,7 @@ def _literal(value: Any) -> str:
     """A value as TOML writes it."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_literal(held)}" for key, held in value.items()) + " }"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_literal, value)) + "]"
     if isinstance(value, bool):
         return str(value).lower()

@@ -28,6 +28,7 @@ from ragsignal.signals.store import SignalStore
 from ragsignal.types import Query, Signal
 from tests.fakes import LOOKBACK, CountingSource, corpus_of, every_query, market, pipeline_of
 from tests.markets import poisoned
+from tests.specs import RANDOM, VOTE, Tables, write_spec
 
 Modes: TypeAlias = dict[str, Any]
 
@@ -560,33 +561,20 @@ def test_a_feed_with_a_time_zone_has_its_local_days_in_every_mode(modes: Modes) 
 
 # --------------------------------------------------------------------------------------- a path as the source
 
-SPEC = """
-name = "swept"
-benchmark = "rag"
-[data]
-source = "folder"
-path = "prices"
-symbols = ["AA", "BB"]
-start = 2020-02-03
-end = 2020-03-31
-[corpus]
-indicators = ["adj_close", "volume"]
-[retrieval]
-retriever = "shape"
-k = 3
-[strategy]
-class = "strategies.rag_momentum:LongShort"
-[[variant]]
-name = "hold"
-signal = "none"
-[[variant]]
-name = "rag"
-signal = "vote"
-[[variant]]
-name = "random"
-signal = "vote"
-retrieval = { retriever = "random" }
-"""
+SWEPT: Tables = {
+    "name": "swept",
+    "benchmark": "rag",
+    "data": {
+        "source": "folder",
+        "path": "prices",
+        "symbols": ["AA", "BB"],
+        "start": date(2020, 2, 3),
+        "end": date(2020, 3, 31),
+    },
+    "corpus": {"indicators": ["adj_close", "volume"]},
+    "retrieval": {"k": 3},
+    "variant": [{"name": "hold", "signal": "none"}, VOTE | {"name": "rag"}, RANDOM],
+}
 
 
 @pytest.fixture
@@ -594,9 +582,8 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "prices").mkdir()
     for symbol, frame in FRAMES.items():
         frame.to_csv(tmp_path / "prices" / f"{symbol}.csv", index_label="Date")
-    (tmp_path / "spec.toml").write_text(SPEC)
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "spec.toml"
+    return write_spec(tmp_path, **SWEPT)
 
 
 def test_a_path_is_a_source_and_its_variant_can_be_named(spec: Path) -> None:

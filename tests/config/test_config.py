@@ -2,76 +2,58 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, load_spec, load_train_spec
 from ragsignal.errors import ConfigError
+from tests.specs import HOLD, Tables, changed, write, write_train_spec
 
 SAMPLE = Path(__file__).parents[2] / "backtests" / "sample.toml"
-SPEC = """
-name = "study"
-benchmark = "hold"
-
-[data]
-source = "folder"
-path = "prices"
-symbols = ["AAPL", "IBM"]
-start = 2012-01-03
-end = 2013-03-01
-
-[corpus]
-stride = 5
-
-[retrieval]
-k = 7
-embargo = 2
-
-[llm]
-template = "percent"
-
-[strategy]
-class = "strategies.rag_momentum:LongShort"
-
-[costs]
-cash = 1000
-
-[[variant]]
-name = "rag"
-retrieval = { retriever = "shape" }
-
-[[variant]]
-name = "hold"
-signal = "none"
-strategy = { class = "strategies.buy_and_hold:BuyAndHold" }
-"""
+RAG: Tables = {"name": "rag", "retrieval": {"retriever": "shape"}}
+STUDY: Tables = {
+    "name": "study",
+    "benchmark": "hold",
+    "data": {
+        "source": "folder",
+        "path": "prices",
+        "symbols": ["AAPL", "IBM"],
+        "start": date(2012, 1, 3),
+        "end": date(2013, 3, 1),
+    },
+    "corpus": {"stride": 5},
+    "retrieval": {"k": 7, "embargo": 2},
+    "llm": {"template": "percent"},
+    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "costs": {"cash": 1000},
+    "variant": [RAG, HOLD],
+}
 
 Load = Callable[..., RunSpec]
 
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Load SPEC from a file, with each ``old=new`` pair replaced first."""
-
-    def load_edited(*edits: tuple[str, str], text: str = SPEC) -> RunSpec:
-        for old, new in edits:
-            assert old in text, f"the test is out of date: no {old!r} in the spec"
-            text = text.replace(old, new)
-        (tmp_path / "study.toml").write_text(text, encoding="utf-8")
-        return load_spec(tmp_path / "study.toml")
-
-    return load_edited
+    """Load the study from a file, with changes."""
+    return lambda **changes: load_spec(write(tmp_path / "study.toml", changed(STUDY, **changes)))
 
 
-def mistakes(load: Load, *edits: tuple[str, str], text: str = SPEC) -> list[str]:
-    """The lines of the error that these edits cause, less the headline, whose count must be right."""
+def rag(**changes: Any) -> list[Tables]:
+    """The variants, with changes of the first."""
+    return [changed(RAG, **changes), HOLD]
+
+
+def mistakes(load: Load, **changes: Any) -> list[str]:
+    """The lines of the error that these changes cause, less the headline, whose count must be right."""
     with pytest.raises(ConfigError) as caught:
-        load(*edits, text=text)
+        load(**changes)
     headline, *lines = str(caught.value).split("\n")
     assert headline.endswith(f"study.toml: {len(lines)} mistake(s)")
     return [line.strip() for line in lines]
@@ -93,84 +75,90 @@ def test_a_spec_survives_its_record(load: Load) -> None:
 
 def test_a_variant_overlays_only_the_keys_that_it_names(load: Load) -> None:
     spec = load()
-    rag, hold = spec.variant
-    assert spec.retrieval_of(rag) == RetrievalSpec(retriever="shape", k=7, embargo=2)
+    first, hold = spec.variant
+    assert spec.retrieval_of(first) == RetrievalSpec(retriever="shape", k=7, embargo=2)
     assert spec.retrieval_of(hold) == RetrievalSpec(retriever="embedding", k=7, embargo=2)
-    assert spec.llm_of(rag) == LLMSpec(template="percent")
-    assert spec.strategy_of(rag).name == "strategies.rag_momentum:LongShort"
+    assert spec.llm_of(first) == LLMSpec(template="percent")
+    assert spec.strategy_of(first).name == "strategies.rag_momentum:LongShort"
     assert spec.strategy_of(hold).name == "strategies.buy_and_hold:BuyAndHold"
 
 
 @pytest.mark.parametrize(
-    ("edit", "line"),
+    ("changes", "line"),
     [
-        (("stride = 5", "strid = 5"), "corpus.strid: unknown key. Did you mean 'stride'?"),
-        (("[costs]", "[cost]"), "cost: unknown key. Did you mean 'costs'?"),
-        (("[costs]\ncash", "[costs]\nkash"), "costs.kash: unknown key. Did you mean 'cash'?"),
-        (("embargo = 2", "retreiver = 'dtw'"), "retrieval.retreiver: unknown key. Did you mean 'retriever'?"),
-        (("{ retriever =", "{ retreiver ="), "variant.rag.retrieval.retreiver: unknown key. Did you mean 'retriever'?"),
-        (('name = "rag"', 'name = "rag"\nlm = {}'), "variant.rag.lm: unknown key. Did you mean 'llm'?"),
+        ({"corpus": {"strid": 5}}, "corpus.strid: unknown key. Did you mean 'stride'?"),
+        ({"costs": None, "cost": {"cash": 1000}}, "cost: unknown key. Did you mean 'costs'?"),
+        ({"costs": {"kash": 1000}}, "costs.kash: unknown key. Did you mean 'cash'?"),
+        ({"retrieval": {"retreiver": "dtw"}}, "retrieval.retreiver: unknown key. Did you mean 'retriever'?"),
         (
-            ('name = "rag"', 'name = "rag"\nllm = { templat = "compact" }'),
+            {"variant": rag(retrieval={"retriever": None, "retreiver": "shape"})},
+            "variant.rag.retrieval.retreiver: unknown key. Did you mean 'retriever'?",
+        ),
+        ({"variant": rag(lm={})}, "variant.rag.lm: unknown key. Did you mean 'llm'?"),
+        (
+            {"variant": rag(llm={"templat": "compact"})},
             "variant.rag.llm.templat: unknown key. Did you mean 'template'?",
         ),
         (
-            ('BuyAndHold" }', 'BuyAndHold", parms = {} }'),
+            {"variant": [RAG, changed(HOLD, strategy={"parms": {}})]},
             "variant.hold.strategy.parms: unknown key. Did you mean 'params'?",
         ),
     ],
 )
-def test_a_typo_is_answered_at_its_place_with_the_nearest_key(load: Load, edit: tuple[str, str], line: str) -> None:
-    assert mistakes(load, edit) == [line]
+def test_a_typo_is_answered_at_its_place_with_the_nearest_key(load: Load, changes: Tables, line: str) -> None:
+    assert mistakes(load, **changes) == [line]
 
 
 def test_a_key_like_no_other_is_answered_with_all_of_its_own_table(load: Load) -> None:
-    (line,) = mistakes(load, ("{ retriever =", "{ zzz = 1, retriever ="))
+    (line,) = mistakes(load, variant=rag(retrieval={"zzz": 1}))
     assert line == f"variant.rag.retrieval.zzz: unknown key. Known: {', '.join(RetrievalSpec.model_fields)}."
 
 
 @pytest.mark.parametrize(
-    ("edit", "line"),
+    ("changes", "line"),
     [
-        (("k = 7", "k = 0"), "retrieval.k: Input should be greater than or equal to 1"),
-        (("{ retriever =", "{ k = 0, retriever ="), r"variant.rag.retrieval.k: Input should be greater than .* 1"),
-        (('"shape"', '"shap"'), "variant.rag.retrieval.retriever: Input should be 'finseer', 'embedding', 'shape', .*"),
-        (('name = "rag"', 'name = "rag"\nllm = 3'), "variant.rag.llm: Input should be a valid dictionary"),
-        (('name = "rag"', 'nom = "rag"'), r"variant.1.name: missing, and it has no default"),
-        (("start = 2012-01-03", "start = 2013-03-01"), "data: start 2013-03-01 must lie before end 2013-03-01"),
-        (('path = "prices"', ""), 'data: source = "folder" needs a path'),
-        (('"IBM"', '"AAPL"'), "data.symbols: holds a name twice"),
-        (("stride = 5", 'indicators = ["open", "open"]'), "corpus.indicators: holds a name twice"),
-        (('"hold"\n\n[data]', '"held"\n\n[data]'), r"spec: benchmark 'held' is not one of the variants: \['rag', .*"),
-        (('name = "hold"', 'name = "rag"'), r"spec: two variants share a name: \['rag', 'rag'\]"),
-        (('symbols = ["AAPL", "IBM"]', 'symbols = "AAPL"'), "data.symbols: one value, where a list was expected.*"),
+        ({"retrieval": {"k": 0}}, "retrieval.k: Input should be greater than or equal to 1"),
+        ({"variant": rag(retrieval={"k": 0})}, r"variant.rag.retrieval.k: Input should be greater than .* 1"),
+        (
+            {"variant": rag(retrieval={"retriever": "shap"})},
+            "variant.rag.retrieval.retriever: Input should be 'finseer', 'embedding', 'shape', .*",
+        ),
+        ({"variant": rag(llm=3)}, "variant.rag.llm: Input should be a valid dictionary"),
+        ({"variant": rag(name=None, nom="rag")}, r"variant.1.name: missing, and it has no default"),
+        ({"data": {"start": date(2013, 3, 1)}}, "data: start 2013-03-01 must lie before end 2013-03-01"),
+        ({"data": {"path": None}}, 'data: source = "folder" needs a path'),
+        ({"data": {"symbols": ["AAPL", "AAPL"]}}, "data.symbols: holds a name twice"),
+        ({"corpus": {"indicators": ["open", "open"]}}, "corpus.indicators: holds a name twice"),
+        ({"benchmark": "held"}, r"spec: benchmark 'held' is not one of the variants: \['rag', .*"),
+        ({"variant": [RAG, HOLD | {"name": "rag"}]}, r"spec: two variants share a name: \['rag', 'rag'\]"),
+        ({"data": {"symbols": "AAPL"}}, "data.symbols: one value, where a list was expected.*"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_place(load: Load, edit: tuple[str, str], line: str) -> None:
-    found = mistakes(load, edit)
+def test_a_wrong_value_is_told_with_its_place(load: Load, changes: Tables, line: str) -> None:
+    found = mistakes(load, **changes)
     assert any(re.fullmatch(line, each) for each in found), found
 
 
-@pytest.mark.parametrize("text", ['"5"', "true", "5.0"])
-def test_text_truth_values_and_fractions_are_not_taken_for_whole_numbers(load: Load, text: str) -> None:
-    assert mistakes(load, ("k = 7", f"k = {text}")) == ["retrieval.k: Input should be a valid integer"]
-    (line,) = mistakes(load, ("{ retriever =", f"{{ seed = {text}, retriever ="))
+@pytest.mark.parametrize("value", ["5", True, 5.0])
+def test_text_truth_values_and_fractions_are_not_taken_for_whole_numbers(load: Load, value: Any) -> None:
+    assert mistakes(load, retrieval={"k": value}) == ["retrieval.k: Input should be a valid integer"]
+    (line,) = mistakes(load, variant=rag(retrieval={"seed": value}))
     assert line == "variant.rag.retrieval.seed: Input should be a valid integer"
 
 
-@pytest.mark.parametrize("text", ["inf", "nan"])
-def test_cash_is_finite(load: Load, text: str) -> None:
-    assert mistakes(load, ("cash = 1000", f"cash = {text}")) == ["costs.cash: Input should be a finite number"]
+@pytest.mark.parametrize("cash", [math.inf, math.nan])
+def test_cash_is_finite(load: Load, cash: float) -> None:
+    assert mistakes(load, costs={"cash": cash}) == ["costs.cash: Input should be a finite number"]
 
 
 def test_all_mistakes_are_listed_at_once(load: Load) -> None:
-    edits = (
-        ("stride = 5", "strid = 5"),
-        ("k = 7", "k = 0"),
-        ("{ retriever =", "{ retreiver ="),
-        ("[strategy]\nclass", "[strategy]\nklass"),
-    )
-    assert [line.split(":")[0] for line in mistakes(load, *edits)] == [
+    changes: Tables = {
+        "corpus": {"strid": 5},
+        "retrieval": {"k": 0},
+        "variant": rag(retrieval={"retreiver": "shape"}),
+        "strategy": {"class": None, "klass": "strategies.rag_momentum:LongShort"},
+    }
+    assert [line.split(":")[0] for line in mistakes(load, **changes)] == [
         "corpus.strid",
         "retrieval.k",
         "strategy.class",
@@ -180,12 +168,12 @@ def test_all_mistakes_are_listed_at_once(load: Load) -> None:
 
 
 def test_an_empty_spec_names_all_that_it_must_have(load: Load) -> None:
-    lines = mistakes(load, text="")
+    lines = mistakes(load, **dict.fromkeys(STUDY))
     assert [line.split(":")[0] for line in lines] == ["name", "data", "strategy", "variant", "benchmark"]
 
 
 def test_one_variant_table_instead_of_a_list_is_explained(load: Load) -> None:
-    (line,) = mistakes(load, text=SPEC.split("[[variant]]")[0] + '[variant]\nname = "rag"\n')
+    (line,) = mistakes(load, variant={"name": "rag"})
     assert "[[variant]]" in line
 
 
@@ -205,61 +193,47 @@ def test_what_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_relative_paths_start_at_the_specs_folder(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/reader")
-    adapters = (
-        ('template = "percent"', 'template = "percent"\nadapter = "tuned/a"\nmodel = "./models/base"'),
-        ('"shape" }', '"embedding", encoder = "../encoder" }\nllm = { adapter = "/b", model = "~/other" }'),
+    own = {"adapter": "/b", "model": "~/other"}
+    spec = load(
+        llm={"adapter": "tuned/a", "model": "./models/base"},
+        variant=rag(retrieval={"retriever": "embedding", "encoder": "../encoder"}, llm=own),
     )
-    spec = load(*adapters)
-    rag = spec.variant[0]
+    first = spec.variant[0]
     assert spec.data.path == tmp_path / "prices"
     assert spec.llm.adapter == str(tmp_path / "tuned/a")
     assert spec.llm.model == str(tmp_path / "models/base")
-    assert spec.llm_of(rag).adapter == "/b"
-    assert spec.llm_of(rag).model == "/home/reader/other"
-    assert spec.retrieval_of(rag).encoder == str(tmp_path / "../encoder")
+    assert spec.llm_of(first).adapter == "/b"
+    assert spec.llm_of(first).model == "/home/reader/other"
+    assert spec.retrieval_of(first).encoder == str(tmp_path / "../encoder")
     assert spec.retrieval.encoder_ref == "embedded:all-MiniLM-L6-v2"
 
 
 def test_an_artifact_is_named_by_folder_or_as_shipped(load: Load, tmp_path: Path) -> None:
-    variant = 'name = "rag"\nsignal = "classifier"\nclassifier = "./baseline"\nllm = { adapter = "shipped:stockllm" }'
-    spec = load(('name = "rag"', variant), ('"shape"', '"finseer"'))
-    rag = spec.variant[0]
-    assert rag.classifier == str(tmp_path / "baseline")
-    assert spec.llm_of(rag).adapter == "shipped:stockllm"
-    assert spec.retrieval_of(rag).encoder_ref == "shipped:finseer-text"
+    named = {"signal": "classifier", "classifier": "./baseline", "llm": {"adapter": "shipped:stockllm"}}
+    spec = load(variant=rag(**named, retrieval={"retriever": "finseer"}))
+    first = spec.variant[0]
+    assert first.classifier == str(tmp_path / "baseline")
+    assert spec.llm_of(first).adapter == "shipped:stockllm"
+    assert spec.retrieval_of(first).encoder_ref == "shipped:finseer-text"
     assert spec.variant[1].classifier == "shipped:classifier"
 
 
-TRAIN = """
-name = "models"
-out = "artifacts"
-[data]
-source = "planted"
-symbols = ["A", "B"]
-start = 2010-01-04
-end = 2012-12-31
-[split]
-valid_from = 2012-01-03
-[stockllm]
-k = [0, 3]
-"""
-
-
 @pytest.mark.parametrize(
-    ("edit", "line"),
+    ("changes", "line"),
     [
-        (("k = [0, 3]", "kk = [0]"), r"stockllm.kk: unknown key\. Did you mean 'k'\?"),
-        (("[split]", "[splt]"), r"splt: unknown key\. Did you mean 'split'\?"),
-        (("2012-01-03", "2009-01-05"), "spec: split.valid_from 2009-01-05 must lie between data.start 2010-01-04 .*"),
-        (("k = [0, 3]", "upper = 0.5"), "stockllm: upper < 1 needs modules: .*"),
-        (("[split]", '[llm]\nadapter = "a"\n[split]'), "spec: llm.adapter belongs to a run: .* delete it"),
+        ({"stockllm": {"kk": [0]}}, r"stockllm.kk: unknown key\. Did you mean 'k'\?"),
+        ({"split": None, "splt": {}}, r"splt: unknown key\. Did you mean 'split'\?"),
+        (
+            {"split": {"valid_from": date(2009, 1, 5)}},
+            "spec: split.valid_from 2009-01-05 must lie between data.start 2014-01-02 .*",
+        ),
+        ({"stockllm": {"upper": 0.5}}, "stockllm: upper < 1 needs modules: .*"),
+        ({"llm": {"adapter": "a"}}, "spec: llm.adapter belongs to a run: .* delete it"),
     ],
 )
-def test_a_wrong_training_spec_is_told_with_its_place(tmp_path: Path, edit: tuple[str, str], line: str) -> None:
-    path = tmp_path / "models.toml"
-    path.write_text(TRAIN)
-    assert load_train_spec(path).out == tmp_path / "artifacts"
-    path.write_text(TRAIN.replace(*edit))
+def test_a_wrong_training_spec_is_told_with_its_place(tmp_path: Path, changes: Tables, line: str) -> None:
+    assert load_train_spec(write_train_spec(tmp_path, stockllm={"k": [0, 3]})).out == tmp_path / "artifacts"
+    path = write_train_spec(tmp_path, **changes)
     with pytest.raises(ConfigError) as caught:
         load_train_spec(path)
     found = [each.strip() for each in str(caught.value).split("\n")]
@@ -267,18 +241,18 @@ def test_a_wrong_training_spec_is_told_with_its_place(tmp_path: Path, edit: tupl
 
 
 def test_a_hub_id_is_not_taken_for_a_path(load: Load) -> None:
-    spec = load(("{ retriever =", '{ encoder = "owner/name", retriever ='), ("[llm]", '[llm]\nmodel = "owner/name"'))
+    spec = load(llm={"model": "owner/name"}, variant=rag(retrieval={"encoder": "owner/name"}))
     assert spec.llm.model == spec.retrieval_of(spec.variant[0]).encoder == "owner/name"
 
 
 def test_a_path_may_name_an_environment_variable(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRICES", "/srv")
-    assert load(('"prices"', '"${PRICES}/daily"')).data.path == Path("/srv/daily")
+    assert load(data={"path": "${PRICES}/daily"}).data.path == Path("/srv/daily")
     monkeypatch.delenv("PRICES")
     with pytest.raises(ConfigError, match=r"data\.path uses \$\{PRICES\}, which is not set; type: export PRICES="):
-        load(('"prices"', '"${PRICES}/daily"'))
+        load(data={"path": "${PRICES}/daily"})
     with pytest.raises(ConfigError, match=r"llm\.adapter uses \$\{TUNED\}"):
-        load(("[llm]", '[llm]\nadapter = "${TUNED}/a"'))
+        load(llm={"adapter": "${TUNED}/a"})
 
 
 def test_find_variant_takes_a_name_or_the_first_with_a_signal(load: Load) -> None:
@@ -287,7 +261,7 @@ def test_find_variant_takes_a_name_or_the_first_with_a_signal(load: Load) -> Non
     assert spec.find_variant(None).name == "rag"
     with pytest.raises(ConfigError, match=r"no variant 'hodl'\. Did you mean 'hold'\?"):
         spec.find_variant("hodl")
-    silent = load(('name = "rag"', 'name = "rag"\nsignal = "none"'))
+    silent = load(variant=rag(signal="none"))
     with pytest.raises(ConfigError, match=r"no variant has a signal; its variants are \['rag', 'hold'\]"):
         silent.find_variant(None)
 

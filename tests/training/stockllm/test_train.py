@@ -38,6 +38,7 @@ from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.training.stockllm.train import chosen_examples, train_stockllm
 from ragsignal.types import Candidate, Hit, Movement, Prompt
 from tests.markets import Frames, markets, queries_of
+from tests.specs import write_train_spec
 from tests.tiny import tiny_llama, tiny_tokenizer
 
 ROOT = Path(__file__).parents[3]
@@ -203,38 +204,17 @@ def test_the_same_seed_gives_the_same_adapter_whatever_was_drawn_before(
     same_adapters(whole, train_stockllm(bench_of(base, tmp_path)))
 
 
-SPEC = """
-name = "tiny"
-out = "{out}"
-[data]
-source = "planted"
-symbols = ["AA", "BB", "CC"]
-start = 2014-01-02
-end = 2015-12-31
-[split]
-valid_from = 2015-11-02
-[corpus]
-indicators = ["adj_close"]
-stride = 5
-[llm]
-model = "{base}"
-dtype = "float32"
-[stockllm]
-rank = 4
-examples = 64
-valid_examples = 48
-k = [0, 1, 2]
-batch_size = 8
-epochs = 4.0
-learning_rate = 1e-3
-eval_steps = 8
-patience = 99
-"""
-
-
 def test_a_process_that_was_killed_is_gone_on_with_and_ends_the_same(base: Path, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(SPEC.format(out="killed", base=base))
+    path = write_train_spec(
+        tmp_path,
+        out="killed",
+        data={"symbols": ["AA", "BB", "CC"]},
+        split={"valid_from": date(2015, 11, 2)},
+        corpus={"stride": 5},
+        llm={"model": base, "dtype": "float32"},
+        stockllm=QUICK | {"alpha": None, "epochs": 4.0, "learning_rate": 1e-3, "eval_steps": 8},
+        classifier=None,
+    )
     command = [sys.executable, "-m", "ragsignal.cli", "train", "stockllm", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
