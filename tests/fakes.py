@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec, LLMSpec, RetrievalSpec, StrategySpec, Variant
+from ragsignal.data.bins import shipped_bins
 from ragsignal.data.synthetic import planted_market
 from ragsignal.data.windows import cut_query
 from ragsignal.protocols import Recipe, SignalSource
 from ragsignal.retrieval.corpus import Corpus, build_corpus
-from ragsignal.retrieval.encoders import ShapeEncoder
+from ragsignal.retrieval.embeddings import EmbeddingCache
+from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
@@ -109,3 +114,33 @@ class CountingSource:
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
         self.calls.append(len(queries))
         return self.inner.signals(queries)
+
+
+class FakeModel:
+    """Stands in for a model: a vector that the text alone decides, and a count of what it was asked."""
+
+    def __init__(self, fail_after: int | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.fail_after = fail_after
+
+    @property
+    def asked(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if len(self.batches) == self.fail_after:
+            raise RuntimeError("out of memory")
+        self.batches.append(list(texts))
+        rows = np.array([np.random.default_rng(list(text.encode())).normal(size=8) for text in texts])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+class FakeTextEncoder(TextEncoder):
+    """The real encoder around a fake model."""
+
+    def __init__(self, cache: EmbeddingCache, digest: str = "weights", **options: Any) -> None:
+        super().__init__(Path("/nowhere"), digest, shipped_bins(), cache, **options)
+        self.fake = FakeModel()
+
+    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        return self.fake(lines)

@@ -238,5 +238,5 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 
 def test_every_test_that_the_look_ahead_page_names_exists() -> None:
     text = (ROOT / "docs" / "look-ahead.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`(test_\w+\.py)`", text):
+    for name in re.findall(r"`([\w/]*test_\w+\.py)`", text):
         assert (ROOT / "tests" / name).exists(), name
