@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import Frames, bars, queries_of, rescaled
 
-from ragsignal.artifacts.artifact import Artifact, Card, Span, save_artifact
+from ragsignal.artifacts.artifact import Artifact, save_artifact
+from ragsignal.artifacts.card import Card, Span
 from ragsignal.config import CorpusSpec
 from ragsignal.data.factors import SEQUENCES
 from ragsignal.errors import ModelError

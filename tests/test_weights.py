@@ -9,6 +9,7 @@ import pytest
 from ragsignal.artifacts import weights
 from ragsignal.artifacts.weights import digest_of_folder, embedded_status, resolve
 from ragsignal.errors import ModelError
+from ragsignal.utils import file_digest
 
 
 def _model_folder(folder: Path, payload: bytes = b"tensors") -> Path:
@@ -40,7 +41,7 @@ def test_a_conversion_that_was_altered_is_refused(tmp_path: Path, monkeypatch: p
 
 def _pretend_to_convert(gguf: Path, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"made")
-    digest = weights.fingerprint.of_file(folder / "model.safetensors")
+    digest = file_digest(folder / "model.safetensors")
     (folder / "converted.json").write_text(f'{{"model.safetensors": "{digest}"}}')
 
 

@@ -8,12 +8,11 @@ from ragsignal.study.parts import Parts
 from ragsignal.study.provenance import notes_on_training
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.trials import Trial, check_ledger, configuration_of, count, count_run, deflated, sharpe_of
-from ragsignal.study.walk_forward.address import ORDER, Trained, needs
+from ragsignal.study.walk_forward.address import TrainedKind, training_order
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.steps import Step
 
 __all__ = [
-    "ORDER",
     "Before",
     "Estimate",
     "Materials",
@@ -21,7 +20,7 @@ __all__ = [
     "Plan",
     "Step",
     "Study",
-    "Trained",
+    "TrainedKind",
     "Trial",
     "Work",
     "check_ledger",
@@ -32,9 +31,9 @@ __all__ = [
     "duration",
     "estimate",
     "load_pipeline",
-    "needs",
     "notes_on_training",
     "sharpe_of",
     "spread",
+    "training_order",
     "work_of",
 ]

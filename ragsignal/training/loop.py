@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.integrations import integration_utils
 
 from ragsignal.errors import ModelError
-from ragsignal.utils import json_digest, quiet_loading
+from ragsignal.utils import Steps, json_digest, quiet_loading
 
-Told = Callable[[int, int], None]
 WARMUP = 0.05
 """Share of the steps, for models that start from pretrained weights."""
 _STATE = "trainer_state.json"  # the last file of a checkpoint: where it is missing, the kill came in between
@@ -31,15 +29,15 @@ def run_folder(scratch: Path, recipe: Any) -> Path:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    whole = [path for path in found if _is_whole(path)]
-    for torn in set(found) - set(whole):
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    whole = [path for path in checkpoints if _is_whole(path)]
+    for torn in set(checkpoints) - set(whole):
         shutil.rmtree(torn)
     return whole[-1] if whole else None
 
 
-def checked_trackers(names: tuple[str, ...]) -> list[str]:
-    """The trackers that a run reports to, made once on trial: before the model is loaded, not after.
+def check_trackers(names: tuple[str, ...]) -> None:
+    """Make the trackers that a run reports to once on trial: before the model is loaded, not after.
 
     Raises
     ------
@@ -52,7 +50,6 @@ def checked_trackers(names: tuple[str, ...]) -> list[str]:
             tracker()
     except (ImportError, RuntimeError, ValueError) as error:
         raise ModelError(f"cannot report to {', '.join(names)}: {error} Install it, or empty report_to") from error
-    return list(names)
 
 
 def arguments(
@@ -74,7 +71,7 @@ def arguments(
     **options
         Of ``kind``.
     """
-    watched = {
+    evaluation = {
         "eval_strategy": "steps",
         "eval_steps": every,
         "load_best_model_at_end": True,
@@ -95,28 +92,26 @@ def arguments(
         "report_to": "none",
         "remove_unused_columns": False,
     }
-    return kind(**{**fixed, **(watched if evaluated else {}), **options})
+    return kind(**fixed | (evaluation if evaluated else {}) | options)
 
 
-class Progress(TrainerCallback):
-    """Tells (step, steps) to people; the ETA is theirs to draw."""
+class ProgressCallback(TrainerCallback):
+    """Reports the number of steps that are done, and of all."""
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Say the cost before it is paid."""
-        self._told(state.global_step, state.max_steps)
+    def __init__(self, progress: Steps) -> None:
+        self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Say a step."""
-        self._told(state.global_step, state.max_steps)
+        """Report a step."""
+        self._progress(state.global_step, state.max_steps)
+
+    on_train_begin = on_step_end  # the cost is told before it is paid
 
 
-def callbacks(told: Told, patience: int | None = None) -> list[TrainerCallback]:
+def callbacks(progress: Steps, patience: int | None = None) -> list[TrainerCallback]:
     """Progress, and early stopping where there is a patience: evaluations that bring nothing better."""
     stopping = [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
-    return [Progress(told), *stopping]
+    return [ProgressCallback(progress), *stopping]
 
 
 def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
@@ -134,9 +129,9 @@ def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
     trainer.remove_callback(PrinterCallback)  # it prints every log to stdout, where only the result belongs
     if not resumed:
         shutil.rmtree(folder, ignore_errors=True)
-    found = last_checkpoint(folder)
+    checkpoint = last_checkpoint(folder)
     with quiet_loading():
-        trainer.train(resume_from_checkpoint=str(found) if found else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def _is_whole(checkpoint: Path) -> bool:
