@@ -28,6 +28,7 @@ from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
 from ragsignal.training.run import TrainingResult, span_of
 from ragsignal.types import Query
+from ragsignal.utils import json_digest
 
 TEMPLATE = Template("compact", True, shipped_bins())
 FIRST = date(2010, 1, 1)
@@ -90,6 +91,7 @@ def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN
         valid=VALID,
         folder=lambda kind: out / kind,
         scratch=lambda kind: out / ".work" / kind,
+        work_folder=lambda kind, decides: out / ".work" / kind / json_digest(decides)[:16],
         progress=lambda _, done, total: told(done, total) if told else None,
         card=card,
     )

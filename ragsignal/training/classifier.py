@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact, Base, Weights, refuse_foreign, resolve, save_artifact
-from ragsignal.config import ClassifierTraining
 from ragsignal.data import log_returns
 from ragsignal.errors import DataError
 from ragsignal.llm import BertReader, LogisticReader, Reader, checked_device, encode, load_encoder
@@ -118,7 +117,7 @@ def _fit_logistic(train: Sequence[Example]) -> _Model:
 def _fit_bert(run: TrainingRun, train: Sequence[Example], valid: Sequence[Example]) -> _Model:
     spec = run.spec.classifier
     weights = resolve(spec.base, spec.revision)
-    best = _fine_tune(run, weights, _run_folder(run, weights, train, valid), train, valid)
+    best = _fine_tune(run, weights, _work_folder(run, weights, train, valid), train, valid)
     base: Base = {"ref": weights.ref, "revision": spec.revision, "sha256": weights.digest}
 
     def write(target: Path) -> None:
@@ -128,10 +127,7 @@ def _fit_bert(run: TrainingRun, train: Sequence[Example], valid: Sequence[Exampl
     return _Model(BertReader(weights, best, run.spec.llm.device), write, base)
 
 
-def _run_folder(run: TrainingRun, weights: Weights, *parts: Sequence[Example]) -> Path:
-    """Return a folder named after all that decides the weights: no run goes on from another one's checkpoint."""
-    from ragsignal.training import loop
-
+def _work_folder(run: TrainingRun, weights: Weights, *parts: Sequence[Example]) -> Path:
     decides = {
         "recipe": _recipe(run),
         "base": weights.digest,
@@ -139,7 +135,7 @@ def _run_folder(run: TrainingRun, weights: Weights, *parts: Sequence[Example]) -
         "libraries": versions_of(_COMPUTING),
         "examples": [[[run.template.query_line(it.query), it.rise] for it in part] for part in parts],
     }
-    return loop.run_folder(run.scratch("classifier"), decides)
+    return run.work_folder("classifier", decides)
 
 
 def _fine_tune(
@@ -153,9 +149,17 @@ def _fine_tune(
     spec, device = run.spec.classifier, checked_device(run.spec.llm.device)
     set_seed(spec.seed)  # before the model is made: head and adapter start at random
     model, tokenizer = _with_lora(weights, spec.rank)
+    arguments = loop.arguments(
+        spec,
+        folder,
+        device,
+        warmup_steps=loop.WARMUP,
+        per_device_eval_batch_size=BertReader.batch_size,
+        label_names=["labels"],  # the Trainer cannot see them through peft's wrapper
+    )
     trainer = Trainer(
         model=model,
-        args=_arguments(spec, folder, device),
+        args=arguments,
         data_collator=DataCollatorWithPadding(tokenizer),
         train_dataset=_token_rows(run, tokenizer, model.config, train),
         eval_dataset=_token_rows(run, tokenizer, model.config, valid),
@@ -193,20 +197,3 @@ def _token_rows(
     prompts = [Prompt(it.query, (), run.template.query_line(it.query)) for it in part]
     tokens = encode(tokenizer, config, prompts)
     return [{"input_ids": ids, "labels": int(example.rise)} for ids, example in zip(tokens, part, strict=True)]
-
-
-def _arguments(spec: ClassifierTraining, folder: Path, device: str) -> Any:
-    from ragsignal.training import loop
-
-    return loop.arguments(
-        folder,
-        device=device,
-        every=spec.eval_steps,
-        num_train_epochs=spec.epochs,
-        learning_rate=spec.learning_rate,
-        warmup_steps=loop.WARMUP,
-        per_device_train_batch_size=spec.batch_size,
-        per_device_eval_batch_size=BertReader.batch_size,
-        seed=spec.seed,
-        label_names=["labels"],  # the Trainer cannot see them through peft's wrapper
-    )

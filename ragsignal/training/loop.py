@@ -1,7 +1,7 @@
 """transformers' Trainer, set up once for all models here: quiet, resumable, stopped early, with progress.
 
-Checkpoints lie in a scratch folder named after a digest of the recipe, so that a rerun goes on where the last one was
-killed and a changed recipe begins anew. They are torch's own files (read with ``weights_only``); artifacts hold none.
+A rerun goes on from the last checkpoint (:meth:`ragsignal.training.run.TrainingRun.work_folder`). Checkpoints are
+torch's own files (read with ``weights_only``); artifacts hold none.
 """
 
 from __future__ import annotations
@@ -14,17 +14,13 @@ from typing import Any
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils
 
+from ragsignal.config import ClassifierTraining, FinseerTraining, StockLLMTraining
 from ragsignal.errors import ModelError
-from ragsignal.utils import Steps, json_digest, quiet_loading
+from ragsignal.utils import Steps, quiet_loading
 
 WARMUP = 0.05
 """Share of the steps, for models that start from pretrained weights."""
 _STATE = "trainer_state.json"  # the last file of a checkpoint: where it is missing, the kill came in between
-
-
-def run_folder(scratch: Path, recipe: Any) -> Path:
-    """The folder of this recipe's checkpoints below ``scratch``."""
-    return scratch / json_digest(recipe)[:16]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -53,24 +49,28 @@ def check_trackers(names: tuple[str, ...]) -> None:
 
 
 def arguments(
-    folder: Path, *, device: str, every: int, evaluated: bool = True, kind: Any = TrainingArguments, **options: Any
+    settings: StockLLMTraining | FinseerTraining | ClassifierTraining,
+    folder: Path,
+    device: str,
+    *,
+    kind: Any = TrainingArguments,
+    **options: Any,
 ) -> Any:
     """Arguments of a quiet run along half a cosine, with a checkpoint every few steps.
 
     Parameters
     ----------
+    settings
+        Where they have ``eval_steps``, the validation loss is computed before each checkpoint, and the best one kept.
     folder : Path
         Of the checkpoints.
     device : {"cpu", "cuda"}
-    every : int
-        Steps between checkpoints.
-    evaluated : bool
-        Whether the validation loss is computed before each checkpoint, and the best one kept.
     kind : type
         ``TrainingArguments``, or a subclass of it.
     **options
         Of ``kind``.
     """
+    every = settings.save_steps if isinstance(settings, FinseerTraining) else settings.eval_steps
     evaluation = {
         "eval_strategy": "steps",
         "eval_steps": every,
@@ -81,6 +81,10 @@ def arguments(
     }
     fixed = {
         "output_dir": str(folder),
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "per_device_train_batch_size": settings.batch_size,
+        "seed": settings.seed,
         "use_cpu": device == "cpu",
         "dataloader_pin_memory": device != "cpu",
         "lr_scheduler_type": "cosine",
@@ -92,7 +96,7 @@ def arguments(
         "report_to": "none",
         "remove_unused_columns": False,
     }
-    return kind(**fixed | (evaluation if evaluated else {}) | options)
+    return kind(**fixed | ({} if isinstance(settings, FinseerTraining) else evaluation) | options)
 
 
 class ProgressCallback(TrainerCallback):

@@ -19,7 +19,7 @@ from ragsignal.protocols import Recipe
 from ragsignal.retrieval import Corpus
 from ragsignal.study import Materials, TrainedKind
 from ragsignal.training.examples import Example, examples_of
-from ragsignal.utils import Progress, silent, versions_of
+from ragsignal.utils import Progress, json_digest, silent, versions_of
 
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 
@@ -28,20 +28,8 @@ _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-
 class TrainingResult:
     """What a training tells the card of its artifact.
 
-    Parameters
-    ----------
-    recipe : dict
-        All that decided the weights, but the split.
-    metrics : mapping
-        Figures of validation, tables in tables.
-    base : Base or None
-        The weights that it began from.
-    template : dict
-        Recipe of what the model reads.
-    train, valid : sequence of Example
-    seen_through : date
-        Last day that anything else knew which took part: early stopping, or a teacher.
-    calibration : Calibration or None
+    ``recipe`` decided the weights, with the split; ``template`` is the recipe of what the model reads; ``seen_through``
+    the last day that anything knew which took part besides the examples: early stopping, or a teacher.
     """
 
     recipe: Recipe
@@ -124,6 +112,10 @@ class TrainingRun:
     def scratch(self, kind: TrainedKind) -> Path:
         """Where unfinished work of a kind waits for a rerun."""
         return self.spec.out / ".work" / kind
+
+    def work_folder(self, kind: TrainedKind, decides: object) -> Path:
+        """Where checkpoints lie, by all that decides the weights: no run goes on from another one's checkpoint."""
+        return self.scratch(kind) / json_digest(decides)[:16]
 
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""

@@ -164,7 +164,7 @@ def _holds_scores_of(folder: Path, teacher: Path) -> bool:
     if not (teacher / CARD).is_file():
         return False
     try:
-        digest = load_feedback(folder).meta["recipe"]["stockllm"]
+        digest: str = load_feedback(folder).meta["recipe"]["stockllm"]
     except StoreError:
         return False
     return digest == load_artifact(teacher, "stockllm").digest

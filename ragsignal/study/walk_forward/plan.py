@@ -5,23 +5,21 @@ Training and use meet here and nowhere else: both ask a :class:`Plan`, one to fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
-from pydantic import BaseModel
-
 from ragsignal.artifacts import CARD, Weights, resolve
-from ragsignal.config import WALK, RunSpec, TrainSpec, Variant, VariantSpec, WalkForwardSpec
+from ragsignal.config import WALK, RunSpec, TrainSpec, Variant, WalkForwardSpec
 from ragsignal.data import Prices, calendar_of, load_prices, shipped_bins
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.study.walk_forward.address import TrainedKind, address, base_of
 from ragsignal.study.walk_forward.steps import Step, steps_of
 
 Resolve = Callable[[str, str | None, str | None], Weights]
-T = TypeVar("T", bound=BaseModel)
+Ref = TypeVar("Ref", str, str | None)
 
 _ALWAYS = ("lookback", "target", "bins_through")
 _OF_READER = ("model", "revision", "template", "mask")
@@ -129,42 +127,22 @@ class Plan:
                     )
 
     def spec_at(self, step: Step) -> RunSpec:
-        """The run of one step alone, as if it were all: a plain spec that names the step's artifacts."""
+        """The run on the days of one step alone; :meth:`variant_at` says what its variants read there."""
         days = {"start": step.first, "end": step.last}
-        tables = {
-            "data": self.spec.data.model_copy(update=days),
-            "llm": self._table_at(step, self.spec.llm),
-            "retrieval": self._table_at(step, self.spec.retrieval),
-            "variant": tuple(self._raw_at(step, raw) for raw in self.spec.variant),
-            "walk_forward": None,
-        }
-        return self.spec.model_copy(update=tables)
+        return self.spec.model_copy(update={"data": self.spec.data.model_copy(update=days)})
 
     def variant_at(self, step: Step, variant: Variant) -> Variant:
         """``variant`` with the step's artifacts in the place of its ``walk:KIND`` references."""
         return replace(
             variant,
-            llm=self._table_at(step, variant.llm),
-            retrieval=self._table_at(step, variant.retrieval),
+            llm=variant.llm.model_copy(update={"adapter": self._located(step, variant.llm.adapter)}),
+            retrieval=variant.retrieval.model_copy(update={"encoder": self._located(step, variant.retrieval.encoder)}),
             classifier=self._located(step, variant.classifier),
         )
 
-    def _raw_at(self, step: Step, raw: VariantSpec) -> VariantSpec:
-        overlays = {
-            "llm": raw.llm | self._texts_at(step, raw.llm),
-            "retrieval": raw.retrieval | self._texts_at(step, raw.retrieval),
-        }
-        return self._table_at(step, raw).model_copy(update=overlays)
-
-    def _table_at(self, step: Step, table: T) -> T:
-        return table.model_copy(update=self._texts_at(step, table.model_dump()))
-
-    def _texts_at(self, step: Step, table: Mapping[str, object]) -> dict[str, str]:
-        return {key: self._located(step, value) for key, value in table.items() if isinstance(value, str)}
-
-    def _located(self, step: Step, ref: str) -> str:
-        """Return the folder that a reference ``walk:KIND`` means at ``step``; any other text as it is."""
-        if not ref.startswith(WALK):
+    def _located(self, step: Step, ref: Ref) -> Ref:
+        """Return the folder that ``walk:KIND`` means at ``step``; any other reference as it is."""
+        if ref is None or not ref.startswith(WALK):
             return ref
         return str(self.folder(step, cast(TrainedKind, ref.removeprefix(WALK))))
 

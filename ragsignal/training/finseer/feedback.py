@@ -62,18 +62,6 @@ class Teacher:
     trained_through: date
 
 
-class FeedbackRecipe(TypedDict):
-    """Everything that decides a teacher score; ``stockllm``, ``corpus`` and ``queries`` are digests."""
-
-    feedback: int
-    stockllm: str
-    scorer: Recipe
-    template: Recipe
-    corpus: str
-    queries: str
-    settings: dict[str, int]
-
-
 class FeedbackMeta(TypedDict):
     """What ``feedback.json`` says of the scores.
 
@@ -82,7 +70,7 @@ class FeedbackMeta(TypedDict):
     ``diagnostics`` are those of :mod:`ragsignal.training.finseer.teacher`; ``seconds`` is model time, over all runs.
     """
 
-    recipe: FeedbackRecipe
+    recipe: Recipe
     digest: str
     span: dict[str, str | int]
     trained_through: str
@@ -218,7 +206,8 @@ def _chosen(run: TrainingRun) -> tuple[list[Example], int]:
     return chosen, len(run.train) - len(able)
 
 
-def _recipe(run: TrainingRun, teacher: Teacher, examples: Sequence[Example]) -> FeedbackRecipe:
+def _recipe(run: TrainingRun, teacher: Teacher, examples: Sequence[Example]) -> Recipe:
+    """Everything that decides a score."""
     queries = [example.query for example in examples]
     read = [[it.symbol, it.as_of, it.closes, teacher.scorer.context_digest(it)] for it in queries]
     return {

@@ -63,7 +63,7 @@ class TextStudent:
         with torch.random.fork_rng(devices=[]):
             trainer = _TextTrainer(
                 model=self._model,
-                args=self._arguments(scratch),
+                args=loop.arguments(self._settings, scratch, "cpu", kind=SentenceTransformerTrainingArguments),
                 train_dataset=self._dataset(queries),
                 loss=Distillation(self._model, self._settings),
                 callbacks=loop.callbacks(progress),
@@ -102,20 +102,6 @@ class TextStudent:
         for number, lines in enumerate(zip(*candidates, strict=True)):
             columns["positive" if number == 0 else f"negative_{number}"] = list(lines)
         return Dataset.from_dict({**columns, "label": [query.scores.tolist() for query in queries]})
-
-    def _arguments(self, scratch: Path) -> Any:
-        settings = self._settings
-        return loop.arguments(
-            scratch,
-            device="cpu",
-            every=settings.save_steps,
-            evaluated=False,
-            kind=SentenceTransformerTrainingArguments,
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            seed=settings.seed,
-        )
 
 
 class _TextTrainer(SentenceTransformerTrainer):

@@ -13,18 +13,14 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ragsignal.artifacts import Artifact, Base, Kind, load_artifact, refuse_foreign, resolve, save_artifact
+from ragsignal.artifacts import Artifact, Kind, load_artifact, refuse_foreign, resolve, save_artifact
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import Recipe
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
 from ragsignal.training.finseer.ranking import (
     RankedQuery,
-    ScoredQuery,
     agreement,
     gather,
     hold_out,
@@ -32,40 +28,18 @@ from ragsignal.training.finseer.ranking import (
     recall_by_chance,
 )
 from ragsignal.training.run import TrainingResult, TrainingRun
-from ragsignal.utils import Steps, json_digest
+
+if TYPE_CHECKING:
+    from ragsignal.training.finseer.numeric import NumericStudent
+    from ragsignal.training.finseer.text import TextStudent
 
 EncoderName = Literal["text", "numeric"]
+Student: TypeAlias = "TextStudent | NumericStudent"
 _KINDS: dict[EncoderName, Kind] = {"text": "finseer-text", "numeric": "finseer-numeric"}
 _NOT_IN_RECIPE = {
     "text": {"dim", "hidden", "numeric_epochs", "numeric_learning_rate", "numeric_batch_size"},
     "numeric": {"base", "revision", "rank", "alpha", "epochs", "learning_rate", "batch_size"},
 }
-
-
-class Student(Protocol):
-    """An encoder that can be taught."""
-
-    @property
-    def base(self) -> Base | None:
-        """The weights it begins from, as the card says them."""
-        ...
-
-    @property
-    def template(self) -> Recipe:
-        """What it reads of a window."""
-        ...
-
-    def fit(self, queries: Sequence[RankedQuery], scratch: Path, progress: Steps) -> None:
-        """Learn; go on from what an interrupted run left in ``scratch``."""
-        ...
-
-    def similarities(self, queries: Sequence[ScoredQuery]) -> list[NDArray[np.float64]]:
-        """Cosines of each query with its candidates."""
-        ...
-
-    def write(self, folder: Path) -> None:
-        """Save the model into an empty folder."""
-        ...
 
 
 def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
@@ -105,8 +79,8 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
     arms = ((control, True, "_shuffled", ", control"), (student, False, "", ""))
     for learner, shuffled, suffix, word in arms:
         queries = rank_candidates(train, settings.negatives, shuffled)
-        scratch = run.scratch(kind) / _scratch_name(recipe, learner, queries)
-        learner.fit(queries, scratch, partial(run.progress, f"FinSeer ({encoder}{word})"))
+        folder = _work_folder(run, kind, recipe, learner, queries)
+        learner.fit(queries, folder, partial(run.progress, f"FinSeer ({encoder}{word})"))
         metrics |= _suffixed(agreement(learner.similarities(valid), valid, settings), suffix)
     metrics["recall_at_5_chance"] = recall_by_chance(valid)
     result = TrainingResult(
@@ -158,10 +132,11 @@ def _recipe(run: TrainingRun, encoder: EncoderName, feedback: Feedback) -> Recip
     return settings | {"encoder": encoder, "feedback": feedback.meta["digest"]}
 
 
-def _scratch_name(recipe: Recipe, learner: Student, queries: Sequence[RankedQuery]) -> str:
-    """Name a folder after what decides the weights, so that no run goes on from another one's checkpoint."""
+def _work_folder(
+    run: TrainingRun, kind: Kind, recipe: Recipe, learner: Student, queries: Sequence[RankedQuery]
+) -> Path:
     taught = [[it.example.query.symbol, it.example.query.as_of, it.rows.tolist(), it.scores.tolist()] for it in queries]
-    return json_digest([recipe, learner.base, learner.template, taught])[:16]
+    return run.work_folder(kind, [recipe, learner.base, learner.template, taught])
 
 
 def _suffixed(metrics: dict[str, float], suffix: str) -> dict[str, float]:

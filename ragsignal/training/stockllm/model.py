@@ -115,15 +115,9 @@ def _peft_config(training: StockLLMTraining, steps: int, config: Any) -> Any:
 
     if training.method == "prefix":
         return PrefixTuningConfig(num_virtual_tokens=training.virtual_tokens, task_type="CAUSAL_LM")
-    modules, blocks = _adapted(training, config)
+    shape = _shape(training, config)
     if training.method == "lora":
-        return LoraConfig(
-            r=training.rank,
-            lora_alpha=training.alpha,
-            task_type="CAUSAL_LM",
-            target_modules=modules,
-            layers_to_transform=blocks,
-        )
+        return LoraConfig(r=training.rank, **shape)
     # ranks fall from 1.5 times the budget to the budget between a tenth and seven tenths of the steps
     return AdaLoraConfig(
         init_r=max(1, 3 * training.rank // 2),
@@ -132,17 +126,15 @@ def _peft_config(training: StockLLMTraining, steps: int, config: Any) -> Any:
         tfinal=3 * steps // 10,
         deltaT=max(1, steps // 50),
         total_step=steps,
-        lora_alpha=training.alpha,
-        task_type="CAUSAL_LM",
-        target_modules=modules,
-        layers_to_transform=blocks,
+        **shape,
     )
 
 
-def _adapted(training: StockLLMTraining, config: Any) -> tuple[str | list[str], list[int] | None]:
-    """Return which layers of which blocks get an adapter; None for all blocks."""
+def _shape(training: StockLLMTraining, config: Any) -> dict[str, Any]:
+    """Return peft's arguments for the adapter's strength, and for which layers of which blocks get one."""
+    shape = {"lora_alpha": training.alpha, "task_type": "CAUSAL_LM"}
     if not training.modules:
-        return "all-linear", None
+        return shape | {"target_modules": "all-linear"}
     blocks = int(config.num_hidden_layers)
     lowest = blocks - max(1, round(training.upper * blocks))
-    return list(training.modules), list(range(lowest, blocks))
+    return shape | {"target_modules": list(training.modules), "layers_to_transform": list(range(lowest, blocks))}

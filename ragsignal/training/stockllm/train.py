@@ -66,7 +66,7 @@ def train_stockllm(run: TrainingRun) -> Artifact:
     loop.check_trackers(training.report_to)
     device = checked_device(run.spec.llm.device)
     examples = choose_examples(run)
-    folder = _run_folder(run, examples, device)
+    folder = _work_folder(run, examples, device)
     trainer = _trainer(run, examples, folder, device)
     with warnings.catch_warnings():
         # AdaLoRA may take all ranks of a layer away, which peft mistakes for a torn save
@@ -109,14 +109,12 @@ def training_recipe(run: TrainingRun) -> Recipe:
     }
 
 
-def _run_folder(run: TrainingRun, examples: ChosenExamples, device: str) -> Path:
-    """Name the folder of checkpoints after all that decides them; other days or symbols never go on from it."""
+def _work_folder(run: TrainingRun, examples: ChosenExamples, device: str) -> Path:
     answers = [
         [[it.query.symbol, it.query.as_of, it.query.closes, it.rise] for it in part]
         for part in (examples.train, examples.watched)
     ]
-    decides = [training_recipe(run), device, versions_of(_COMPUTING), answers]
-    return loop.run_folder(run.scratch("stockllm"), decides)
+    return run.work_folder("stockllm", [training_recipe(run), device, versions_of(_COMPUTING), answers])
 
 
 def _trainer(run: TrainingRun, examples: ChosenExamples, folder: Path, device: str) -> _StockLLMTrainer:
@@ -145,17 +143,13 @@ class _StockLLMTrainer(Trainer):
         self._full = training.full_vocabulary
         self._seed = training.seed
         options = loop.arguments(
+            training,
             folder,
-            device=device,
-            every=training.eval_steps,
+            device,
             report_to=list(training.report_to) or "none",
-            num_train_epochs=training.epochs,
-            learning_rate=training.learning_rate,
             warmup_steps=loop.WARMUP,
-            per_device_train_batch_size=training.batch_size,
             per_device_eval_batch_size=training.batch_size,
             gradient_accumulation_steps=training.accumulate,
-            seed=training.seed,
         )
         callbacks = loop.callbacks(progress, training.patience)
         if training.method == "adalora":
