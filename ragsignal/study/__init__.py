@@ -19,12 +19,11 @@ from ragsignal.study.trials import (
     deflated,
     sharpe_of,
 )
-from ragsignal.study.walk_forward.address import ORDER, Trained, needs
+from ragsignal.study.walk_forward.address import TrainedKind, training_order
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.steps import Step
 
 __all__ = [
-    "ORDER",
     "Before",
     "Estimate",
     "LuckFigures",
@@ -34,7 +33,7 @@ __all__ = [
     "RunFrame",
     "Step",
     "Study",
-    "Trained",
+    "TrainedKind",
     "Trial",
     "TrialCount",
     "Work",
@@ -47,9 +46,9 @@ __all__ = [
     "duration",
     "estimate",
     "load_pipeline",
-    "needs",
     "notes_on_training",
     "sharpe_of",
     "spread",
+    "training_order",
     "work_of",
 ]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ragsignal.artifacts import artifact
-from ragsignal.artifacts.artifact import Artifact, Card, Span, load_artifact, save_artifact, shipped_artifacts
-from ragsignal.artifacts.card import describe
+from ragsignal.artifacts.artifact import Artifact, load_artifact, save_artifact, shipped_artifacts
+from ragsignal.artifacts.card import Card, Span, describe
 from ragsignal.errors import ModelError
 
 BASE = {"ref": "embedded:SmolLM2-135M-Instruct", "revision": None, "sha256": "a" * 64}

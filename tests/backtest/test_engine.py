@@ -21,7 +21,7 @@ from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, 
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.training.classifier import train_classifier
-from ragsignal.training.run import Bench
+from ragsignal.training.run import TrainingRun
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, Tables, spec
 
 TrainedFor = Callable[[str], Artifact]
@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedFor:
             corpus=CorpusSpec(indicators=("adj_close",)),
             classifier=ClassifierTraining(kind="logistic"),
         )
-        return train_classifier(Bench(spec))
+        return train_classifier(TrainingRun(spec))
 
     return through
 

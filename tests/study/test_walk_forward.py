@@ -28,12 +28,12 @@ from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.study.cost import estimate, work_of
 from ragsignal.study.provenance import notes_on_training
 from ragsignal.study.study import Study, load_pipeline
-from ragsignal.study.walk_forward.address import address, needs
+from ragsignal.study.walk_forward.address import address, training_order
 from ragsignal.study.walk_forward.steps import steps_of
 from ragsignal.training import walk_forward
 from ragsignal.training.classifier import train_classifier
-from ragsignal.training.run import Bench
-from ragsignal.training.walk_forward import Course, StepBench
+from ragsignal.training.run import TrainingRun
+from ragsignal.training.walk_forward import StepTrainingRun, WalkForwardTraining
 from ragsignal.types import Query, Signal
 from tests.fakes import every_query
 from tests.markets import poisoned
@@ -100,7 +100,7 @@ def plain(classifier: Path | str) -> Tables:
 def trained(tmp_path_factory: pytest.TempPathFactory, frames: Frames) -> Path:
     """Three quarterly steps with their classifiers."""
     path = written(tmp_path_factory.mktemp("trained"), frames)
-    Course(load_spec(path)).train()
+    WalkForwardTraining(load_spec(path)).train()
     return path
 
 
@@ -262,7 +262,7 @@ def test_a_spec_holds_its_training_spec_and_survives_json(trained: Path) -> None
 def test_run_and_training_must_be_of_one_study(tmp_path: Path, frames: Frames) -> None:
     path = written(tmp_path, frames, train=changed(TRAIN, corpus={"lookback": 8}))
     with pytest.raises(ConfigError, match=r"corpus.lookback is 5 in the run, 8 in training"):
-        Course(load_spec(path)).missing()
+        WalkForwardTraining(load_spec(path)).missing()
 
 
 def test_letters_that_were_fitted_on_the_window_are_refused_before_anything_is_trained(
@@ -270,7 +270,7 @@ def test_letters_that_were_fitted_on_the_window_are_refused_before_anything_is_t
 ) -> None:
     late = [changed(it, corpus={"bins_through": date(2015, 3, 31)}) for it in (RUN, TRAIN)]
     with pytest.raises(LookAheadError, match="letter bins were fitted through 2015-03-31"):
-        Course(load_spec(written(tmp_path, frames, *late))).train()
+        WalkForwardTraining(load_spec(written(tmp_path, frames, *late))).train()
 
 
 def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_is_trained(
@@ -279,7 +279,7 @@ def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_
     """Fitted before the step, but not before its training ends: the run would refuse what was trained on fewer days."""
     cut = [changed(it, corpus={"bins_through": date(2015, 1, 1)}) for it in (RUN, TRAIN)]
     with pytest.raises(ConfigError, match=r"bins_through is 2015-01-01, but .* first step ends on 2014-12-30"):
-        Course(load_spec(written(tmp_path, frames, *cut))).missing()
+        WalkForwardTraining(load_spec(written(tmp_path, frames, *cut))).missing()
 
 
 # --- one line through time
@@ -323,7 +323,7 @@ def test_poisoning_the_future_moves_neither_addresses_nor_signals(
     begun = [step for step in plans[0].steps if step.first <= after]
     for step in begun:
         assert plans[0].folder(step, "classifier").name == plans[1].folder(step, "classifier").name
-    Course(other).train()
+    WalkForwardTraining(other).train()
     asked = queries_in(frames, last=after)
     assert [it.value for it in line_of(spec, asked)] == [it.value for it in line_of(other, asked)]
 
@@ -337,7 +337,7 @@ def test_a_changed_past_is_another_artifact(trained: Path, frames: Frames, tmp_p
 def test_one_step_is_the_plain_run_with_that_artifact(tmp_path: Path, frames: Frames) -> None:
     path = written(tmp_path, frames, changed(RUN, walk_forward={"every": 9999}))
     spec = load_spec(path)
-    (artifact,) = Course(spec).train()
+    (artifact,) = WalkForwardTraining(spec).train()
     alone = load_spec(written(tmp_path, frames, plain(artifact.folder)))
     asked = queries_in(frames)
     assert line_of(spec, asked) == line_of(alone, asked)
@@ -348,15 +348,15 @@ def test_a_step_is_trained_as_the_training_command_would(trained: Path) -> None:
     plan = Study(load_spec(trained)).plan
     for step in plan.steps:
         alone = plan.training(step).model_copy(update={"out": trained.parent / "alone"})
-        one = train_classifier(Bench(alone))
-        assert one.card.files == Course(load_spec(trained)).train()[plan.steps.index(step)].card.files
+        one = train_classifier(TrainingRun(alone))
+        assert one.card.files == WalkForwardTraining(load_spec(trained)).train()[plan.steps.index(step)].card.files
         assert one.card.trained_through == step.train_end
 
 
 def test_training_sees_no_label_after_its_end(trained: Path) -> None:
     plan = Study(load_spec(trained)).plan
     for step in plan.steps:
-        bench = StepBench(plan.training(step), plan=plan, step=step)
+        bench = StepTrainingRun(plan.training(step), plan=plan, step=step)
         assert max(it.available_at for it in bench.train) < step.valid_from
         assert max(it.available_at for it in bench.valid) <= step.train_end
         assert max(frame.index[-1].date() for frame in bench.prices.frames.values()) <= step.train_end
@@ -379,7 +379,7 @@ def test_a_model_that_saw_its_step_is_refused(tmp_path: Path, frames: Frames) ->
     """As if an address lied: the law of plain specs holds at every step."""
     path = written(tmp_path, frames)
     spec = load_spec(path)
-    Course(spec).train()
+    WalkForwardTraining(spec).train()
     plan = Study(spec).plan
     early, late = plan.folder(plan.steps[0], "classifier"), plan.folder(plan.steps[2], "classifier")
     for file in late.iterdir():
@@ -414,37 +414,37 @@ def test_addresses_ignore_what_decides_nothing_and_follow_what_decides(trained: 
 
 
 def test_what_a_kind_is_made_from_is_trained_before_it() -> None:
-    assert needs(("finseer-numeric",)) == ("stockllm", "feedback", "finseer-numeric")
-    assert needs(("classifier",)) == ("classifier",)
-    assert needs(()) == ()
+    assert training_order(("finseer-numeric",)) == ("stockllm", "feedback", "finseer-numeric")
+    assert training_order(("classifier",)) == ("classifier",)
+    assert training_order(()) == ()
 
 
 def test_a_killed_run_keeps_what_was_done(tmp_path: Path, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = load_spec(written(tmp_path, frames))
-    train, done = walk_forward._TRAIN["classifier"], []
+    train, done = walk_forward.TRAINERS["classifier"], []
 
-    def killed(bench: StepBench) -> Any:
+    def killed(bench: StepTrainingRun) -> Any:
         if len(done) == 1:
             raise KeyboardInterrupt
         done.append(bench.step.first)
         return train(bench)
 
-    monkeypatch.setitem(walk_forward._TRAIN, "classifier", killed)
+    monkeypatch.setitem(walk_forward.TRAINERS, "classifier", killed)
     with pytest.raises(KeyboardInterrupt):
-        Course(spec).train()
-    monkeypatch.setitem(walk_forward._TRAIN, "classifier", train)
+        WalkForwardTraining(spec).train()
+    monkeypatch.setitem(walk_forward.TRAINERS, "classifier", train)
     heard: list[tuple[date, float | None]] = []
-    artifacts = Course(spec).train(lambda task, _, left: heard.append((task.step.first, left)))
+    artifacts = WalkForwardTraining(spec).train(lambda task, _, left: heard.append((task.step.first, left)))
     assert [day for day, _ in heard] == [date(2015, 4, 1), date(2015, 7, 1)]
     assert heard[0][1] is not None
     assert heard[1][1] == 0
     assert [str(it.card.trained_through) for it in artifacts] == ["2014-12-30", "2015-03-27", "2015-06-26"]
-    assert Course(spec).missing() == []
+    assert WalkForwardTraining(spec).missing() == []
 
 
 def test_two_specs_that_train_the_same_share_it(trained: Path, frames: Frames, tmp_path: Path) -> None:
     monthly = changed(RUN, walk_forward={"every": "month", "artifacts": trained.parent / "artifacts"})
-    course = Course(load_spec(written(tmp_path, frames, monthly)))
+    course = WalkForwardTraining(load_spec(written(tmp_path, frames, monthly)))
     assert [it.step.first for it in course.missing()] == [
         date(2015, month, day) for month, day in ((2, 2), (3, 2), (5, 1), (6, 1), (8, 3))
     ]
@@ -487,7 +487,7 @@ def llm_spec(tmp_path_factory: pytest.TempPathFactory, frames: Frames) -> Path:
         finseer={"numeric_epochs": 2, "negatives": 3},
     )
     path = written(folder, frames, run, small)
-    Course(load_spec(path)).train()
+    WalkForwardTraining(load_spec(path)).train()
     return path
 
 
@@ -549,7 +549,7 @@ def test_estimate_counts_every_step_and_measures_a_kind_once(llm_spec: Path, fra
 def test_a_trained_teacher_that_was_trained_again_gives_its_own_scores(llm_spec: Path, tmp_path: Path) -> None:
     copied = tmp_path / "all"
     shutil.copytree(llm_spec.parent, copied)
-    course = Course(load_spec(copied / llm_spec.name))
+    course = WalkForwardTraining(load_spec(copied / llm_spec.name))
     step = course.plan.steps[0]
     shutil.rmtree(course.plan.folder(step, "finseer-numeric"))
     assert [it.kind for it in course.missing()] == ["finseer-numeric"]

@@ -26,7 +26,9 @@ from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.prompt import Template
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
+from ragsignal.training.run import TrainingResult, span_of
 from ragsignal.types import Query
+from ragsignal.utils import json_digest
 
 TEMPLATE = Template("compact", True, shipped_bins())
 FIRST = date(2010, 1, 1)
@@ -67,17 +69,16 @@ Told = Callable[[int, int], None]
 
 
 def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN, **options: Any) -> Any:
-    """What :class:`ragsignal.training.run.Bench` offers, over examples made by hand."""
+    """What :class:`ragsignal.training.run.TrainingRun` offers, over examples made by hand."""
 
-    def card(kind: str, recipe: Any, metrics: Any, *, train: Any, valid: Any, **rest: Any) -> Card:
-        spans = {"train": train, "valid": valid}
-        days = {name: [it.query.as_of for it in part] for name, part in spans.items()}
-        filled = {name: {"first": it[0], "last": it[-1], "queries": len(it)} for name, it in days.items()}
+    def card(kind: str, result: TrainingResult) -> Card:
+        spans = {"train": span_of(result.train), "valid": span_of(result.valid)}
+        same = ("recipe", "metrics", "base", "template", "calibration")
+        filled = {name: getattr(result, name) for name in same}
         data = {"source": "planted", "symbols": ["AA"], "fingerprint": "0"}
         fixed = {"name": "toy", "target": "movement", "protocol": "time", "data": data, "seed": 0, "versions": {}}
-        seen = max(it.available_at for it in valid)
-        whole = {"kind": kind, "recipe": recipe, "metrics": metrics, "trained_through": seen, "command": "-"}
-        return Card.model_validate({**whole, **fixed, **filled, **rest})
+        seen = max(it.available_at for it in result.valid)
+        return Card.model_validate({"kind": kind, "trained_through": seen, "command": "-", **fixed, **spans, **filled})
 
     return SimpleNamespace(
         spec=SimpleNamespace(
@@ -90,7 +91,8 @@ def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN
         valid=VALID,
         folder=lambda kind: out / kind,
         scratch=lambda kind: out / ".work" / kind,
-        told=lambda _: told or (lambda _done, _total: None),
+        work_folder=lambda kind, decides: out / ".work" / kind / json_digest(decides)[:16],
+        progress=lambda _, done, total: told(done, total) if told else None,
         card=card,
     )
 

@@ -27,9 +27,10 @@ from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.training.finseer import feedback, teacher
+from ragsignal.training.finseer.candidate_pools import CandidatePools
 from ragsignal.training.finseer.feedback import Teacher, load_feedback, run_feedback, score_candidates
-from ragsignal.training.finseer.pools import Pools
-from ragsignal.training.run import Bench
+from ragsignal.training.finseer.ranking import gather
+from ragsignal.training.run import TrainingRun
 from ragsignal.types import Hit, Prompt, Query
 from tests.fakes import LOOKBACK, corpus_of, market
 
@@ -83,7 +84,7 @@ class Analyst(Reader):
 
 @dataclass
 class FakeBench:
-    """The part of a Bench that teacher scores need, over a market of five months."""
+    """The part of a TrainingRun that teacher scores need, over a market of five months."""
 
     out: Path
     settings: FeedbackTraining = SETTINGS
@@ -112,13 +113,13 @@ class FakeBench:
     def scratch(self, kind: str) -> Path:
         return self.out / ".work" / kind
 
-    def told(self, what: str) -> Any:
-        return lambda done, total: self.told_of.append((what, done, total))
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.told_of.append((what, done, total))
 
 
 def score(bench: FakeBench, reader: Reader | None = None, digest: str = "d1") -> Path:
     asked = Teacher(Reader() if reader is None else reader, digest, date(2020, 4, 2))
-    return score_candidates(cast(Bench, bench), asked)
+    return score_candidates(cast(TrainingRun, bench), asked)
 
 
 def parts_of(bench: FakeBench) -> list[Path]:
@@ -244,7 +245,7 @@ def test_scores_that_are_no_numbers_select_nothing() -> None:
 
 def test_a_pool_is_half_nearest_distinct_and_known_before_its_first_query() -> None:
     queries = [example.query for example in examples_of(FRAMES, "movement", LOOKBACK, PART)[90:102]]
-    found = Pools(CORPUS, 8, seed=1).rows(0, queries[::-1])
+    found = CandidatePools(CORPUS, 8, seed=1).rows(0, queries[::-1])
     visible = CORPUS.visible(queries[0].as_of)
     assert len(found) == 8
     assert (np.diff(found) > 0).all()
@@ -253,15 +254,15 @@ def test_a_pool_is_half_nearest_distinct_and_known_before_its_first_query() -> N
     likeness = windows @ zscore_rows(np.asarray(CORPUS.values[:visible])).T
     best = set(likeness.round(6).argmax(axis=1).tolist())
     assert len(best & set(found.tolist())) == 4  # of 12 queries' nearest, the first four
-    assert not np.array_equal(found, Pools(CORPUS, 8, seed=2).rows(0, queries[::-1]))
-    assert not np.array_equal(found, Pools(CORPUS, 8, seed=1).rows(1, queries[::-1]))
-    assert np.array_equal(found, Pools(CORPUS, 8, seed=1).rows(0, queries[::-1]))
+    assert not np.array_equal(found, CandidatePools(CORPUS, 8, seed=2).rows(0, queries[::-1]))
+    assert not np.array_equal(found, CandidatePools(CORPUS, 8, seed=1).rows(1, queries[::-1]))
+    assert np.array_equal(found, CandidatePools(CORPUS, 8, seed=1).rows(0, queries[::-1]))
 
 
 def test_a_pool_may_be_all_that_is_visible() -> None:
     example = next(it for it in examples_of(FRAMES, "movement", LOOKBACK, PART) if CORPUS.visible(it.query.as_of) >= 9)
     visible = CORPUS.visible(example.query.as_of)
-    assert Pools(CORPUS, visible, seed=1).rows(0, [example.query]).tolist() == list(range(visible))
+    assert CandidatePools(CORPUS, visible, seed=1).rows(0, [example.query]).tolist() == list(range(visible))
 
 
 # --- the run
@@ -313,7 +314,7 @@ def test_the_meta_says_what_the_scores_are_made_of(tmp_path: Path) -> None:
 
 
 def test_a_teacher_that_learned_later_dates_the_scores(tmp_path: Path) -> None:
-    folder = score_candidates(cast(Bench, FakeBench(tmp_path)), Teacher(Reader(), "d", date(2021, 2, 3)))
+    folder = score_candidates(cast(TrainingRun, FakeBench(tmp_path)), Teacher(Reader(), "d", date(2021, 2, 3)))
     assert load_feedback(folder).meta["trained_through"] == "2021-02-03"
 
 
@@ -326,14 +327,13 @@ def test_a_teacher_that_goes_by_likeness_is_told_from_its_bias(tmp_path: Path) -
 
 def test_groups_give_every_query_once_with_its_candidates(tmp_path: Path) -> None:
     found = load_feedback(score(FakeBench(tmp_path)))
-    groups = list(found.groups())
-    assert len({(group.symbol, group.as_of) for group in groups}) == len(groups) == 22
-    assert isinstance(groups[0].as_of, date)
+    groups = gather(found, FakeBench(tmp_path).train, CORPUS.fingerprint)
+    assert len({(group.example.query.symbol, group.example.query.as_of) for group in groups}) == len(groups) == 22
     np.testing.assert_array_equal(np.concatenate([group.rows for group in groups]), found.table["row"])
     np.testing.assert_array_equal(np.concatenate([group.scores for group in groups]), found.table["score"])
-    for _, _, rows, scores, shuffled in groups:
-        assert (np.diff(rows) > 0).all()
-        assert sorted(shuffled) == sorted(scores)
+    for group in groups:
+        assert (np.diff(group.rows) > 0).all()
+        assert sorted(group.shuffled) == sorted(group.scores)
     assert any((group.shuffled != group.scores).any() for group in groups)
 
 
@@ -433,7 +433,8 @@ def test_queries_whose_candidates_all_tie_are_counted(tmp_path: Path) -> None:
     found = load_feedback(score(FakeBench(tmp_path), Bored()))
     assert found.meta["tied"] == 22
     assert found.meta["diagnostics"] == {"main_effect_share": None, "residual_split_half": None}
-    assert all(teacher.select(group.scores, 3) is None for group in found.groups())
+    groups = gather(found, FakeBench(tmp_path).train, CORPUS.fingerprint)
+    assert all(teacher.select(group.scores, 3) is None for group in groups)
 
 
 # --- what is refused
@@ -441,7 +442,7 @@ def test_queries_whose_candidates_all_tie_are_counted(tmp_path: Path) -> None:
 
 def test_without_a_trained_stockllm_the_next_step_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="ragsignal train stockllm SPEC"):
-        run_feedback(cast(Bench, FakeBench(tmp_path)))
+        run_feedback(cast(TrainingRun, FakeBench(tmp_path)))
 
 
 def test_the_trained_stockllm_is_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,11 +462,10 @@ def test_the_trained_stockllm_is_the_teacher(tmp_path: Path, monkeypatch: pytest
         return artifact
 
     monkeypatch.setattr(feedback, "load_artifact", load)
-    monkeypatch.setattr(feedback, "StockLLM", make)
-    found = load_feedback(run_feedback(cast(Bench, bench)))
+    monkeypatch.setattr(feedback, "load_reader", make)
+    found = load_feedback(run_feedback(cast(TrainingRun, bench)))
     assert made[0] == (bench.folder("stockllm"), "stockllm")
-    options = {"adapter": artifact, "dtype": "auto", "device": "cpu", "batch_size": 7}
-    assert made[1] == ((bench.weights, bench.template), options)
+    assert made[1] == ((bench.spec.llm, bench.template, artifact, bench.weights), {})
     assert found.meta["recipe"]["stockllm"] == "of the artifact"
 
 

@@ -29,10 +29,17 @@ from ragsignal.training.examples import Example
 from ragsignal.training.finseer import train as finseer
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.feedback import Feedback
-from ragsignal.training.finseer.lessons import Group, agreement, gather, hold_out, ranked, recall_by_chance
 from ragsignal.training.finseer.numeric import NumericStudent
+from ragsignal.training.finseer.ranking import (
+    ScoredQuery,
+    agreement,
+    gather,
+    hold_out,
+    rank_candidates,
+    recall_by_chance,
+)
 from ragsignal.training.finseer.text import TextStudent
-from ragsignal.training.run import Bench
+from ragsignal.training.run import TrainingRun
 from ragsignal.utils.quiet import quiet_loading
 from tests.markets import bars, queries_of
 
@@ -75,7 +82,7 @@ def volume(example: Example, sequences: NDArray[np.str_]) -> NDArray[np.float64]
     return np.where(sequences == "volume", 0.2, -0.2)
 
 
-def taught(corpus: Corpus, examples: list[Example], rule: Rule = together) -> list[Group]:
+def taught(corpus: Corpus, examples: list[Example], rule: Rule = together) -> list[ScoredQuery]:
     """Groups of six candidates, eight queries a block, with a little noise in the scores."""
     rng = np.random.default_rng(0)
     names = np.array(corpus.sequences)[corpus.sequence_id]
@@ -83,7 +90,7 @@ def taught(corpus: Corpus, examples: list[Example], rule: Rule = together) -> li
     for number, example in enumerate(examples):
         rows = rng.choice(corpus.visible(example.query.as_of), WIDTH, replace=False)
         scores = rule(example, names[rows]) + rng.normal(0, 0.01, WIDTH)
-        groups.append(Group(number // 8, example, rows, scores, rng.permutation(scores)))
+        groups.append(ScoredQuery(number // 8, example, rows, scores, rng.permutation(scores)))
     return groups
 
 
@@ -93,7 +100,7 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def groups(corpus: Corpus) -> list[Group]:
+def groups(corpus: Corpus) -> list[ScoredQuery]:
     queries = [query for symbol in MARKET for query in queries_of(MARKET, symbol)[20:]]
     queries.sort(key=lambda query: query.as_of)
     return taught(corpus, [Example(query, 0.01, query.as_of) for query in queries])
@@ -133,7 +140,7 @@ def test_a_mix_weighs_the_two() -> None:
 # --- lessons
 
 
-def test_the_last_blocks_validate_and_no_training_outcome_is_younger_than_they_are(groups: list[Group]) -> None:
+def test_the_last_blocks_validate_and_no_training_outcome_is_younger_than_they_are(groups: list[ScoredQuery]) -> None:
     late = [
         dataclasses.replace(it, example=dataclasses.replace(it.example, available_at=date(2030, 1, 1)))
         for it in groups[:3]
@@ -147,30 +154,32 @@ def test_the_last_blocks_validate_and_no_training_outcome_is_younger_than_they_a
     assert len(train) + len(valid) == len(groups) - 3
 
 
-def test_one_block_alone_cannot_be_split(groups: list[Group]) -> None:
+def test_one_block_alone_cannot_be_split(groups: list[ScoredQuery]) -> None:
     with pytest.raises(ConfigError, match=r"leave none to train on .* raise feedback\.queries"):
         hold_out(groups[:8], 0.2)
 
 
-def test_a_lesson_is_the_best_candidate_and_distinct_worst_ones(groups: list[Group]) -> None:
-    for lesson, group in zip(ranked(groups, negatives=3), groups, strict=True):
+def test_a_lesson_is_the_best_candidate_and_distinct_worst_ones(groups: list[ScoredQuery]) -> None:
+    for lesson, group in zip(rank_candidates(groups, negatives=3), groups, strict=True):
         order = np.argsort(-group.scores, kind="stable")
         np.testing.assert_array_equal(lesson.rows, group.rows[order[[0, -1, -2, -3]]])
         np.testing.assert_array_equal(lesson.scores, group.scores[order[[0, -1, -2, -3]]])
-    shuffled = ranked(groups, negatives=3, shuffled=True)
-    assert any(a.rows[0] != b.rows[0] for a, b in zip(shuffled, ranked(groups, 3), strict=True))
+    shuffled = rank_candidates(groups, negatives=3, shuffled=True)
+    assert any(a.rows[0] != b.rows[0] for a, b in zip(shuffled, rank_candidates(groups, 3), strict=True))
 
 
-def test_queries_without_a_preference_teach_nothing_and_the_smallest_group_sets_the_width(groups: list[Group]) -> None:
+def test_queries_without_a_preference_teach_nothing_and_the_smallest_group_sets_the_width(
+    groups: list[ScoredQuery],
+) -> None:
     tied = dataclasses.replace(groups[0], scores=np.full(WIDTH, 0.25))
     small = dataclasses.replace(groups[1], rows=groups[1].rows[:4], scores=groups[1].scores[:4])
-    lessons = ranked([tied, small, *groups[2:4]], negatives=15)
+    lessons = rank_candidates([tied, small, *groups[2:4]], negatives=15)
     assert [len(lesson.rows) for lesson in lessons] == [4, 4, 4]
     with pytest.raises(ConfigError, match="no preference in any of 1 queries"):
-        ranked([tied], negatives=15)
+        rank_candidates([tied], negatives=15)
 
 
-def test_agreement_knows_a_perfect_a_reversed_and_a_blind_encoder(groups: list[Group]) -> None:
+def test_agreement_knows_a_perfect_a_reversed_and_a_blind_encoder(groups: list[ScoredQuery]) -> None:
     settings = FinseerTraining(temperature=0.1, teacher_temperature=0.1)
     perfect = agreement([it.scores for it in groups], groups, settings)
     assert perfect["spearman"] == pytest.approx(1.0)
@@ -207,14 +216,14 @@ def quick(**changes: Any) -> FinseerTraining:
 
 @pytest.mark.parametrize("loss", ["kl", "infonce", "mix"])
 def test_a_numeric_student_learns_the_rule_and_not_from_a_shuffled_teacher(
-    corpus: Corpus, groups: list[Group], tmp_path: Path, loss: str
+    corpus: Corpus, groups: list[ScoredQuery], tmp_path: Path, loss: str
 ) -> None:
     train, valid = hold_out(groups, 0.25)
     settings = quick(loss=loss, save_steps=1000)
     found = {}
     for shuffled in (False, True):
         student = NumericStudent(corpus, settings)
-        student.fit(ranked(train, 5, shuffled), tmp_path / str(shuffled), nothing)
+        student.fit(rank_candidates(train, 5, shuffled), tmp_path / str(shuffled), nothing)
         found[shuffled] = agreement(student.similarities(valid), valid, settings)
     assert found[False]["spearman"] > 0.5
     assert abs(found[True]["spearman"]) < 0.2
@@ -223,9 +232,9 @@ def test_a_numeric_student_learns_the_rule_and_not_from_a_shuffled_teacher(
 
 
 def test_a_stopped_numeric_training_goes_on_to_the_same_bits(
-    corpus: Corpus, groups: list[Group], tmp_path: Path
+    corpus: Corpus, groups: list[ScoredQuery], tmp_path: Path
 ) -> None:
-    lessons, settings = ranked(groups[:48], 5), quick(numeric_epochs=4)
+    lessons, settings = rank_candidates(groups[:48], 5), quick(numeric_epochs=4)
     whole, stopped, resumed = (NumericStudent(corpus, settings) for _ in range(3))
     whole.fit(lessons, tmp_path / "whole", nothing)
     with pytest.raises(Killed):
@@ -280,9 +289,9 @@ def adapter_of(student: TextStudent, folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_stopped_text_training_goes_on_to_the_same_weights(
-    tiny: Weights, corpus: Corpus, groups: list[Group], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tiny: Weights, corpus: Corpus, groups: list[ScoredQuery], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    lessons, settings = ranked(groups[:80], 5), quick()
+    lessons, settings = rank_candidates(groups[:80], 5), quick()
     heard: list[tuple[int, int]] = []
     whole, stopped, resumed = (text_student(tiny, corpus, settings) for _ in range(3))
     whole.fit(lessons, tmp_path / "whole", lambda done, total: heard.append((done, total)))
@@ -308,7 +317,7 @@ def test_a_stopped_text_training_goes_on_to_the_same_weights(
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Weights) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Weights) -> TrainingRun:
     spec = TrainSpec(
         name="test",
         out=tmp_path_factory.mktemp("out"),
@@ -317,10 +326,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Weights) -> Bench:
         corpus=CorpusSpec(indicators=SEQUENCES),
         finseer=quick(base=str(tiny.folder)),
     )
-    return Bench(spec, command="ragsignal train finseer test.toml")
+    return TrainingRun(spec, command="ragsignal train finseer test.toml")
 
 
-def scored(bench: Bench, rule: Rule) -> Feedback:
+def scored(bench: TrainingRun, rule: Rule) -> Feedback:
     """Teacher scores by a rule, as they are stored."""
     rows = []
     examples = [it for it in bench.train if bench.corpus.visible(it.query.as_of) >= WIDTH]
@@ -333,18 +342,18 @@ def scored(bench: Bench, rule: Rule) -> Feedback:
     return Feedback(table, {"recipe": recipe, "digest": "d" * 64, "trained_through": "2012-09-15"})
 
 
-def trained(bench: Bench, encoder: finseer.EncoderName, rule: Rule) -> Artifact:
+def trained(bench: TrainingRun, encoder: finseer.EncoderName, rule: Rule) -> Artifact:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finseer, "load_feedback", lambda _: scored(bench, rule))
         return finseer.train_finseer(bench, encoder)
 
 
 @pytest.fixture(scope="module")
-def text(bench: Bench) -> Artifact:
+def text(bench: TrainingRun) -> Artifact:
     return trained(bench, "text", volume)
 
 
-def test_the_numeric_artifact_is_used_as_it_was_trained_and_shows_its_control(bench: Bench) -> None:
+def test_the_numeric_artifact_is_used_as_it_was_trained_and_shows_its_control(bench: TrainingRun) -> None:
     artifact = trained(bench, "numeric", together)
     card = load_artifact(bench.folder("finseer-numeric"), "finseer-numeric").card
     assert artifact.card == card
@@ -384,7 +393,7 @@ def test_the_base_is_written_as_the_spec_names_it_and_not_where_it_lies(
 
 
 def test_an_encoder_with_the_adapter_is_another_one_in_recipe_cache_and_vectors(
-    text: Artifact, bench: Bench, tiny: Weights, tmp_path: Path
+    text: Artifact, bench: TrainingRun, tiny: Weights, tmp_path: Path
 ) -> None:
     cache = EmbeddingCache(tmp_path / "embeddings.sqlite")
     plain = TextEncoder(tiny.folder, tiny.digest, shipped_bins(), cache)
@@ -399,7 +408,7 @@ def test_an_encoder_with_the_adapter_is_another_one_in_recipe_cache_and_vectors(
 
 
 def test_use_gives_the_similarities_that_training_reported(
-    text: Artifact, bench: Bench, tiny: Weights, tmp_path: Path
+    text: Artifact, bench: TrainingRun, tiny: Weights, tmp_path: Path
 ) -> None:
     tuned = TextEncoder(tiny.folder, tiny.digest, shipped_bins(), EmbeddingCache(tmp_path / "e.sqlite"), adapter=text)
     groups = gather(scored(bench, volume), bench.train, bench.corpus.fingerprint)
@@ -421,11 +430,11 @@ def test_an_adapter_of_another_base_or_of_other_letters_is_refused(
         TextEncoder(tiny.folder, tiny.digest, letters, cache, adapter=text)
 
 
-def test_only_the_same_recipe_goes_on_from_a_checkpoint(bench: Bench, tmp_path: Path) -> None:
-    def with_settings(**changes: Any) -> Bench:
+def test_only_the_same_recipe_goes_on_from_a_checkpoint(bench: TrainingRun, tmp_path: Path) -> None:
+    def with_settings(**changes: Any) -> TrainingRun:
         settings = quick(numeric_epochs=1, **changes)
         spec = bench.spec.model_copy(update={"out": tmp_path / "out", "finseer": settings})
-        return Bench(spec, progress=lambda what, *_: steps.append(what))
+        return TrainingRun(spec, progress=lambda what, *_: steps.append(what))
 
     steps: list[str] = []
     work = tmp_path / "out/.work/finseer-numeric"
@@ -442,7 +451,7 @@ def test_only_the_same_recipe_goes_on_from_a_checkpoint(bench: Bench, tmp_path: 
     assert len(list(work.iterdir())) == 6
 
 
-def test_teacher_scores_of_another_corpus_or_of_other_queries_are_refused(bench: Bench) -> None:
+def test_teacher_scores_of_another_corpus_or_of_other_queries_are_refused(bench: TrainingRun) -> None:
     feedback = scored(bench, together)
     with pytest.raises(ConfigError, match="made on another corpus"):
         gather(feedback, bench.train, "another")

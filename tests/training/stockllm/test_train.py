@@ -31,11 +31,11 @@ from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.retrieval.corpus import build_corpus
 from ragsignal.training.examples import Example, draw
-from ragsignal.training.run import Bench
+from ragsignal.training.run import TrainingRun
 from ragsignal.training.stockllm import train as stockllm
-from ragsignal.training.stockllm.model import load_reader
+from ragsignal.training.stockllm.model import load_trainable
 from ragsignal.training.stockllm.prompts import mixed_prompts
-from ragsignal.training.stockllm.train import chosen_examples, train_stockllm
+from ragsignal.training.stockllm.train import choose_examples, train_stockllm
 from ragsignal.types import Candidate, Hit, Movement, Prompt
 from tests.markets import Frames, markets, queries_of
 from tests.specs import write_train_spec
@@ -73,8 +73,8 @@ def spec_of(base: Path, out: Path, **training: Any) -> TrainSpec:
     )
 
 
-def bench_of(base: Path, out: Path, report: Report | None = None, **training: Any) -> Bench:
-    return Bench(spec_of(base, out, **training), report, "ragsignal train stockllm tiny.toml")
+def bench_of(base: Path, out: Path, report: Report = lambda *_: None, **training: Any) -> TrainingRun:
+    return TrainingRun(spec_of(base, out, **training), report, "ragsignal train stockllm tiny.toml")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,8 @@ def read(base: Path, adapter: Artifact | None, prompts: Sequence[Prompt]) -> Any
 
 def test_the_artifact_is_read_by_the_scorer_and_says_what_it_was_trained_on(base: Path, whole: Artifact) -> None:
     bench = bench_of(base, whole.folder.parent)
-    train, valid = chosen_examples(bench)
+    chosen = choose_examples(bench)
+    train, valid = chosen.train, chosen.valid
     card = load_artifact(whole.folder, "stockllm").card
     assert (card.train.queries, card.valid and card.valid.queries) == (len(train), len(valid)) == (64, 48)
     assert card.trained_through >= max(it.available_at for it in train + valid)
@@ -227,9 +228,9 @@ def test_a_process_that_was_killed_is_gone_on_with_and_ends_the_same(base: Path,
     assert not (tmp_path / "killed/stockllm").exists()
     heard: list[int] = []
     spec = load_train_spec(path)
-    resumed = train_stockllm(Bench(spec, lambda _, done, __: heard.append(done)))
+    resumed = train_stockllm(TrainingRun(spec, lambda _, done, __: heard.append(done)))
     assert 8 <= heard[0] < 32
-    whole = train_stockllm(Bench(spec.model_copy(update={"out": tmp_path / "whole"})))
+    whole = train_stockllm(TrainingRun(spec.model_copy(update={"out": tmp_path / "whole"})))
     same_adapters(whole, resumed)
 
 
@@ -237,7 +238,9 @@ def test_a_process_that_was_killed_is_gone_on_with_and_ends_the_same(base: Path,
 
 
 def reader_of(base: Path, dtype: str = "float32", **training: Any) -> Any:
-    return load_reader(resolve(str(base)), TEMPLATE.labels, dtype, StockLLMTraining(**{**QUICK, **training}), 10).model
+    return load_trainable(
+        resolve(str(base)), TEMPLATE.labels, dtype, StockLLMTraining(**{**QUICK, **training}), 10
+    ).model
 
 
 def test_modules_and_upper_say_which_layers_of_which_blocks_learn(base: Path) -> None:
@@ -308,15 +311,15 @@ def test_an_answer_that_was_not_known_by_the_end_of_its_part_stops_the_training(
 
 def test_dropping_freezes_drops_small_moves_of_training_and_nothing_else(base: Path, tmp_path: Path) -> None:
     everything = {"examples": 10**6, "valid_examples": 10**6}
-    kept = chosen_examples(bench_of(base, tmp_path, freeze="keep", **everything))
-    moved = chosen_examples(bench_of(base, tmp_path, freeze="drop", **everything))
-    every, left = kept[0], moved[0]
+    kept = choose_examples(bench_of(base, tmp_path, freeze="keep", **everything))
+    moved = choose_examples(bench_of(base, tmp_path, freeze="drop", **everything))
+    every, left = kept.train, moved.train
     assert all(it.outcome > 0.0055 or it.outcome < -0.005 for it in left)
     small = [it for it in every if it not in left]
     assert small
     assert all(-0.005 <= it.outcome <= 0.0055 for it in small)
     assert len(left) + len(small) == len(every)
-    assert moved[1] == kept[1]  # the calibration is for all days: they are all traded
+    assert moved.valid == kept.valid  # the calibration is for all days: they are all traded
 
 
 KS = (0, 1, 3)

@@ -1,7 +1,7 @@
-"""Teacher scores as lessons for an encoder: a query, its candidates, and how useful each was to the language model.
+"""Teacher scores as rankings to learn from: a query, its candidates, and how useful each was to the language model.
 
-    feedback ──► Group ──► hold_out ──► ranked ──► a student learns
-                              └───────► agreement ──► what it learned, on later queries
+    feedback ──► ScoredQuery ──► hold_out ──► RankedQuery ──► a student learns
+                                    └───────► agreement ──► what it learned, on later queries
 
 Functions of arrays; which encoder learns is :mod:`ragsignal.training.finseer.train`'s business.
 """
@@ -26,7 +26,7 @@ _AGAIN = "type: ragsignal train feedback SPEC"
 
 
 @dataclass(frozen=True)
-class Group:
+class ScoredQuery:
     """One query with its candidates.
 
     Parameters
@@ -50,16 +50,16 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one query teaches: candidates (best first, then the worst ones, worst first) and their teacher scores."""
+class RankedQuery:
+    """A query's candidates, the best first, then the worst ones, worst first; and their teacher scores."""
 
     example: Example
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
 
 
-def gather(feedback: Feedback, examples: Sequence[Example], corpus: str) -> list[Group]:
-    """The groups of stored teacher scores, in date order.
+def gather(feedback: Feedback, examples: Sequence[Example], corpus: str) -> list[ScoredQuery]:
+    """Return the queries of stored teacher scores in date order; those whose scores all tie are among them.
 
     Parameters
     ----------
@@ -76,22 +76,20 @@ def gather(feedback: Feedback, examples: Sequence[Example], corpus: str) -> list
     """
     if feedback.meta["recipe"]["corpus"] != corpus:
         raise ConfigError(f"the teacher scores were made on another corpus than this spec's; {_AGAIN}")
-    known = {(it.query.symbol, it.query.as_of): it for it in examples}
-    blocks = feedback.table.groupby(["symbol", "as_of"], sort=False)["block"].first().tolist()
-    groups = []
-    for block, found in zip(blocks, feedback.groups(), strict=True):
-        example = known.get((found.symbol, found.as_of))
+    by_query: dict[object, Example] = {(it.query.symbol, it.query.as_of): it for it in examples}
+    queries = []
+    for (symbol, as_of), table in feedback.table.groupby(["symbol", "as_of"], sort=False):
+        example = by_query.get((symbol, as_of))
         if example is None:
             raise ConfigError(
-                f"the teacher scores hold {found.symbol} as of {found.as_of}, which is no training query of this spec; "
-                f"{_AGAIN}"
+                f"the teacher scores hold {symbol} as of {as_of}, which is no training query of this spec; {_AGAIN}"
             )
-        scores, shuffled = found.scores.astype(np.float64), found.shuffled.astype(np.float64)
-        groups.append(Group(int(block), example, found.rows, scores, shuffled))
-    return groups
+        scores, shuffled = (table[name].to_numpy(np.float64) for name in ("score", "shuffled"))
+        queries.append(ScoredQuery(int(table["block"].iloc[0]), example, table["row"].to_numpy(), scores, shuffled))
+    return queries
 
 
-def hold_out(groups: Sequence[Group], share: float) -> tuple[list[Group], list[Group]]:
+def hold_out(queries: Sequence[ScoredQuery], share: float) -> tuple[list[ScoredQuery], list[ScoredQuery]]:
     """Split by time: the last ``share`` of the blocks validates, one at least.
 
     Training queries whose outcome was not known yet as of the first validation query are left out.
@@ -101,51 +99,51 @@ def hold_out(groups: Sequence[Group], share: float) -> tuple[list[Group], list[G
     ConfigError
         If nothing is left to train on.
     """
-    blocks = sorted({group.block for group in groups})
+    blocks = sorted({query.block for query in queries})
     held = set(blocks[len(blocks) - max(1, round(share * len(blocks))) :])
-    valid = [group for group in groups if group.block in held]
-    first = min((group.example.query.as_of for group in valid), default=None)
-    train = [group for group in groups if group.block not in held and first and group.example.available_at <= first]
+    valid = [query for query in queries if query.block in held]
+    first = min((query.example.query.as_of for query in valid), default=None)
+    train = [query for query in queries if query.block not in held and first and query.example.available_at <= first]
     if not train:
         raise ConfigError(
-            f"{len(groups)} queries with teacher scores in {len(blocks)} blocks leave none to train on when the last "
+            f"{len(queries)} queries with teacher scores in {len(blocks)} blocks leave none to train on when the last "
             f"{share:.0%} are held out; raise feedback.queries, or lower finseer.valid_share"
         )
     return train, valid
 
 
-def ranked(groups: Sequence[Group], negatives: int, shuffled: bool = False) -> list[Lesson]:
-    """The positive and the hard negatives of each query; queries whose scores all tie teach nothing and are left out.
+def rank_candidates(queries: Sequence[ScoredQuery], negatives: int, shuffled: bool = False) -> list[RankedQuery]:
+    """Pick the positive and the hard negatives of each query; one whose scores all tie teaches nothing and is left out.
 
-    All lessons have the same number of candidates: ``1 + negatives``, or that of the smallest group.
+    All have the same number of candidates: ``1 + negatives``, or all of the query that has the fewest.
 
     Raises
     ------
     ConfigError
         If every query's scores tie.
     """
-    chosen = []
-    for group in groups:
-        scores = group.shuffled if shuffled else group.scores
-        picked = select(scores, negatives)
-        if picked is not None:
-            chosen.append((group, scores, np.array([picked[0], *picked[1]])))
-    if not chosen:
-        raise ConfigError(f"the teacher has no preference in any of {len(groups)} queries: nothing can be distilled")
-    width = min(len(order) for _, _, order in chosen)
-    return [Lesson(group.example, group.rows[order[:width]], scores[order[:width]]) for group, scores, order in chosen]
+    ranked = []
+    for query in queries:
+        scores = query.shuffled if shuffled else query.scores
+        selection = select(scores, negatives)
+        if selection is not None:
+            ranked.append((query, scores, np.array([selection[0], *selection[1]])))
+    if not ranked:
+        raise ConfigError(f"the teacher has no preference in any of {len(queries)} queries: nothing can be distilled")
+    width = min(len(order) for _, _, order in ranked)
+    return [RankedQuery(it.example, it.rows[order[:width]], scores[order[:width]]) for it, scores, order in ranked]
 
 
 def agreement(
-    similarities: Sequence[NDArray[np.float64]], groups: Sequence[Group], settings: FinseerTraining
+    similarities: Sequence[NDArray[np.float64]], queries: Sequence[ScoredQuery], settings: FinseerTraining
 ) -> dict[str, float]:
     """How well an encoder orders candidates as the teacher does.
 
     Parameters
     ----------
     similarities : sequence of (n_candidates,) float64
-        Of each group's query with its candidates; cosines.
-    groups : sequence of Group
+        Of each query with its candidates; cosines.
+    queries : sequence of ScoredQuery
     settings : FinseerTraining
         For the two temperatures.
 
@@ -157,7 +155,7 @@ def agreement(
         ``recall_at_5``, the share of queries whose best candidate is among the encoder's first five;
         ``kl``, the mean of KL(teacher || encoder) in nats.
     """
-    pairs = [(near, group.scores) for near, group in zip(similarities, groups, strict=True)]
+    pairs = [(near, query.scores) for near, query in zip(similarities, queries, strict=True)]
     correlations = np.array([_spearman(near, scores) for near, scores in pairs])
     return {
         "spearman": float(correlations.mean()),
@@ -167,9 +165,9 @@ def agreement(
     }
 
 
-def recall_by_chance(groups: Sequence[Group]) -> float:
+def recall_by_chance(queries: Sequence[ScoredQuery]) -> float:
     """``recall_at_5`` of a random order."""
-    return float(np.mean([min(1.0, RECALL_AT / len(group.rows)) for group in groups]))
+    return float(np.mean([min(1.0, RECALL_AT / len(query.rows)) for query in queries]))
 
 
 def _spearman(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +17,13 @@ from ragsignal.types import Query
 from ragsignal.utils import json_digest
 
 
-def generator(*key: Any) -> np.random.Generator:
+def generator(*key: str | int) -> np.random.Generator:
     """Random numbers that follow from ``key`` (of strings and integers) alone, in every process."""
     return np.random.default_rng(int(json_digest(list(key))[:16], 16))
 
 
-class Pools:
-    """Draws pools; the index over the corpus is built when the first one is asked for.
+class CandidatePools:
+    """Draws pools; the index over the corpus is built with the first one.
 
     Parameters
     ----------
@@ -65,6 +64,6 @@ class Pools:
             self._index = AsOfIndex(self._encoder.encode_corpus(self._corpus), self._corpus.available_at)
         half, day = self._candidates // 2, np.datetime64(as_of)
         vectors = self._encoder.encode_queries(queries)
-        found = [self._index.search(vector, visible, day, half)[0].tolist() for vector in vectors]
-        in_turn = [row for rank in zip(*found, strict=True) for row in rank]
+        nearest = [self._index.search(vector, visible, day, half)[0].tolist() for vector in vectors]
+        in_turn = [row for rank in zip(*nearest, strict=True) for row in rank]
         return np.array(list(dict.fromkeys(in_turn))[:half], dtype=np.int64)
