@@ -302,7 +302,7 @@ def test_the_meta_says_what_the_scores_are_made_of(tmp_path: Path) -> None:
     found = load_feedback(score(FakeBench(tmp_path)))
     days = found.table["as_of"]
     assert found.meta["recipe"]["stockllm"] == "d1"
-    assert found.meta["recipe"]["corpus"] == CORPUS.fingerprint
+    assert found.meta["recipe"]["corpus"] == CORPUS.digest
     assert found.meta["recipe"]["settings"] == SETTINGS.model_dump()
     assert found.meta["span"] == {"first": str(days.min()), "last": str(days.max()), "queries": 22}
     assert date.fromisoformat(found.meta["trained_through"]) > days.max()  # a label is known a day later

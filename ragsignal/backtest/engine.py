@@ -27,7 +27,7 @@ from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.parallel import Here, Pool
+from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
 from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
 from ragsignal.study import Before, Study, check_ledger, count_run, notes_on_training, work_of
@@ -77,7 +77,7 @@ def run_spec(
         If the run cannot be counted in the ledger of trials.
     """
     began, started = time.perf_counter(), datetime.now(UTC)
-    pool = pool or Here()
+    pool = pool or InProcessPool()
     check_ledger()
     study, frames = prepare(spec, progress, pool)
     if before:
@@ -93,7 +93,7 @@ def run_spec(
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
         fingerprints={
-            **{"prices": study.prices.fingerprint, **_corpus_fingerprint(study)},
+            **{"prices": study.prices.digest, **_corpus_fingerprint(study)},
             **{f"code of {it.strategy.name}": codes[it.name] for it in spec.variants},
         },
         versions=versions_of(LIBRARIES),
@@ -114,7 +114,7 @@ def prepare(
     spec: RunSpec, progress: Progress = silent, pool: Pool | None = None
 ) -> tuple[Study, dict[str, pd.DataFrame]]:
     """All that comes before the first signal: a study, and the bars that are traded; raises as :func:`run_spec`."""
-    study = Study(spec, progress, pool.lend if pool else None)
+    study = Study(spec, progress, pool.distribute if pool else None)
     frames = _window(study)
     for variant in spec.variants:  # a typo in the last one must not cost the first one's model calls
         check_strategy(variant.strategy, variant)
@@ -376,4 +376,4 @@ def _metrics(
 
 def _corpus_fingerprint(study: Study) -> dict[str, str]:
     reads = any(variant.reads_corpus for variant in study.spec.variants)
-    return {"corpus": study.corpus.fingerprint} if reads else {}
+    return {"corpus": study.corpus.digest} if reads else {}

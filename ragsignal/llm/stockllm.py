@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact, Weights, digest_of_folder
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.device import checked_device, chosen_dtype, rows_in_memory
 from ragsignal.llm.prompt import Template
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import FloatArray, Hit, IntArray, Prompt, Query, Recipe, Score
 from ragsignal.utils import libraries_of, quiet_loading
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 class StockLLM:
-    """A causal language model, with an optional peft adapter, as a scorer.
+    """A causal language model, with an optional peft adapter, as prompter and scorer.
 
     Parameters
     ----------
@@ -122,7 +120,7 @@ class StockLLM:
         return self.template.render(query, hits)
 
     def context_digest(self, query: Query) -> str:
-        """What the template reads besides query and hits, as of that day."""
+        """That of the template."""
         return self.template.context_digest(query)
 
     def length(self, prompt: Prompt) -> int:
@@ -148,18 +146,16 @@ class StockLLM:
             for chance, count, share in zip(chances, tokens, seconds, strict=True)
         ]
 
-    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+    def log_odds(self, prompts: Sequence[Prompt]) -> FloatArray:
         """(n,) raw log P(rise)/P(fall), before any calibration; shares all that the prompts of a batch begin with."""
         return self._read(prompts, whole=True)[0]
 
-    def _read(
-        self, prompts: Sequence[Prompt], whole: bool = False
-    ) -> tuple[NDArray[np.float64], list[int], list[float]]:
+    def _read(self, prompts: Sequence[Prompt], whole: bool = False) -> tuple[FloatArray, list[int], list[float]]:
         """Log-odds, tokens and seconds of every prompt."""
         self._load()
         began = time.perf_counter()
         tokens = [self._counted.pop(prompt.text, []) or self._encode(prompt) for prompt in prompts]
-        lengths = np.array([len(it) for it in tokens])
+        lengths = np.array([len(row) for row in tokens])
         order = np.argsort(lengths, kind="stable")
         # Fetched when all are under way: a GPU works on one batch while the next one is prepared.
         under_way = [
@@ -172,7 +168,7 @@ class StockLLM:
         spent = time.perf_counter() - began
         return odds, lengths.tolist(), (spent * lengths / max(1, lengths.sum())).tolist()
 
-    def _batches(self, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    def _batches(self, order: IntArray, lengths: IntArray) -> Iterator[IntArray]:
         """Runs of ``order``, ascending by length, that one forward pass takes."""
         while len(order):
             rows = self._rows if self._rows != "auto" else rows_in_memory(self._config, lengths[order], self._device)

@@ -116,13 +116,13 @@ class Corpus:
         return {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
 
     def digest_as_of(self, as_of: date, embargo: int = 0) -> str:
-        """Fingerprint of the prefix that is visible as of a day, whatever comes after it."""
+        """Digest of the prefix that is visible as of a day, whatever comes after it."""
         days = self._days_seen(as_of, embargo)
         return self._digests[days - 1] if days else ""
 
     @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the whole corpus; empty for an empty one."""
+    def digest(self) -> str:
+        """Digest of the whole corpus; empty for an empty one."""
         return self._digests[-1] if self._digests else ""
 
     def _days_seen(self, as_of: date, embargo: int) -> int:

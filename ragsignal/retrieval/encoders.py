@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
 from ragsignal.data import LETTERS, QUERY_SEQUENCE, Bins, log_returns, spell
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
-from ragsignal.types import Query
+from ragsignal.types import Query, Recipe
 from ragsignal.utils import Steps, json_digest, quiet_loading, silent_steps
 
 _FLAT = 1e-12

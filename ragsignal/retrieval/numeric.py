@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from ragsignal.artifacts import Artifact
 from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.types import Query
+from ragsignal.types import Query, Recipe
 
 if TYPE_CHECKING:
     from ragsignal.retrieval.tower import Tower

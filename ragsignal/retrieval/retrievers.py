@@ -15,13 +15,13 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.protocols import Encoder, Recipe
+from ragsignal.protocols import Encoder
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
 from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
-from ragsignal.types import Candidate, Hit, Query
+from ragsignal.types import Candidate, Hit, Query, Recipe
 from ragsignal.utils import json_digest
 
 IndexName = Literal["exact", "segmented"]
@@ -64,7 +64,7 @@ class CorpusRetriever(ABC):
         return options | self._identity()
 
     def corpus_digest(self, query: Query) -> str:
-        """Fingerprint of the candidates that ``query`` can see."""
+        """Digest of the candidates that ``query`` can see."""
         return self.corpus.digest_as_of(query.as_of, self.embargo)
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:

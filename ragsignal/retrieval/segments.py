@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.index import AsOfIndex, Nominees, Vectors, scan
+from ragsignal.types import Recipe
 from ragsignal.utils import array_digest, json_digest, write_folder
 
 FORMAT = 1

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ragsignal.errors import StoreError
-from ragsignal.types import Candidate, Hit, Movement, Prompt, Score, Signal
+from ragsignal.types import Candidate, Hit, Movement, Prompt, Recipe, Score, Signal
 from ragsignal.utils import canonical_json, json_digest, open_database
 
 _SCHEMA = """
@@ -85,10 +85,10 @@ class SignalStore:
 
     def put_scores(self, scores: Mapping[str, Score]) -> None:
         """Keep what a model said; an answer that is already there stays as it is."""
-        rows = [(key, float(it.probability), int(it.tokens)) for key, it in scores.items()]
+        rows = [(key, float(score.probability), int(score.tokens)) for key, score in scores.items()]
         self._write("INSERT INTO scores VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
 
-    def put_recipe(self, recipe: dict[str, Any]) -> str:
+    def put_recipe(self, recipe: Recipe) -> str:
         """Record a recipe in clear beside its digest; return the digest."""
         digest = json_digest(recipe)
         if digest not in self._recipes:  # a write for each bar would be most of the time of a replay
@@ -145,8 +145,17 @@ class SignalStore:
 def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
     text = f"{prompt.system}\n\n{prompt.text}" if prompt.system else prompt.text
     return (
-        *(signal.key, recipe, signal.symbol, signal.as_of.isoformat(), signal.value, signal.probability),
-        *(signal.abstained, json.dumps([_hit_record(hit) for hit in signal.hits]), text, signal.tokens, signal.seconds),
+        signal.key,
+        recipe,
+        signal.symbol,
+        signal.as_of.isoformat(),
+        signal.value,
+        signal.probability,
+        signal.abstained,
+        json.dumps([_hit_record(hit) for hit in signal.hits]),
+        text,
+        signal.tokens,
+        signal.seconds,
     )
 
 
@@ -202,10 +211,19 @@ def _signal_of(row: tuple[Any, ...]) -> Signal:
 
 
 def _hit_record(hit: Hit) -> list[Any]:
-    it = hit.candidate
-    days = [day.isoformat() for day in it.dates]
-    place = [it.id, it.symbol, it.sequence, days, list(it.values), list(it.scaled)]
-    return [hit.score, *place, int(it.movement), it.outcome, it.available_at.isoformat()]
+    candidate = hit.candidate
+    return [
+        hit.score,
+        candidate.id,
+        candidate.symbol,
+        candidate.sequence,
+        [day.isoformat() for day in candidate.dates],
+        list(candidate.values),
+        list(candidate.scaled),
+        int(candidate.movement),
+        candidate.outcome,
+        candidate.available_at.isoformat(),
+    ]
 
 
 def _hit_of(record: list[Any], rank: int) -> Hit:

@@ -21,7 +21,7 @@ from ragsignal.artifacts import Artifact, Weights, refuse_foreign, resolve, save
 from ragsignal.config import ClassifierTraining
 from ragsignal.data import log_returns
 from ragsignal.errors import DataError
-from ragsignal.llm import BertReader, LogisticReader, Reader, checked_device, encode, load_encoder
+from ragsignal.llm import BertClassifier, ClassifierModel, LogisticClassifier, checked_device, encode, load_encoder
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
 from ragsignal.types import Prompt
@@ -39,7 +39,7 @@ _OF_BERT = ("rank", "epochs", "learning_rate", "batch_size", "eval_steps", "pati
 class _Fitted:
     """A trained model: how it reads, how it is saved, and the base it needs."""
 
-    reader: Reader
+    reader: ClassifierModel
     write: Callable[[Path], None]
     base: dict[str, Any] | None
 
@@ -69,7 +69,8 @@ def train_classifier(bench: Bench) -> Artifact:
         _check_outcomes(name, part)
     fitted = {"bert": _fit_bert, "logistic": _fit_logistic}[spec.kind](bench, train, valid)
     rise = _rises(valid)
-    log_odds = fitted.reader.log_odds([fitted.reader.prompt(bench.template, it.query) for it in valid])
+    prompter = fitted.reader.prompter(bench.template)
+    log_odds = fitted.reader.log_odds([prompter.render(it.query, ()) for it in valid])
     calibration = fit_calibration(log_odds, rise, "platt")
     card = bench.card(
         "classifier",
@@ -113,7 +114,7 @@ def _fit_logistic(bench: Bench, train: Sequence[Example], valid: Sequence[Exampl
     returns = np.array([log_returns(example.query) for example in train])
     scaler = StandardScaler().fit(returns)
     model = LogisticRegression().fit(scaler.transform(returns), _rises(train))
-    reader = LogisticReader(model.coef_[0], model.intercept_, scaler.mean_, scaler.scale_)
+    reader = LogisticClassifier(model.coef_[0], model.intercept_, scaler.mean_, scaler.scale_)
     return _Fitted(reader, reader.save, None)
 
 
@@ -127,7 +128,7 @@ def _fit_bert(bench: Bench, train: Sequence[Example], valid: Sequence[Example]) 
         for name in _KEPT:  # and not peft's README.md, which names folders of this machine
             shutil.copy2(best / name, target / name)
 
-    return _Fitted(BertReader(weights, best, bench.spec.llm.device), write, base)
+    return _Fitted(BertClassifier(weights, best, bench.spec.llm.device), write, base)
 
 
 def _run_folder(bench: Bench, weights: Weights, *parts: Sequence[Example]) -> Path:
@@ -189,7 +190,7 @@ def _save(model: Any, ref: str, folder: Path) -> None:
 
 
 def _rows(bench: Bench, tokenizer: Any, config: Any, part: Sequence[Example]) -> list[dict[str, Any]]:
-    """Token ids and labels, 0 fall and 1 rise, of the lines that :class:`BertReader` will read."""
+    """Token ids and labels, 0 fall and 1 rise, of the lines that :class:`BertClassifier` will read."""
     prompts = [Prompt(it.query, (), bench.template.query_line(it.query)) for it in part]
     tokens = encode(tokenizer, config, prompts)
     return [{"input_ids": row, "labels": int(it.rise)} for row, it in zip(tokens, part, strict=True)]
@@ -206,7 +207,7 @@ def _arguments(spec: ClassifierTraining, folder: Path, device: str) -> Any:
         learning_rate=spec.learning_rate,
         warmup_steps=loop.WARMUP,
         per_device_train_batch_size=spec.batch_size,
-        per_device_eval_batch_size=BertReader.batch_size,
+        per_device_eval_batch_size=BertClassifier.batch_size,
         seed=spec.seed,
         label_names=["labels"],  # the Trainer cannot see them through peft's wrapper
     )

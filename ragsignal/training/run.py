@@ -127,7 +127,7 @@ class Bench:
                 "data": {
                     "source": data.source,
                     "symbols": sorted({it.query.symbol for it in train}),
-                    "fingerprint": self.prices.fingerprint,
+                    "fingerprint": self.prices.digest,
                 },
                 "seed": int(recipe.get("seed", 0)),
                 "versions": versions_of(_LIBRARIES),

@@ -23,10 +23,10 @@ from ragsignal.backtest.sweep.record import Journal
 from ragsignal.backtest.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
-from ragsignal.parallel import Here, Pool
-from ragsignal.protocols import Recipe
+from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
 from ragsignal.study import Study, Trial, check_ledger, configuration_of, count, sharpe_of
+from ragsignal.types import Recipe
 from ragsignal.utils import Progress, json_digest, plain, silent, versions_of
 
 _RETURNS = "returns"  # of a row, until the points are judged together
@@ -70,7 +70,7 @@ def run_sweep(
     began, started = time.perf_counter(), datetime.now(UTC)
     chosen = [it.name for it in chosen_variants(spec, names)]
     trials = [_Trial.at(spec, point, name) for point in points_of(grid) for name in chosen]
-    pool = pool or Here()
+    pool = pool or InProcessPool()
     check_ledger()
     shared = _share(trials, progress, pool)
     rows = _traded(trials, shared, pool, journal or Journal(None), progress)
@@ -162,8 +162,8 @@ def _share(trials: Sequence[_Trial], progress: Progress, pool: Pool) -> _Shared:
     for market in dict.fromkeys(trial.market for trial in trials):
         group = [trial for trial in trials if trial.market == market]
         study, shared.held.frames[market] = prepare(group[0].spec, progress, pool)
-        shared.prices.add(study.prices.fingerprint)
-        shared.identities[market] = study.prices.fingerprint
+        shared.prices.add(study.prices.digest)
+        shared.identities[market] = study.prices.digest
         for trial in group:
             for variant in (trial.variant, trial.benchmark):
                 _make_signals(shared, study, trial, variant)

@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 from ragsignal.artifacts import load_artifact
 from ragsignal.errors import ConfigError, StoreError
 from ragsignal.llm import StockLLM
-from ragsignal.protocols import Recipe
 from ragsignal.training.examples import Example, draw
 from ragsignal.training.finseer import teacher
 from ragsignal.training.finseer.answers import COLUMNS, LogOddsScorer, ask, matrix, read_part, seconds_of, write_part
 from ragsignal.training.finseer.pools import Pools, generator
+from ragsignal.types import Recipe
 from ragsignal.utils import file_digest, json_digest, write_folder
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _recipe(bench: Bench, asked: Teacher, examples: Sequence[Example]) -> Recipe
         "stockllm": asked.digest,
         "scorer": asked.scorer.recipe,
         "template": bench.template.recipe,
-        "corpus": bench.corpus.fingerprint,
+        "corpus": bench.corpus.digest,
         "queries": json_digest([queries, [it.rise for it in examples]]),
         "settings": bench.spec.feedback.model_dump(mode="json"),
     }

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from ragsignal.config import FinseerTraining
 from ragsignal.data import SEQUENCES
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import EXTRA, READS, Corpus, features, query_features
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.lessons import Group, Lesson
+from ragsignal.types import Recipe
 from ragsignal.utils import Steps
 
 _SEQUENCES = tuple(SEQUENCES)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact, Card, Kind, load_artifact, refuse_foreign, resolve, save_artifact
 from ragsignal.errors import ConfigError
-from ragsignal.protocols import Recipe
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
 from ragsignal.training.finseer.lessons import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
+from ragsignal.types import Recipe
 from ragsignal.utils import Steps, json_digest
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def train_finseer(bench: Bench, encoder: EncoderName) -> Artifact:
     refuse_foreign(bench.folder(kind))
     feedback = load_feedback(bench.folder("feedback"))
     _refuse_stale(bench, feedback)
-    train, valid = hold_out(gather(feedback, bench.train, bench.corpus.fingerprint), settings.valid_share)
+    train, valid = hold_out(gather(feedback, bench.train, bench.corpus.digest), settings.valid_share)
     make = _maker(bench, encoder)
     student, control = make(), make()
     metrics = _suffixed(agreement(student.similarities(valid), valid, settings), "_untrained")

@@ -112,8 +112,8 @@ def training_recipe(bench: Bench) -> dict[str, Any]:
         "template": bench.template.recipe,
         "target": bench.spec.corpus.target,
         "lookback": bench.spec.corpus.lookback,
-        "corpus": bench.corpus.fingerprint,
-        "data": bench.prices.fingerprint,
+        "corpus": bench.corpus.digest,
+        "data": bench.prices.digest,
         "split": bench.spec.split.model_dump(mode="json"),
     }
 
