@@ -68,7 +68,7 @@ def fill(spec: str) -> None:
         vectors = rng.standard_normal((len(lines), 384), dtype=np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    encoder.batch_size, encoder._encode = 8192, made_up
+    encoder.batch_size, encoder.encode_lines = 8192, made_up
     for _ in encoder.corpus_blocks(study.corpus):
         pass
 

@@ -5,23 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
-
-
-class Encoder(Protocol):
-    """Turns windows into unit vectors; sees scale-free values only, never an outcome."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """Identity of the encoder: a change of it is a change of every signal."""
-        ...
-
-    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """Return (n_queries, dim) float32, unit rows."""
-        ...
 
 
 class Retriever(Protocol):

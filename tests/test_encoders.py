@@ -52,7 +52,7 @@ class FakeTextEncoder(TextEncoder):
         super().__init__(Path("/nowhere"), digest, shipped_bins(), cache, **options)
         self.fake = Fake()
 
-    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+    def encode_lines(self, lines: Sequence[str]) -> NDArray[np.float32]:
         return self.fake(lines)
 
 

@@ -259,9 +259,9 @@ class SlowEncoder(FakeTextEncoder):
 
     clock: Clock
 
-    def _encode(self, lines: Sequence[str]) -> Any:
+    def encode_lines(self, lines: Sequence[str]) -> Any:
         self.clock.now += 0.5 * len(lines) + (0.0 if self.fake.batches else 60.0)
-        return super()._encode(lines)
+        return super().encode_lines(lines)
 
 
 def test_the_lines_of_one_encoder_are_counted_once_and_as_many_as_are_then_embedded(

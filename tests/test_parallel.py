@@ -30,7 +30,7 @@ from ragsignal.llm.load import load_stockllm
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.parallel import InProcessPool, Pool, ProcessPool, open_pool, pools
-from ragsignal.parallel import scorer as readers
+from ragsignal.parallel import scorer as pooled_scorer
 from ragsignal.parallel.cluster import RayPool, _not_installed
 from ragsignal.parallel.scorer import ModelActors, PooledScorer, refuse_other
 from ragsignal.report import record_of
@@ -222,7 +222,7 @@ def _process_of(actor: Any) -> int:
 
 @needs_ray
 def test_workers_that_always_die_end_the_run(llm: LLMSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_RESTARTS", 0)
+    monkeypatch.setattr(pooled_scorer, "_RESTARTS", 0)
     reader = _reader(llm)
     with _pooled(llm, reader, 1) as pooled:
         os.kill(_process_of(pooled.actors.handles[0]), signal.SIGKILL)

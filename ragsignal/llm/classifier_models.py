@@ -75,20 +75,20 @@ class LogisticClassifier:
 
     @property
     def computed_with(self) -> Recipe:
-        """Numpy, on the CPU."""
+        """The CPU and numpy."""
         return {"device": "cpu", "libraries": libraries_of("numpy")}
 
     # No letter and no rank is read, whatever the spec's template: the two below leave it aside.
     def reads(self, template: Template) -> Recipe:  # noqa: ARG002
-        """Log returns."""
+        """Recipe of the log returns."""
         return {"numbers": "log-returns/1"}
 
     def prompter(self, template: Template) -> Prompter:  # noqa: ARG002
-        """Prompts without text."""
+        """Return a writer of prompts without text."""
         return TextlessPrompter()
 
     def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        """No tokens."""
+        """Return 0 for each prompt: no text is read."""
         return [0] * len(prompts)
 
     def log_odds(self, prompts: Sequence[Prompt]) -> FloatArray:
@@ -130,7 +130,7 @@ class BertClassifier:
         return {**template.recipe, "bins": template.bins.recipe}
 
     def prompter(self, template: Template) -> Prompter:
-        """The query's line; without symbol and date, whether they are masked elsewhere or not."""
+        """Return a writer of query lines, without symbol and date, whether they are masked elsewhere or not."""
         return LinePrompter(template)
 
     def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:

@@ -30,11 +30,8 @@ def checked_device(device: str) -> str:
 
 def chosen_dtype(dtype: str, device: str) -> str:
     """``dtype``, or what ``auto`` means here: ``bfloat16`` where the device computes in it, else ``float32``."""
-    return best_dtype(device) if dtype == "auto" else dtype
-
-
-def best_dtype(device: str) -> str:
-    """``bfloat16`` where the device computes in it, else ``float32``."""
+    if dtype != "auto":
+        return dtype
     import torch
 
     if device == "cuda":

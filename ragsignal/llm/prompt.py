@@ -95,14 +95,11 @@ class Template:
 
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """Write the prompt; the model's next token answers it."""
-        writers: dict[str, Callable[[Query, tuple[Hit, ...]], Prompt]] = {
-            "compact": self._compact,
-            "percent": self._percent,
-            "finseer-json": self._finseer_json,
-            "wide": self._wide,
-            "wide-both": self._wide,
-        }
-        return writers[self.name](query, hits)
+        if self.chat:
+            return self._finseer_json(query, hits)
+        if self.wide:
+            return self._wide(query, hits)
+        return self._by_line(query, hits, _percent_line if self.name == "percent" else self.bins.line)
 
     def query_line(self, query: Query) -> str:
         """The query alone in one line without symbol or date, as a classifier reads it."""
@@ -121,12 +118,6 @@ class Template:
     def _ranks(self, symbol: str, day: date) -> str:
         assert self.panel is not None
         return self.panel.letters(symbol, day)
-
-    def _compact(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        return self._by_line(query, hits, self.bins.line)
-
-    def _percent(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        return self._by_line(query, hits, _percent_line)
 
     def _by_line(self, query: Query, hits: tuple[Hit, ...], line: Callable[[str, Sequence[float]], str]) -> Prompt:
         """One line a candidate with the movement that followed; the query's line is left for the model to end."""
@@ -188,7 +179,7 @@ class LinePrompter:
     template: Template
 
     def context_digest(self, query: Query) -> str:
-        """That of the template."""
+        """The template's digest: its ranks as of that day, or nothing."""
         return self.template.context_digest(query)
 
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:

@@ -99,6 +99,7 @@ class StockLLM:
     @property
     def recipe(self) -> Recipe:
         """Identity: weights, adapter, template, numeric type, device, batch policy and the libraries that compute."""
+        rows = "what memory holds" if self._rows == "auto" else self._rows
         return {
             "scorer": "stockllm/2",
             "weights": self._weights.digest,
@@ -106,21 +107,17 @@ class StockLLM:
             "dtype": self._dtype,
             "device": self._device,
             "libraries": libraries_of("torch", "transformers"),
-            "batch": f"sorted by length, {self._rows_in_words} at most, common beginnings shared",
+            "batch": f"sorted by length, {rows} at most, common beginnings shared",
             "calibration": self._calibration,
             **self.template.recipe,
         }
-
-    @property
-    def _rows_in_words(self) -> str:
-        return "what memory holds" if self._rows == "auto" else str(self._rows)
 
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """The prompt of the template."""
         return self.template.render(query, hits)
 
     def context_digest(self, query: Query) -> str:
-        """That of the template."""
+        """The template's digest: its ranks as of that day, or nothing."""
         return self.template.context_digest(query)
 
     def length(self, prompt: Prompt) -> int:

@@ -41,7 +41,7 @@ class PooledScorer:
 
     @property
     def recipe(self) -> Recipe:
-        """That of one process: where a prompt is read decides nothing."""
+        """The recipe of one process: where a prompt is read decides nothing."""
         return self.local.recipe
 
     @property
@@ -122,17 +122,14 @@ class ModelActors:
         for actors in self.others if gpus else ():  # else this model would wait for their GPUs for ever
             actors.stop()
         threads = max(1, int(ray().cluster_resources().get("CPU", 1)) // self.copies)
-        remote = (
-            ray()
-            .remote(_ModelActor)
-            .options(
-                max_restarts=_RESTARTS,
-                num_cpus=0,  # actors live until the pool ends: tasks would wait for ever for cores that these claim
-                num_gpus=gpus,
-                scheduling_strategy="SPREAD",
-            )
+        actor = ray().remote(_ModelActor)
+        actor = actor.options(
+            max_restarts=_RESTARTS,
+            num_cpus=0,  # actors live until the pool ends: tasks would wait for ever for cores that these claim
+            num_gpus=gpus,
+            scheduling_strategy="SPREAD",
         )
-        return [remote.remote(self.llm, self._shared_template, threads) for _ in range(self.copies)]
+        return [actor.remote(self.llm, self._shared_template, threads) for _ in range(self.copies)]
 
     @cached_property
     def _shared_template(self) -> Any:

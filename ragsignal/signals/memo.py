@@ -26,12 +26,12 @@ class ReadOnce:
 
     @property
     def recipe(self) -> Recipe:
-        """That of the scorer inside: remembering decides nothing."""
+        """The recipe of the inner scorer: remembering decides nothing."""
         return self.inner.recipe
 
     @property
     def batch_size(self) -> int:
-        """That of the scorer inside."""
+        """The batch size of the inner scorer."""
         return self.inner.batch_size
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
@@ -40,7 +40,7 @@ class ReadOnce:
         Raises
         ------
         ModelError
-            If the scorer inside gives what is no probability: that is not kept.
+            If the inner scorer gives what is no probability: that is not kept.
         """
         if not all(prompt.text for prompt in prompts):  # numbers are read, not words
             return self.inner.score(prompts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +59,6 @@ class SignalStore:
             # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
-            self._keys_at_once = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
@@ -69,8 +68,8 @@ class SignalStore:
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those among ``keys`` that are not stored."""
-        wanted = set(keys)
-        return wanted - {key for (key,) in self._among(wanted, "key", "signals")}
+        distinct = set(keys)
+        return distinct - {key for (key,) in self._among(distinct, "key", "signals")}
 
     def put(self, recipe: str, signals: Sequence[Signal], prompts: Sequence[Prompt]) -> None:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
@@ -105,13 +104,10 @@ class SignalStore:
     def __len__(self) -> int:
         return int(self._read("SELECT count(*) FROM signals", [])[0][0])
 
-    def _among(self, keys: Iterable[str], columns: str, table: str) -> Iterator[tuple[Any, ...]]:
-        """Rows with one of ``keys``: one statement, unless there are more of them than SQLite takes (often 250,000)."""
-        wanted = list(dict.fromkeys(keys))
-        for start in range(0, len(wanted), self._keys_at_once):
-            chunk = wanted[start : start + self._keys_at_once]
-            marks = ",".join("?" * len(chunk))
-            yield from self._read(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", chunk)
+    def _among(self, keys: Iterable[str], columns: str, table: str) -> list[tuple[Any, ...]]:
+        """Rows with one of ``keys``, as one JSON list: SQLite limits the variables of a statement."""
+        statement = f"SELECT {columns} FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
+        return self._read(statement, [json.dumps(list(keys))])
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._refuse_other_process()
