@@ -61,7 +61,7 @@ def fill(spec: str) -> None:
     from ragsignal.study import Study
 
     study = Study(load_spec(Path(spec)))
-    encoder = study.pipeline(study.spec.variant[0]).retriever.encoder
+    encoder = study.pipeline(study.spec.variants[0]).retriever.encoder
     rng = np.random.default_rng(0)
 
     def made_up(lines: list[str]) -> np.ndarray:

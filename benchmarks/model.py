@@ -85,7 +85,7 @@ class _Side:
     def __init__(self, template: str, signals: int) -> None:
         spec = RunSpec.model_validate(_spec(template))
         self.study = Study(spec)
-        pipeline = self.study.pipeline(spec.variant[0])
+        pipeline = self.study.pipeline(spec.variants[0])
         frames = self.study.prices.select(("AAPL",)).between(spec.data.start, spec.data.end).frames
         self.queries: list[Query] = queries_of(frames, pipeline.lookback)[5 : 5 + signals]
         self.retriever, self.model = pipeline.retriever, pipeline.scorer.inner  # type: ignore[attr-defined]

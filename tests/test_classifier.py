@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from ragsignal.llm.prompt import Template
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
 from ragsignal.types import Query
+from ragsignal.utils import Steps, silent_steps
 
 TEMPLATE = Template("compact", True, shipped_bins())
 FIRST = date(2010, 1, 1)
@@ -63,10 +64,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Told = Callable[[int, int], None]
-
-
-def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN, **options: Any) -> Any:
+def _bench(out: Path, progress: Steps = silent_steps, train: Sequence[Example] = TRAIN, **options: Any) -> Any:
     """What :class:`ragsignal.training.run.Bench` offers, over examples made by hand."""
 
     def card(kind: str, recipe: Any, metrics: Any, *, train: Any, valid: Any, **rest: Any) -> Card:
@@ -90,7 +88,7 @@ def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN
         valid=VALID,
         folder=lambda kind: out / kind,
         scratch=lambda kind: out / ".work" / kind,
-        told=lambda _: told or (lambda _done, _total: None),
+        progress=lambda _what, done, total: progress(done, total),
         card=card,
     )
 
