@@ -49,7 +49,7 @@ def measures() -> list[Measure]:
         study = Study(spec)
         frames = engine._window(study)
         bars = sum(map(len, frames.values()))
-        rag = spec.variant[0]
+        rag = spec.variants[0]
         engine.signals_of(study.pipeline(rag), frames)  # fills the store
 
         def ours() -> Any:

@@ -16,14 +16,14 @@ from ragsignal.config import CorpusSpec, LLMSpec, RetrievalSpec, StrategySpec, V
 from ragsignal.data.bins import shipped_bins
 from ragsignal.data.synthetic import planted_market
 from ragsignal.data.windows import cut_query
-from ragsignal.protocols import Recipe, SignalSource
+from ragsignal.protocols import SignalSource
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Hit, Prompt, Query, Score, Signal
+from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
 
 Frames = Mapping[str, pd.DataFrame]
 
@@ -57,7 +57,7 @@ def every_query(frames: Frames, lookback: int = LOOKBACK) -> list[Query]:
 
 @dataclass
 class HashScorer:
-    """Gives P(rise) from a hash of all that a prompt holds, so that any change of it shows; keeps the prompts."""
+    """Prompter and scorer: P(rise) from a hash of all that a prompt holds, so that any change shows; keeps prompts."""
 
     batch_size: int = 8
     salt: str = ""
@@ -92,9 +92,11 @@ def pipeline_of(
     corpus: Corpus, scorer: Any = None, store: SignalStore | None = None, lookback: int = LOOKBACK, **options: Any
 ) -> RagPipeline:
     """Shape retrieval and a hash, so that every bit of the input shows in the output."""
+    scorer = HashScorer() if scorer is None else scorer
     return RagPipeline(
         retriever=DenseRetriever(corpus, ShapeEncoder(), **{"k": 3, **options}),
-        scorer=HashScorer() if scorer is None else scorer,
+        prompter=scorer if isinstance(scorer, HashScorer) else HashScorer(),
+        scorer=scorer,
         store=SignalStore(":memory:") if store is None else store,  # an empty store is false
         lookback=lookback,
     )
@@ -142,5 +144,5 @@ class FakeTextEncoder(TextEncoder):
         super().__init__(Path("/nowhere"), digest, shipped_bins(), cache, **options)
         self.fake = FakeModel()
 
-    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+    def encode_lines(self, lines: Sequence[str]) -> NDArray[np.float32]:
         return self.fake(lines)

@@ -10,7 +10,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ragsignal.artifacts.artifact import Artifact, Card, Span, save_artifact
+from ragsignal.artifacts.artifact import Artifact, save_artifact
+from ragsignal.artifacts.card import Card, Span
 from ragsignal.data.factors import SEQUENCES
 from ragsignal.retrieval.numeric import EXTRA, READS
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower

@@ -64,7 +64,7 @@ class Base(TypedDict):
 
 @with_config(_STRICT)
 class DataSource(TypedDict):
-    """The prices that were learned from; ``fingerprint`` is that of :class:`ragsignal.data.prices.Prices`."""
+    """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`."""
 
     source: str
     symbols: list[str]

@@ -25,7 +25,7 @@ from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.parallel import Here, Pool
+from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
 from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
 from ragsignal.study import (
@@ -85,7 +85,7 @@ def run_spec(
         If the run cannot be counted in the ledger of trials.
     """
     frame = RunFrame()
-    pool = pool or Here()
+    pool = pool or InProcessPool()
     study, frames = prepare(spec, progress, pool)
     if before:
         before(study, work_of(spec, frames))
@@ -116,7 +116,7 @@ def prepare(
     spec: RunSpec, progress: Progress = silent, pool: Pool | None = None
 ) -> tuple[Study, dict[str, pd.DataFrame]]:
     """All that comes before the first signal: a study, and the bars that are traded; raises as :func:`run_spec`."""
-    study = Study(spec, progress, pool.lend if pool else None)
+    study = Study(spec, progress, pool.distribute if pool else None)
     frames = _window(study)
     for variant in spec.variants:  # a typo in the last one must not cost the first one's model calls
         check_strategy(variant)

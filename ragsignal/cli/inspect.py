@@ -32,7 +32,7 @@ def inspect(
         query = _query_of(study, symbol, on.date())
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
-        prompt = answering.scorer.render(query, tuple(signal.hits))
+        prompt = answering.prompter.render(query, tuple(signal.hits))
     people.print(prompt.text, markup=False, highlight=False)
     answer(
         {

@@ -87,15 +87,15 @@ class Prices:
         return Prices({symbol: frame.loc[days] for symbol, frame in self.frames.items()})
 
     @cached_property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """SHA-256 of symbols, days and values; the order of the symbols does not matter."""
         return json_digest({symbol: _digests(frame) for symbol, frame in self.frames.items()})
 
     def __eq__(self, other: object) -> bool:
-        return self.fingerprint == other.fingerprint if isinstance(other, Prices) else NotImplemented
+        return self.digest == other.digest if isinstance(other, Prices) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint)
+        return hash(self.digest)
 
     def __repr__(self) -> str:
         return f"Prices({len(self.frames)} symbols, {sum(map(len, self.frames.values()))} bars)"

@@ -160,7 +160,7 @@ class Panel:
         return " ".join([LETTERS[int(part)] if part >= 0 else MISSING for part in sixteenths])
 
     def digest_as_of(self, day: date) -> str:
-        """Fingerprint of all that was known on ``day``, whatever comes after it; empty before the first day."""
+        """Digest of all that was known on ``day``, whatever comes after it; empty before the first day."""
         seen = int(np.searchsorted(self.days, np.datetime64(day, "D"), side="right"))
         return self._running_digests[seen - 1] if seen else ""
 

@@ -236,8 +236,8 @@ def _about_training(questions: Questions, learn: Mask) -> dict[str, Any]:
 
 
 def _fingerprints(study: Study, chosen: Sequence[Variant]) -> dict[str, str]:
-    corpus = {"corpus": study.corpus.fingerprint} if any(variant.reads_corpus for variant in chosen) else {}
-    return {"prices": study.prices.fingerprint, **corpus}
+    corpus = {"corpus": study.corpus.digest} if any(variant.reads_corpus for variant in chosen) else {}
+    return {"prices": study.prices.digest, **corpus}
 
 
 def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class RunFrame:
 
 def data_digests(study: Study, variants: Iterable[Variant]) -> dict[str, str]:
     """Digests of the prices and, where a variant reads it, of the corpus."""
-    digests = {"prices": study.prices.fingerprint}
+    digests = {"prices": study.prices.digest}
     if any(variant.reads_corpus for variant in variants):
-        digests["corpus"] = study.corpus.fingerprint
+        digests["corpus"] = study.corpus.digest
     return digests

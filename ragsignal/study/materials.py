@@ -41,7 +41,7 @@ class Materials:
     def corpus(self) -> Corpus:
         """The candidates."""
         chosen = self._of_corpus()
-        return load_or_build(chosen.frames, chosen.fingerprint, self.candidates, cache_folder())
+        return load_or_build(chosen.frames, chosen.digest, self.candidates, cache_folder())
 
     @cached_property
     def bins(self) -> Bins:

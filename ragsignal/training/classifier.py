@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from ragsignal.artifacts import Artifact, Base, Weights, refuse_foreign, resolve, save_artifact
 from ragsignal.data import log_returns
 from ragsignal.errors import DataError
-from ragsignal.llm import BertReader, LogisticReader, Reader, checked_device, encode, load_encoder
-from ragsignal.protocols import Recipe
+from ragsignal.llm import BertClassifier, ClassifierModel, LogisticClassifier, checked_device, encode, load_encoder
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
 from ragsignal.training.run import TrainingResult, TrainingRun
-from ragsignal.types import Prompt
+from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import versions_of
 
 _KEPT = ("adapter_config.json", "adapter_model.safetensors")
@@ -37,7 +36,7 @@ _OF_BERT = ("rank", "epochs", "learning_rate", "batch_size", "eval_steps", "pati
 class _Model:
     """A trained model: how it reads, how it is saved, and the base it needs."""
 
-    reader: Reader
+    reader: ClassifierModel
     write: Callable[[Path], None]
     base: Base | None
 
@@ -67,7 +66,8 @@ def train_classifier(run: TrainingRun) -> Artifact:
     _check_outcomes("validation", valid)
     model = _fit_logistic(train) if spec.kind == "logistic" else _fit_bert(run, train, valid)
     rise = _rises(valid)
-    log_odds = model.reader.log_odds([model.reader.prompt(run.template, example.query) for example in valid])
+    prompter = model.reader.prompter(run.template)
+    log_odds = model.reader.log_odds([prompter.render(example.query, ()) for example in valid])
     calibration = fit_calibration(log_odds, rise, "platt")
     result = TrainingResult(
         recipe=_recipe(run),
@@ -110,7 +110,7 @@ def _fit_logistic(train: Sequence[Example]) -> _Model:
     returns = np.array([log_returns(example.query) for example in train])
     scaler = StandardScaler().fit(returns)
     model = LogisticRegression().fit(scaler.transform(returns), _rises(train))
-    reader = LogisticReader(model.coef_[0], model.intercept_, scaler.mean_, scaler.scale_)
+    reader = LogisticClassifier(model.coef_[0], model.intercept_, scaler.mean_, scaler.scale_)
     return _Model(reader, reader.save, None)
 
 
@@ -124,7 +124,7 @@ def _fit_bert(run: TrainingRun, train: Sequence[Example], valid: Sequence[Exampl
         for name in _KEPT:  # and not peft's README.md, which names folders of this machine
             shutil.copy2(best / name, target / name)
 
-    return _Model(BertReader(weights, best, run.spec.llm.device), write, base)
+    return _Model(BertClassifier(weights, best, run.spec.llm.device), write, base)
 
 
 def _work_folder(run: TrainingRun, weights: Weights, *parts: Sequence[Example]) -> Path:
@@ -154,7 +154,7 @@ def _fine_tune(
         folder,
         device,
         warmup_steps=loop.WARMUP,
-        per_device_eval_batch_size=BertReader.batch_size,
+        per_device_eval_batch_size=BertClassifier.batch_size,
         label_names=["labels"],  # the Trainer cannot see them through peft's wrapper
     )
     trainer = Trainer(
@@ -193,7 +193,7 @@ def _save(model: Any, ref: str, folder: Path) -> None:
 def _token_rows(
     run: TrainingRun, tokenizer: Any, config: Any, part: Sequence[Example]
 ) -> list[dict[str, list[int] | int]]:
-    """Token ids and labels, 0 fall and 1 rise, of the lines that :class:`BertReader` will read."""
+    """Token ids and labels, 0 fall and 1 rise, of the lines that :class:`BertClassifier` will read."""
     prompts = [Prompt(it.query, (), run.template.query_line(it.query)) for it in part]
     tokens = encode(tokenizer, config, prompts)
     return [{"input_ids": ids, "labels": int(example.rise)} for ids, example in zip(tokens, part, strict=True)]

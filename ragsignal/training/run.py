@@ -15,10 +15,10 @@ from ragsignal.config import TrainSpec
 from ragsignal.data import HORIZON, Bins, Part, Prices, Split, calendar_of, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import Corpus
 from ragsignal.study import Materials, TrainedKind
 from ragsignal.training.examples import Example, examples_of
+from ragsignal.types import Recipe
 from ragsignal.utils import Progress, json_digest, silent, versions_of
 
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
@@ -135,7 +135,7 @@ class TrainingRun:
             data={
                 "source": data.source,
                 "symbols": sorted({example.query.symbol for example in result.train}),
-                "fingerprint": self.prices.fingerprint,
+                "fingerprint": self.prices.digest,
             },
             seed=int(result.recipe.get("seed", 0)),
             versions=versions_of(_LIBRARIES),

@@ -485,7 +485,7 @@ def test_between_is_inclusive_at_both_ends_and_keeps_symbols_without_a_bar(price
 def test_any_other_value_or_day_is_another_fingerprint(seed, data):
     bars = back_adjust(random_bars(seed, 6))
     base = Prices({"A": bars, "B": bars * 2})
-    assert Prices({"A": bars.copy(), "B": bars * 2}).fingerprint == base.fingerprint
+    assert Prices({"A": bars.copy(), "B": bars * 2}).digest == base.digest
     changed = bars.copy()
     row, column = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 4))
     changed.iloc[row, column] = np.nextafter(changed.iloc[row, column], np.inf)
@@ -500,7 +500,7 @@ def test_the_order_of_symbols_does_not_change_the_fingerprint(order):
     frames = {symbol: back_adjust(random_bars(i, 5)) for i, symbol in enumerate(["LONG", "LATE", "ONE", "NA"])}
     shuffled = Prices({symbol: frames[symbol] for symbol in order})
     assert shuffled.symbols == tuple(order)
-    assert shuffled.fingerprint == Prices(frames).fingerprint
+    assert shuffled.digest == Prices(frames).digest
 
 
 def test_swapping_the_bars_of_two_symbols_changes_the_fingerprint(prices):

@@ -21,13 +21,13 @@ from ragsignal.backtest.sweep import run_sweep
 from ragsignal.config import LLMSpec, RunSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError, DataError, ModelError, RagSignalError
-from ragsignal.llm.load import load_reader
+from ragsignal.llm.load import load_stockllm
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
-from ragsignal.parallel import Here, Pool, Processes, open_pool, pools
-from ragsignal.parallel import scorer as readers
+from ragsignal.parallel import InProcessPool, Pool, ProcessPool, open_pool, pools
+from ragsignal.parallel import scorer as pooled_scorer
 from ragsignal.parallel.cluster import RayPool, _not_installed
-from ragsignal.parallel.scorer import Crew, PooledScorer, refuse_other
+from ragsignal.parallel.scorer import ModelActors, PooledScorer, refuse_other
 from ragsignal.report import record_of
 from ragsignal.signals.recorded import KnownSignals
 from ragsignal.types import Prompt
@@ -57,7 +57,7 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> LLMSpec:
 
 
 def _reader(llm: LLMSpec) -> StockLLM:
-    return load_reader(llm, Template("compact", True, shipped_bins()), None)
+    return load_stockllm(llm, Template("compact", True, shipped_bins()), None)
 
 
 def _prompts(reader: StockLLM, count: int) -> list[Prompt]:
@@ -79,7 +79,7 @@ def _lasting(record: dict[str, Any]) -> str:
 # ------------------------------------------------------------------------------------------------------ local pools
 
 
-@pytest.mark.parametrize("pool", [Here(), Processes(2)])
+@pytest.mark.parametrize("pool", [InProcessPool(), ProcessPool(2)])
 def test_every_item_is_done_once_with_what_workers_hold(pool: Pool) -> None:
     with pool.holding(3) as workers:
         assert dict(workers.map_unordered(operator.mul, range(9))) == {number: 3 * number for number in range(9)}
@@ -87,7 +87,7 @@ def test_every_item_is_done_once_with_what_workers_hold(pool: Pool) -> None:
 
 
 def test_an_error_of_a_task_is_raised_here() -> None:
-    with Processes(2).holding(0) as workers, pytest.raises(ZeroDivisionError):
+    with ProcessPool(2).holding(0) as workers, pytest.raises(ZeroDivisionError):
         dict(workers.map_unordered(divide, [1, 2]))
 
 
@@ -99,26 +99,26 @@ def test_items_are_made_as_workers_become_free() -> None:
             made.append(number)
             yield number
 
-    with Processes(1).holding(1) as workers:
+    with ProcessPool(1).holding(1) as workers:
         results = workers.map_unordered(operator.mul, items())
         next(results)
         assert len(made) <= 4
 
 
 def test_killed_processes_are_replaced_and_nothing_is_lost(tmp_path: Path) -> None:
-    with Processes(2).holding(str(tmp_path / "died")) as workers:
+    with ProcessPool(2).holding(str(tmp_path / "died")) as workers:
         results = workers.map_unordered(die_once, range(6))
         assert sorted(result for _, result in results) == [0, 1, 2, 3, 4, 5]
 
 
 def test_processes_that_always_die_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "_TRIES", 1)
-    with Processes(1).holding(None) as workers, pytest.raises(RagSignalError, match="killed 1 times"):
+    with ProcessPool(1).holding(None) as workers, pytest.raises(RagSignalError, match="killed 1 times"):
         list(workers.map_unordered(die, [1]))
 
 
 def test_a_backtest_on_two_processes_has_the_record_of_one() -> None:
-    one, two = run_spec(_spec()), run_spec(_spec(), pool=Processes(2))
+    one, two = run_spec(_spec()), run_spec(_spec(), pool=ProcessPool(2))
     assert _lasting(record_of(one)) == _lasting(record_of(two))
     for left, right in zip(one.variants, two.variants, strict=True):
         assert left.signals["hits"].tolist() == right.signals["hits"].tolist()
@@ -139,9 +139,9 @@ class _Unpicklable:
 
 def test_one_job_is_this_process_and_more_are_others() -> None:
     with open_pool(1) as pool:
-        assert type(pool) is Here
+        assert type(pool) is InProcessPool
     with open_pool(3) as pool:
-        assert pool == Processes(3)
+        assert pool == ProcessPool(3)
 
 
 def test_without_ray_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,21 +190,21 @@ def test_a_killed_model_worker_loses_nothing(llm: LLMSpec) -> None:
     expected = pytest.approx([score.probability for score in reader.score(prompts)], abs=1e-6)
     with _pooled(llm, reader, 2) as pooled:
         assert [it.probability for it in pooled.score(prompts)] == expected
-        victim = _process_of(pooled.crew.actors[0])
+        victim = _process_of(pooled.actors.handles[0])
         os.kill(victim, signal.SIGSTOP)  # so that it certainly dies with a batch in hand
         threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
         assert [it.probability for it in pooled.score(prompts)] == expected
-        assert _process_of(pooled.crew.actors[0]) != victim  # it was started again, and reads the weights again
+        assert _process_of(pooled.actors.handles[0]) != victim  # it was started again, and reads the weights again
         assert [it.probability for it in pooled.score(prompts)] == expected
 
 
 @contextmanager
 def _pooled(llm: LLMSpec, reader: StockLLM, copies: int) -> Iterator[PooledScorer]:
-    crew = Crew(llm, reader.template, reader.recipe, copies)
+    actors = ModelActors(llm, reader.template, reader.recipe, copies)
     try:
-        yield PooledScorer(reader, crew)
+        yield PooledScorer(reader, actors)
     finally:
-        crew.stop()
+        actors.stop()
 
 
 def _process_of(actor: Any) -> int:
@@ -220,10 +220,10 @@ def _process_of(actor: Any) -> int:
 
 @needs_ray
 def test_workers_that_always_die_end_the_run(llm: LLMSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_RESTARTS", 0)
+    monkeypatch.setattr(pooled_scorer, "_RESTARTS", 0)
     reader = _reader(llm)
     with _pooled(llm, reader, 1) as pooled:
-        os.kill(_process_of(pooled.crew.actors[0]), signal.SIGKILL)
+        os.kill(_process_of(pooled.actors.handles[0]), signal.SIGKILL)
         with pytest.raises(ModelError, match="all 1 workers that held"):
             pooled.score(_prompts(reader, 4))
 

@@ -116,7 +116,7 @@ def test_poisoning_or_dropping_the_future_changes_nothing_that_was_visible(
         assert other.visible(as_of) == end
         assert other.digest_as_of(as_of) == digest
         assert records(other, end) == records(full, end)
-    assert others[0] is None or others[0].fingerprint == digest
+    assert others[0] is None or others[0].digest == digest
 
 
 @few
@@ -164,8 +164,8 @@ def test_the_digest_reads_every_column(corpus: Corpus, column: str) -> None:
     changed = getattr(corpus, column).copy()
     changed[-1] = changed[0]
     other = dataclasses.replace(corpus, **{column: changed})
-    assert other.fingerprint != corpus.fingerprint
-    assert dataclasses.replace(corpus).fingerprint == corpus.fingerprint
+    assert other.digest != corpus.digest
+    assert dataclasses.replace(corpus).digest == corpus.digest
 
 
 def test_the_digest_differs_between_any_two_days_with_news(corpus: Corpus) -> None:
@@ -174,13 +174,13 @@ def test_the_digest_differs_between_any_two_days_with_news(corpus: Corpus) -> No
     assert len(set(digests)) == len(days)
     assert corpus.digest_as_of(days[0] - timedelta(days=1)) == ""
     assert corpus.digest_as_of(days[3], embargo=1) == corpus.digest_as_of(days[2])
-    assert corpus.fingerprint == digests[-1] == corpus.digest_as_of(date(2999, 1, 1))
+    assert corpus.digest == digests[-1] == corpus.digest_as_of(date(2999, 1, 1))
 
 
 def test_the_order_of_symbols_does_not_matter(two: Frames, corpus: Corpus) -> None:
     other = build_corpus(dict(reversed(two.items())), SHORT)
     assert records(other) == records(corpus)
-    assert other.fingerprint == corpus.fingerprint
+    assert other.digest == corpus.digest
 
 
 def test_another_symbol_changes_the_digest_from_the_day_on_which_it_is_visible(two: Frames, corpus: Corpus) -> None:
@@ -192,7 +192,7 @@ def test_another_symbol_changes_the_digest_from_the_day_on_which_it_is_visible(t
     assert other.digest_as_of(day_before) == corpus.digest_as_of(day_before)
     assert other.digest_as_of(first) != corpus.digest_as_of(first)
     renamed = build_corpus({"IBM": two["IBM"], "AAPX": two["AAPL"]}, SHORT)
-    assert renamed.fingerprint != corpus.fingerprint
+    assert renamed.digest != corpus.digest
 
 
 # --- what is in it
@@ -242,7 +242,7 @@ def test_an_empty_corpus_is_refused(two: Frames, spec: CorpusSpec) -> None:
 
 def test_a_symbol_that_has_no_bars_yet_adds_nothing(two: Frames, corpus: Corpus) -> None:
     other = build_corpus({**two, "FB": two["IBM"].iloc[:0]}, SHORT)
-    assert other.fingerprint == corpus.fingerprint
+    assert other.digest == corpus.digest
 
 
 # --- on disk
@@ -270,7 +270,7 @@ def test_a_loaded_corpus_is_not_hashed_again(two: Frames, tmp_path: Path, monkey
     first = load_or_build(two, "prices", SHORT, tmp_path)
     monkeypatch.setattr(corpus_module, "RunningDigest", lambda *_: pytest.fail("hashed again"))
     again = load_or_build(two, "prices", SHORT, tmp_path)
-    assert again.fingerprint == first.fingerprint != ""
+    assert again.digest == first.digest != ""
     assert again.digest_as_of(date(2020, 2, 3)) == first.digest_as_of(date(2020, 2, 3))
 
 
@@ -278,15 +278,15 @@ def test_a_corpus_of_other_columns_than_were_loaded_has_a_digest_of_its_own(corp
     corpus.save(tmp_path / "c")
     loaded = Corpus.load(tmp_path / "c")
     other = dataclasses.replace(loaded, outcome=loaded.outcome + 1)
-    assert other.fingerprint != loaded.fingerprint
-    assert dataclasses.replace(loaded).fingerprint == loaded.fingerprint
+    assert other.digest != loaded.digest
+    assert dataclasses.replace(loaded).digest == loaded.digest
 
 
 def test_a_corpus_without_kept_digests_computes_them(corpus: Corpus, tmp_path: Path) -> None:
     corpus.save(tmp_path / "c")
     (tmp_path / "c" / "digests.npy").unlink()
     loaded = Corpus.load(tmp_path / "c")
-    assert loaded.fingerprint == corpus.fingerprint
+    assert loaded.digest == corpus.digest
     assert loaded.visible(date(2020, 2, 3)) == corpus.visible(date(2020, 2, 3))
 
 
@@ -328,7 +328,7 @@ def test_saving_and_loading_keeps_every_column_and_maps_it_into_memory(corpus: C
         assert isinstance(theirs, tuple if isinstance(ours, tuple) else np.memmap)
         np.testing.assert_array_equal(ours, theirs)
         assert getattr(ours, "dtype", None) == getattr(theirs, "dtype", None)
-    assert loaded.fingerprint == corpus.fingerprint
+    assert loaded.digest == corpus.digest
     assert records(loaded) == records(corpus)
     assert loaded.visible(date(2020, 2, 3)) == corpus.visible(date(2020, 2, 3))
 
@@ -343,7 +343,7 @@ def test_writers_of_the_same_corpus_at_once_leave_one_whole_folder(corpus: Corpu
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(save_with_the_others, range(4)))
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    assert Corpus.load(tmp_path / "c").fingerprint == corpus.fingerprint
+    assert Corpus.load(tmp_path / "c").digest == corpus.digest
 
 
 def test_who_comes_second_keeps_the_first_folder_and_removes_its_own(corpus: Corpus, tmp_path: Path) -> None:
@@ -364,10 +364,10 @@ def test_a_folder_that_cannot_be_made_is_an_error_and_not_somebody_elses_work(co
 def test_a_corpus_is_built_once(two: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_or_build(two, "prices", SHORT, tmp_path)
     monkeypatch.setattr(corpus_module, "_draft", lambda *_: pytest.fail("built again"))
-    assert load_or_build(two, "prices", SHORT, tmp_path).fingerprint == first.fingerprint
+    assert load_or_build(two, "prices", SHORT, tmp_path).digest == first.digest
     # letters are no part of a corpus
     refitted = SHORT.model_copy(update={"bins_through": date(2020, 1, 1)})
-    assert load_or_build(two, "prices", refitted, tmp_path).fingerprint == first.fingerprint
+    assert load_or_build(two, "prices", refitted, tmp_path).digest == first.digest
 
 
 @pytest.mark.parametrize("field", sorted(set(CorpusSpec.model_fields) - {"bins_through"}))

@@ -38,7 +38,7 @@ few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChec
 class LetterEncoder(TextEncoder):
     """The real text encoder around a model that counts letters by position."""
 
-    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+    def encode_lines(self, lines: Sequence[str]) -> NDArray[np.float32]:
         rows = np.zeros((len(lines), 64))
         for row, line in enumerate(lines):
             for place, letter in enumerate(line.split(": ")[1].split()):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec
 from ragsignal.errors import StoreError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.encoders import ShapeEncoder
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
+from ragsignal.types import Recipe
 from tests.markets import bars
 
 

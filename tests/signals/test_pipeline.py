@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
+from ragsignal.llm.prompt import TextlessPrompter
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.protocols import Retriever, SignalSource
 from ragsignal.retrieval.corpus import Corpus
@@ -55,10 +56,14 @@ MAKERS: dict[str, Callable[[Corpus, SignalStore], RagPipeline]] = {
     "shape": lambda corpus, store: pipeline_of(corpus, store=store),
     "shape, embargo": lambda corpus, store: pipeline_of(corpus, store=store, embargo=3),
     "shape, others": lambda corpus, store: pipeline_of(corpus, store=store, exclude_own_symbol=True),
-    "dtw": lambda corpus, store: RagPipeline(DTWRetriever(corpus, k=3), HashScorer(), store),
-    "random": lambda corpus, store: RagPipeline(RandomRetriever(corpus, k=3, seed=1), HashScorer(), store),
-    "none": lambda _, store: RagPipeline(NoRetriever(), HashScorer(), store),
-    "vote": lambda corpus, store: RagPipeline(DenseRetriever(corpus, ShapeEncoder(), k=25), VoteScorer(), store),
+    "dtw": lambda corpus, store: RagPipeline(DTWRetriever(corpus, k=3), HashScorer(), HashScorer(), store),
+    "random": lambda corpus, store: RagPipeline(
+        RandomRetriever(corpus, k=3, seed=1), HashScorer(), HashScorer(), store
+    ),
+    "none": lambda _, store: RagPipeline(NoRetriever(), HashScorer(), HashScorer(), store),
+    "vote": lambda corpus, store: RagPipeline(
+        DenseRetriever(corpus, ShapeEncoder(), k=25), TextlessPrompter(), VoteScorer(), store
+    ),
 }
 
 
@@ -112,17 +117,16 @@ class Leaking:
         return [(self.hit,) for _ in queries]
 
 
-@pytest.mark.parametrize("ask", ["signals", "prompt"])
-def test_a_retriever_that_returns_tomorrows_outcome_is_refused(ask: str) -> None:
+def test_a_retriever_that_returns_tomorrows_outcome_is_refused() -> None:
     planted = Hit(replace(CORPUS.candidate(0), available_at=LAST.as_of + timedelta(days=1)), 1.0, 0)
     store, scorer = SignalStore(":memory:"), HashScorer()
-    pipeline = RagPipeline(Leaking(planted), scorer, store)
+    pipeline = RagPipeline(Leaking(planted), scorer, scorer, store)
     with pytest.raises(LookAheadError, match=rf"BB as of {LAST.as_of}.*{planted.candidate.id}.*only known on"):
-        pipeline.signals([LAST]) if ask == "signals" else pipeline.prompt(LAST)
+        pipeline.signals([LAST])
     assert len(store) == 0
     assert scorer.seen == []
     today = Hit(replace(planted.candidate, available_at=LAST.as_of), 1.0, 0)
-    assert RagPipeline(Leaking(today), scorer, store).signals([LAST])[0].hits == (today,)
+    assert RagPipeline(Leaking(today), scorer, scorer, store).signals([LAST])[0].hits == (today,)
 
 
 def test_queries_up_to_trained_through_are_refused_and_the_day_after_is_not() -> None:
@@ -197,26 +201,26 @@ RECIPES: dict[str, tuple[Retriever, HashScorer]] = {
 def test_any_change_of_the_recipe_is_a_miss() -> None:
     store = SignalStore(":memory:")
     for retriever, scorer in RECIPES.values():
-        RagPipeline(retriever, scorer, store).signals([LAST])
+        RagPipeline(retriever, scorer, scorer, store).signals([LAST])
         assert len(scorer.seen) == 1, f"{retriever.recipe} {scorer.recipe} found a signal of another recipe"
     assert len(store) == len(RECIPES)
     for retriever, _ in RECIPES.values():
         again = HashScorer()
-        RagPipeline(retriever, again, store).signals([LAST])
+        RagPipeline(retriever, again, again, store).signals([LAST])
         assert again.seen == []
 
 
 def test_another_lookback_is_a_miss_even_for_the_same_window() -> None:
     store, scorer = SignalStore(":memory:"), HashScorer()
-    RagPipeline(NoRetriever(), scorer, store, lookback=5).signals([LAST])
-    RagPipeline(NoRetriever(), scorer, store, lookback=4).signals([LAST])
+    RagPipeline(NoRetriever(), scorer, scorer, store, lookback=5).signals([LAST])
+    RagPipeline(NoRetriever(), scorer, scorer, store, lookback=4).signals([LAST])
     assert len(scorer.seen) == 2
 
 
 def test_an_option_changed_on_a_live_pipeline_is_a_miss_too() -> None:
     scorer = HashScorer()
     retriever = DenseRetriever(CORPUS, ShapeEncoder(), k=3)
-    pipeline = RagPipeline(retriever, scorer, SignalStore(":memory:"))
+    pipeline = RagPipeline(retriever, scorer, scorer, SignalStore(":memory:"))
     three = pipeline.signals([LAST])[0]
     retriever.k = 4
     four = pipeline.signals([LAST])[0]
@@ -380,8 +384,7 @@ def test_the_prompt_of_every_stored_signal_can_be_read_again() -> None:
     store = SignalStore(":memory:")
     pipeline = pipeline_of(CORPUS, HashScorer(), store)
     (made,) = pipeline.signals([LAST])
-    assert store.prompt(made.key) == pipeline.prompt(LAST).text
-    assert pipeline.prompt(LAST).hits == made.hits
+    assert store.prompt(made.key) == pipeline.prompter.render(LAST, tuple(made.hits)).text
 
 
 def test_progress_counts_to_the_end_of_what_had_to_be_made() -> None:

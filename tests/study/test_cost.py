@@ -16,6 +16,7 @@ from ragsignal.backtest.engine import prepare, run_spec
 from ragsignal.config import RunSpec, Variant
 from ragsignal.data.bins import shipped_bins
 from ragsignal.evaluation import run as evaluation
+from ragsignal.llm.prompt import TextlessPrompter
 from ragsignal.llm.vote import VoteScorer
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
@@ -84,7 +85,7 @@ def test_every_signal_that_a_run_stores_was_announced(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path))
-    monkeypatch.setattr(Parts, "_reader", lambda *_: HashScorer())
+    monkeypatch.setattr(Parts, "_language_model", lambda *_: (HashScorer(), HashScorer()))
     for slow in ("free_baselines", "best_baselines", "compare"):  # they ask no variant
         monkeypatch.setattr(evaluation, slow, lambda *_: [])
     small = spec(
@@ -149,10 +150,10 @@ def test_where_nothing_is_missing_no_model_is_asked_and_no_line_is_spelled(tmp_p
     store = SignalStore(":memory:")
     encoder = FakeTextEncoder(EmbeddingCache(tmp_path / "embeddings.sqlite"))
     retriever = DenseRetriever(CORPUS, encoder, k=3)
-    RagPipeline(retriever, HashScorer(), store, LOOKBACK).signals(QUERIES)
+    RagPipeline(retriever, HashScorer(), HashScorer(), store, LOOKBACK).signals(QUERIES)
     encoder.missing_lines = None  # type: ignore[method-assign, assignment]
     encoder.fake = None  # type: ignore[assignment]
-    found = Shop(one=RagPipeline(retriever, Untouchable(), store, LOOKBACK)).estimate()
+    found = Shop(one=RagPipeline(retriever, Untouchable(), Untouchable(), store, LOOKBACK)).estimate()
     assert found.sentence() == "everything is in the store: no model call"
     assert (found.embeddings, found.minutes) == ((), 0.0)
 
@@ -161,7 +162,9 @@ def test_where_nothing_is_missing_no_model_is_asked_and_no_line_is_spelled(tmp_p
 def test_a_calibration_keeps_no_answer_and_moves_no_signal(calibrate: bool) -> None:
     """Kept answers would be those of batches of another shape."""
     store, scorer = SignalStore(":memory:"), HashScorer()
-    pipeline = RagPipeline(NoRetriever(), ReadOnce(scorer, store), store, LOOKBACK)  # whose samples are real prompts
+    pipeline = RagPipeline(
+        NoRetriever(), scorer, ReadOnce(scorer, store), store, LOOKBACK
+    )  # whose samples are real prompts
     if calibrate:
         Shop(one=pipeline).estimate()
         assert scorer.seen
@@ -169,7 +172,7 @@ def test_a_calibration_keeps_no_answer_and_moves_no_signal(calibrate: bool) -> N
     signals = pipeline.signals(QUERIES)
     assert pipeline.cost.reused == 0
     assert pipeline.cost.model_calls == len(LONG)
-    plain = RagPipeline(NoRetriever(), HashScorer(), SignalStore(":memory:"), LOOKBACK)
+    plain = RagPipeline(NoRetriever(), HashScorer(), HashScorer(), SignalStore(":memory:"), LOOKBACK)
     assert [it.value for it in signals] == [it.value for it in plain.signals(QUERIES)]
 
 
@@ -219,7 +222,7 @@ def test_minutes_are_the_measured_seconds_of_a_prompt_times_the_calls_without_th
 
 def test_a_reader_is_measured_once_for_each_kind_of_prompt(clock: Clock) -> None:
     def pipeline(retriever: Any) -> RagPipeline:
-        return RagPipeline(retriever, scorer, SignalStore(":memory:"), LOOKBACK)
+        return RagPipeline(retriever, scorer, scorer, SignalStore(":memory:"), LOOKBACK)
 
     scorer = SlowScorer(clock=clock, batch_size=4)
     Shop(one=pipeline_of(CORPUS, scorer), two=pipeline(RandomRetriever(CORPUS, k=3, seed=7))).estimate()
@@ -238,7 +241,7 @@ def test_the_own_search_of_a_retriever_without_vectors_is_part_of_the_minutes(
         return search(self, queries)
 
     monkeypatch.setattr(DTWRetriever, "retrieve", slow)
-    vote = RagPipeline(DTWRetriever(CORPUS, k=3), VoteScorer(), SignalStore(":memory:"), LOOKBACK)
+    vote = RagPipeline(DTWRetriever(CORPUS, k=3), TextlessPrompter(), VoteScorer(), SignalStore(":memory:"), LOOKBACK)
     found = Shop(one=vote).estimate()
     assert found.minutes == pytest.approx(2.0 * len(answered(LONG)) / 60)
     assert (found.total("model_calls"), found.total("tokens")) == (0, 0)
@@ -253,9 +256,9 @@ class SlowEncoder(FakeTextEncoder):
 
     clock: Clock
 
-    def _encode(self, lines: Sequence[str]) -> Any:
+    def encode_lines(self, lines: Sequence[str]) -> Any:
         self.clock.now += 0.5 * len(lines) + (0.0 if self.fake.batches else 60.0)
-        return super()._encode(lines)
+        return super().encode_lines(lines)
 
 
 def test_the_lines_of_one_encoder_are_counted_once_and_as_many_as_are_then_embedded(
@@ -266,7 +269,9 @@ def test_the_lines_of_one_encoder_are_counted_once_and_as_many_as_are_then_embed
     pipelines = {}
     for k, encoder in enumerate(encoders, 1):
         encoder.clock = clock
-        pipelines[f"k{k}"] = RagPipeline(DenseRetriever(CORPUS, encoder, k=k), HashScorer(), store, LOOKBACK)
+        pipelines[f"k{k}"] = RagPipeline(
+            DenseRetriever(CORPUS, encoder, k=k), HashScorer(), HashScorer(), store, LOOKBACK
+        )
     shop = Shop(**pipelines)
     (row,) = shop.estimate().embeddings
     assert (row.variants, row.candidates) == (("k1", "k2"), len(CORPUS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
 from ragsignal.training.run import TrainingResult, span_of
 from ragsignal.types import Query
-from ragsignal.utils import json_digest
+from ragsignal.utils import Steps, json_digest, silent_steps
 
 TEMPLATE = Template("compact", True, shipped_bins())
 FIRST = date(2010, 1, 1)
@@ -65,10 +65,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Told = Callable[[int, int], None]
-
-
-def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN, **options: Any) -> Any:
+def _bench(out: Path, progress: Steps = silent_steps, train: Sequence[Example] = TRAIN, **options: Any) -> Any:
     """What :class:`ragsignal.training.run.TrainingRun` offers, over examples made by hand."""
 
     def card(kind: str, result: TrainingResult) -> Card:
@@ -92,7 +89,7 @@ def _bench(out: Path, told: Told | None = None, train: Sequence[Example] = TRAIN
         folder=lambda kind: out / kind,
         scratch=lambda kind: out / ".work" / kind,
         work_folder=lambda kind, decides: out / ".work" / kind / json_digest(decides)[:16],
-        progress=lambda _, done, total: told(done, total) if told else None,
+        progress=lambda _what, done, total: progress(done, total),
         card=card,
     )
 
@@ -112,7 +109,7 @@ def logistic(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def _chances(scorer: ClassifierScorer, examples: Sequence[Example]) -> list[float]:
-    return [score.probability for score in scorer.score([scorer.render(it.query, ()) for it in examples])]
+    return [score.probability for score in scorer.score([scorer.prompter.render(it.query, ()) for it in examples])]
 
 
 def _accuracy(artifact: Artifact) -> float:
@@ -246,16 +243,16 @@ def test_the_scorer_sees_neither_symbol_nor_date_nor_hits(bert: Artifact) -> Non
     query = VALID[0].query
     later = tuple(day + timedelta(days=700) for day in query.dates)
     scorer = ClassifierScorer(bert, replace(TEMPLATE))
-    assert scorer.render(query, ()).text == TEMPLATE.query_line(query)
-    assert scorer.render(replace(query, symbol="ZZ", dates=later), ()).text == TEMPLATE.query_line(query)
-    assert scorer.context_digest(query) == ""
+    assert scorer.prompter.render(query, ()).text == TEMPLATE.query_line(query)
+    assert scorer.prompter.render(replace(query, symbol="ZZ", dates=later), ()).text == TEMPLATE.query_line(query)
+    assert scorer.prompter.context_digest(query) == ""
     assert scorer.is_model
-    assert scorer.score([scorer.render(query, ())])[0].tokens == 11  # [CLS] adj _ close : five letters [SEP]
+    assert scorer.score([scorer.prompter.render(query, ())])[0].tokens == 11  # [CLS] adj _ close : five letters [SEP]
 
 
 def test_logistic_reads_numbers_under_any_template(logistic: Artifact) -> None:
     percent = ClassifierScorer(logistic, Template("percent", True, shipped_bins()))
-    assert percent.render(VALID[0].query, ()).text == ""
+    assert percent.prompter.render(VALID[0].query, ()).text == ""
     assert _chances(percent, VALID[:3]) == _chances(ClassifierScorer(logistic, TEMPLATE), VALID[:3])
 
 
@@ -270,7 +267,7 @@ def test_what_it_was_not_trained_on_is_refused(bert: Artifact, base: Path, tmp_p
     query = replace(VALID[0].query, closes=VALID[0].query.closes[1:], dates=VALID[0].query.dates[1:])
     scorer = ClassifierScorer(bert, TEMPLATE, resolve(str(base)))
     with pytest.raises(ModelError, match=r"trained on windows of 5 returns, but AA as of .* has 4"):
-        scorer.score([scorer.render(query, ())])
+        scorer.score([scorer.prompter.render(query, ())])
 
 
 def test_the_recipe_names_the_artifact_and_what_it_reads(bert: Artifact, logistic: Artifact) -> None:
@@ -285,7 +282,7 @@ def test_the_recipe_names_the_artifact_and_what_it_reads(bert: Artifact, logisti
 
 def test_a_line_that_the_encoder_cannot_read_in_full_is_refused(bert: Artifact) -> None:
     scorer = ClassifierScorer(bert, TEMPLATE)
-    prompt = scorer.render(VALID[0].query, ())
+    prompt = scorer.prompter.render(VALID[0].query, ())
     with pytest.raises(ModelError, match=r"the line of AA as of .* has 76 tokens, but the encoder reads 64"):
         scorer.score([replace(prompt, text=prompt.text + " A" * 65)])
     with pytest.raises(ModelError, match=r"does not know all of 'adj_close: \+1\.0'"):
@@ -303,7 +300,7 @@ def test_training_without_both_outcomes_raises(kind: str, base: Path, tmp_path: 
 def test_a_gpu_that_was_asked_for_and_is_missing_raises(bert: Artifact, base: Path, tmp_path: Path) -> None:
     scorer = ClassifierScorer(bert, TEMPLATE, device="cuda")
     with pytest.raises(ModelError, match="torch sees no GPU"):
-        scorer.score([scorer.render(VALID[0].query, ())])
+        scorer.score([scorer.prompter.render(VALID[0].query, ())])
     bench = _bench(tmp_path, **_bert(base))
     bench.spec.llm.device = "cuda"
     with pytest.raises(ModelError, match="torch sees no GPU"):

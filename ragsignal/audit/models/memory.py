@@ -29,7 +29,7 @@ from ragsignal.audit.signals.retrieval import Audited, audited, spread
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import LLMSpec
 from ragsignal.data import forward_returns
-from ragsignal.llm import Template, load_reader
+from ragsignal.llm import Template, load_stockllm
 from ragsignal.protocols import Scorer
 from ragsignal.signals import ReadOnce, queries_of
 from ragsignal.statistics import LEAST_DAYS
@@ -159,7 +159,7 @@ class _Probe:
     def _recalled(self, asked: Asked) -> Floats:
         """The base model alone: memory lies there, and an adapter has taught it one kind of text."""
         base = self.llm.model_copy(update={"adapter": None})
-        scorer = ReadOnce(load_reader(base, self._template, None), self.study.store)
+        scorer = ReadOnce(load_stockllm(base, self._template, None), self.study.store)
         asking = zip(asked.table["symbol"], asked.table["next"], strict=True)
         return self._scores("recall", scorer, [question(symbol, day, self._template.chat) for symbol, day in asking])
 

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Weights
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import Prompt, Query, Recipe, Score
 from ragsignal.utils import libraries_of, quiet_loading
 
 Floats = NDArray[np.float64]
@@ -106,18 +105,6 @@ class FamiliarText:
         """Identity: weights, share, numeric type and libraries."""
         identity = {"scorer": "min-k/1", "weights": self._weights.digest, "share": LEAST_LIKELY, "dtype": "float32"}
         return {**identity, "libraries": libraries_of("torch", "transformers")}
-
-    def context_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
-        """Nothing besides the text."""
-        return ""
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:  # noqa: ARG002
-        """The words of the query's day."""
-        return firm_date_text(query.symbol, query.as_of)
-
-    def length(self, prompt: Prompt) -> int:
-        """Characters stand for tokens: the texts are alike."""
-        return len(prompt.text)
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """exp(MIN-K%) of every prompt's text, in order."""

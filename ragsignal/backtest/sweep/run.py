@@ -28,10 +28,10 @@ from ragsignal.backtest.sweep.selection import (
 )
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
-from ragsignal.parallel import Here, Pool
-from ragsignal.protocols import Recipe
+from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
 from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of
+from ragsignal.types import Recipe
 from ragsignal.utils import Progress, Record, json_digest, plain, silent, versions_of
 
 _RETURNS = "returns"  # of a row, until the points are judged together
@@ -74,7 +74,7 @@ def run_sweep(
     """
     chosen = [variant.name for variant in chosen_variants(spec, names)]
     entries = [_Entry.at(spec, point, name) for point in points_of(grid) for name in chosen]
-    pool = pool or Here()
+    pool = pool or InProcessPool()
     frame = RunFrame()
     shared = _share(entries, progress, pool)
     rows = _traded(entries, shared, pool, journal or Journal(None), progress)
@@ -164,8 +164,8 @@ def _share(entries: Sequence[_Entry], progress: Progress, pool: Pool) -> _Shared
     for market in dict.fromkeys(entry.market for entry in entries):
         group = [entry for entry in entries if entry.market == market]
         study, shared.held.frames[market] = prepare(group[0].spec, progress, pool)
-        shared.prices.add(study.prices.fingerprint)
-        shared.identities[market] = study.prices.fingerprint
+        shared.prices.add(study.prices.digest)
+        shared.identities[market] = study.prices.digest
         for entry in group:
             for variant in (entry.variant, entry.benchmark):
                 _make_signals(shared, study, entry, variant)

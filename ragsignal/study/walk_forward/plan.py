@@ -149,7 +149,7 @@ class Plan:
     def _fingerprint(self, step: Step) -> str:
         """Of all that training can see of the prices, candidates from before its window included."""
         if step not in self._fingerprints:
-            self._fingerprints[step] = self.history.between(None, step.train_end).fingerprint
+            self._fingerprints[step] = self.history.between(None, step.train_end).digest
         return self._fingerprints[step]
 
     def _base(self, kind: TrainedKind) -> str | None:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.protocols import Recipe
 from ragsignal.signals import Cost, RagPipeline
 from ragsignal.study.walk_forward.steps import Step
-from ragsignal.types import Query, Signal
+from ragsignal.types import Query, Recipe, Signal
 from ragsignal.utils import Steps, silent_steps
 
 StepPipeline = tuple[RagPipeline, object]

@@ -18,10 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ragsignal.errors import ModelError, StoreError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import Corpus
 from ragsignal.training.examples import Example
-from ragsignal.types import Hit, Prompt, Query
+from ragsignal.types import Hit, Prompt, Query, Recipe
 from ragsignal.utils import write_file
 
 COLUMNS = [

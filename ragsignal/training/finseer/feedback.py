@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import CARD, load_artifact
 from ragsignal.errors import ConfigError, StoreError
-from ragsignal.llm import load_reader
-from ragsignal.protocols import Recipe
+from ragsignal.llm import load_stockllm
 from ragsignal.training.examples import Example, check_labels, draw
 from ragsignal.training.finseer.answers import (
     COLUMNS,
@@ -44,6 +43,7 @@ from ragsignal.training.finseer.answers import (
 from ragsignal.training.finseer.candidate_pools import CandidatePools, generator
 from ragsignal.training.finseer.teacher import is_tied, lift, main_effect_share, scores, shuffle, split_half
 from ragsignal.training.run import TrainingRun, span_of
+from ragsignal.types import Recipe
 from ragsignal.utils import file_digest, json_digest, write_folder
 
 FORMAT = 1
@@ -182,7 +182,7 @@ def _trained_teacher(run: TrainingRun) -> Teacher:
             "type first: ragsignal train stockllm SPEC"
         )
     artifact = load_artifact(folder, "stockllm")
-    scorer = load_reader(run.spec.llm, run.template, artifact, run.weights)
+    scorer = load_stockllm(run.spec.llm, run.template, artifact, run.weights)
     return Teacher(scorer, artifact.digest, artifact.card.trained_through)
 
 
@@ -215,7 +215,7 @@ def _recipe(run: TrainingRun, teacher: Teacher, examples: Sequence[Example]) -> 
         "stockllm": teacher.digest,
         "scorer": teacher.scorer.recipe,
         "template": run.template.recipe,
-        "corpus": run.corpus.fingerprint,
+        "corpus": run.corpus.digest,
         "queries": json_digest([read, [example.rise for example in examples]]),
         "settings": run.spec.feedback.model_dump(mode="json"),
     }

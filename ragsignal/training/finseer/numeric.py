@@ -21,12 +21,11 @@ from torch import Tensor
 from ragsignal.artifacts import Base
 from ragsignal.config import FinseerTraining
 from ragsignal.data import SEQUENCES
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import EXTRA, READS, Corpus, features, query_features
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
-from ragsignal.types import Query
+from ragsignal.types import Query, Recipe
 from ragsignal.utils import Steps, write_file
 
 _SEQUENCES = tuple(SEQUENCES)

@@ -20,11 +20,11 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 from ragsignal.artifacts import Base, Weights
 from ragsignal.config import FinseerTraining
 from ragsignal.data import Bins
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import Corpus, line_recipe, load_sentence_model, query_line
 from ragsignal.training import loop
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
+from ragsignal.types import Recipe
 from ragsignal.utils import Steps, quiet_loading
 
 _BATCH = 256

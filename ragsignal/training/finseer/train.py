@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragsignal.artifacts import Artifact, Kind, load_artifact, refuse_foreign, resolve, save_artifact
 from ragsignal.errors import ConfigError
-from ragsignal.protocols import Recipe
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
 from ragsignal.training.finseer.ranking import (
     RankedQuery,
@@ -28,6 +27,7 @@ from ragsignal.training.finseer.ranking import (
     recall_by_chance,
 )
 from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.types import Recipe
 
 if TYPE_CHECKING:
     from ragsignal.training.finseer.numeric import NumericStudent
@@ -71,7 +71,7 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
     refuse_foreign(run.folder(kind))
     feedback = load_feedback(run.folder("feedback"))
     _refuse_stale(run, feedback)
-    train, valid = hold_out(gather(feedback, run.train, run.corpus.fingerprint), settings.valid_share)
+    train, valid = hold_out(gather(feedback, run.train, run.corpus.digest), settings.valid_share)
     make = _maker(run, encoder)
     student, control = make(), make()
     metrics = _suffixed(agreement(student.similarities(valid), valid, settings), "_untrained")

@@ -27,15 +27,14 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from ragsignal.artifacts import Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.config import StockLLMTraining
 from ragsignal.data import movement_of
-from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_reader, probability_of, token_ids
-from ragsignal.protocols import Recipe
+from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_stockllm, probability_of, token_ids
 from ragsignal.training import loop
 from ragsignal.training.calibration import Method, expected_calibration_error, fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, check_labels, draw
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable
 from ragsignal.training.stockllm.prompts import mixed_prompts
-from ragsignal.types import Prompt
+from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import Steps, versions_of
 
 _COMPUTING = ("torch", "transformers", "peft")
@@ -103,8 +102,8 @@ def training_recipe(run: TrainingRun) -> Recipe:
         "template": run.template.recipe,
         "target": run.spec.corpus.target,
         "lookback": run.spec.corpus.lookback,
-        "corpus": run.corpus.fingerprint,
-        "data": run.prices.fingerprint,
+        "corpus": run.corpus.digest,
+        "data": run.prices.digest,
         "split": run.spec.split.model_dump(mode="json"),
     }
 
@@ -231,7 +230,7 @@ def _rows(llm: TrainableLLM, run: TrainingRun, examples: Sequence[Example], seed
 def _save(run: TrainingRun, examples: ChosenExamples, best: Path, state: Any) -> None:
     """Calibrate the best adapter on validation, and write the artifact."""
     spec = run.spec
-    scorer = load_reader(spec.llm, run.template, best, run.weights)
+    scorer = load_stockllm(spec.llm, run.template, best, run.weights)
     prompts = _prompts(run, examples.valid, spec.stockllm.seed + 2)
     odds = _log_odds(scorer, prompts, partial(run.progress, "calibrating StockLLM"))
     rise = np.array([example.rise for example in examples.valid])

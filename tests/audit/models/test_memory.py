@@ -297,7 +297,6 @@ def test_familiar_text_is_the_models_own_token_probabilities(model: Path) -> Non
         own = [float(logs[place, token]) for place, token in enumerate(ids[0, 1:])]
         assert score.probability == pytest.approx(math.exp(min_k(own)), rel=1e-4)
         assert score.tokens == ids.shape[1]
-    assert scorer.render(Query("IBM", (DAY,), (1.0,)), ()).text == prompts[0].text
     assert scorer.recipe["weights"]
 
 

@@ -22,7 +22,7 @@ from ragsignal.backtest.sweep.grid import chosen_variants, points_of, spec_at
 from ragsignal.cli.sweep import with_address
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
-from ragsignal.parallel import Here, Processes
+from ragsignal.parallel import InProcessPool, ProcessPool
 from ragsignal.report import record_of
 from tests import specs
 from tests.specs import HOLD, MOMENTUM, RANDOM
@@ -140,7 +140,7 @@ def test_each_point_is_what_a_single_run_of_it_says(spec: RunSpec) -> None:
 
 
 def test_two_processes_say_what_one_says_and_the_bytes_stay(spec: RunSpec, tmp_path: Path) -> None:
-    one, two = run_sweep(spec, GRID, pool=Here()), run_sweep(spec, GRID, pool=Processes(2))
+    one, two = run_sweep(spec, GRID, pool=InProcessPool()), run_sweep(spec, GRID, pool=ProcessPool(2))
     assert _lasting(one) == _lasting(two)
     write_sweep(one, tmp_path / "out")
     table = pd.read_parquet(tmp_path / "out" / "sweep.parquet")

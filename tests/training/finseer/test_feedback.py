@@ -303,7 +303,7 @@ def test_the_meta_says_what_the_scores_are_made_of(tmp_path: Path) -> None:
     found = load_feedback(score(FakeBench(tmp_path)))
     days = found.table["as_of"]
     assert found.meta["recipe"]["stockllm"] == "d1"
-    assert found.meta["recipe"]["corpus"] == CORPUS.fingerprint
+    assert found.meta["recipe"]["corpus"] == CORPUS.digest
     assert found.meta["recipe"]["settings"] == SETTINGS.model_dump()
     assert found.meta["span"] == {"first": str(days.min()), "last": str(days.max()), "queries": 22}
     assert date.fromisoformat(found.meta["trained_through"]) > days.max()  # a label is known a day later
@@ -327,7 +327,7 @@ def test_a_teacher_that_goes_by_likeness_is_told_from_its_bias(tmp_path: Path) -
 
 def test_groups_give_every_query_once_with_its_candidates(tmp_path: Path) -> None:
     found = load_feedback(score(FakeBench(tmp_path)))
-    groups = gather(found, FakeBench(tmp_path).train, CORPUS.fingerprint)
+    groups = gather(found, FakeBench(tmp_path).train, CORPUS.digest)
     assert len({(group.example.query.symbol, group.example.query.as_of) for group in groups}) == len(groups) == 22
     np.testing.assert_array_equal(np.concatenate([group.rows for group in groups]), found.table["row"])
     np.testing.assert_array_equal(np.concatenate([group.scores for group in groups]), found.table["score"])
@@ -433,7 +433,7 @@ def test_queries_whose_candidates_all_tie_are_counted(tmp_path: Path) -> None:
     found = load_feedback(score(FakeBench(tmp_path), Bored()))
     assert found.meta["tied"] == 22
     assert found.meta["diagnostics"] == {"main_effect_share": None, "residual_split_half": None}
-    groups = gather(found, FakeBench(tmp_path).train, CORPUS.fingerprint)
+    groups = gather(found, FakeBench(tmp_path).train, CORPUS.digest)
     assert all(teacher.select(group.scores, 3) is None for group in groups)
 
 
@@ -462,7 +462,7 @@ def test_the_trained_stockllm_is_the_teacher(tmp_path: Path, monkeypatch: pytest
         return artifact
 
     monkeypatch.setattr(feedback, "load_artifact", load)
-    monkeypatch.setattr(feedback, "load_reader", make)
+    monkeypatch.setattr(feedback, "load_stockllm", make)
     found = load_feedback(run_feedback(cast(TrainingRun, bench)))
     assert made[0] == (bench.folder("stockllm"), "stockllm")
     assert made[1] == ((bench.spec.llm, bench.template, artifact, bench.weights), {})

@@ -338,7 +338,7 @@ def scored(bench: TrainingRun, rule: Rule) -> Feedback:
         for row, score, shuffled in zip(group.rows, group.scores, group.shuffled, strict=True):
             rows.append((group.block, query.symbol, query.as_of, row, score, shuffled))
     table = pd.DataFrame(rows, columns=["block", "symbol", "as_of", "row", "score", "shuffled"])
-    recipe = {"corpus": bench.corpus.fingerprint}
+    recipe = {"corpus": bench.corpus.digest}
     return Feedback(table, {"recipe": recipe, "digest": "d" * 64, "trained_through": "2012-09-15"})
 
 
@@ -411,7 +411,7 @@ def test_use_gives_the_similarities_that_training_reported(
     text: Artifact, bench: TrainingRun, tiny: Weights, tmp_path: Path
 ) -> None:
     tuned = TextEncoder(tiny.folder, tiny.digest, shipped_bins(), EmbeddingCache(tmp_path / "e.sqlite"), adapter=text)
-    groups = gather(scored(bench, volume), bench.train, bench.corpus.fingerprint)
+    groups = gather(scored(bench, volume), bench.train, bench.corpus.digest)
     _, valid = hold_out(groups, bench.spec.finseer.valid_share)
     vectors = tuned.encode_corpus(bench.corpus)
     near = [vectors[it.rows] @ tuned.encode_queries([it.example.query])[0] for it in valid]
@@ -456,4 +456,4 @@ def test_teacher_scores_of_another_corpus_or_of_other_queries_are_refused(bench:
     with pytest.raises(ConfigError, match="made on another corpus"):
         gather(feedback, bench.train, "another")
     with pytest.raises(ConfigError, match=r"no training query of this spec; type: ragsignal train feedback SPEC"):
-        gather(feedback, bench.train[:5], bench.corpus.fingerprint)
+        gather(feedback, bench.train[:5], bench.corpus.digest)
