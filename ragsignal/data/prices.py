@@ -24,15 +24,6 @@ from ragsignal.data.readers import COLUMNS, PRICES, read_closes
 from ragsignal.errors import DataError
 from ragsignal.utils import array_digest, json_digest
 
-__all__ = [
-    "Prices",
-    "back_adjust",
-    "load_classic",
-    "load_sample",
-    "read_folder",
-    "read_table",
-]
-
 _SAMPLED = ("AAPL", "GOOG", "IBM", "MSFT")
 # This version, as its prices are part of a result; without its dependencies, as only one of its files is read.
 _SKFOLIO = "pip install --no-deps skfolio==1.12.2"

@@ -24,7 +24,7 @@ ALL, NON_FREEZE = "all", "non-freeze"
 CHUNK = 512
 """Queries given to a pipeline at once: what a killed run loses is one batch of it, what is stored is not made again."""
 
-Kind = Literal["variant", "baseline", "leak detector"]
+ForecasterKind = Literal["variant", "baseline", "leak detector"]
 
 
 class Facts(TypedDict, total=False):
@@ -58,7 +58,7 @@ class Forecast:
     """
 
     name: str
-    kind: Kind
+    kind: ForecasterKind
     probability: FloatArray
     score: FloatArray
     rise: FloatArray
@@ -76,7 +76,7 @@ class Forecast:
         return whole.where(mask)
 
 
-def of_probability(name: str, kind: Kind, probability: FloatArray, **facts: Unpack[Facts]) -> Forecast:
+def of_probability(name: str, kind: ForecasterKind, probability: FloatArray, **facts: Unpack[Facts]) -> Forecast:
     """Make a forecast whose probability is also its score and decides its direction."""
     return Forecast(name, kind, probability, probability, direction_of(probability), facts)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragsignal.errors import ConfigError
+from ragsignal.evaluation.checks import Sensitivity
 from ragsignal.evaluation.forecasts import ScoredForecast
 from ragsignal.evaluation.metrics import MetricEstimate
 from ragsignal.utils import plain, write_file, write_json
@@ -96,10 +97,10 @@ def _record(evaluation: Evaluation) -> Record:
 
 
 def _forecaster(row: ScoredForecast) -> Record:
-    figures = {
-        name: {"n": of_set.n, "days": of_set.days} | {it: asdict(figure) for it, figure in of_set.estimates.items()}
-        for name, of_set in row.figures.items()
-    }
+    figures = {}
+    for name, on_set in row.figures.items():
+        estimates = {measure: asdict(estimate) for measure, estimate in on_set.estimates.items()}
+        figures[name] = {"n": on_set.n, "days": on_set.days, **estimates}
     return {"name": row.forecast.name, "kind": row.forecast.kind, **row.forecast.facts, "figures": figures}
 
 
@@ -122,9 +123,9 @@ def console_table(evaluation: Evaluation) -> Table:
 
     accuracy = "acc_ranked" if evaluation.spec.evaluation.target == "relative" else "acc"
     others = ("mcc", "auc", "brier", "rank_correlation", "spread_bp")
-    asked = evaluation.questions
+    questions = evaluation.questions
     table = Table(
-        title=f"{evaluation.headline} of {asked.n:,} queries on {asked.days:,} days; ± half of 95 %",
+        title=f"{evaluation.headline} of {questions.n:,} queries on {questions.days:,} days; ± half of 95 %",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
@@ -142,12 +143,13 @@ def console_table(evaluation: Evaluation) -> Table:
 def markdown(evaluation: Evaluation) -> str:
     """Lay out the evaluation as a page of tables; the headline set first."""
     sets = sorted(evaluation.forecasters[0].figures, key=lambda name: name != evaluation.headline)
-    description, asked, training = evaluation.spec.description, evaluation.questions, evaluation.training
+    description, questions, training = evaluation.spec.description, evaluation.questions, evaluation.training
     parts = [
         f"# {evaluation.spec.name}: forecasts\n",
         *([description + "\n"] if description else []),
-        f"{asked.n:,} queries, {asked.symbols} symbols, {asked.days:,} days, {asked.first} to {asked.last}; "
-        f"{asked.rises:.1%} rose. Free baselines: {training.labels:,} labels, {training.first} to {training.last}.\n",
+        f"{questions.n:,} queries, {questions.symbols} symbols, {questions.days:,} days, {questions.first} to "
+        f"{questions.last}; {questions.rises:.1%} rose. Free baselines: {training.labels:,} labels, {training.first} "
+        f"to {training.last}.\n",
     ]
     parts += [f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(evaluation, name) for name in sets]
     parts.append("## Paired differences\n\n" + _comparisons(evaluation, sets[0]))
@@ -202,19 +204,20 @@ def _checks(evaluation: Evaluation) -> Iterator[str]:
         None: "too few days, or constant forecasts: nothing can be said",
     }[shuffled.passes]
     yield f"Shuffled labels: greatest |z| {_fixed(shuffled.max_z, 2)}, limit {_fixed(shuffled.limit, 2)}; {verdict}."
-    for row in evaluation.sensitivity:
-        random = row.random_candidates
-        yield (
-            f"Sensitivity of {row.variant} on {row.queries} queries, mean change of P(rise): prices off by a basis "
-            f"point {_fixed(row.jitter, 4)}"
-            + ("" if random is None else f", other random candidates {_fixed(random, 4)}")
-            + f"; another query {_fixed(row.spread, 4)}."
-            if row.queries
-            else f"Sensitivity of {row.variant}: it answered none of the queries that were tried."
-        )
+    yield from (_changes(row) for row in evaluation.sensitivity)
     for forecaster in evaluation.forecasters:
         for reason, count in forecaster.forecast.facts.get("abstained", {}).items():
             yield f"{forecaster.forecast.name} abstained {count:,} times: {reason}."
+
+
+def _changes(row: Sensitivity) -> str:
+    if not row.queries:
+        return f"Sensitivity of {row.variant}: it answered none of the queries that were tried."
+    random = "" if row.random_candidates is None else f", other random candidates {_fixed(row.random_candidates, 4)}"
+    return (
+        f"Sensitivity of {row.variant} on {row.queries} queries, mean change of P(rise): prices off by a basis point "
+        f"{_fixed(row.jitter, 4)}{random}; another query {_fixed(row.spread, 4)}."
+    )
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
