@@ -20,7 +20,6 @@ import pandas as pd
 from ragsignal.data import factors
 from ragsignal.data.rolling import FloatArray, IntArray
 from ragsignal.errors import DataError
-from ragsignal.protocols import Recipe
 from ragsignal.utils import json_digest
 
 LETTERS = "ABCDEFGHIJKLMNOP"
@@ -47,7 +46,7 @@ class Bins:
     fitted_through: date
 
     @cached_property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> dict[str, str]:
         """Identity: a change of an edge is a change of every signal that reads letters."""
         return {"fitted_through": self.fitted_through.isoformat(), "digest": json_digest(dict(self.edges))}
 

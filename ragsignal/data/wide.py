@@ -28,7 +28,6 @@ from ragsignal.data.prices import calendar_of, days_of
 from ragsignal.data.rolling import FloatArray, delay, mean, ratio
 from ragsignal.data.technicals import BarArrays
 from ragsignal.errors import DataError
-from ragsignal.protocols import Recipe
 from ragsignal.utils import json_digest
 
 FORMULAS = {
@@ -166,7 +165,7 @@ class Panel:
         return self._running_digests[count - 1] if count else ""
 
     @cached_property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> dict[str, str]:
         """Identity of everything but the prices: formulas, and the symbols that were ranked together."""
         return {"panel": _VERSION, "symbols": json_digest(list(self.symbols))}
 
