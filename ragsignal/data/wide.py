@@ -161,8 +161,8 @@ class Panel:
 
     def digest_as_of(self, day: date) -> str:
         """Digest of all that was known on ``day``, whatever comes after it; empty before the first day."""
-        count = int(np.searchsorted(self.days, np.datetime64(day, "D"), side="right"))
-        return self._running_digests[count - 1] if count else ""
+        seen = int(np.searchsorted(self.days, np.datetime64(day, "D"), side="right"))
+        return self._running_digests[seen - 1] if seen else ""
 
     @cached_property
     def recipe(self) -> dict[str, str]:

@@ -235,9 +235,9 @@ def _sensitivities(study: Study, questions: Questions) -> list[Sensitivity]:
     return [sensitivity(study, variant, questions, spec.evaluation.perturbed) for variant in _perturbed(spec)]
 
 
-def _fingerprints(study: Study, variants: Sequence[Variant]) -> dict[str, str]:
-    prices = {"prices": study.prices.fingerprint}
-    return prices | {"corpus": study.corpus.fingerprint} if any(it.reads_corpus for it in variants) else prices
+def _fingerprints(study: Study, chosen: Sequence[Variant]) -> dict[str, str]:
+    corpus = {"corpus": study.corpus.fingerprint} if any(variant.reads_corpus for variant in chosen) else {}
+    return {"prices": study.prices.fingerprint, **corpus}
 
 
 def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
