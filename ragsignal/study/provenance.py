@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from ragsignal.artifacts import Card
 from ragsignal.config import Variant
@@ -11,7 +10,7 @@ from ragsignal.study.study import Study
 
 
 def notes_on_training(study: Study) -> list[str]:
-    """What was trained, on what and through which day; what was not; and what nobody can know.
+    """Say what was trained, on what and through which day, what was not, and what is not recorded.
 
     A sentence that begins with ``IN SAMPLE`` stamps every page.
     """
@@ -24,7 +23,7 @@ def notes_on_training(study: Study) -> list[str]:
         if in_sample:
             notes[f"IN SAMPLE: {variant.name} proves nothing: {'; '.join(in_sample)}."] = None
         cards = _cards_of(study, variant)
-        notes |= dict.fromkeys(_note_on_role(role, [*found.values()]) for role, found in cards.items())
+        notes |= dict.fromkeys(_note_on_role(role, [*by_digest.values()]) for role, by_digest in cards.items())
         notes |= dict.fromkeys(_notes_on_bare_weights(variant, cards))
     return list(notes)
 
@@ -57,10 +56,13 @@ def _note_on_artifact(role: str, card: Card) -> str:
     )
 
 
-def _notes_on_bare_weights(variant: Variant, artifacts: Mapping[str, Any]) -> list[str]:
-    """Weights without a card: the untrained embedded ones, and those of which nothing is known."""
+def _notes_on_bare_weights(variant: Variant, roles: Collection[str]) -> list[str]:
+    """Notes on weights without a card: the untrained embedded ones, and those of which nothing is known.
+
+    ``roles`` are those that have a card.
+    """
     bare = []
-    if variant.is_llm and "reader" not in artifacts:
+    if variant.is_llm and "reader" not in roles:
         bare.append(("StockLLM", "untuned", variant.llm.adapter or variant.llm.model))
     if variant.embeds_text:
         bare.append(("FinSeer", "untrained", variant.retrieval.encoder_ref))

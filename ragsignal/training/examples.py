@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.config import Target
-from ragsignal.data import Part, cut_query, forward_returns
+from ragsignal.data import SplitPart, cut_query, forward_returns
 from ragsignal.types import Query
 
 
@@ -28,7 +28,7 @@ class Example:
         return self.outcome > 0.0
 
 
-def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: int, part: Part) -> list[Example]:
+def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: int, part: SplitPart) -> list[Example]:
     """Every query of a part whose answer is known by ``part.known_by``, by day, then symbol.
 
     Parameters
@@ -38,7 +38,7 @@ def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: in
     target : {"movement", "open_to_open", "relative"}
     lookback : int
         Returns in a query.
-    part : Part
+    part : SplitPart
 
     Raises
     ------
@@ -53,7 +53,7 @@ def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: in
     return sorted(examples, key=lambda it: (it.query.as_of, it.query.symbol))
 
 
-def check_labels(part: Part, examples: Sequence[Example]) -> None:
+def check_labels(part: SplitPart, examples: Sequence[Example]) -> None:
     """Raise ``LookAheadError`` if an answer became known after the end of ``part``."""
     part.check(np.array([example.available_at for example in examples], dtype="datetime64[D]"))
 
@@ -66,7 +66,7 @@ def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
     return [examples[number] for number in sorted(chosen.tolist())]
 
 
-def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: Part) -> list[Example]:
+def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: SplitPart) -> list[Example]:
     days = [stamp.date() for stamp in frame.index]
     closes = frame["close"].tolist()
     outcomes = label["outcome"].to_numpy()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ragsignal.artifacts import Base, Calibration, Card, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
-from ragsignal.data import HORIZON, Bins, Part, Prices, Split, calendar_of, make_split
+from ragsignal.data import HORIZON, Bins, Prices, Split, SplitPart, calendar_of, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
@@ -148,7 +148,7 @@ class TrainingRun:
     def _frames(self) -> dict[str, pd.DataFrame]:
         return dict(self.prices.select(self.spec.data.symbols).frames)
 
-    def _examples(self, part: Part) -> list[Example]:
+    def _examples(self, part: SplitPart) -> list[Example]:
         examples = examples_of(self._frames, self.spec.corpus.target, self.spec.corpus.lookback, part)
         if not examples:
             raise DataError(

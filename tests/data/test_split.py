@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ragsignal.config import DataSpec, SplitSpec
 from ragsignal.data.labels import forward_returns
-from ragsignal.data.split import HORIZON, Part, Split, make_split
+from ragsignal.data.split import HORIZON, Split, SplitPart, make_split
 from ragsignal.errors import ConfigError, LookAheadError
 from tests import markets
 
@@ -40,8 +40,8 @@ def test_training_ends_the_embargo_before_validation_begins() -> None:
     known_by = date(2020, 3, 25)  # Wednesday to Wednesday: five bars
     assert split == Split(
         protocol="time",
-        train=Part("train", DATA.symbols, DATA.start, known_by, known_by),
-        valid=Part("valid", DATA.symbols, VALID_FROM, DATA.end, DATA.end),
+        train=SplitPart("train", DATA.symbols, DATA.start, known_by, known_by),
+        valid=SplitPart("valid", DATA.symbols, VALID_FROM, DATA.end, DATA.end),
     )
     assert not split.leaks
 
@@ -71,7 +71,7 @@ def test_no_bar_from_validation_on_moves_what_training_sees(
     split = make_split(SplitSpec(valid_from=days[cut], embargo=embargo), spec, calendar, HORIZON[target])
     other = markets.poisoned(frames, after=days[cut] - timedelta(days=1))
 
-    def labels(part: Part, market: markets.Frames) -> list[tuple[str, date, date, float]]:
+    def labels(part: SplitPart, market: markets.Frames) -> list[tuple[str, date, date, float]]:
         table = pd.concat(forward_returns(market, target), names=["symbol", "day"]).dropna().reset_index()
         symbols, outcomes = table["symbol"].tolist(), table["outcome"].tolist()
         days, known = (table[name].dt.date.tolist() for name in ("day", "available_at"))
@@ -153,7 +153,7 @@ def test_a_part_without_days_is_refused() -> None:
 
 def test_a_part_holds_its_symbols_its_days_and_what_is_known_in_time() -> None:
     first, last, known_by = date(2020, 1, 6), date(2020, 3, 2), date(2020, 3, 4)
-    part = Part("train", ("A",), first, last, known_by)
+    part = SplitPart("train", ("A",), first, last, known_by)
     assert part.holds("A", first, known_by)
     assert part.holds("A", last, known_by)
     assert not part.holds("B", first, known_by)

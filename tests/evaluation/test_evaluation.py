@@ -22,8 +22,8 @@ from ragsignal.evaluation.baselines import best_baselines, free_baselines
 from ragsignal.evaluation.checks import ORACLE_MEASURES, same_date_oracle, sensitivity, shuffled_labels
 from ragsignal.evaluation.comparisons import BEST_BASELINE, NO_RETRIEVAL, RANDOM_RETRIEVAL, rivals
 from ragsignal.evaluation.forecasts import of_probability, probabilities
-from ragsignal.evaluation.metrics import METRICS
-from ragsignal.evaluation.questions import Questions, ask, training_rows
+from ragsignal.evaluation.metrics import METRICS, MetricEstimate
+from ragsignal.evaluation.questions import Questions, build_questions, training_rows
 from ragsignal.retrieval.retrievers import RandomRetriever
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.statistics.intervals import day_weights
@@ -70,8 +70,9 @@ def market_of(strength: float, seed: int = 3) -> Frames:
     return planted_market(SYMBOLS, FIRST, END, seed=seed, strength=strength).frames
 
 
-def row_of(evaluation: Evaluation, name: str) -> dict[str, Any]:
-    return next(row for row in evaluation.record["forecasters"] if row["name"] == name)
+def estimate_of(evaluation: Evaluation, name: str, measure: str) -> MetricEstimate:
+    row = next(row for row in evaluation.forecasters if row.forecast.name == name)
+    return row.figures["all"].estimates[measure]
 
 
 @pytest.fixture(scope="module")
@@ -94,34 +95,34 @@ def noise(noise_spec: RunSpec) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def questions() -> Questions:
-    return ask(market_of(0.5), spec_of())
+    return build_questions(market_of(0.5), spec_of())
 
 
 def test_the_vote_of_analogues_beats_everything_where_analogues_pay(planted: Evaluation) -> None:
-    accuracy = row_of(planted, "vote")["figures"]["all"]["acc"]
-    assert accuracy["low"] > 0.6
-    always = row_of(planted, "always-rise")["figures"]["all"]["acc"]
-    assert accuracy["low"] > always["high"]
-    against_random = [row for row in planted.record["comparisons"] if row["against"] == RANDOM_RETRIEVAL]
-    assert {tuple(row["right"]) for row in against_random} == {("random-0", "random-1")}
-    assert {row["measure"] for row in against_random} == {"acc", "brier", "log_loss", "rank_correlation"}
-    assert all(row["distinguishable"] and row["favours"] == "left" for row in against_random)
+    accuracy = estimate_of(planted, "vote", "acc")
+    assert accuracy.low > 0.6
+    always = estimate_of(planted, "always-rise", "acc")
+    assert accuracy.low > always.high
+    against_random = [row for row in planted.comparisons if row.against == RANDOM_RETRIEVAL]
+    assert {tuple(row.right) for row in against_random} == {("random-0", "random-1")}
+    assert {row.measure for row in against_random} == {"acc", "brier", "log_loss", "rank_correlation"}
+    assert all(row.distinguishable and row.favours == "left" for row in against_random)
 
 
 def test_nothing_favours_a_variant_where_there_is_nothing_to_find(noise: Evaluation) -> None:
     # of eight seeds, 12 of 128 such differences were distinguishable, in clusters; none of this seed
-    rows = noise.record["comparisons"]
-    assert {row["set"] for row in rows} == {"all", "non-freeze"}
-    assert not [row for row in rows if row["favours"] == "left"]
+    rows = noise.comparisons
+    assert {row.set for row in rows} == {"all", "non-freeze"}
+    assert not [row for row in rows if row.favours == "left"]
     # an overconfident probability does lose on Brier, to anybody who knows that nothing is known
-    assert not [row for row in rows if row["measure"] in ("acc", "rank_correlation") and row["distinguishable"]]
+    assert not [row for row in rows if row.measure in ("acc", "rank_correlation") and row.distinguishable]
 
 
 def test_every_variant_meets_the_best_baseline_of_the_training_period(noise: Evaluation) -> None:
-    best = noise.record["best_baseline"]
+    best = noise.best_baseline
     assert set(best) == {"acc", "brier", "log_loss", "rank_correlation"}
-    rows = [row for row in noise.record["comparisons"] if row["against"] == BEST_BASELINE and row["set"] == "all"]
-    assert {(row["left"], row["measure"], *row["right"]) for row in rows} == {
+    rows = [row for row in noise.comparisons if row.against == BEST_BASELINE and row.set == "all"]
+    assert {(row.left, row.measure, *row.right) for row in rows} == {
         (variant, measure, name) for variant in ("vote", "random-0", "random-1") for measure, name in best.items()
     }
 
@@ -136,8 +137,8 @@ def test_the_best_baseline_is_chosen_without_the_test(questions: Questions) -> N
 
 def test_free_baselines_never_see_a_test_label(questions: Questions) -> None:
     learn = training_rows(questions, spec_of())
-    usual = free_baselines(questions, learn, questions.asked)
-    other = free_baselines(_garbled(questions, learn), learn, questions.asked)
+    usual = free_baselines(questions, learn, questions.is_query)
+    other = free_baselines(_garbled(questions, learn), learn, questions.is_query)
     assert len(usual) == 8
     for one, two in zip(usual, other, strict=True):
         np.testing.assert_array_equal(one.probability, two.probability, err_msg=one.name)
@@ -147,13 +148,13 @@ def test_free_baselines_never_see_a_test_label(questions: Questions) -> None:
 def test_the_record_holds_the_baselines_that_saw_the_training_period_only(
     noise: Evaluation, noise_spec: RunSpec
 ) -> None:
-    asked = ask(market_of(0.0, seed=11), noise_spec)
+    asked = build_questions(market_of(0.0, seed=11), noise_spec)
     learn = training_rows(asked, noise_spec)
-    assert noise.record["training"]["labels"] == learn.sum()
-    for forecast in free_baselines(_garbled(asked, learn), learn, asked.asked):
+    assert noise.training.labels == learn.sum()
+    for forecast in free_baselines(_garbled(asked, learn), learn, asked.is_query):
         np.testing.assert_array_equal(noise.predictions[forecast.name], forecast.probability, err_msg=forecast.name)
     best = best_baselines(_garbled(asked, learn), learn, 5, ("acc", "brier", "log_loss", "rank_correlation"))
-    assert noise.record["best_baseline"] == best
+    assert noise.best_baseline == best
 
 
 def _garbled(questions: Questions, keep: np.ndarray) -> Questions:
@@ -165,10 +166,10 @@ def test_another_future_moves_no_answer_before_it() -> None:
     turn = frames["S0"].index[frames["S0"].index >= pd.Timestamp(START)][30].date()
     answers = []
     for market_frames in (frames, poisoned(frames, turn)):
-        asked = ask(market_frames, spec_of())
+        asked = build_questions(market_frames, spec_of())
         learn = training_rows(asked, spec_of())
-        rows = asked.panel.days[np.nonzero(asked.asked)[0]] <= np.datetime64(turn)
-        given = free_baselines(asked, learn, asked.asked)
+        rows = asked.panel.days[np.nonzero(asked.is_query)[0]] <= np.datetime64(turn)
+        given = free_baselines(asked, learn, asked.is_query)
         answers.append(([it.probability[rows] for it in given], [q for q in asked.queries if q.as_of <= turn]))
     np.testing.assert_array_equal(*(given for given, _ in answers))
     assert answers[0][1] == answers[1][1]
@@ -179,7 +180,7 @@ def test_training_labels_are_known_an_embargo_before_the_test(questions: Questio
     learn = training_rows(questions, spec_of())
     days = questions.panel.days
     first = int(np.searchsorted(days, np.datetime64(START)))
-    assert questions.known[learn].max() == days[first - 1 - 5]
+    assert questions.available_at[learn].max() == days[first - 1 - 5]
     # open to open takes two bars to be known
     assert days[np.flatnonzero(learn.any(axis=1))[-1]] == days[first - 1 - 5 - 2]
 
@@ -198,10 +199,10 @@ def test_a_training_period_that_reaches_into_the_embargo_is_refused(questions: Q
 
 def test_a_rule_is_as_sure_as_its_training_hit_rate(questions: Questions) -> None:
     learn = training_rows(questions, spec_of())
-    always = next(it for it in free_baselines(questions, learn, questions.asked) if it.name == "always-rise")
+    always = next(it for it in free_baselines(questions, learn, questions.is_query) if it.name == "always-rise")
     rises = questions.outcomes[learn] > 0
     np.testing.assert_allclose(always.probability, (rises.sum() + 1) / (len(rises) + 2))
-    reversal = next(it for it in free_baselines(questions, learn, questions.asked) if it.name == "reversal-1d")
+    reversal = next(it for it in free_baselines(questions, learn, questions.is_query) if it.name == "reversal-1d")
     p = reversal.facts["training_hit_rate"]
     last = np.array([query.closes[-1] / query.closes[-2] - 1 for query in questions.queries])
     np.testing.assert_allclose(reversal.probability, np.where(last < 0, p, 1 - p))
@@ -211,13 +212,13 @@ def test_a_rule_is_as_sure_as_its_training_hit_rate(questions: Questions) -> Non
 def test_training_labels_of_one_side_only_are_refused(questions: Questions) -> None:
     learn = training_rows(questions, spec_of())
     with pytest.raises(DataError, match="all rises"):
-        free_baselines(replace(questions, outcomes=np.abs(questions.outcomes) + 1e-9), learn, questions.asked)
+        free_baselines(replace(questions, outcomes=np.abs(questions.outcomes) + 1e-9), learn, questions.is_query)
 
 
 def test_queries_are_every_symbol_on_every_nth_day_with_a_known_outcome() -> None:
     frames = dict(market_of(0.5))
     frames["S1"] = frames["S1"].drop(frames["S1"].index[-10])  # a day without a bar
-    asked = ask(frames, spec_of(evaluation={"target": "movement", "every": 3}))
+    asked = build_questions(frames, spec_of(evaluation={"target": "movement", "every": 3}))
     days = frames["S0"].loc[str(START) :].index
     expected = [(day.date(), symbol) for day in days[::3] for symbol in SYMBOLS if day in frames[symbol].index[:-1]]
     assert [(query.as_of, query.symbol) for query in asked.queries] == expected
@@ -232,14 +233,16 @@ def test_queries_are_every_symbol_on_every_nth_day_with_a_known_outcome() -> Non
 def test_a_window_without_bars_asks_nothing_and_says_so() -> None:
     spec = spec_of(data={"source": "noise", "symbols": list(SYMBOLS), "start": "2030-01-01", "end": "2031-01-01"})
     with pytest.raises(DataError, match="2030-01-01"):
-        ask(market_of(0.5), spec)
+        build_questions(market_of(0.5), spec)
 
 
 def test_the_oracle_sees_the_day_where_symbols_move_together(questions: Questions) -> None:
     rng = np.random.default_rng(0)
-    days = questions.asked.any(axis=1)
-    together = np.where(questions.asked, (rng.normal(size=len(days)) + 0.3 * rng.normal(size=(6, len(days)))).T, np.nan)
-    alone = np.where(questions.asked, rng.normal(size=questions.asked.shape), np.nan)
+    days = questions.is_query.any(axis=1)
+    together = np.where(
+        questions.is_query, (rng.normal(size=len(days)) + 0.3 * rng.normal(size=(6, len(days)))).T, np.nan
+    )
+    alone = np.where(questions.is_query, rng.normal(size=questions.is_query.shape), np.nan)
     accuracy = []
     for outcomes in (together, alone):
         asked = replace(questions, outcomes=outcomes)
@@ -250,28 +253,28 @@ def test_the_oracle_sees_the_day_where_symbols_move_together(questions: Question
 
 
 def test_the_oracle_stands_apart_from_the_baselines(noise: Evaluation) -> None:
-    assert "knows the day's outcome" in noise.record["leak_detector"]["words"]
-    (detector,) = noise.record["leak_detector"]["rows"]
-    assert detector["kind"] == "leak detector"
-    assert set(detector["figures"]["all"]) == {"n", "days", *ORACLE_MEASURES}
-    assert detector["name"] not in {row["name"] for row in noise.record["forecasters"]}
+    assert "knows the day's outcome" in noise.leak_detector.words
+    (detector,) = noise.leak_detector.rows
+    assert detector.forecast.kind == "leak detector"
+    assert set(detector.figures["all"].estimates) == set(ORACLE_MEASURES)
+    assert detector.forecast.name not in {row.forecast.name for row in noise.forecasters}
 
 
 def test_shuffled_days_hold_nothing_even_for_who_knew_the_outcomes(questions: Questions) -> None:
     knows = of_probability("knows", "variant", np.where(questions.outcome > 0, 0.9, 0.1))
     silent = of_probability("silent", "variant", np.full(len(questions), 0.5))
     found = shuffled_labels(questions, [knows, silent], day_weights(questions.n_days))
-    assert {row["forecaster"] for row in found["rows"]} == {"knows"}  # a constant cannot be lucky
-    assert found["passes"]
-    assert found["max_z"] <= found["limit"]
+    assert {row.forecaster for row in found.rows} == {"knows"}  # a constant cannot be lucky
+    assert found.passes
+    assert found.max_z <= found.limit
     assert METRICS["auc"].value(knows.on(questions, knows.answered)) == 1.0
-    assert shuffled_labels(questions, [silent], day_weights(questions.n_days))["passes"] is None
+    assert shuffled_labels(questions, [silent], day_weights(questions.n_days)).passes is None
 
 
 def test_the_record_of_an_evaluation_reports_its_shuffled_labels(planted: Evaluation, noise: Evaluation) -> None:
     for evaluation in (planted, noise):
-        assert len(evaluation.record["shuffled_labels"]["rows"]) == 9
-        assert evaluation.record["shuffled_labels"]["passes"]
+        assert len(evaluation.shuffled_labels.rows) == 9
+        assert evaluation.shuffled_labels.passes
 
 
 def test_a_signal_that_rests_on_a_later_candidate_raises() -> None:
@@ -323,17 +326,19 @@ class Deaf(HashScorer):
 
 def test_sensitivity_tells_a_reader_of_noise_from_one_that_ignores_it() -> None:
     frames = market()
-    asked = ask(frames, spec_of(data={"source": "noise", "symbols": ["AA", "BB"], "start": "2020-02-03", "end": END}))
+    asked = build_questions(
+        frames, spec_of(data={"source": "noise", "symbols": ["AA", "BB"], "start": "2020-02-03", "end": END})
+    )
     found = {}
     for name in ("hash", "deaf", "alone"):
         retriever = "none" if name == "alone" else "random"
         found[name] = sensitivity(Shop(spec_of()), variant(name, retriever=retriever), asked, 40)  # type: ignore[arg-type]
-    assert found["hash"]["queries"] == 40
+    assert found["hash"].queries == 40
     for figure in ("jitter", "random_candidates", "spread"):
-        assert found["hash"][figure] == pytest.approx(1 / 3, abs=0.12)  # of two uniform draws
-    assert (found["deaf"]["jitter"], found["deaf"]["random_candidates"]) == (0.0, 0.0)
-    assert found["deaf"]["spread"] > 0.2
-    assert found["alone"]["random_candidates"] is None
+        assert getattr(found["hash"], figure) == pytest.approx(1 / 3, abs=0.12)  # of two uniform draws
+    assert (found["deaf"].jitter, found["deaf"].random_candidates) == (0.0, 0.0)
+    assert found["deaf"].spread > 0.2
+    assert found["alone"].random_candidates is None
 
 
 def test_rivals_share_the_reader_and_a_rival_has_none() -> None:
@@ -388,7 +393,7 @@ def test_the_console_table_fits_into_eighty_columns(noise: Evaluation) -> None:
     from rich.console import Console
 
     console = Console(width=80, file=io.StringIO())
-    console.print(console_table(plain(noise.record)))
+    console.print(console_table(noise))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "relative-reversal" in text
     assert "…" not in text
@@ -397,16 +402,16 @@ def test_the_console_table_fits_into_eighty_columns(noise: Evaluation) -> None:
 def test_relative_outcomes_are_also_judged_by_the_days_ranks(tmp_path: Path) -> None:
     path = written(market_of(0.9), tmp_path)
     found = evaluate_spec(spec_of(path, evaluation={"target": "relative", "every": 2}))
-    assert found.record["questions"]["rises"] == pytest.approx(0.5, abs=0.01)
-    assert row_of(found, "vote")["figures"]["all"]["acc_ranked"]["value"] > 0.6
-    assert "acc_ranked" in found.record["best_baseline"]
-    assert found.record["leak_detector"]["rows"] == []  # three of six rise every day
-    table = console_table(plain(found.record))
+    assert found.questions.rises == pytest.approx(0.5, abs=0.01)
+    assert estimate_of(found, "vote", "acc_ranked").value > 0.6
+    assert "acc_ranked" in found.best_baseline
+    assert found.leak_detector.rows == []  # three of six rise every day
+    table = console_table(found)
     assert table.row_count == 11
     assert not any("±" in str(cell) for cell in table.columns[1].cells)  # 76 days have no interval
 
 
-def test_mistakes_are_found_before_anything_is_scored(tmp_path: Path) -> None:
+def test_mistakes_are_found_before_anything_is_scored(noise: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no variant has a signal"):
         evaluate_spec(spec_of(variant=[{"name": "hold", "signal": "none"}]))
     taken = [{"name": "boosting", "signal": "vote"}, {"name": "hold", "signal": "none"}]
@@ -416,6 +421,6 @@ def test_mistakes_are_found_before_anything_is_scored(tmp_path: Path) -> None:
         spec_of(evaluation={"reference": {"FinSeer": {"accuracy": 0.5}}})
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="name another folder"):
-        write_evaluation(Evaluation({}, pd.DataFrame()), tmp_path / "file")
+        write_evaluation(noise, tmp_path / "file")
     with pytest.raises(TypeError, match="JSON cannot hold"):
         plain({"a": [object()]})

@@ -17,9 +17,7 @@ from ragsignal.evaluation.metrics import (
     AUC_BINS,
     METRICS,
     Sample,
-    difference,
     direction_of,
-    estimate,
     interval,
 )
 from ragsignal.statistics import equal_mass_bins
@@ -118,7 +116,7 @@ def test_a_figure_that_does_not_exist_is_nan_and_so_is_its_interval() -> None:
     weights = day_weights(few.n_days)
     nothing = few.where(np.zeros(len(few), dtype=bool))
     for name, sample in (("auc", risen), ("rank_correlation", few), ("spread_bp", few), ("brier", nothing)):
-        found = estimate(METRICS[name], sample, weights)
+        found = METRICS[name].estimate(sample, weights)
         assert np.isnan([found.value, found.low, found.high]).all()
         assert not found.distinguishable
 
@@ -188,7 +186,7 @@ def test_intervals_hold_the_truth_when_days_move_together() -> None:
         right = np.where(rng.random(len(day)) < 0.7, common, rng.random(len(day)) < 0.55)
         outcome = np.where(right, 1.0, -1.0)
         said = np.ones(len(day))
-        found = estimate(METRICS["acc"], Sample(day, n_days, outcome, said, said, said), weights)
+        found = METRICS["acc"].estimate(Sample(day, n_days, outcome, said, said, said), weights)
         covered += found.low <= 0.55 <= found.high
         naive += abs(right.mean() - 0.55) <= 1.96 * np.sqrt(0.55 * 0.45 / len(day))
     assert covered / trials > 0.91
@@ -198,8 +196,8 @@ def test_intervals_hold_the_truth_when_days_move_together() -> None:
 def test_too_few_days_say_nothing() -> None:
     for n_days, known in ((LEAST_DAYS - 1, False), (LEAST_DAYS, True)):
         sample = sample_of(n_days=n_days)
-        found = estimate(METRICS["brier"], sample, day_weights(n_days))
-        gap = difference(METRICS["brier"], sample, [constant(sample, 0.0)], day_weights(n_days))
+        found = METRICS["brier"].estimate(sample, day_weights(n_days))
+        gap = METRICS["brier"].difference(sample, [constant(sample, 0.0)], day_weights(n_days))
         assert np.isfinite(found.value)
         assert gap.distinguishable == known
 
@@ -208,17 +206,17 @@ def test_a_difference_is_paired_so_its_interval_is_shorter_than_those_of_its_par
     sample = sample_of(n_days=200)
     nearly = replace(sample, probability=np.clip(sample.probability + 0.01, 0, 1))
     weights = day_weights(200)
-    gap = difference(METRICS["brier"], sample, [nearly], weights)
-    alone = estimate(METRICS["brier"], sample, weights)
+    gap = METRICS["brier"].difference(sample, [nearly], weights)
+    alone = METRICS["brier"].estimate(sample, weights)
     assert gap.high - gap.low < (alone.high - alone.low) / 5
-    none = difference(METRICS["brier"], sample, [sample, sample], weights)
+    none = METRICS["brier"].difference(sample, [sample, sample], weights)
     assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
     assert not none.distinguishable
 
 
 def test_a_difference_to_several_is_one_to_their_mean_figure() -> None:
     left, one, two = (replace(sample_of(), rise=sample_of(seed=seed).rise) for seed in range(3))
-    found = difference(METRICS["acc"], left, [one, two], day_weights(12))
+    found = METRICS["acc"].difference(left, [one, two], day_weights(12))
     values = [METRICS["acc"].value(it) for it in (left, one, two)]
     assert found.value == pytest.approx(values[0] - (values[1] + values[2]) / 2)
 

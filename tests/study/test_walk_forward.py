@@ -516,11 +516,11 @@ def test_language_model_retriever_and_classifier_walk_together(llm_spec: Path, f
 def test_an_evaluation_perturbs_a_walk_forward_too(llm_spec: Path) -> None:
     spec = load_spec(llm_spec)
     few = spec.evaluation.model_copy(update={"every": 20})
-    record = evaluate_spec(spec.model_copy(update={"evaluation": few})).record
-    rows = {row["variant"]: row for row in record["sensitivity"]}
-    assert rows["rag"]["random_candidates"] > 0
-    assert rows["none"]["random_candidates"] is None
-    assert record["times"]["variants"]["rag"]["model_calls"] > 0
+    evaluation = evaluate_spec(spec.model_copy(update={"evaluation": few}))
+    random = {row.variant: row.random_candidates for row in evaluation.sensitivity}
+    assert random["rag"] > 0
+    assert random["none"] is None
+    assert evaluation.times["variants"]["rag"]["model_calls"] > 0
 
 
 def test_variants_of_a_step_share_its_model_and_a_left_step_lets_go_of_its_own(llm_spec: Path, frames: Frames) -> None:
@@ -568,8 +568,8 @@ def test_backtest_evaluate_and_sweep_take_a_walk_forward(trained: Path) -> None:
     assert signals["abstained"].notna().sum() == 5 * len(SYMBOLS)
     assert any("retrained 3 times" in note for note in result.notes)
     assert run_spec(spec).find("classifier").signals.equals(signals)
-    record = evaluate_spec(spec).record
-    assert record["forecasters"][0]["recipe"]["walk_forward"][0]["first"] == "2015-01-02"
+    first = evaluate_spec(spec).forecasters[0].forecast
+    assert first.facts["recipe"]["walk_forward"][0]["first"] == "2015-01-02"
     swept = run_sweep(spec, {"strategy.enter": [0.0, 0.1]})
     assert [row["variant"] for row in swept["rows"]] == ["classifier", "classifier"]
 

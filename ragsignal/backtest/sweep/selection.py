@@ -14,12 +14,10 @@ from typing import Required, TypedDict
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal import statistics
 from ragsignal.study import Trial, deflated, sharpe_of
-
-FloatArray = NDArray[np.float64]
+from ragsignal.types import FloatArray
 
 _BLOCKS = 16  # 12,870 ways to halve the days, as in the paper
 _LEAST_DAYS = 100  # fewer say nothing: ragsignal.statistics

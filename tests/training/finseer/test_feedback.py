@@ -21,7 +21,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ragsignal.config import FeedbackTraining, LLMSpec
-from ragsignal.data.split import Part
+from ragsignal.data.split import SplitPart
 from ragsignal.errors import ConfigError, LookAheadError, ModelError, StoreError
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
@@ -36,7 +36,7 @@ from tests.fakes import LOOKBACK, corpus_of, market
 
 FRAMES = market(("AA", "BB", "CC"), "2020-01-01", "2020-05-29")
 CORPUS = corpus_of(FRAMES)
-PART = Part("train", ("AA", "BB", "CC"), date(2020, 1, 10), date(2020, 4, 30), date(2020, 4, 30))
+PART = SplitPart("train", ("AA", "BB", "CC"), date(2020, 1, 10), date(2020, 4, 30), date(2020, 4, 30))
 SETTINGS = FeedbackTraining(queries=22, candidates=8, block=6, seed=3)
 quick = settings(max_examples=40, deadline=None)
 
@@ -88,7 +88,7 @@ class FakeBench:
 
     out: Path
     settings: FeedbackTraining = SETTINGS
-    part: Part = PART
+    part: SplitPart = PART
     told_of: list[tuple[str, int, int]] = field(default_factory=list)
     corpus: Corpus = CORPUS
 
