@@ -22,14 +22,15 @@ import pandas as pd
 from ragsignal import statistics
 from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
-from ragsignal.backtest.results import RunResult, VariantResult
+from ragsignal.backtest.results import RunResult
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
+from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, VariantSpec
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import Here, Pool
 from ragsignal.protocols import SignalSource
-from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
+from ragsignal.signals import KnownSignals, Pipeline, queries_of
 from ragsignal.study import Before, Report, Workshop, check_ledger, count_run, notes_on_training, work_of
 from ragsignal.utils import versions_of
 
@@ -86,13 +87,13 @@ def run_spec(
     closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
     codes = {variant.name: code_of(spec.strategy_of(variant)) for variant in spec.variant}
     return RunResult(
-        spec=spec.model_dump(mode="json", by_alias=True),
+        spec=spec,
         variants=variants,
         benchmark=spec.benchmark,
         closes=closes,
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, workshop)),
-        fingerprints={
+        digests={
             **{"prices": workshop.prices.fingerprint, **_corpus_fingerprint(workshop)},
             **{f"code of {spec.strategy_of(it).name}": codes[it.name] for it in spec.variant},
         },
@@ -193,22 +194,12 @@ def trade(
         orders=orders,
         signals=signals,
         metrics=_metrics(equity, exposure, orders, signals, ledger),
-        cost=_cost(Cost(), signals),
-        recipe=None,
     )
 
 
 def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
     """``result`` with what its signals cost, and what decided them."""
-    return replace(result, cost=_cost(pipeline.cost, result.signals), recipe=pipeline.recipe)
-
-
-def _cost(cost: Cost, signals: pd.DataFrame) -> dict[str, float | int | None]:
-    return {
-        **cost.record(),
-        # the model's time for these signals, whenever they were made
-        "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
-    }
+    return replace(result, cost=replace(pipeline.cost), recipe=pipeline.recipe)  # a pipeline goes on counting
 
 
 class Ledger(bt.Analyzer):
@@ -351,7 +342,7 @@ def _signal_table(signals: list[Any], frames: Mapping[str, pd.DataFrame]) -> pd.
 
 def _metrics(
     equity: pd.Series, exposure: pd.Series, orders: pd.DataFrame, signals: pd.DataFrame, ledger: Ledger
-) -> dict[str, float | int | None]:
+) -> Metrics:
     years = (equity.index[-1] - equity.index[0]).days / 365.25
     traded = float(orders["value"].abs().sum())
     heard = signals[signals["abstained"].isna()] if len(signals) else signals

@@ -36,13 +36,8 @@ def times(value: Number) -> str:
     return number(value, 1, unit="×")
 
 
-def money(value: Number) -> str:
-    """Write an amount in the account's currency, without decimals."""
-    return number(value, 0)
-
-
 def count(value: Number) -> str:
-    """Write a whole number."""
+    """Write a whole number, or an amount in the account's currency."""
     return number(value, 0)
 
 
@@ -59,6 +54,10 @@ def seconds(value: Number) -> str:
 def rate(value: Number) -> str:
     """Write how many a second, with a decimal below ten."""
     return number(value, 0 if value is None or value >= 10 else 1)
+
+
+KINDS = {"llm": "LLM", "vote": "vote of the hits", "classifier": "classifier", "none": "no model"}
+"""What made a variant's signal."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         "Trading",
         (
             Column("turnover", "Turnover", "value traded a year over the mean account", times),
-            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", money),
+            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", count),
             Column("trades", "Trades", "positions opened", count),
             Column("exposure", "Exposure", "position values over the account, mean of all closes", percent),
         ),
@@ -105,7 +104,6 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         ),
     ),
 )
-COLUMNS = tuple(column for _, columns in GROUPS for column in columns)
 SIGNAL_KEYS = frozenset(column.key for column in GROUPS[2][1])
 """Figures that only a variant with a signal has."""
 

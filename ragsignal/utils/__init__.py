@@ -6,10 +6,11 @@ from ragsignal.utils.database import open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
 from ragsignal.utils.quiet import quiet_loading
-from ragsignal.utils.records import plain, write_json
+from ragsignal.utils.records import Record, plain, rounded, write_json
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
+    "Record",
     "array_digest",
     "cache_folder",
     "canonical_json",
@@ -19,6 +20,7 @@ __all__ = [
     "open_database",
     "plain",
     "quiet_loading",
+    "rounded",
     "swap_folder",
     "versions_of",
     "write_file",

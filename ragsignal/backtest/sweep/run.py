@@ -15,12 +15,12 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.backtest.engine import LIBRARIES, notes_of, prepare, signals_of, trade
-from ragsignal.backtest.findings.family import corrected, yearly_gap
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.findings.family import PairedDifference, corrected, yearly_gap
 from ragsignal.backtest.strategy import check_strategy, code_of
 from ragsignal.backtest.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
 from ragsignal.backtest.sweep.record import Journal
 from ragsignal.backtest.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec, VariantSpec
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import Here, Pool
@@ -239,7 +239,7 @@ def _judged(
     days = pd.DatetimeIndex(benchmarks[0].index)
     selection = selection_of([it for _, it in judged], [it.to_numpy() for it in benchmarks], days)
     done = [row for row in rows if "gap" in row]
-    for row, gap in zip(done, corrected([row["gap"] for row in done]), strict=True):
+    for row, gap in zip(done, corrected([PairedDifference(**row["gap"]) for row in done]), strict=True):
         row["gap"] = gap
     counted = [Trial(_configuration(trial, shared), "sweep", sharpe_of(returns)) for trial, returns in ran]
     known = count(trials[0].spec, counted)
