@@ -21,7 +21,7 @@ from ragsignal.backtest.findings.costs import SIDES_BPS, costs_of
 from ragsignal.backtest.findings.days import earnings
 from ragsignal.backtest.findings.family import PairedDifference, corrected, family_of
 from ragsignal.backtest.findings.null import hit_rates_by_shift, shifted
-from ragsignal.backtest.findings.regimes import REGIMES, known_at_close, regimes_of
+from ragsignal.backtest.findings.regimes import REGIMES, regimes_at_close, regimes_of
 from ragsignal.backtest.results import RunResult
 from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import RunSpec, load_spec
@@ -295,7 +295,7 @@ def test_poisoning_the_future_leaves_every_known_regime_equal(last: int, seed: i
     closes = closes_of(200, seed)
     poisoned = closes.copy()
     poisoned.iloc[last + 1 :] *= np.random.default_rng(seed).uniform(10, 1000, (199 - last, 3))
-    pd.testing.assert_frame_equal(known_at_close(closes)[: last + 1], known_at_close(poisoned)[: last + 1])
+    pd.testing.assert_frame_equal(regimes_at_close(closes)[: last + 1], regimes_at_close(poisoned)[: last + 1])
 
 
 def test_a_return_belongs_to_the_regime_of_the_close_before_it() -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragsignal.backtest import Certainty, PairedDifference, Power, RunFindings, Verdict
-from ragsignal.report.words import MISSING, count, number, percent
+from ragsignal.report.words import MINUS, MISSING, count, number, percent
 
 SHOWN = 4
 """Comparisons on a card before the rest is folded away: the clearest one of each kind."""
 
-_MINUS = "−"
 _UNITS = {  # factor, digits, unit
     "hit rate": (100, 1, "points of hit rate"),
     "mean return a year": (100, 1, "points of mean return a year"),
@@ -86,7 +85,7 @@ def answers_in_words(findings: RunFindings, trials: Trials | None = None) -> lis
 
 def line_of(row: PairedDifference, comparisons: int) -> Line:
     """Say what one paired difference shows; ``comparisons`` is how many were made in all."""
-    pair = f"{row.left} {_MINUS} {row.right}"
+    pair = f"{row.left} {MINUS} {row.right}"
     if row.difference is None:
         return Line(f"{pair}: {row.measure}", "does not exist, one side never moved")
     if row.low is None or row.high is None:
@@ -260,8 +259,8 @@ def _in_hundred(p: float) -> str:
 def _trials(trials: Trials | None) -> list[str]:
     if not trials:
         return []
-    tried = trials["count"]
-    text = f"{count(tried)} configuration{'s have' if tried > 1 else ' has'} been tried on these data"
+    total = trials["count"]
+    text = f"{count(total)} configuration{'s have' if total > 1 else ' has'} been tried on these data"
     if "best" not in trials:  # one ratio has no spread
         return [text]
     best = trials["best"]

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ragsignal.backtest import RunResult
 from ragsignal.errors import ConfigError
-from ragsignal.utils import Record, plain, swap_folder, write_json
+from ragsignal.utils import Record, plain, swap_folder
 
 RECORD = "record.json"
 OWN = {RECORD, "equity.parquet", "orders.parquet", "signals.parquet", "index.html", "tearsheets"}
@@ -103,7 +104,7 @@ def record_of(result: RunResult) -> Record:
     TypeError
         For a value that JSON cannot hold, with its place.
     """
-    record = {
+    record: Record = {
         "spec": result.spec.model_dump(mode="json", by_alias=True),
         "fingerprints": result.digests,
         "versions": result.versions,
@@ -113,15 +114,7 @@ def record_of(result: RunResult) -> Record:
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],
         "times": {**result.times, "variants": {v.name: v.cost_record() for v in result.variants}},
     }
-    plain_record: Record = plain(record, "record")
-    return plain_record
-
-
-def write_record(result: RunResult, folder: Path) -> Record:
-    """Write ``record.json``; returns what it holds."""
-    record = record_of(result)
-    write_json(folder / RECORD, record)
-    return record
+    return cast(Record, plain(record))
 
 
 def write_tables(result: RunResult, folder: Path) -> None:

@@ -34,7 +34,7 @@ class Verdict:
     lefts: int
     rivals: tuple[str, ...]  # all kinds of right sides
     beaten: tuple[str, ...]  # names of right sides that some better one is distinguishably better than
-    unbeaten: tuple[str, ...]  # of those that it was compared with too
+    unbeaten: tuple[str, ...]  # names of the other right sides that these better ones were compared with
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Power:
 
 @dataclass(frozen=True)
 class Certainty:
-    """What bounds all answers; every count is one of rows."""
+    """What bounds all answers: counts of rows, and tests of the whole run."""
 
     comparisons: int  # with a p
-    expected: float  # intervals that leave out zero by chance alone
-    apart: int  # intervals that do
-    claims: int  # those that survive the correction
+    expected: float  # with an interval that leaves out zero, by chance alone
+    apart: int  # with an interval that leaves out zero
+    claims: int  # of these, the ones that survive the correction
     lowest_p: float | None
     superior: Superiority
     power: Power

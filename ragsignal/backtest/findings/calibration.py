@@ -18,7 +18,7 @@ from ragsignal.statistics import Interval
 
 MOST_BINS = 10
 SIGNALS_A_BIN = 150
-"""So that a bin stands on 100 days, fewer of which have no interval, or close to it."""
+"""So that a bin stands on about 100 days, below which it has no interval."""
 
 QUANTILES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Of the signals' strength: the weaker share that a dead band leaves out."""
@@ -81,9 +81,9 @@ def bins_of(grid: Grid) -> list[ReliabilityBin]:
     table = grid.table
     said, rose = table["probability"].to_numpy(dtype=np.float64), table["target"].to_numpy(dtype=np.float64) > 0
     rows = []
-    for it in statistics.reliability(said, rose, table["day"].to_numpy(), _n_bins(grid)):
-        low, high = (it.low, it.high) if it.high - it.low < 1.0 else (None, None)  # [0, 1]: fewer than 100 days
-        rows.append(ReliabilityBin(it.n, it.said, it.seen, low, high))
+    for part in statistics.reliability(said, rose, table["day"].to_numpy(), _n_bins(grid)):
+        low, high = (part.low, part.high) if part.high - part.low < 1.0 else (None, None)  # [0, 1]: below 100 days
+        rows.append(ReliabilityBin(part.n, part.said, part.seen, low, high))
     return rows
 
 

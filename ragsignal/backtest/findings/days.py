@@ -31,7 +31,7 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Signals of one variant that say something and whose outcome is known, day by day.
+    """Signals of one variant that say something and that have an outcome, day by day.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Grid:
         ``symbol``, ``value``, ``probability``, ``target`` (open-to-open return, a fraction, never NaN nor 0) and
         ``day`` (number of the day, from 0); in the order of days.
     n_days : int
-        Days on which any signal was asked for; some may hold none of the table's rows.
+        Days with any signal or abstention; some may hold none of the table's rows.
     """
 
     variant: VariantResult

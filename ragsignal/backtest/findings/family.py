@@ -136,11 +136,11 @@ def _readers(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> list[Varian
 
 
 def _cheap(spec: RunSpec, ours: VariantSpec, by_name: Mapping[str, VariantResult]) -> list[VariantResult]:
-    """What costs no LLM: classifiers, price rules, and the vote on the same hits (else every other vote)."""
+    """Variants that cost no LLM: classifiers, price rules, and the vote on the same hits (else every other vote)."""
     retrievals = {v.name: spec.retrieval_of(v) for v in spec.variant if by_name[v.name].is_vote}
     votes = [name for name, retrieval in retrievals.items() if retrieval.retriever != "random"]
     same = [name for name in votes if retrievals[name] == spec.retrieval_of(ours)]
-    others = [name for name, it in by_name.items() if not it.is_llm and not it.is_vote]
+    others = [name for name, result in by_name.items() if not result.is_llm and not result.is_vote]
     return [by_name[name] for name in [*(same or votes), *others] if name != spec.benchmark]
 
 

@@ -18,7 +18,7 @@ from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
 
 MARGIN = 20
-"""Days: a signal of a few days earlier still knows something of today's."""
+"""Days: a signal of a few days earlier still says something of today."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ def _among(variant: VariantResult, seeds: Sequence[VariantResult]) -> AmongSeeds
 
 def _standing(figures: Sequence[float | None]) -> Standing | None:
     """The first figure among all of them; None where one does not exist."""
-    known = [it for it in figures if it is not None]
-    if len(known) < len(figures):
+    values = [figure for figure in figures if figure is not None]
+    if len(values) < len(figures):
         return None
-    own, *others = known
-    return Standing(own, others, (1 + sum(it >= own for it in others)) / len(known))
+    own, *others = values
+    return Standing(own, others, (1 + sum(other >= own for other in others)) / len(values))

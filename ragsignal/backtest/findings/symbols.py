@@ -31,9 +31,9 @@ def symbols_of(grids: Mapping[str, Grid], cost: float) -> dict[str, list[SymbolF
 def _rows(grid: Grid, cost: float) -> list[SymbolFigures]:
     names, group = np.unique(grid.table["symbol"].to_numpy(dtype=str), return_inverse=True)
     hits = grid.hits
-    counted = np.isfinite(hits).astype(np.float64)
-    rose = counted * (grid.table["target"] > 0).to_numpy(dtype=np.float64)
-    right, given, risen = (grid.sums(it, group, len(names)) for it in (np.nan_to_num(hits), counted, rose))
+    counts = np.isfinite(hits).astype(np.float64)  # a signal of 0 counts as none
+    rose = counts * (grid.table["target"] > 0).to_numpy(dtype=np.float64)
+    right, signals, rises = (grid.sums(it, group, len(names)) for it in (np.nan_to_num(hits), counts, rose))
     books = earnings(grid.variant, cost)
     return [
         SymbolFigures(
@@ -42,10 +42,10 @@ def _rows(grid: Grid, cost: float) -> list[SymbolFigures]:
             hit_rate=share.value,
             low=share.low,
             high=share.high,
-            base_rate=float(max(rises, total - rises) / total) if total else None,
+            base_rate=float(max(risen, total - risen) / total) if total else None,
             earned=earned_a_bar(books.loc[name]),
         )
-        for name, total, rises, share in zip(
-            names, given.sum(axis=0), risen.sum(axis=0), grid.shares(right, given), strict=True
+        for name, total, risen, share in zip(
+            names, signals.sum(axis=0), rises.sum(axis=0), grid.shares(right, signals), strict=True
         )
     ]
