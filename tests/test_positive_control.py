@@ -11,6 +11,7 @@ import pytest
 from ragsignal import statistics
 from ragsignal.backtest.engine import run_spec
 from ragsignal.backtest.results import RunResult
+from tests.results import find
 from tests.specs import HOLD, VOTE, spec
 
 
@@ -31,13 +32,13 @@ def _run(source: str, seed: int = 0, **costs: float) -> RunResult:
 
 
 def _gain(result: RunResult) -> statistics.Interval:
-    gap = result.find("vote").returns.to_numpy() - result.find("hold").returns.to_numpy()
+    gap = find(result, "vote").returns.to_numpy() - find(result, "hold").returns.to_numpy()
     return statistics.mean_interval(gap)
 
 
 def _edge(result: RunResult) -> statistics.Interval:
     """Mean open-to-open return of a unit bet on each signal's sign, days resampled."""
-    signals = result.find("vote").signals.dropna(subset=["target"])
+    signals = find(result, "vote").signals.dropna(subset=["target"])
     bets = np.sign(signals["value"]) * signals["target"]
     daily = bets.groupby(signals["date"]).agg(["sum", "count"]).astype(float)
     return statistics.ratio_interval(daily["sum"].to_numpy(), daily["count"].to_numpy())
@@ -47,7 +48,7 @@ def test_on_a_planted_market_retrieval_beats_buy_and_hold_after_costs() -> None:
     result = _run("planted")
     assert _gain(result).low > 0.0
     assert _edge(result).low > 0.0
-    assert float(result.find("vote").metrics["hit_rate"] or 0) > 0.55
+    assert float(find(result, "vote").metrics["hit_rate"] or 0) > 0.55
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -20,14 +20,15 @@ import pandas as pd
 from ragsignal import statistics
 from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
-from ragsignal.backtest.results import RunResult, VariantResult
+from ragsignal.backtest.results import RunResult
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
+from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
-from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
+from ragsignal.signals import KnownSignals, Pipeline, queries_of
 from ragsignal.study import (
     Before,
     RunFrame,
@@ -93,13 +94,13 @@ def run_spec(
     closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
     codes = {variant.name: code_of(variant.strategy) for variant in spec.variants}
     return RunResult(
-        spec=spec.model_dump(mode="json", by_alias=True),
+        spec=spec,
         variants=variants,
         benchmark=spec.benchmark,
         closes=closes,
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
-        fingerprints=data_digests(study, spec.variants)
+        digests=data_digests(study, spec.variants)
         | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
         times=frame.times(trials=_counted(spec, variants, codes)),  # other runs may be counted in between
@@ -197,22 +198,12 @@ def trade(
         orders=orders,
         signals=signals,
         metrics=_metrics(equity, exposure, orders, signals, account),
-        cost=_cost(Cost(), signals),
-        recipe=None,
     )
 
 
 def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
     """``result`` with what its signals cost, and what decided them."""
-    return replace(result, cost=_cost(pipeline.cost, result.signals), recipe=pipeline.recipe)
-
-
-def _cost(cost: Cost, signals: pd.DataFrame) -> dict[str, float | int | None]:
-    return {
-        **cost.record(),
-        # the model's time for these signals, whenever they were made
-        "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
-    }
+    return replace(result, cost=replace(pipeline.cost), recipe=pipeline.recipe)  # a pipeline goes on counting
 
 
 class AccountRecorder(bt.Analyzer):
@@ -362,7 +353,7 @@ def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame])
 
 def _metrics(
     equity: pd.Series, exposure: pd.Series, orders: pd.DataFrame, signals: pd.DataFrame, account: AccountRecorder
-) -> dict[str, float | int | None]:
+) -> Metrics:
     years = (equity.index[-1] - equity.index[0]).days / 365.25
     traded = float(orders["value"].abs().sum())
     with_view = signals[signals["abstained"].isna()] if len(signals) else signals

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +26,22 @@ def bars_a_year(index: pd.DatetimeIndex) -> int:
     return min(_COARSER, key=lambda usual: abs(np.log(usual / held)))
 
 
-def performance(equity: pd.Series) -> dict[str, float | None]:
+Performance = TypedDict(
+    "Performance",
+    {
+        "return": float,
+        "cagr": float,
+        "volatility": float | None,
+        "sharpe": float | None,
+        "sharpe_error": float | None,
+        "sortino": float | None,
+        "max_drawdown": float,
+    },
+)
+"""Figures of :func:`performance`."""
+
+
+def performance(equity: pd.Series) -> Performance:
     """Figures of an equity curve; a figure that does not exist is None.
 
     Parameters
@@ -34,7 +51,7 @@ def performance(equity: pd.Series) -> dict[str, float | None]:
 
     Returns
     -------
-    dict
+    Performance
         ``return`` over the whole window and ``cagr`` by calendar days (365.25 a year); ``volatility`` (sample standard
         deviation), ``sharpe`` (risk-free rate 0), ``sharpe_error``, its standard error, and ``sortino`` (downside
         deviation below 0 over *all* bars; Sortino and Price 1994), annualised by :func:`bars_a_year`: None for an

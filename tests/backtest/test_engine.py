@@ -20,8 +20,10 @@ from ragsignal.backtest.strategy import load_strategy
 from ragsignal.config import ClassifierTraining, CorpusSpec, DataSpec, RunSpec, SplitSpec, TrainSpec, load_spec
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.evaluation.run import evaluate_spec
+from ragsignal.report import record_of
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.run import TrainingRun
+from tests.results import find
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, Tables, spec
 
 TrainedFor = Callable[[str], Artifact]
@@ -72,7 +74,7 @@ def test_every_variant_runs_on_identical_bars(result: RunResult) -> None:
 def test_orders_fill_at_the_next_open_moved_by_the_slippage_against_the_trader() -> None:
     slipping = spec(costs={"slippage_bps": 20.0})
     run = run_spec(slipping)
-    orders = run.find("vote").orders
+    orders = find(run, "vote").orders
     opens = _opens(slipping)
     expected = [
         opens[order.symbol][order.date] * (1 + 0.0020 * np.sign(order.size)) for order in orders.itertuples(index=False)
@@ -95,13 +97,13 @@ def _base(orders: pd.DataFrame, opens: dict[str, pd.Series]) -> list[float]:
 
 
 def test_an_order_is_filled_after_the_day_of_its_signal(result: RunResult) -> None:
-    signals = result.find("vote").signals
+    signals = find(result, "vote").signals
     first_view = signals[signals["abstained"].isna()]["date"].min()
-    assert result.find("vote").orders["date"].min() > first_view
+    assert find(result, "vote").orders["date"].min() > first_view
 
 
 def test_commission_is_the_spec_basis_points_of_the_money_moved(result: RunResult) -> None:
-    orders = result.find("vote").orders
+    orders = find(result, "vote").orders
     np.testing.assert_allclose(orders["commission"], orders["value"].abs() * 5e-4)
 
 
@@ -110,19 +112,19 @@ def test_costs_only_ever_take_money() -> None:
     dear = run_spec(spec(costs={"commission_bps": 10.0, "slippage_bps": 10.0}))
     for variant in free.variants:
         assert variant.metrics["costs_paid"] == pytest.approx(0.0, abs=1e-6)
-        assert dear.find(variant.name).equity.iloc[-1] < variant.equity.iloc[-1]
+        assert find(dear, variant.name).equity.iloc[-1] < variant.equity.iloc[-1]
 
 
 def test_same_close_must_be_asked_for_and_is_flagged() -> None:
     run = run_spec(spec(costs={"execution": "same_close", "slippage_bps": 0.0}))
-    orders = run.find("hold").orders
+    orders = find(run, "hold").orders
     first = run.closes.index[0]
     np.testing.assert_allclose(orders["price"].iloc[0], run.closes[orders["symbol"].iloc[0]][first])
     assert any("fill at the close" in note for note in run.notes)
 
 
 def test_metrics_agree_with_the_equity_curve(result: RunResult) -> None:
-    hold = result.find("hold")
+    hold = find(result, "hold")
     assert hold.metrics["return"] == pytest.approx(hold.equity.iloc[-1] / 100_000 - 1)
     assert hold.metrics["orders"] == 2
     assert hold.metrics["trades"] == 2
@@ -131,14 +133,14 @@ def test_metrics_agree_with_the_equity_curve(result: RunResult) -> None:
 
 
 def test_buy_and_hold_equals_the_hand_computed_account(result: RunResult) -> None:
-    hold = result.find("hold")
+    hold = find(result, "hold")
     money = 100_000 - (hold.orders["value"] + hold.orders["commission"]).sum()
     sizes = hold.orders.set_index("symbol")["size"]
     assert hold.equity.iloc[-1] == pytest.approx(money + sum(sizes[s] * result.closes[s].iloc[-1] for s in sizes.index))
 
 
 def test_signals_carry_hits_and_what_a_next_open_fill_could_earn(result: RunResult) -> None:
-    signals = result.find("vote").signals
+    signals = find(result, "vote").signals
     assert len(signals) == 2 * len(result.closes)
     row = signals[(signals["symbol"] == "AAA") & signals["abstained"].isna()].iloc[0]
     assert len(row["hits"]) == 15
@@ -148,11 +150,11 @@ def test_signals_carry_hits_and_what_a_next_open_fill_could_earn(result: RunResu
 
 
 def _spec_of(result: RunResult) -> RunSpec:
-    return RunSpec.model_validate(result.spec)
+    return RunSpec.model_validate(record_of(result)["spec"])
 
 
 def test_the_warm_up_is_the_only_abstention_and_is_counted(result: RunResult) -> None:
-    vote = result.find("vote")
+    vote = find(result, "vote")
     assert vote.metrics["abstentions"] == 2 * 5
     assert set(vote.signals["abstained"].dropna()) == {"too few bars"}
     assert (vote.signals.loc[vote.signals["abstained"].notna(), "value"] == 0.0).all()
@@ -165,26 +167,26 @@ def test_a_second_run_gives_the_same_result_apart_from_times(result: RunResult) 
         pd.testing.assert_frame_equal(left.signals, right.signals)
         assert left.metrics == right.metrics
     assert result.findings == again.findings
-    assert result.fingerprints == again.fingerprints
+    assert result.digests == again.digests
 
 
-def test_the_spec_in_the_result_rebuilds_the_run(result: RunResult) -> None:
-    assert _spec_of(result).model_dump(mode="json", by_alias=True) == result.spec
+def test_the_spec_in_the_record_rebuilds_the_run(result: RunResult) -> None:
+    assert _spec_of(result) == result.spec
 
 
 def test_each_variant_is_compared_with_the_benchmark_in_pairs(result: RunResult) -> None:
-    rows = [row for row in result.findings["comparisons"] if row["measure"] in ("hit rate", "mean return a year")]
-    pairs = [(row["left"], row["right"]) for row in rows]
+    rows = [row for row in result.findings.comparisons if row.measure in ("hit rate", "mean return a year")]
+    pairs = [(row.left, row.right) for row in rows]
     assert pairs == [("vote", "random"), ("vote", "hold"), ("random", "hold"), ("momentum", "hold")]
-    for row in result.findings["comparisons"]:
-        assert not (row["distinguishable"] and row["low"] <= 0 <= row["high"])
+    for row in result.findings.comparisons:
+        assert not row.distinguishable or row.interval.distinguishable
 
 
 def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult) -> None:
     read = [{"name": "vote"}, {"name": "random", "retrieval": {"retriever": "none"}}]
     renamed = spec(variant=[*read, MOMENTUM, HOLD])
-    rows = [row for row in family_of(renamed, result.variants) if row["question"] == "retrieval"]
-    assert [(row["left"], row["right"], row["measure"]) for row in rows] == [
+    rows = [row for row in family_of(renamed, result.variants) if row.question == "retrieval"]
+    assert [(row.left, row.right, row.measure) for row in rows] == [
         ("vote", "random", "hit rate"),
         ("vote", "random", "log loss"),
     ]
@@ -203,7 +205,7 @@ def test_only_signals_of_the_same_reader_are_paired_and_random_seeds_count_toget
 
 def test_same_close_slips_from_the_close_of_the_signals_bar() -> None:
     run = run_spec(spec(costs={"execution": "same_close", "slippage_bps": 20.0}))
-    orders = run.find("hold").orders
+    orders = find(run, "hold").orders
     closes = [run.closes[symbol].iloc[0] for symbol in orders["symbol"]]
     np.testing.assert_allclose(orders["price"], np.multiply(closes, 1.0020))
     np.testing.assert_allclose(orders["slippage"], orders["size"] * np.multiply(closes, 0.0020))
@@ -288,7 +290,7 @@ def test_a_trained_classifier_is_a_variant_and_its_training_is_announced(trained
     classifier = {"name": "blind", "signal": "classifier", "classifier": str(baseline.folder)}
     changes: Tables = {"allow_in_sample": False, "variant": [VOTE, RANDOM, classifier, HOLD]}
     run = run_spec(spec(**changes))
-    blind = run.find("blind")
+    blind = find(run, "blind")
     assert blind.recipe is not None
     assert blind.recipe["scorer"]["artifact"] == baseline.digest
     assert blind.signals["value"].nunique() > 100

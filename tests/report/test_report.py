@@ -10,7 +10,7 @@ import math
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
 import ragsignal.report
-from ragsignal.backtest.findings import findings_of
-from ragsignal.backtest.findings.answers import answers_of
-from ragsignal.backtest.findings.family import corrected, family_of
-from ragsignal.backtest.results import RunResult, VariantResult
+from ragsignal.backtest.findings import RunFindings, findings_of
+from ragsignal.backtest.findings.answers import answers_of, verdict_of
+from ragsignal.backtest.findings.family import PairedDifference, corrected, family_of
+from ragsignal.backtest.results import RunResult
+from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
 from ragsignal.report import record_of, tearsheet, write_report
@@ -33,9 +34,10 @@ from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, packed, signal_panels, styles
 from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
-from ragsignal.report.words import MISSING, count, money, number, percent, rate, seconds, times
+from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
-from ragsignal.utils.records import plain
+from ragsignal.utils import rounded
+from tests.results import find
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
 BENCHMARK = "buy-and-hold"
@@ -77,6 +79,7 @@ def signals_of(seed: int, days: pd.DatetimeIndex, warm_up: int = 5) -> pd.DataFr
             "target": np.append(rng.normal(0, 0.01, len(days) - 1), np.nan),
             "key": [f"{symbol}-{bar}" for bar in bars],
             "hits": [(f"{symbol}/close/1", f"{symbol}/rsi/2") for _ in bars],
+            "seconds": 0.0,
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
@@ -96,10 +99,10 @@ def orders_of(days: pd.DatetimeIndex, trades: int) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def metrics_of(equity: pd.Series, trades: int, has_signal: bool) -> dict[str, float | int | None]:
+def metrics_of(equity: pd.Series, trades: int, has_signal: bool) -> Metrics:
     returns = equity.pct_change().iloc[1:]
     deviation = float(returns.std())
-    return {
+    figures = {
         "return": float(equity.iloc[-1] / equity.iloc[0] - 1),
         "cagr": float((equity.iloc[-1] / equity.iloc[0]) ** (252 / max(len(returns), 1)) - 1),
         "volatility": deviation * 252**0.5,
@@ -117,12 +120,15 @@ def metrics_of(equity: pd.Series, trades: int, has_signal: bool) -> dict[str, fl
         "signal_tokens": 410_000 if has_signal else 0,
         "rejected_orders": 3 if trades == 120 else 0,
     }
+    return cast(Metrics, figures)
 
 
 def variant_of(name: str, equity: pd.Series, kind: str = "none", trades: int = 40, seed: int = 0) -> VariantResult:
     has_signal = kind != "none"
     days = pd.DatetimeIndex(equity.index)
     signals = signals_of(seed, days)
+    if kind == "llm":
+        signals = signals.assign(seconds=READ.model_seconds / len(signals))
     return VariantResult(
         name=name,
         kind=kind,
@@ -131,8 +137,7 @@ def variant_of(name: str, equity: pd.Series, kind: str = "none", trades: int = 4
         orders=orders_of(days, trades),
         signals=signals if has_signal else signals.iloc[:0],
         metrics=metrics_of(equity, trades, has_signal),
-        cost=(READ if kind == "llm" else Cost()).record()
-        | {"signal_seconds": READ.model_seconds if kind == "llm" else 0.0},
+        cost=READ if kind == "llm" else Cost(),
         recipe={"model": "embedded:SmolLM2-135M-Instruct", "k": 5} if has_signal else None,
     )
 
@@ -164,13 +169,13 @@ def result_of(variants: list[VariantResult], description: str = "") -> RunResult
     spec = spec_of(variants, description)
     rows = COMPARISONS if any(it.name == "rag-embedding" for it in variants) else ()
     return RunResult(
-        spec=spec.model_dump(mode="json", by_alias=True),
+        spec=spec,
         variants=tuple(variants),
         benchmark=BENCHMARK,
         closes=closes,
         findings=findings_with(rows, spec, variants, closes),
         notes=NOTES,
-        fingerprints={"prices": "9f2c" * 16, "corpus": "77ab" * 16, "weights": "c0de" * 16},
+        digests={"prices": "9f2c" * 16, "corpus": "77ab" * 16, "weights": "c0de" * 16},
         versions={"ragsignal": "0.1.0", "torch": "2.13.0", "backtrader": "1.9.78.123"},
         times={"started": "2024-05-01T10:00:00", "finished": "2024-05-01T10:09:00", "seconds": 540.0},
         command="ragsignal backtest backtests/sample.toml",
@@ -178,22 +183,26 @@ def result_of(variants: list[VariantResult], description: str = "") -> RunResult
 
 
 def findings_with(
-    rows: tuple[dict[str, Any], ...], spec: RunSpec, variants: list[VariantResult], closes: pd.DataFrame
-) -> dict[str, Any]:
-    """What the run comes to, but for ``rows``, which take the place of the same pairs' own figures."""
-    given = {(row["left"], row["right"], row["measure"]): row for row in rows}
-    own = [row | given.pop((row["left"], row["right"], row["measure"]), {}) for row in family_of(spec, variants)]
+    rows: tuple[PairedDifference, ...], spec: RunSpec, variants: list[VariantResult], closes: pd.DataFrame
+) -> RunFindings:
+    """What the run comes to, but for ``rows``, whose figures take the place of the same pairs' own ones."""
+    given = {(row.left, row.right, row.measure): row for row in rows}
+    own = []
+    for row in family_of(spec, variants):
+        it = given.pop((row.left, row.right, row.measure), row)
+        own.append(dataclasses.replace(row, difference=it.difference, low=it.low, high=it.high, p=it.p))
     assert not given
     family = corrected(own)
-    told = {"comparisons": family, "answers": answers_of(spec, variants, family)}
-    return findings_of(spec, variants, closes) | plain(told, "findings")
+    findings = dataclasses.replace(
+        findings_of(spec, variants, closes), comparisons=family, answers=answers_of(spec, variants, family)
+    )
+    return cast(RunFindings, rounded(findings))
 
 
 def comparison(
     left: str, right: str, measure: str, difference: float, low: float, high: float, p: float | None
-) -> dict[str, Any]:
-    ends = {"difference": difference, "low": low, "high": high, "p": p}
-    return {"left": left, "right": right, "measure": measure, **ends, "distinguishable": low > 0 or high < 0}
+) -> PairedDifference:
+    return PairedDifference("retrieval", "none", left, right, measure, difference, low, high, p)
 
 
 COMPARISONS = (
@@ -204,10 +213,10 @@ COMPARISONS = (
 )
 
 
-def line(row: dict[str, Any], comparisons: int = 12) -> str:
+def line(row: PairedDifference, comparisons: int = 12) -> str:
     """A row in words, as one of ``comparisons`` of which all others are nothing."""
-    rest = [{**row, "p": 1.0}] * (comparisons - 1)
-    return str(line_of(corrected([{"against": "none", **row}, *rest])[0], comparisons))
+    rest = [dataclasses.replace(row, p=1.0)] * (comparisons - 1)
+    return str(line_of(corrected([row, *rest])[0], comparisons))
 
 
 def sample_run(n_bars: int = 500, description: str = "RAG beside its baselines on four stocks.") -> RunResult:
@@ -253,13 +262,12 @@ def test_a_figure_reads_with_its_unit_and_a_true_minus_sign() -> None:
     assert number(-1234.567) == "−1,234.57"
     assert number(0.3, 1, signed=True, unit="points") == "+0.3\u202fpoints"
     assert percent(-0.0312) == "−3.1\u202f%"
-    assert money(1234567.8) == "1,234,568"
-    assert count(12) == "12"
+    assert (count(1234567.8), count(12)) == ("1,234,568", "12")
     assert times(2.04) == "2.0\u202f×"
     assert (seconds(0.25), seconds(312.4)) == ("0.2\u202fs", "312\u202fs")
 
 
-@pytest.mark.parametrize("form", [number, percent, money, count, times, seconds, rate])
+@pytest.mark.parametrize("form", [number, percent, count, times, seconds, rate])
 def test_a_missing_figure_is_an_en_dash_and_never_a_zero(form: Any) -> None:
     assert [form(None), form(math.nan), form(math.inf)] == [MISSING] * 3
 
@@ -285,19 +293,17 @@ def test_a_difference_is_called_better_only_where_it_survives_the_number_of_comp
 
 def test_a_difference_without_an_interval_is_too_few_data_whatever_the_flag_says() -> None:
     row = comparison("rag", "none", "hit rate", 0.1, 0.05, 0.15, 0.001)
-    for missing in (None, math.nan, -math.inf):
-        assert line({**row, "low": missing}).endswith("too few data to tell")
-    assert line({**row, "difference": None}).endswith("does not exist, one side never moved")
-    assert line({**row, "difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}).endswith("both did the same")
+    assert line(dataclasses.replace(row, low=None)).endswith("too few data to tell")
+    assert line(dataclasses.replace(row, difference=None)).endswith("does not exist, one side never moved")
+    same = dataclasses.replace(row, difference=0.0, low=0.0, high=0.0, p=1.0)
+    assert line(same).endswith("both did the same")
 
 
-def answered(rows: list[dict[str, Any]], key: str = "retrieval", has_none: bool = True) -> str:
+def answered(rows: list[PairedDifference], key: str = "retrieval") -> str:
     """The answer to one question, given its rows."""
-    from ragsignal.backtest.findings.answers import verdict_of
-
-    judged = corrected([{"question": key, "against": "none" if has_none else "random", **row} for row in rows])
-    findings = json.loads(json.dumps(TINY.findings)) | {"comparisons": judged}
-    findings["answers"][key] = verdict_of(judged)
+    judged = corrected([dataclasses.replace(row, question=key) for row in rows])
+    answers = dataclasses.replace(TINY.findings.answers, **{key: verdict_of(judged)})
+    findings = dataclasses.replace(TINY.findings, comparisons=judged, answers=answers)
     (card,) = [it for it in cards(findings) if it.question == QUESTIONS[key]]
     return f"{card.tone}: {card.answer}"
 
@@ -310,6 +316,12 @@ QUESTIONS = {
 BETTER = comparison("rag", "other", "Sharpe ratio", 1.0, 0.5, 1.5, 1e-4)
 WORSE = comparison("bad", "other", "Sharpe ratio", -1.0, -1.5, -0.5, 1e-4)
 NOTHING = comparison("dull", "other", "Sharpe ratio", 0.1, -1.5, 1.7, 0.9)
+
+
+def among_random(row: PairedDifference) -> PairedDifference:
+    return dataclasses.replace(row, against="random")
+
+
 PARTLY = "good: Partly: better than no retrieval, not distinguishable from random candidates"
 
 
@@ -318,32 +330,29 @@ PARTLY = "good: Partly: better than no retrieval, not distinguishable from rando
     [
         ([BETTER, NOTHING], "retrieval", "good: Yes: rag did better"),
         ([WORSE, NOTHING], "retrieval", "bad: No: bad did worse"),
-        ([BETTER, {**NOTHING, "against": "random"}], "retrieval", PARTLY),
-        ([BETTER, {**BETTER, "against": "random"}], "retrieval", "good: Yes: rag did better"),
+        ([BETTER, among_random(NOTHING)], "retrieval", PARTLY),
+        ([BETTER, among_random(BETTER)], "retrieval", "good: Yes: rag did better"),
+        ([among_random(BETTER)], "retrieval", "good: Yes, compared with random candidates: rag"),
         ([BETTER, NOTHING], "llm", "good: Yes: rag did better"),
         (
-            [BETTER, {**NOTHING, "left": "rag", "right": "rule"}],
+            [BETTER, dataclasses.replace(NOTHING, left="rag", right="rule")],
             "llm",
             "good: Partly: rag did better than other, not distinguishable from rule",
         ),
         ([BETTER, WORSE], "llm", "open: Mixed: rag did better, bad worse"),
         ([NOTHING], "llm", "open: Not distinguishable"),
         ([], "llm", "open: Cannot be said: nothing to compare"),
-        ([{**NOTHING, "p": None}], "llm", "open: Cannot be said: too few data"),
+        ([dataclasses.replace(NOTHING, p=None)], "llm", "open: Cannot be said: too few data"),
         ([BETTER], "benchmark", f"good: No: rag did better than {BENCHMARK}"),
         ([WORSE, NOTHING], "benchmark", "bad: Yes: than bad"),
-        ([WORSE, {**WORSE, "left": "worse"}], "benchmark", "bad: Yes: than all 2 variants"),
+        ([WORSE, dataclasses.replace(WORSE, left="worse")], "benchmark", "bad: Yes: than all 2 variants"),
         ([WORSE, BETTER], "benchmark", "open: Mixed: than bad, but not than rag"),
     ],
 )
 def test_each_question_has_a_short_answer_that_names_the_wrong_direction_too(
-    rows: list[dict[str, Any]], key: str, answer: str
+    rows: list[PairedDifference], key: str, answer: str
 ) -> None:
     assert answered(rows, key) == answer
-
-
-def test_a_run_without_a_rival_that_retrieves_nothing_says_what_it_was_compared_with() -> None:
-    assert answered([BETTER], has_none=False) == "good: Yes, compared with random candidates: rag"
 
 
 def test_what_beats_random_candidates_only_has_not_shown_that_retrieval_helps(result: RunResult) -> None:
@@ -356,7 +365,7 @@ def test_the_four_answers_are_four_lines_for_a_console(result: RunResult) -> Non
     told = answers_in_words(result.findings)
     assert [it.split("?")[0] + "?" for it in told] == [*QUESTIONS.values(), "How sure can one be?"]
     assert not any("\n" in it for it in told)
-    assert f"Sure of 1 of {result.findings['answers']['certainty']['comparisons']} differences" in told[3]
+    assert f"Sure of 1 of {result.findings.answers.certainty.comparisons} differences" in told[3]
 
 
 def test_the_ledger_of_trials_is_told_where_there_is_one(result: RunResult) -> None:
@@ -402,12 +411,13 @@ def test_equal_results_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_what_two_runs_of_one_recipe_may_change_stands_under_times_alone(result: RunResult) -> None:
-    spared = {"model_calls": 0, "tokens": 0, "model_seconds": 0.0}
+    spared = dataclasses.replace(READ, model_calls=0, tokens=0, model_seconds=0.0)
     again = dataclasses.replace(with_variant(result, "rag-shape", cost=spared), times={"seconds": 12.0})
     first, second = record_of(result), record_of(again)
     assert first.pop("times") != (times_of_second := second.pop("times"))
     assert first == second
-    assert times_of_second["variants"]["rag-shape"] == spared
+    seconds_when_made = {"signal_seconds": READ.model_seconds}
+    assert times_of_second["variants"]["rag-shape"] == spared.record() | seconds_when_made
 
 
 def test_the_record_on_disk_is_what_the_writer_returns_and_names_every_part_of_the_run(
@@ -415,7 +425,7 @@ def test_the_record_on_disk_is_what_the_writer_returns_and_names_every_part_of_t
 ) -> None:
     written = write_report(result, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8")) == written
-    assert written["spec"] == result.spec
+    assert written["spec"] == result.spec.model_dump(mode="json", by_alias=True)
     assert written["notes"] == list(NOTES)
     assert [variant["name"] for variant in written["variants"]] == [variant.name for variant in result.variants]
     assert set(written["variants"][0]) == {"name", "kind", "recipe", *result.variants[0].metrics}
@@ -448,7 +458,7 @@ def test_the_tables_hold_every_variant_and_keep_their_types_when_empty(result: R
     write_tables(result, tmp_path)
     equity = pd.read_parquet(tmp_path / "equity.parquet")
     assert list(equity.columns) == [variant.name for variant in result.variants]
-    assert (equity[BENCHMARK] == result.find(BENCHMARK).equity).all()
+    assert (equity[BENCHMARK] == find(result, BENCHMARK).equity).all()
     signals = pd.read_parquet(tmp_path / "signals.parquet")
     assert list(signals["variant"].unique()) == list(LLM_VARIANTS)
     assert list(signals["hits"].iloc[-1]) == ["MSFT/close/1", "MSFT/rsi/2"]
@@ -456,7 +466,7 @@ def test_the_tables_hold_every_variant_and_keep_their_types_when_empty(result: R
     assert orders["price-momentum"] == 120
     assert "reversal" not in orders
 
-    silent = dataclasses.replace(result, variants=tuple(result.find(name) for name in ("reversal", BENCHMARK)))
+    silent = dataclasses.replace(result, variants=tuple(find(result, name) for name in ("reversal", BENCHMARK)))
     write_tables(silent, tmp_path)
     none = pd.read_parquet(tmp_path / "signals.parquet")
     assert len(none) == 0
@@ -480,7 +490,7 @@ def test_the_page_says_what_the_run_was_and_every_note_and_verdict(result: RunRe
         *QUESTIONS.values(),
         "How sure can one be?",
         "ragsignal backtest backtests/sample.toml",
-        result.fingerprints["weights"],
+        result.digests["weights"],
         "1.9.78.123",
     ):
         assert words in text, words
@@ -532,8 +542,8 @@ def test_the_cost_table_tells_what_this_run_spent_and_how_its_reader_computes(re
 
 def test_a_replay_changes_no_word_of_the_page_outside_the_cost_table(result: RunResult, page: str) -> None:
     def warm(variant: VariantResult) -> VariantResult:
-        replayed = Cost(asked=2000, found=2000, seconds=0.07).record() if variant.kind != "none" else {}
-        return dataclasses.replace(variant, cost=variant.cost | replayed)
+        replayed = Cost(asked=2000, found=2000, seconds=0.07)
+        return dataclasses.replace(variant, cost=replayed) if variant.has_signal else variant
 
     again = render_page(dataclasses.replace(result, variants=tuple(map(warm, result.variants)), times={"seconds": 3}))
     assert cost_section(again) != cost_section(page)
@@ -551,10 +561,11 @@ def test_a_hostile_spec_stays_text() -> None:
     result = sample_run(30, HOSTILE)
     renamed = result.closes.rename(columns={"AAPL": HOSTILE})
     by_symbol = {
-        name: [{**row, "symbol": HOSTILE} for row in rows] for name, rows in result.findings["symbols"].items()
+        name: [dataclasses.replace(row, symbol=HOSTILE) for row in rows]
+        for name, rows in result.findings.symbols.items()
     }
-    rows = [{**row, "right": HOSTILE} for row in result.findings["comparisons"]]
-    findings = {**result.findings, "symbols": by_symbol, "comparisons": rows, "benchmark": HOSTILE}
+    rows = [dataclasses.replace(row, right=HOSTILE) for row in result.findings.comparisons]
+    findings = dataclasses.replace(result.findings, symbols=by_symbol, comparisons=rows, benchmark=HOSTILE)
     changes: dict[str, Any] = {"closes": renamed, "notes": (HOSTILE,), "versions": {HOSTILE: HOSTILE}}
     page = render_page(dataclasses.replace(result, findings=findings, **changes))
     assert "alert('x')" in text_of(page)
@@ -575,7 +586,7 @@ def test_the_page_needs_no_network(page: str) -> None:
 def test_a_run_that_the_store_answered_says_so(result: RunResult, page: str) -> None:
     sentence = "every answer of the model came from the signal store"
     assert sentence not in page
-    cached = [dataclasses.replace(v, cost={**v.cost, "model_calls": 0}) for v in result.variants]
+    cached = [dataclasses.replace(v, cost=dataclasses.replace(v.cost, model_calls=0)) for v in result.variants]
     assert sentence in render_page(dataclasses.replace(result, variants=tuple(cached)))
 
 
@@ -584,7 +595,7 @@ def test_refused_orders_are_told(page: str) -> None:
 
 
 def test_a_run_without_signals_and_comparisons_has_a_page_too(result: RunResult) -> None:
-    rules = [variant for variant in result.variants if variant.kind == "none"]
+    rules = [variant for variant in result.variants if not variant.has_signal]
     text = text_of(render_page(dataclasses.replace(result_of(rules), notes=())))
     assert "No variant of this run has a signal of its own" in text
     assert "Before you quote a figure" not in text
@@ -667,7 +678,7 @@ def test_the_curves_start_at_100_and_fall_from_their_high(result: RunResult) -> 
     assert len(drawn["dates"]) == 500
     wealth, drawdowns = drawn["traces"][:9], drawn["traces"][9:]
     assert [trace["name"] for trace in wealth] == [trace["name"] for trace in drawdowns]
-    equity = result.find("rag-embedding").equity.to_numpy()
+    equity = find(result, "rag-embedding").equity.to_numpy()
     np.testing.assert_allclose(unpacked(wealth[0]["y"]), 100 * equity / equity[0], rtol=1e-6)
     deepest = (equity / np.maximum.accumulate(equity) - 1).min()
     assert unpacked(drawdowns[0]["y"]).min() == pytest.approx(100 * deepest, rel=1e-6)
@@ -685,7 +696,7 @@ def test_plotly_knows_every_option_of_the_charts(result: RunResult) -> None:
 
 
 def test_a_signal_panel_holds_the_signal_bar_by_bar_with_gaps_and_abstentions(result: RunResult) -> None:
-    signals = result.find("rag-shape").signals
+    signals = find(result, "rag-shape").signals
     panels = signal_panels(with_variant(result, "rag-shape", signals=signals.drop(index=range(100, 110))))
     panel = panels["variants"]["rag-shape"]["symbols"]["AAPL"]
     values = unpacked(panel["values"])
@@ -779,7 +790,7 @@ def assert_is_the_whole_window(result: RunResult, name: str, path: Path) -> None
     assert window_of(path) == (days[1], days[-1])
     rows = sheet_rows(path)
     for column, variant in enumerate([name] if name == BENCHMARK else [BENCHMARK, name]):
-        returns = result.find(variant).returns
+        returns = find(result, variant).returns
         total, deviation = np.prod(1 + returns.to_numpy()) - 1, float(returns.std())
         assert figure(rows["Cumulative Return"][column]) == pytest.approx(100 * total, abs=0.0051)
         assert figure(rows["Volatility (ann.)"][column]) == pytest.approx(100 * deviation * 252**0.5, abs=0.0051)
@@ -842,7 +853,9 @@ def test_where_quantstats_cannot_be_right_a_plain_page_gives_the_reason_and_the_
     result, sheets = hard
     text = text_of((sheets / f"{name}.html").read_text(encoding="utf-8"))
     assert reason in text
-    assert f"Return {percent(result.find(name).metrics['return'])} over the whole window".replace("\u202f", " ") in text
+    assert (
+        f"Return {percent(find(result, name).metrics['return'])} over the whole window".replace("\u202f", " ") in text
+    )
     assert MISSING not in text
 
 
@@ -854,7 +867,7 @@ def test_a_tear_sheet_gives_each_year_its_own_return_and_leaves_out_what_quantst
     write_tables(result, tmp_path)
     tearsheet.write_tearsheets(result, tmp_path)
     path = tearsheet.sheet_path(tmp_path, BENCHMARK)
-    returns = result.find(BENCHMARK).returns
+    returns = find(result, BENCHMARK).returns
     for year in (2010, 2011):
         total = 100 * (np.prod(1 + returns[days[1:].year == year].to_numpy()) - 1)
         assert figure(sheet_rows(path)[str(year)][1]) == pytest.approx(total, abs=0.0051)

@@ -37,6 +37,7 @@ from ragsignal.training.walk_forward import StepTrainingRun, WalkForwardTraining
 from ragsignal.types import Query, Signal
 from tests.fakes import every_query
 from tests.markets import poisoned
+from tests.results import find
 from tests.specs import HOLD, Tables, changed, write
 from tests.tiny import tiny_llama, tiny_tokenizer
 
@@ -563,11 +564,11 @@ def test_a_trained_teacher_that_was_trained_again_gives_its_own_scores(llm_spec:
 def test_backtest_evaluate_and_sweep_take_a_walk_forward(trained: Path) -> None:
     spec = load_spec(trained)
     result = run_spec(spec)
-    signals = result.find("classifier").signals
-    assert len(signals) == len(result.find("hold").equity) * len(SYMBOLS)
+    signals = find(result, "classifier").signals
+    assert len(signals) == len(find(result, "hold").equity) * len(SYMBOLS)
     assert signals["abstained"].notna().sum() == 5 * len(SYMBOLS)
     assert any("retrained 3 times" in note for note in result.notes)
-    assert run_spec(spec).find("classifier").signals.equals(signals)
+    assert find(run_spec(spec), "classifier").signals.equals(signals)
     first = evaluate_spec(spec).forecasters[0].forecast
     assert first.facts["recipe"]["walk_forward"][0]["first"] == "2015-01-02"
     swept = run_sweep(spec, {"strategy.enter": [0.0, 0.1]})

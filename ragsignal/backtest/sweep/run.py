@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, fields
 import pandas as pd
 
 from ragsignal.backtest.engine import LIBRARIES, notes_of, prepare, signals_of, trade
-from ragsignal.backtest.findings.family import corrected, yearly_gap
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.findings.family import PairedDifference, corrected, yearly_gap
 from ragsignal.backtest.strategy import check_strategy, code_of
 from ragsignal.backtest.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
 from ragsignal.backtest.sweep.record import Journal, Row
@@ -26,6 +25,7 @@ from ragsignal.backtest.sweep.selection import (
     unpacked,
     words_of,
 )
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, Pool
@@ -239,7 +239,7 @@ def _judged(entries: Sequence[_Entry], rows: list[Row], shared: _Shared) -> tupl
     judged = [returns for _, returns in rivals]
     selection = selection_of(judged, [earned.to_numpy() for earned in benchmarks], days)
     with_gap = [row for row in rows if "gap" in row]
-    for row, gap in zip(with_gap, corrected([row["gap"] for row in with_gap]), strict=True):
+    for row, gap in zip(with_gap, corrected([PairedDifference(**row["gap"]) for row in with_gap]), strict=True):
         row["gap"] = gap
     trials = [Trial(_configuration(entry, shared), "sweep", sharpe_of(returns)) for entry, returns in ran]
     ever = count(entries[0].spec, trials)  # tried on these bars by any command

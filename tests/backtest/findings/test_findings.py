@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 
 from ragsignal import statistics
 from ragsignal.backtest.engine import run_spec
-from ragsignal.backtest.findings import findings_of
+from ragsignal.backtest.findings import RunFindings, findings_of
 from ragsignal.backtest.findings.answers import verdict_of
 from ragsignal.backtest.findings.costs import SIDES_BPS, costs_of
 from ragsignal.backtest.findings.days import earnings
-from ragsignal.backtest.findings.family import corrected, family_of
+from ragsignal.backtest.findings.family import PairedDifference, corrected, family_of
 from ragsignal.backtest.findings.null import hit_rates_by_shift, shifted
-from ragsignal.backtest.findings.regimes import REGIMES, known_at_close, regimes_of
-from ragsignal.backtest.results import RunResult, VariantResult
+from ragsignal.backtest.findings.regimes import REGIMES, regimes_at_close, regimes_of
+from ragsignal.backtest.results import RunResult
+from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import RunSpec, load_spec
 from ragsignal.report import answers_in_words
-from ragsignal.signals.pipeline import Cost
+from ragsignal.utils import plain
 
 SYMBOLS = ("A", "B", "C")
 
@@ -75,9 +76,7 @@ def variant_of(name: str, kind: str, n_bars: int, seed: int, skill: float = 0.0,
         exposure=equity * 0,
         orders=orders,
         signals=signals if kind != "none" else signals.iloc[:0],
-        metrics={"hit_rate": 0.5 if kind != "none" else None, "cagr": 0.1, "sharpe": 0.5},
-        cost=Cost().record(),
-        recipe=None,
+        metrics=cast(Metrics, {"hit_rate": 0.5 if kind != "none" else None, "cagr": 0.1, "sharpe": 0.5}),
     )
 
 
@@ -114,46 +113,49 @@ def closes_of(n_bars: int, seed: int = 5) -> pd.DataFrame:
     return pd.DataFrame(50 * np.exp(np.cumsum(moves, axis=0)), index=days_of(n_bars), columns=list(SYMBOLS))
 
 
-def found(n_bars: int = 300, **skills: float) -> dict[str, Any]:
+def found(n_bars: int = 300, **skills: float) -> RunFindings:
     spec = spec_of()
     variants = variants_of(spec, n_bars, **skills)
     return findings_of(spec, variants, closes_of(n_bars))
 
 
+def verdicts(findings: RunFindings) -> list[str]:
+    answers = findings.answers
+    return [it.verdict for it in (answers.retrieval, answers.llm, answers.benchmark)]
+
+
 @pytest.fixture(scope="module")
-def noise() -> dict[str, Any]:
+def noise() -> RunFindings:
     return found()
 
 
 @pytest.fixture(scope="module")
-def skilled() -> dict[str, Any]:
+def skilled() -> RunFindings:
     return found(skill=0.5, drift=0.01)
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
-def row(p: float | None, difference: float = 1.0, measure: str = "hit rate", against: str = "none") -> dict[str, Any]:
+def row(p: float | None, difference: float = 1.0, measure: str = "hit rate") -> PairedDifference:
     half = abs(difference) * (0.5 if p is not None and p < 0.05 else 2.0)
-    return {
-        **{"question": "retrieval", "against": against, "left": "rag", "right": "bare", "measure": measure},
-        **{"difference": difference, "low": difference - half, "high": difference + half, "p": p},
-    }
+    ends = (difference - half, difference + half)
+    return PairedDifference("retrieval", "none", "rag", "bare", measure, difference, *ends, p)
 
 
 def test_a_difference_is_claimed_only_if_it_survives_the_number_of_all_comparisons() -> None:
     alone = corrected([row(0.02)])
     among = corrected([row(0.02), *(row(0.5) for _ in range(11))])
-    assert alone[0]["distinguishable"]
-    assert not among[0]["distinguishable"]
-    assert among[0]["adjusted"] == pytest.approx(12 * 0.02)
-    assert corrected([row(0.001), *(row(0.5) for _ in range(11))])[0]["distinguishable"]
+    assert alone[0].distinguishable
+    assert not among[0].distinguishable
+    assert among[0].adjusted == pytest.approx(12 * 0.02)
+    assert corrected([row(0.001), *(row(0.5) for _ in range(11))])[0].distinguishable
 
 
 def test_a_row_without_a_p_claims_nothing_and_does_not_count() -> None:
     first, unknown = corrected([row(0.03), row(None)])
-    assert first["adjusted"] == pytest.approx(0.03)
-    assert not unknown["distinguishable"]
+    assert first.adjusted == pytest.approx(0.03)
+    assert not unknown.distinguishable
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
@@ -161,13 +163,13 @@ def test_there_is_no_claim_where_the_smallest_p_times_all_comparisons_is_above_f
     p_values: list[float],
 ) -> None:
     rows = corrected([row(p) for p in p_values])
-    if any(it["distinguishable"] for it in rows):
+    if any(it.distinguishable for it in rows):
         assert min(p_values) * len(p_values) <= 0.05 + 1e-12
 
 
 def test_a_lower_log_loss_is_the_better_one() -> None:
-    assert corrected([row(0.01, -1.0, "log loss")])[0]["better"] is True
-    assert corrected([row(0.01, -1.0)])[0]["better"] is False
+    assert corrected([row(0.01, -1.0, "log loss")])[0].better is True
+    assert corrected([row(0.01, -1.0)])[0].better is False
 
 
 @pytest.mark.parametrize(
@@ -181,12 +183,12 @@ def test_a_lower_log_loss_is_the_better_one() -> None:
         ([row(0.001), row(0.001, -1.0)], "mixed"),
     ],
 )
-def test_a_verdict_says_what_the_rows_say(rows: list[dict[str, Any]], verdict: str) -> None:
-    assert verdict_of(corrected(rows))["verdict"] == verdict
+def test_a_verdict_says_what_the_rows_say(rows: list[PairedDifference], verdict: str) -> None:
+    assert verdict_of(corrected(rows)).verdict == verdict
 
 
-def test_every_question_has_its_pairs(noise: dict[str, Any]) -> None:
-    pairs = {(it["question"], it["left"], it["right"], it["measure"]) for it in noise["comparisons"]}
+def test_every_question_has_its_pairs(noise: RunFindings) -> None:
+    pairs = {(it.question, it.left, it.right, it.measure) for it in noise.comparisons}
     assert {it[1:] for it in pairs if it[0] == "retrieval"} == {
         ("rag", right, measure) for right in ("bare", "random (2 seeds)") for measure in ("hit rate", "log loss")
     }
@@ -199,48 +201,61 @@ def test_every_question_has_its_pairs(noise: dict[str, Any]) -> None:
     assert {it[1:] for it in pairs if it[0] == "benchmark"} == {
         (left, "hold", measure) for left in others for measure in ("mean return a year", "Sharpe ratio")
     }
-    assert len(pairs) == len(noise["comparisons"])
+    assert len(pairs) == len(noise.comparisons)
 
 
-def test_noise_is_not_distinguishable_and_skill_is(noise: dict[str, Any], skilled: dict[str, Any]) -> None:
-    questions = ("retrieval", "llm", "benchmark")
-    assert [noise["answers"][it]["verdict"] for it in questions] == ["unclear"] * 3
-    assert [skilled["answers"][it]["verdict"] for it in questions] == ["better"] * 3
-    assert skilled["answers"]["retrieval"]["better"] == ["rag"]
-    assert set(skilled["answers"]["retrieval"]["over"]) == {"none", "random"}
+def test_noise_is_not_distinguishable_and_skill_is(noise: RunFindings, skilled: RunFindings) -> None:
+    assert verdicts(noise) == ["unclear"] * 3
+    assert verdicts(skilled) == ["better"] * 3
+    assert skilled.answers.retrieval.better == ("rag",)
+    assert set(skilled.answers.retrieval.over) == {"none", "random"}
 
 
-def test_the_certainty_counts_what_was_tested(noise: dict[str, Any]) -> None:
-    certainty = noise["answers"]["certainty"]
-    assert certainty["comparisons"] == len(noise["comparisons"]) == 20
-    assert certainty["expected"] == pytest.approx(1.0)
-    assert certainty["claims"] == 0
-    assert 0 < certainty["superior"]["p"] <= 1
-    power = certainty["power"]
-    assert power["sharpe"]["years"] == pytest.approx(
-        2 * (1 - power["sharpe"]["correlation"]) * 2.8016**2 / 0.25, rel=1e-3
-    )
-    assert 0.02 < power["hit rate"]["detectable"] < 0.2
+def test_the_certainty_counts_what_was_tested(noise: RunFindings) -> None:
+    certainty = noise.answers.certainty
+    assert certainty.comparisons == len(noise.comparisons) == 20
+    assert certainty.expected == pytest.approx(1.0)
+    assert certainty.claims == 0
+    assert 0 < (certainty.superior.p or 0) <= 1
+    power = certainty.power
+    assert power.sharpe
+    assert power.hit_rate
+    assert power.sharpe.years == pytest.approx(2 * (1 - power.sharpe.correlation) * 2.8016**2 / 0.25, rel=1e-3)
+    assert 0.02 < power.hit_rate.detectable < 0.2
 
 
-def test_findings_are_json_and_the_same_for_the_same_run(noise: dict[str, Any]) -> None:
-    assert json.dumps(found(), allow_nan=False) == json.dumps(noise, allow_nan=False)
+def test_findings_are_json_and_the_same_for_the_same_run(noise: RunFindings) -> None:
+    again = found()
+    assert again == noise
+    assert json.dumps(plain(again), allow_nan=False) == json.dumps(plain(noise), allow_nan=False)
+
+
+def test_the_record_has_the_words_of_the_page_where_they_are_no_identifiers(noise: RunFindings) -> None:
+    record = plain(noise)
+    power = record["answers"]["certainty"]["power"]
+    assert set(power) == {"window_years", "sharpe", "hit rate", "log loss", "mean return a year"}
+    assert set(record["regimes"]["variants"]["rag"]["bull"]) == {"return", "sharpe", "hit_rate"}
+    assert len(record["costs"]["variants"]["rag"]["return"]) == len(SIDES_BPS)
+    with_counts = {it["measure"] for it in record["comparisons"] if "mcnemar" in it}
+    without = {it["measure"] for it in record["comparisons"] if "mcnemar" not in it}
+    assert with_counts == {"hit rate"}
+    assert without == {"log loss", "Sharpe ratio", "mean return a year"}
 
 
 @pytest.mark.parametrize("n_bars", [2, 3, 30, 99])
 def test_too_few_days_are_told_and_nothing_is_claimed(n_bars: int) -> None:
-    told = found(n_bars)
-    assert {told["answers"][it]["verdict"] for it in ("retrieval", "llm", "benchmark")} == {"too few"}
-    assert told["answers"]["certainty"]["comparisons"] == 0
-    json.dumps(told, allow_nan=False)
+    findings = found(n_bars)
+    assert verdicts(findings) == ["too few"] * 3
+    assert findings.answers.certainty.comparisons == 0
+    json.dumps(plain(findings), allow_nan=False)
 
 
 def test_a_run_of_the_benchmark_alone_has_nothing_to_compare() -> None:
     spec = spec_of()
     alone = spec.model_copy(update={"variant": spec.variant[-1:]})
-    told = findings_of(alone, [variant_of("hold", "none", 200, 1)], closes_of(200))
-    assert {told["answers"][it]["verdict"] for it in ("retrieval", "llm", "benchmark")} == {"absent"}
-    assert told["calibration"] == told["symbols"] == {}
+    findings = findings_of(alone, [variant_of("hold", "none", 200, 1)], closes_of(200))
+    assert verdicts(findings) == ["absent"] * 3
+    assert findings.calibration == findings.symbols == {}
 
 
 def test_accounts_that_never_move_and_signals_that_all_abstain_have_findings_too() -> None:
@@ -253,10 +268,10 @@ def test_accounts_that_never_move_and_signals_that_all_abstain_have_findings_too
         )
         for it in variants_of(spec)
     ]
-    told = findings_of(spec, flat, closes_of(300))
-    assert told["answers"]["certainty"]["claims"] == 0
-    assert told["calibration"] == {}
-    assert set(told["null"]["shifted"].values()) == {None}
+    findings = findings_of(spec, flat, closes_of(300))
+    assert findings.answers.certainty.claims == 0
+    assert findings.calibration == {}
+    assert set(findings.null.shifted.values()) == {None}
 
 
 def test_an_account_that_lost_everything_has_no_sharpe_to_compare() -> None:
@@ -266,9 +281,9 @@ def test_an_account_that_lost_everything_has_no_sharpe_to_compare() -> None:
     equity.iloc[150:] = 0.0
     variants[0] = dataclasses.replace(variants[0], equity=equity)
     rows = family_of(spec, variants)
-    lost = [it for it in rows if it["left"] == "rag" and it["measure"] == "Sharpe ratio"]
+    lost = [it for it in rows if it.left == "rag" and it.measure == "Sharpe ratio"]
     assert lost
-    assert not any(it["distinguishable"] for it in lost)
+    assert not any(it.distinguishable for it in lost)
 
 
 # --- regimes ----------------------------------------------------------------------------------------------------------
@@ -280,7 +295,7 @@ def test_poisoning_the_future_leaves_every_known_regime_equal(last: int, seed: i
     closes = closes_of(200, seed)
     poisoned = closes.copy()
     poisoned.iloc[last + 1 :] *= np.random.default_rng(seed).uniform(10, 1000, (199 - last, 3))
-    pd.testing.assert_frame_equal(known_at_close(closes)[: last + 1], known_at_close(poisoned)[: last + 1])
+    pd.testing.assert_frame_equal(regimes_at_close(closes)[: last + 1], regimes_at_close(poisoned)[: last + 1])
 
 
 def test_a_return_belongs_to_the_regime_of_the_close_before_it() -> None:
@@ -290,13 +305,13 @@ def test_a_return_belongs_to_the_regime_of_the_close_before_it() -> None:
     variant = variant_of("v", "none", 200, 0)
     earned = pd.Series(np.where(np.arange(200) == 79 + 29, 0.5, 0.0), index=days_of(200))
     variant = dataclasses.replace(variant, equity=1e5 * (1 + earned).cumprod())
-    told = regimes_of([variant], closes)["variants"]["v"]
-    assert told["bull"]["return"] > 0
-    assert told["bear"]["return"] == 0
+    by_regime = regimes_of([variant], closes).variants["v"]
+    assert (by_regime["bull"].yearly or 0) > 0
+    assert by_regime["bear"].yearly == 0
 
 
 def test_regimes_split_the_bars_that_have_a_past() -> None:
-    days = regimes_of([], closes_of(300))["days"]
+    days = regimes_of([], closes_of(300)).days
     assert days["bull"] + days["bear"] + days["none"] == 299
     assert days["none"] == 60
     assert min(days[name] for name in REGIMES) > 0
@@ -347,48 +362,49 @@ def _real(folder: Path, commission: float, slippage: float) -> tuple[RunSpec, Ru
 def test_costs_as_reckoned_are_those_of_a_real_run_at_other_costs(tmp_path: Path) -> None:
     """Within a twentieth of what the change of costs does, and a tenth of a point."""
     spec, result = _real(tmp_path, 5.0, 5.0)
-    reckoned = costs_of(spec, result.variants)["variants"]
+    reckoned = costs_of(spec, result.variants).variants
     for commission, slippage in ((0.0, 0.0), (10.0, 10.0)):
         other_spec, other = _real(tmp_path, commission, slippage)
         at = SIDES_BPS.index(commission + slippage)
-        real = costs_of(other_spec, other.variants)["variants"]
+        real = costs_of(other_spec, other.variants).variants
         for name in ("vote", "momentum", "hold"):
-            moved = abs(reckoned[name]["return"][at] - reckoned[name]["return"][SIDES_BPS.index(10.0)])
-            assert reckoned[name]["return"][at] == pytest.approx(real[name]["return"][at], abs=0.001 + moved / 20)
+            earned = reckoned[name].yearly
+            moved = abs((earned[at] or 0) - (earned[SIDES_BPS.index(10.0)] or 0))
+            assert earned[at] == pytest.approx(real[name].yearly[at], abs=0.001 + moved / 20)
 
 
 def test_at_its_break_even_cost_a_variant_earns_nothing(tmp_path: Path) -> None:
     spec, result = _real(tmp_path, 5.0, 5.0)
-    told = costs_of(spec, result.variants)["variants"]["vote"]
-    slope = (told["return"][-1] - told["return"][0]) / 50.0
-    assert told["return"][0] + slope * told["break_even_bps"] == pytest.approx(0.0, abs=1e-9)
+    vote = costs_of(spec, result.variants).variants["vote"]
+    free, dear = vote.yearly[0] or 0, vote.yearly[-1] or 0
+    assert free + (dear - free) / 50.0 * (vote.break_even_bps or 0) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_what_never_traded_has_no_break_even_cost() -> None:
     spec = spec_of()
-    assert {it["break_even_bps"] for it in costs_of(spec, variants_of(spec))["variants"].values()} == {None}
+    assert {it.break_even_bps for it in costs_of(spec, variants_of(spec)).variants.values()} == {None}
 
 
 # --- calibration, symbols -----------------------------------------------------------------------------------------
 
 
-def test_signals_that_know_the_outcome_show_it_in_bins_dead_band_and_symbols(skilled: dict[str, Any]) -> None:
-    told = skilled["calibration"]["rag"]
-    seen = [it["seen"] for it in told["reliability"]]
-    assert sum(it["signals"] for it in told["reliability"]) == 3 * 299
+def test_signals_that_know_the_outcome_show_it_in_bins_dead_band_and_symbols(skilled: RunFindings) -> None:
+    rag = skilled.calibration["rag"]
+    seen = [it.seen for it in rag.reliability]
+    assert sum(it.signals for it in rag.reliability) == 3 * 299
     assert len(seen) == 5
     assert max(seen[:2]) < 0.5 < min(seen[3:])
-    assert all(it["low"] <= it["seen"] <= it["high"] for it in told["reliability"])
-    assert told["ece"]["value"] > 2 * told["ece"]["noise"]
-    assert told["dead_band"][0]["share"] == 1.0
-    assert told["dead_band"][0]["low"] > 0.5
-    assert {it["symbol"] for it in skilled["symbols"]["rag"]} == set(SYMBOLS)
-    assert all(it["hit_rate"] > it["base_rate"] and it["earned"] > 0 for it in skilled["symbols"]["rag"])
+    assert all((it.low or 1) <= it.seen <= (it.high or 0) for it in rag.reliability)
+    assert rag.ece.value > 2 * (rag.ece.noise or 1)
+    assert rag.dead_band[0].share == 1.0
+    assert (rag.dead_band[0].low or 0) > 0.5
+    assert {it.symbol for it in skilled.symbols["rag"]} == set(SYMBOLS)
+    assert all((it.hit_rate or 0) > (it.base_rate or 1) and (it.earned or 0) > 0 for it in skilled.symbols["rag"])
 
 
-def test_chance_alone_makes_about_the_calibration_error_that_is_said(noise: dict[str, Any]) -> None:
-    errors = [noise["calibration"][name]["ece"] for name in ("rag", "random-0", "random-1", "bare")]
-    ratio = np.mean([it["value"] for it in errors]) / np.mean([it["noise"] for it in errors])
+def test_chance_alone_makes_about_the_calibration_error_that_is_said(noise: RunFindings) -> None:
+    errors = [noise.calibration[name].ece for name in ("rag", "random-0", "random-1", "bare")]
+    ratio = np.mean([it.value for it in errors]) / np.mean([it.noise or 0 for it in errors])
     assert 0.6 < ratio < 1.7
 
 
@@ -419,23 +435,26 @@ def test_all_shifts_at_once_are_each_shift_alone(n_days: int, n_symbols: int, se
 
 def test_a_signal_that_always_says_rise_is_exactly_what_chance_gives() -> None:
     variant = variant_of("v", "vote", 300, 0)
-    told = shifted(dataclasses.replace(variant, signals=variant.signals.assign(value=0.3)))
-    assert told is not None
-    assert told["low"] == pytest.approx(told["high"], abs=0.01)
-    assert told["p"] > 0.05
+    among = shifted(dataclasses.replace(variant, signals=variant.signals.assign(value=0.3)))
+    assert among is not None
+    assert among.low == pytest.approx(among.high, abs=0.01)
+    assert among.p > 0.05
 
 
-def test_skill_stands_out_of_its_shifts(noise: dict[str, Any], skilled: dict[str, Any]) -> None:
-    assert skilled["null"]["shifted"]["rag"]["p"] < 0.01
-    assert skilled["null"]["shifted"]["rag"]["middle"] == pytest.approx(0.5, abs=0.03)
-    assert noise["null"]["shifted"]["rag"]["p"] > 0.01
+def test_skill_stands_out_of_its_shifts(noise: RunFindings, skilled: RunFindings) -> None:
+    with_skill, without = skilled.null.shifted["rag"], noise.null.shifted["rag"]
+    assert with_skill is not None
+    assert without is not None
+    assert with_skill.p < 0.01
+    assert with_skill.middle == pytest.approx(0.5, abs=0.03)
+    assert without.p > 0.01
 
 
-def test_two_random_seeds_cannot_give_a_p_below_a_third(noise: dict[str, Any]) -> None:
-    told = noise["null"]["random"]["rag"]
-    assert told["seeds"] == ["random-0", "random-1"]
-    assert told["least_p"] == pytest.approx(1 / 3)
-    assert min(told[figure]["p"] for figure in ("hit_rate", "cagr", "sharpe")) >= told["least_p"]
+def test_two_random_seeds_cannot_give_a_p_below_a_third(noise: RunFindings) -> None:
+    among = noise.null.random["rag"]
+    assert among.seeds == ["random-0", "random-1"]
+    assert among.least_p == pytest.approx(1 / 3)
+    assert min(it.p for it in (among.hit_rate, among.cagr, among.sharpe) if it) >= among.least_p
 
 
 def test_an_account_below_zero_has_no_later_returns_and_no_later_gain() -> None:
@@ -453,5 +472,5 @@ def test_an_account_below_zero_has_no_later_returns_and_no_later_gain() -> None:
             held = [*variants]
             held[number] = dataclasses.replace(held[number], equity=equity)
             findings = findings_of(spec, held, closes_of(300))
-            json.dumps(findings, allow_nan=False)
+            json.dumps(plain(findings), allow_nan=False)
             assert len(answers_in_words(findings)) == 4
