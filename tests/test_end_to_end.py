@@ -22,13 +22,14 @@ BF16_TOLERANCE = 0.02  # of probability, law 2
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study(language_model: str) -> Study:
     real = spec(
         name="real",
         benchmark="rag",
         data={"source": "sample", "symbols": ["AAPL", "IBM"], "start": "2012-05-01", "end": "2012-06-01"},
         corpus={"stride": 20},
         retrieval={"retriever": "embedding", "k": 2},
+        llm={"model": language_model},
         variant=[{"name": "rag"}],
     )
     return Study(real)

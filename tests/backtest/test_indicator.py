@@ -643,6 +643,7 @@ def test_optstrategy_takes_a_path_and_refuses_a_loaded_pipeline_loudly(spec: Pat
     here = Path(ragsignal.__file__).parents[1]
     command = [sys.executable, "sweep.py", str(spec), str(tmp_path / "prices" / "AA.csv")]
     environment = {**os.environ, "PYTHONPATH": str(here)}
+    environment.pop("OMP_NUM_THREADS", None)  # the parent's threads are what this is about
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=-1, text=True, timeout=90)
     report = json.loads(done.stdout)
     assert report["thresholds"] == [0.0, 0.1, 0.2]

@@ -42,8 +42,6 @@ from tests.llm.test_prompt import HITS, QUERY
 from tests.markets import bars
 from tests.tiny import tiny_llama
 
-BASE = "embedded:SmolLM2-135M-Instruct"
-
 
 def _template(name: TemplateName = "compact") -> Template:
     return Template(name, True, shipped_bins())
@@ -54,8 +52,8 @@ def _prompts(template: Template) -> list[Prompt]:
 
 
 @pytest.fixture(scope="module")
-def base() -> Weights:
-    return resolve(BASE)
+def base(language_model: str) -> Weights:
+    return resolve(language_model)
 
 
 @pytest.fixture(scope="module")
