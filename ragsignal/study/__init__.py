@@ -5,7 +5,7 @@ from __future__ import annotations
 from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spread, work_of
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
-from ragsignal.study.provenance import notes_on_training
+from ragsignal.study.provenance import notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.trials import Trial, check_ledger, configuration_of, count, count_run, deflated, sharpe_of
 from ragsignal.study.walk_forward.address import ORDER, Trained, needs
@@ -36,5 +36,6 @@ __all__ = [
     "notes_on_training",
     "sharpe_of",
     "spread",
+    "weights_without_card",
     "work_of",
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from ragsignal.artifacts import Card
 from ragsignal.config import Variant
@@ -25,7 +24,7 @@ def notes_on_training(study: Study) -> list[str]:
             notes[f"IN SAMPLE: {variant.name} proves nothing: {'; '.join(in_sample)}."] = None
         cards = _cards_of(study, variant)
         notes |= dict.fromkeys(_note_on_role(role, [*found.values()]) for role, found in cards.items())
-        notes |= dict.fromkeys(_notes_on_bare_weights(variant, cards))
+        notes |= dict.fromkeys(_note_on_bare_weights(role, ref) for role, ref in weights_without_card(variant, cards))
     return list(notes)
 
 
@@ -57,16 +56,27 @@ def _note_on_artifact(role: str, card: Card) -> str:
     )
 
 
-def _notes_on_bare_weights(variant: Variant, artifacts: Mapping[str, Any]) -> list[str]:
-    """Weights without a card: the untrained embedded ones, and those of which nothing is known."""
-    bare = []
-    if variant.is_llm and "reader" not in artifacts:
-        bare.append(("StockLLM", "untuned", variant.llm.adapter or variant.llm.model))
+def weights_without_card(variant: Variant, roles: Collection[str]) -> list[tuple[str, str]]:
+    """What no card describes: ``adapter`` (a bare peft folder), ``language model`` or ``encoder``, with its reference.
+
+    Parameters
+    ----------
+    variant : Variant
+    roles : collection of str
+        Those that have a card, as of :meth:`ragsignal.study.Study.artifacts`.
+    """
+    weights = []
+    if variant.is_llm and not any(role.startswith("reader") for role in roles):
+        adapter = variant.llm.adapter
+        weights.append(("adapter", adapter) if adapter else ("language model", variant.llm.model))
     if variant.embeds_text:
-        bare.append(("FinSeer", "untrained", variant.retrieval.encoder_ref))
-    return [
-        f"{role} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."
-        if ref.startswith("embedded:")
-        else f"What {ref} was trained on is not recorded: it may have seen this window."
-        for role, state, ref in bare
-    ]
+        weights.append(("encoder", variant.retrieval.encoder_ref))
+    return weights
+
+
+def _note_on_bare_weights(role: str, ref: str) -> str:
+    """What is said of the untrained embedded ones, and of those of which nothing is known."""
+    if not ref.startswith("embedded:"):
+        return f"What {ref} was trained on is not recorded: it may have seen this window."
+    name, state = ("FinSeer", "untrained") if role == "encoder" else ("StockLLM", "untuned")
+    return f"{name} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."

@@ -40,7 +40,7 @@ _CUTOFFS = {
 def cutoff_of(ref: str) -> tuple[date, str] | None:
     """The last day whose text a base model can have read, and how that is known; None where nothing is known."""
     name = ref.lower().rpartition("/")[2].removeprefix("embedded:")
-    return next((known for begin, known in _CUTOFFS.items() if name.startswith(begin)), None)
+    return next((cutoff for prefix, cutoff in _CUTOFFS.items() if name.startswith(prefix)), None)
 
 
 def question(symbol: str, day: date, chat: bool) -> Prompt:
@@ -54,17 +54,16 @@ def question(symbol: str, day: date, chat: bool) -> Prompt:
     chat : bool
         Whether the text becomes a chat turn, or is continued.
     """
-    asked = f"Did the stock {symbol} close higher (rise) or lower (fall) on {day} than on the trading day before?"
-    text = f"{asked} Answer with one word, rise or fall." if chat else f"{asked}\nOn {day}, {symbol} saw a"
+    words = f"Did the stock {symbol} close higher (rise) or lower (fall) on {day} than on the trading day before?"
+    text = f"{words} Answer with one word, rise or fall." if chat else f"{words}\nOn {day}, {symbol} saw a"
     system = "You know the daily closes of US stocks." if chat else ""
     return Prompt(Query(symbol, (day,), (1.0,)), (), text, system)
 
 
 def firm_date_text(symbol: str, day: date) -> Prompt:
     """Words that a model has met where it has read about a stock on a day; no direction in them."""
-    return Prompt(
-        Query(symbol, (day,), (1.0,)), (), f"{symbol} stock, {day:%A}, {day:%B} {day.day}, {day.year}: shares closed"
-    )
+    text = f"{symbol} stock, {day:%A}, {day:%B} {day.day}, {day.year}: shares closed"
+    return Prompt(Query(symbol, (day,), (1.0,)), (), text)
 
 
 def min_k(log_probabilities: Sequence[float] | Floats, share: float = LEAST_LIKELY) -> float:
@@ -121,11 +120,11 @@ class FamiliarText:
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """exp(MIN-K%) of every prompt's text, in order."""
-        found: list[Score] = []
+        scores: list[Score] = []
         for start in range(0, len(prompts), self.batch_size):
             texts = [prompt.text for prompt in prompts[start : start + self.batch_size]]
-            found += [Score(math.exp(min_k(it)), tokens=len(it) + 1) for it in self._log_probabilities(texts)]
-        return found
+            scores += [Score(math.exp(min_k(logs)), tokens=len(logs) + 1) for logs in self._log_probabilities(texts)]
+        return scores
 
     def _log_probabilities(self, texts: list[str]) -> list[Floats]:
         """Log probability of each text's tokens from the second on, given those before it."""
@@ -139,7 +138,7 @@ class FamiliarText:
         with torch.inference_mode():
             likely = torch.log_softmax(self._model(input_ids=ids, use_cache=False).logits[:, :-1].float(), dim=-1)
             chosen = likely.gather(-1, ids[:, 1:, None])[..., 0].double().numpy()
-        return [row[: len(it) - 1] for row, it in zip(chosen, tokens, strict=True)]
+        return [row[: len(text) - 1] for row, text in zip(chosen, tokens, strict=True)]
 
     def _load(self) -> None:
         if self._model is not None:
@@ -147,12 +146,11 @@ class FamiliarText:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        folder, local = str(self._weights.folder), {"local_files_only": True, "trust_remote_code": False}
         load: Any = AutoModelForCausalLM.from_pretrained
         with quiet_loading():
-            self._tokenizer = AutoTokenizer.from_pretrained(str(self._weights.folder), **local)
-            model = load(str(self._weights.folder), dtype=torch.float32, use_safetensors=True, **local)
-        self._model = model.eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+            self._model = load(folder, dtype=torch.float32, use_safetensors=True, **local).eval()
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ragsignal.artifacts import Artifact
 from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import Variant
 from ragsignal.data import calendar_of
-from ragsignal.study import Study
+from ragsignal.study import Study, weights_without_card
 from ragsignal.utils import Progress
 
 
@@ -42,7 +42,7 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
     variants = [variant for variant in study.spec.variants if variant.has_signal]
     if not variants:
         return [Finding("training", study.spec.name, "unknown", "No variant has a signal: nothing was trained.")]
-    calendar = calendar_of(_history(study, frames))
+    calendar = calendar_of([*study.prices.frames.values(), *frames.values()])
     findings: list[Finding] = []
     bases: dict[tuple[str, str], None] = {}
     for number, variant in enumerate(variants):
@@ -52,8 +52,17 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
     return findings + [_of_base(ref, role, study.spec.data.end) for ref, role in bases]
 
 
+class FittedRecord(TypedDict):
+    """A fitted part in JSON, with the number of bars from the last day seen to the first day used."""
+
+    what: str
+    trained_through: str
+    first_used: str
+    bars_between: int
+
+
 @dataclass(frozen=True)
-class Seen:
+class FittedPart:
     """One fitted part: ``through`` is the last day it has seen, ``first`` the first day it is used on."""
 
     what: str
@@ -64,98 +73,107 @@ class Seen:
         """Failed where it is used on a day that it has seen."""
         return "failed" if self.through >= self.first else "passed"
 
+    def record(self, calendar: NDArray[np.datetime64]) -> FittedRecord:
+        """The part beside the trading days of ``calendar``, ascending."""
+        days = [np.datetime64(self.through), np.datetime64(self.first)]
+        through, first = np.searchsorted(calendar, days, side="right").tolist()
+        return {
+            "what": self.what,
+            "trained_through": str(self.through),
+            "first_used": str(self.first),
+            "bars_between": first - through,
+        }
 
-def _history(study: Study, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
-    return [*study.prices.frames.values(), *frames.values()]
+
+class TrainingEvidence(TypedDict):
+    """What the cards of a variant say, and where there is none."""
+
+    fitted: list[FittedRecord]
+    embargo_in_training: dict[str, int | None]
+    paper_protocol: list[str]
+    without_card: list[str]
+    allow_in_sample: bool
 
 
-def _of_variant(study: Study, variant: Variant, calendar: np.ndarray[Any, Any]) -> Finding:
+def _of_variant(study: Study, variant: Variant, calendar: NDArray[np.datetime64]) -> Finding:
     parts = [
-        Seen(what, day, step_parts.spec.data.start)
+        FittedPart(what, day, step_parts.spec.data.start)
         for step_parts, step_variant in study.steps(variant)
         for what, day in step_parts.fitted(step_variant)
     ]
     artifacts = study.artifacts(variant)
-    paper = sorted({it.ref for it in artifacts.values() if it.card.protocol == "paper"})
-    bare = _without_card(variant, artifacts)
-    evidence: dict[str, Any] = {
-        "fitted": [_record(it, calendar) for it in parts],
-        "embargo_in_training": {role: it.card.recipe.get("split", {}).get("embargo") for role, it in artifacts.items()},
-        "paper_protocol": paper,
-        "without_card": bare,
+    evidence: TrainingEvidence = {
+        "fitted": [part.record(calendar) for part in parts],
+        "embargo_in_training": {
+            role: artifact.card.recipe.get("split", {}).get("embargo") for role, artifact in artifacts.items()
+        },
+        "paper_protocol": sorted({part.ref for part in artifacts.values() if part.card.protocol == "paper"}),
+        "without_card": [ref for role, ref in weights_without_card(variant, artifacts) if role == "adapter"],
         "allow_in_sample": study.spec.allow_in_sample,
     }
     if planted_verdict() != "failed":
         words = "The planted card, trained through the first traded day, was not seen as a leak."
         return Finding("training", variant.name, "broken", words, evidence)
-    return _judged(variant.name, parts, paper, bare, evidence)
+    return _judged(variant.name, parts, evidence)
 
 
 def planted_verdict() -> Verdict:
     """The control: something trained through the very day it is first used on."""
     day = date(2020, 1, 2)
-    return Seen("planted", day, day).verdict()
+    return FittedPart("planted", day, day).verdict()
 
 
-def _judged(name: str, parts: Sequence[Seen], paper: list[str], bare: list[str], evidence: dict[str, Any]) -> Finding:
+def _judged(name: str, parts: Sequence[FittedPart], evidence: TrainingEvidence) -> Finding:
     inside = [
-        f"{it.what} has seen days through {it.through}, and is used from {it.first}"
-        for it in parts
-        if it.verdict() == "failed"
+        f"{part.what} has seen days through {part.through}, and is used from {part.first}"
+        for part in parts
+        if part.verdict() == "failed"
     ]
-    inside += [f"{ref} was trained by the paper's protocol, on the days it is tested on" for ref in paper]
+    inside += [
+        f"{ref} was trained by the paper's protocol, on the days it is tested on" for ref in evidence["paper_protocol"]
+    ]
     if inside:
         words = (
             f"{'; '.join(inside)}. Start the backtest later (data.start), or train on earlier days (`ragsignal train`)."
         )
         return Finding("training", name, "failed", words, evidence)
-    if bare:
-        what = ", ".join(bare)
+    if evidence["without_card"]:
+        what = ", ".join(evidence["without_card"])
         words = f"What {what} was trained on is not recorded. Train it with `ragsignal train`, which writes a card."
         return Finding("training", name, "unknown", words, evidence)
     if not parts:
         return Finding("training", name, "unknown", "Nothing in it was fitted.", evidence)
     gap = min(row["bars_between"] for row in evidence["fitted"])
-    last = max(it.through for it in parts)
+    last = max(part.through for part in parts)
     words = f"All {len(parts)} fitted parts end before they are used: the latest on {last}, at least {gap} bars before."
     return Finding("training", name, "passed", words, evidence)
 
 
-def _record(it: Seen, calendar: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """In JSON, with the number of bars from the last day seen to the first day used."""
-    through, first = np.searchsorted(calendar, [np.datetime64(it.through), np.datetime64(it.first)], side="right")
-    gap = int(first) - int(through)
-    return {"what": it.what, "trained_through": str(it.through), "first_used": str(it.first), "bars_between": gap}
-
-
-def _without_card(variant: Variant, artifacts: dict[str, Artifact]) -> list[str]:
-    """An adapter in a bare peft folder: it was trained, and nobody wrote down on what."""
-    if not variant.is_llm or any(role.startswith("reader") for role in artifacts):
-        return []
-    adapter = variant.llm.adapter
-    return [adapter] if adapter else []
-
-
 def _bases(study: Study, variant: Variant) -> list[tuple[str, str]]:
     """Weights that were trained elsewhere: references, each with its role."""
-    found = [(it.card.base["ref"], role) for role, it in study.artifacts(variant).items() if it.card.base]
+    bases = [
+        (artifact.card.base["ref"], "language model" if role.startswith("reader") else "encoder")
+        for role, artifact in study.artifacts(variant).items()
+        if artifact.card.base
+    ]
     if variant.is_llm:
-        found.append((variant.llm.model, "reader"))
+        bases.append((variant.llm.model, "language model"))
     if variant.embeds_text:
-        found.append((variant.retrieval.encoder_ref, "retriever"))
-    return [(ref, "language model" if role.startswith("reader") else "encoder") for ref, role in found]
+        bases.append((variant.retrieval.encoder_ref, "encoder"))
+    return bases
 
 
 def _of_base(ref: str, role: str, end: date) -> Finding:
     """A base model: public text has no ``trained_through``, at best a cutoff."""
-    known = cutoff_of(ref)
-    evidence = {"role": role, "cutoff": str(known[0]) if known else None, "source": known[1] if known else None}
-    if known is not None and end > known[0] and role == "language model":
-        words = f"{ref} was trained on text through {known[0]} ({known[1]}); only days after it are surely unread."
-        return Finding("training", ref, "unknown", words, evidence)
+    last, source = cutoff_of(ref) or (None, None)
+    evidence = {"role": role, "cutoff": str(last) if last else None, "source": source}
+    about = f"text through {last} ({source})" if last else "text that is not recorded"
     if role == "encoder":
         words = f"What {ref} was trained on is not recorded here; it reads lines without names and dates."
-        return Finding("training", ref, "unknown", words, evidence)
-    about = f"text through {known[0]} ({known[1]})" if known else "text that is not recorded"
-    words = f"{ref} was trained on {about}: it may have read about this window. The tests of memory look for traces."
+    elif last and end > last:
+        words = f"{ref} was trained on {about}; only days after it are surely unread."
+    else:
+        words = (
+            f"{ref} was trained on {about}: it may have read about this window. The tests of memory look for traces."
+        )
     return Finding("training", ref, "unknown", words, evidence)
