@@ -67,7 +67,7 @@ class KnownSignals:
 
     def __reduce__(self) -> Any:
         """Leave the fallback behind."""
-        return KnownSignals, (self.lookback, self.known)
+        return type(self), (self.lookback, self.known)
 
     def _ask_fallback(self, queries: list[Query]) -> list[Signal]:
         if self.fallback is None:
@@ -78,26 +78,16 @@ class KnownSignals:
         return self.fallback.signals(queries)
 
 
-@dataclass
-class RecordedSignals:
-    """A :class:`~ragsignal.protocols.SignalSource` of signals that were made before the runs of an audit.
+class RecordedSignals(KnownSignals):
+    """Signals that were made before the runs of an audit, and numbers that are made up for all other queries.
 
-    The bars of a poisoned future have none: for them a number is made up out of the window, so that a run that sees
-    garbage trades, and a look-ahead shows. Whether the signals themselves look ahead is what the tests ``signals`` and
-    ``retrieval`` say.
-
-    Parameters
-    ----------
-    lookback : int
-    known : mapping of Query to Signal
+    The bars of a poisoned future have no signal: for them a number is made up out of the window, so that a run that
+    sees garbage trades, and a look-ahead shows. Whether the signals themselves look ahead is what the tests
+    ``signals`` and ``retrieval`` say.
     """
 
-    lookback: int
-    known: Mapping[Query, Signal]
-
-    def signals(self, queries: Sequence[Query]) -> list[Signal]:
-        """One signal a query, in order."""
-        return [self.known.get(query) or self._made_up(query) for query in queries]
+    def _ask_fallback(self, queries: list[Query]) -> list[Signal]:
+        return [self._made_up(query) for query in queries]
 
     def _made_up(self, query: Query) -> Signal:
         symbol, as_of = query.symbol, query.as_of

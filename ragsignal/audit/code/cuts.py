@@ -47,12 +47,12 @@ class Market:
         start, end = self.days[first], self.days[min(last, len(self.days) - 1)]
         return Market({symbol: frame.loc[start:end].copy() for symbol, frame in self.frames.items()})
 
-    def poisoned(self, after: int, seed: int = 0) -> Market:
+    def poisoned(self, after: int) -> Market:
         """The same days, with garbage in the place of every bar after ``days[after]``: valid bars of another market."""
         poisoned = {}
         for number, (symbol, frame) in enumerate(self.frames.items()):
             kept = int(frame.index.searchsorted(self.days[after], side="right"))
-            rng = np.random.default_rng([seed, after, number])
+            rng = np.random.default_rng([0, after, number])
             level = float(frame["close"].iloc[max(0, kept - 1)]) if len(frame) else 1.0
             garbage = _garbage(frame.index[kept:], level, rng)
             poisoned[symbol] = pd.concat([frame.iloc[:kept], garbage]) if len(garbage) else frame.copy()

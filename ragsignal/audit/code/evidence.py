@@ -9,7 +9,7 @@ import pandas as pd
 
 from ragsignal.audit.code.compare import Difference, differences
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.code.subjects import Subject
+from ragsignal.audit.code.subjects import Subject, SubjectRunner
 from ragsignal.audit.code.trace import Trace, short
 from ragsignal.audit.verdict import Evidence
 
@@ -85,15 +85,8 @@ def compare_futures(
 ) -> ComparedRuns:
     """Compare a run on ``bars`` with runs on the same bars up to a cut, and another future or none.
 
-    Parameters
-    ----------
-    run : callable
-        From bars to the trace of a subject.
-    bars : Market
-    futures : iterable of (int, Market)
-        The cut, counted from the first of ``bars``, and what is run instead.
-    enough : int, optional
-        Differing runs after which no more are made.
+    ``run`` traces a subject; ``futures`` are cuts, counted from the first of ``bars``, each with the bars that are run
+    instead. After ``enough`` runs that differ no more are made.
     """
     base, compared = run(bars), ComparedRuns()
     if not len(base):  # as in the first block of a history that is shorter than the subject's period
@@ -108,11 +101,12 @@ def compare_futures(
 
 @dataclass
 class SubjectRuns:
-    """A subject, and all that its runs have shown.
+    """Subject ``number`` of a runner, and all that its runs have shown.
 
     Parameters
     ----------
-    subject : Subject
+    runner : SubjectRunner
+    number : int
     base : Trace
         All bars, in a process that had run nothing before.
     again : Trace
@@ -126,7 +120,8 @@ class SubjectRuns:
         Whether all bars, in yet another fresh process, gave ``base`` again; asked only where something differed.
     """
 
-    subject: Subject
+    runner: SubjectRunner
+    number: int
     base: Trace
     again: Trace
     prefix: ComparedRuns = field(default_factory=ComparedRuns)
@@ -134,6 +129,11 @@ class SubjectRuns:
     modes: list[Trace] = field(default_factory=list)
     later_starts: dict[int, Trace] = field(default_factory=dict)
     repeats: bool = True
+
+    @property
+    def subject(self) -> Subject:
+        """What is run."""
+        return self.runner.subjects[self.number]
 
     def add(self, test: str, result: ComparedRuns | list[Trace] | dict[int, Trace]) -> None:
         """Add what one task of a test has given."""
@@ -150,11 +150,6 @@ class SubjectRuns:
     def remembered(self) -> list[Difference]:
         """Where the second run in a process differs from the first: what was remembered from run to run."""
         return differences(self.base, self.again, len(self.base) - 1)
-
-    @property
-    def differ(self) -> bool:
-        """Whether any two runs that should be the same are not."""
-        return bool(self.prefix.differences or self.poison.differences or self.remembered)
 
     @property
     def unknown(self) -> str | None:

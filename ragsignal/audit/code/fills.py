@@ -13,14 +13,14 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.evidence import SubjectRuns
 from ragsignal.audit.code.trace import EPOCH, BrokerEvent
 from ragsignal.audit.verdict import Finding
-from ragsignal.config import CostSpec
 
 TEST = "fills"
 _ROUNDING = 1e-9
 
 
-def finding(runs: SubjectRuns, market: Market, costs: CostSpec) -> Finding:
+def finding(runs: SubjectRuns) -> Finding:
     """The verdict on a subject, from the fills of its baseline."""
+    market, costs = runs.runner.market, runs.runner.costs
     label, fills = runs.subject.label, [event for event in runs.base.events if event.kind == "fill"]
     evidence = {"fills": len(fills)}
     if not fills:

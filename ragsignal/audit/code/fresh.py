@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ragsignal.audit.code.subjects import Subject, SubjectRunner
+from ragsignal.audit.code.subjects import SubjectRunner
 from ragsignal.audit.code.trace import Trace
 
 
@@ -28,8 +28,8 @@ def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> 
     context = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":  # with a preload a process takes 20 ms, not 2 s
         context.set_forkserver_preload(["__main__", "ragsignal.audit.code.fresh"])
-    empty = SubjectRunner(runner.market, runner.costs, ())
-    tasks = [(runs, runner.subjects[runs.subject], empty) for runs in wanted]
+    alone = [replace(runner, subjects=(subject,)) for subject in runner.subjects]
+    tasks = [(runs, alone[runs.subject]) for runs in wanted]
     with context.Pool(jobs, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(_run, tasks, chunksize=1)
 
@@ -38,7 +38,7 @@ def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
-def _run(task: tuple[FreshRuns, Subject, SubjectRunner]) -> tuple[FreshRuns, list[Trace]]:
-    runs, subject, runner = task
+def _run(task: tuple[FreshRuns, SubjectRunner]) -> tuple[FreshRuns, list[Trace]]:
+    runs, runner = task
     bars = runner.market.span(0, runs.last)
-    return runs, [subject.run(bars, runner.costs) for _ in range(runs.times)]
+    return runs, [runner.run(0, bars) for _ in range(runs.times)]

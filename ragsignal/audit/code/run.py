@@ -21,17 +21,11 @@ from ragsignal.config import CostSpec
 from ragsignal.parallel import open_pool
 from ragsignal.utils import Progress, silent
 
-TESTS = ("prefix", "poison", "start_point", "modes", "fills")
+_MODULES = (prefix, poison, start_point, modes, fills)
+TESTS = tuple(module.TEST for module in _MODULES)
 """The tests of code, as they are reported."""
 _KINDS = {"modes": ("strategy", "indicator"), "fills": ("strategy",)}
 """Where a test is not for every kind: a function has no modes, and only a strategy trades."""
-_FINDINGS = {
-    "prefix": prefix.finding,
-    "poison": poison.finding,
-    "start_point": start_point.finding,
-    "modes": modes.finding,
-}
-"""The verdicts that need nothing but the runs of a subject."""
 
 
 class _Task(NamedTuple):
@@ -94,10 +88,10 @@ def examine(
                 progress("control" if only else "audit of code", done, len(tasks))
         _repeat(runner, subject_runs, processes)
     return [
-        _FINDINGS[test](runs) if test in _FINDINGS else fills.finding(runs, market, costs)
-        for test in TESTS
+        module.finding(runs)
+        for module in _MODULES
         for runs, tests in zip(subject_runs, wanted, strict=True)
-        if test in tests and _concerns(test, runs.subject)
+        if module.TEST in tests and _concerns(module.TEST, runs.subject)
     ]
 
 
@@ -115,7 +109,7 @@ def _run_whole(runner: SubjectRunner, jobs: int) -> list[SubjectRuns]:
     subject_runs = []
     for number in numbers:
         base, again = traces[number, last]
-        runs = SubjectRuns(runner.subjects[number], base, again)
+        runs = SubjectRuns(runner, number, base, again)
         for point in points if len(base) else ():
             runs.prefix.compare(base, traces[number, point][0], days, point)
         subject_runs.append(runs)
@@ -147,7 +141,8 @@ def _do(runner: SubjectRunner, task: _Task) -> ComparedRuns | list[Trace] | dict
 def _repeat(runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], jobs: int) -> None:
     """Run what differed once more, as it began: what does not repeat itself proves nothing."""
     last = len(runner.market.days) - 1
-    doubted = [FreshRuns(number, last) for number, runs in enumerate(subject_runs) if runs.differ]
-    for fresh, (trace,) in run_fresh(runner, doubted, jobs) if doubted else ():
+    doubted = [runs for runs in subject_runs if runs.prefix.differences or runs.poison.differences or runs.remembered]
+    again = [FreshRuns(runs.number, last) for runs in doubted]
+    for fresh, (trace,) in run_fresh(runner, again, jobs) if again else ():
         runs = subject_runs[fresh.subject]
         runs.repeats = not differences(runs.base, trace, last)

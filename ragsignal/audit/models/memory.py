@@ -51,11 +51,8 @@ def audit_memory(
 
     Parameters
     ----------
-    study : Study
-    frames : dict of symbol to DataFrame
-        The traded bars.
-    progress : callable, optional
-        Told how far the work is: ``progress(what, done, total)``; told before the first model call of each probe.
+    study, frames, progress
+        As of :func:`~ragsignal.audit.signals.signals.audit_signals`; told before the first model call of each probe.
     queries : int
         Queries of each probe; a reader costs about four short model calls for each, once.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -28,11 +27,8 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
 
     Parameters
     ----------
-    study : Study
-    frames : dict of symbol to DataFrame
-        The traded bars.
-    progress : callable, optional
-        Told how far the work is: ``progress(what, done, total)``.
+    study, frames, progress
+        As of :func:`~ragsignal.audit.signals.signals.audit_signals`.
 
     Raises
     ------
@@ -52,15 +48,6 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
     return findings + [_of_base(ref, role, study.spec.data.end) for ref, role in bases]
 
 
-class FittedRecord(TypedDict):
-    """A fitted part in JSON, with the number of bars from the last day seen to the first day used."""
-
-    what: str
-    trained_through: str
-    first_used: str
-    bars_between: int
-
-
 @dataclass(frozen=True)
 class FittedPart:
     """One fitted part: ``through`` is the last day it has seen, ``first`` the first day it is used on."""
@@ -73,26 +60,11 @@ class FittedPart:
         """Failed where it is used on a day that it has seen."""
         return "failed" if self.through >= self.first else "passed"
 
-    def record(self, calendar: NDArray[np.datetime64]) -> FittedRecord:
-        """The part beside the trading days of ``calendar``, ascending."""
+    def bars_between(self, calendar: NDArray[np.datetime64]) -> int:
+        """Trading days of ``calendar`` from the last day seen to the first day used."""
         days = [np.datetime64(self.through), np.datetime64(self.first)]
         through, first = np.searchsorted(calendar, days, side="right").tolist()
-        return {
-            "what": self.what,
-            "trained_through": str(self.through),
-            "first_used": str(self.first),
-            "bars_between": first - through,
-        }
-
-
-class TrainingEvidence(TypedDict):
-    """What the cards of a variant say, and where there is none."""
-
-    fitted: list[FittedRecord]
-    embargo_in_training: dict[str, int | None]
-    paper_protocol: list[str]
-    without_card: list[str]
-    allow_in_sample: bool
+        return int(first - through)
 
 
 def _of_variant(study: Study, variant: Variant, calendar: NDArray[np.datetime64]) -> Finding:
@@ -101,20 +73,28 @@ def _of_variant(study: Study, variant: Variant, calendar: NDArray[np.datetime64]
         for step_parts, step_variant in study.steps(variant)
         for what, day in step_parts.fitted(step_variant)
     ]
+    gaps = [part.bars_between(calendar) for part in parts]
     artifacts = study.artifacts(variant)
-    evidence: TrainingEvidence = {
-        "fitted": [part.record(calendar) for part in parts],
-        "embargo_in_training": {
-            role: artifact.card.recipe.get("split", {}).get("embargo") for role, artifact in artifacts.items()
-        },
-        "paper_protocol": sorted({part.ref for part in artifacts.values() if part.card.protocol == "paper"}),
-        "without_card": [ref for role, ref in weights_without_card(variant, artifacts) if role == "adapter"],
+    cards = {role: artifact.card for role, artifact in artifacts.items()}
+    paper = sorted({artifact.ref for artifact in artifacts.values() if artifact.card.protocol == "paper"})
+    bare = [ref for role, ref in weights_without_card(variant, artifacts) if role == "adapter"]
+    verdict, words = _judged(parts, gaps, paper, bare)
+    evidence = {
+        "fitted": [
+            {
+                "what": part.what,
+                "trained_through": str(part.through),
+                "first_used": str(part.first),
+                "bars_between": gap,
+            }
+            for part, gap in zip(parts, gaps, strict=True)
+        ],
+        "embargo_in_training": {role: card.recipe.get("split", {}).get("embargo") for role, card in cards.items()},
+        "paper_protocol": paper,
+        "without_card": bare,
         "allow_in_sample": study.spec.allow_in_sample,
     }
-    if planted_verdict() != "failed":
-        words = "The planted card, trained through the first traded day, was not seen as a leak."
-        return Finding("training", variant.name, "broken", words, evidence)
-    return _judged(variant.name, parts, evidence)
+    return Finding("training", variant.name, verdict, words, evidence)
 
 
 def planted_verdict() -> Verdict:
@@ -123,30 +103,26 @@ def planted_verdict() -> Verdict:
     return FittedPart("planted", day, day).verdict()
 
 
-def _judged(name: str, parts: Sequence[FittedPart], evidence: TrainingEvidence) -> Finding:
+def _judged(parts: Sequence[FittedPart], gaps: list[int], paper: list[str], bare: list[str]) -> tuple[Verdict, str]:
+    if planted_verdict() != "failed":
+        return "broken", "The planted card, trained through the first traded day, was not seen as a leak."
     inside = [
         f"{part.what} has seen days through {part.through}, and is used from {part.first}"
         for part in parts
         if part.verdict() == "failed"
     ]
-    inside += [
-        f"{ref} was trained by the paper's protocol, on the days it is tested on" for ref in evidence["paper_protocol"]
-    ]
+    inside += [f"{ref} was trained by the paper's protocol, on the days it is tested on" for ref in paper]
     if inside:
-        words = (
-            f"{'; '.join(inside)}. Start the backtest later (data.start), or train on earlier days (`ragsignal train`)."
-        )
-        return Finding("training", name, "failed", words, evidence)
-    if evidence["without_card"]:
-        what = ", ".join(evidence["without_card"])
-        words = f"What {what} was trained on is not recorded. Train it with `ragsignal train`, which writes a card."
-        return Finding("training", name, "unknown", words, evidence)
+        cure = "Start the backtest later (data.start), or train on earlier days (`ragsignal train`)."
+        return "failed", f"{'; '.join(inside)}. {cure}"
+    if bare:
+        cure = "Train it with `ragsignal train`, which writes a card."
+        return "unknown", f"What {', '.join(bare)} was trained on is not recorded. {cure}"
     if not parts:
-        return Finding("training", name, "unknown", "Nothing in it was fitted.", evidence)
-    gap = min(row["bars_between"] for row in evidence["fitted"])
+        return "unknown", "Nothing in it was fitted."
     last = max(part.through for part in parts)
-    words = f"All {len(parts)} fitted parts end before they are used: the latest on {last}, at least {gap} bars before."
-    return Finding("training", name, "passed", words, evidence)
+    words = f"All {len(parts)} fitted parts end before they are used: the latest on {last}"
+    return "passed", f"{words}, at least {min(gaps)} bars before."
 
 
 def _bases(study: Study, variant: Variant) -> list[tuple[str, str]]:

@@ -127,11 +127,8 @@ def audit_retrieval(study: Study, frames: dict[str, pd.DataFrame], progress: Pro
 
     Parameters
     ----------
-    study : Study
-    frames : dict of symbol to DataFrame
-        The traded bars.
-    progress : callable, optional
-        Told how far the work is: ``progress(what, done, total)``.
+    study, frames, progress
+        As of :func:`~ragsignal.audit.signals.signals.audit_signals`.
     """
     audited, findings = audited_variants(study, "retrieval")
     test = _RetrievalTest(study, frames)
@@ -197,16 +194,14 @@ class _RetrievalTest:
         key = json_digest([retriever.recipe, [str(query) for query in queries]])
         if key not in self._evidence:
             visible = [query for query in queries if retriever.corpus_digest(query)]
-            truncated = self._with_truncated_corpora(retriever, spec, visible)
-            self._evidence[key] = truncated | self._with_planted_candidates(retriever, spec, visible)
+            truncated = self._truncate(retriever, spec, visible)
+            self._evidence[key] = truncated | self._plant(retriever, spec, visible)
         return self._evidence[key]
 
-    def _with_truncated_corpora(
-        self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]
-    ) -> RetrievalEvidence:
+    def _truncate(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> RetrievalEvidence:
         if len(self.study.corpus) > LARGEST:
             return {"truncated_left_out": f"a corpus of {len(self.study.corpus)} candidates is not built again"}
-        compared, moved = 0, []
+        moved: list[str] = []
         for day in sorted({query.as_of for query in queries}):
             of_day = [query for query in queries if query.as_of == day]
             corpus = self._until(day)
@@ -215,37 +210,31 @@ class _RetrievalTest:
             truncated = with_corpus(retriever, spec, corpus)
             pairs = zip(of_day, retriever.retrieve(of_day), truncated.retrieve(of_day), strict=True)
             moved += [f"{query.symbol} as of {day}" for query, full, cut in pairs if full != cut]
-            compared += len(of_day)
-        return {"truncated_queries": compared, "truncated_moved": moved}
+        return {"truncated_queries": len(queries), "truncated_moved": moved}
 
     def _until(self, day: date) -> Corpus:
         if day not in self._truncated:
             self._truncated[day] = cut_corpus(self.study, day)
         return self._truncated[day]
 
-    def _with_planted_candidates(
-        self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]
-    ) -> RetrievalEvidence:
+    def _plant(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> RetrievalEvidence:
         corpus, chosen = self.study.corpus, spread_from_last(queries, PLANTED)
         if not chosen or len(corpus) > LARGEST:
             return {"baits_left_out": "no query with candidates" if not chosen else "the corpus is too large to copy"}
-        tomorrow = [query.as_of + timedelta(days=1) for query in chosen]
-        in_time = [last_visible(corpus, query, spec.embargo) for query in chosen]
+        late = [planted_candidate(query, corpus, spec, query.as_of + timedelta(days=1)) for query in chosen]
+        last_days = [last_visible(corpus, query, spec.embargo) for query in chosen]
+        known = [planted_candidate(query, corpus, spec, day) for query, day in zip(chosen, last_days, strict=True)]
 
-        def plant(days: Sequence[date]) -> list[Candidate]:
-            return [planted_candidate(query, corpus, spec, day) for query, day in zip(chosen, days, strict=True)]
-
-        def returned(planted: Sequence[Candidate]) -> int:
+        def returned(planted: list[Candidate]) -> int:
             return count_returned(with_corpus(retriever, spec, with_candidates(corpus, planted)), chosen, planted)
 
-        late = plant(tomorrow)
-        drawn = isinstance(retriever, RandomRetriever)  # chance finds no planted candidate, however good
-        leaky = [LeakyRetriever(retriever, candidate) for candidate in late]
+        is_random = isinstance(retriever, RandomRetriever)  # chance finds no planted candidate, however good
+        pairs = zip(late, chosen, strict=True)
         return {
             "baits": len(chosen),
             "baits_taken": returned(late),
-            "baits_found_when_known": None if drawn else returned(plant(in_time)),
-            "lies_refused": sum(map(is_refused, leaky, chosen)),
+            "baits_found_when_known": None if is_random else returned(known),
+            "lies_refused": sum(is_refused(LeakyRetriever(retriever, candidate), query) for candidate, query in pairs),
         }
 
 

@@ -9,9 +9,9 @@ before are not read again.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 from typing import TypedDict
 
@@ -70,8 +70,8 @@ def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progr
         return findings
     visibilities = {variant.name: _visibility(variant.variant) for variant in audited}
     future, late = _future_test(study, frames, frozenset(visibilities.values()), progress), LateStart(study, frames)
-    for test, change, wanted in _treatments(len(future.days)):
-        changes = future.scan(test, change, wanted)
+    for test, change in _CHANGES.items():
+        changes = future.scan(test, change, len(future.days) if test == "signal-prefix" else POISONS)
         caught = {seen: future.catches_planted_leak(change, seen) for seen in future.visibilities}
         for name, seen in visibilities.items():
             finding = _judged(test, name, changes, seen, future)
@@ -81,15 +81,11 @@ def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progr
     return findings
 
 
+_CHANGES: dict[str, ChangeFuture] = {
+    "signal-prefix": lambda market, point: market.span(0, point),
+    "signal-poison": lambda market, point: market.poisoned(point),
+}
 _BLIND = "The planted leak, prices that are read some bars early, was not caught: this test is blind here."
-
-
-def _treatments(n_bars: int) -> list[tuple[str, ChangeFuture, int]]:
-    """Tests with what they do to the future, and how many cut points they want."""
-    return [
-        ("signal-prefix", lambda market, point: market.span(0, point), n_bars),
-        ("signal-poison", lambda market, point: market.poisoned(point), POISONS),
-    ]
 
 
 def _visibility(variant: Variant) -> Visibility:
@@ -168,17 +164,14 @@ class LateStart:
     def corpus(self) -> Corpus | None:
         """Of prices that begin halfway between their first day and the window; None where there is too little."""
         spec, start = self.study.spec, pd.Timestamp(self.study.spec.data.start)
-        prices = self.study.prices.select(spec.corpus.symbols or spec.data.symbols)
-        late = {name: frame.iloc[self._offset(frame, start) :] for name, frame in prices.frames.items()}
+        late = {}
+        for name, frame in self.study.prices.select(spec.corpus.symbols or spec.data.symbols).frames.items():
+            halfway = int(frame.index.searchsorted(start)) // 2
+            late[name] = frame.iloc[halfway - halfway % spec.corpus.stride :]  # windows end on the same bars
         try:
             return build_corpus(late, spec.corpus)
         except DataError:
             return None
-
-    def _offset(self, frame: pd.DataFrame, start: pd.Timestamp) -> int:
-        """A multiple of the stride, so that windows end on the same bars."""
-        stride = self.study.spec.corpus.stride
-        return int(frame.index.searchsorted(start)) // 2 // stride * stride
 
     @cached_property
     def candidates(self) -> LateStartEvidence:
@@ -299,7 +292,10 @@ def _made_again(
     pairs: list[tuple[Signal, Signal]] = []
     whole = [query for query in stored if len(query.closes) > audited.source.lookback]
     for day in spread_from_last(sorted({query.as_of for query in whole}), DAYS):
-        corpus = _known_by(study, day) if variant.reads_corpus else None
+        corpus = None
+        if variant.reads_corpus:
+            with contextlib.suppress(DataError):  # no candidate was known yet: the stored signal abstained too
+                corpus = cut_corpus(study, day)
         for pipeline, queries in audited.source.parts([query for query in whole if query.as_of == day]):
             retriever = pipeline.retriever
             if corpus is not None:
@@ -310,13 +306,6 @@ def _made_again(
             fresh = replace(pipeline, retriever=retriever, store=store, progress=silent_steps, cost=Cost())
             pairs += zip([stored[query] for query in queries], fresh.signals(queries), strict=True)
     return pairs, ""
-
-
-def _known_by(study: Study, day: date) -> Corpus | None:
-    try:
-        return cut_corpus(study, day)
-    except DataError:  # no candidate was known yet: the stored signal abstained too
-        return None
 
 
 def differs(stored: Signal, made: Signal) -> bool:

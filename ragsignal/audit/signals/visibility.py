@@ -135,15 +135,7 @@ class FutureTest:
         return VisibleData(corpus, panel)
 
     def scan(self, what: str, change: ChangeFuture, wanted: int) -> Changes:
-        """Change the future at ``wanted`` bars of the window, or at as many as time allows.
-
-        Parameters
-        ----------
-        what : str
-            Told with the progress.
-        change : callable
-        wanted : int
-        """
+        """Change the future at ``wanted`` bars of the window, or at as many as time allows; ``what`` is told of it."""
         whole = self.compare(change, spread_from_last(self.days, WHOLE_HISTORY), market=self.market)
         began = time.perf_counter()
         self.compare(change, self.days[-1:])
