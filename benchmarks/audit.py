@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measure, main
-from ragsignal.audit import audit_subjects, together
+from ragsignal.audit import audit_subjects, worst
 from ragsignal.config import load_spec
 from tests.leaks import clean, leaky
 
@@ -50,31 +50,23 @@ def _corpus() -> list[Measure]:
     spec = spec.model_copy(update={"data": spec.data.model_copy(update={"end": END})})
     leaks, honest = (_names(module) for module in (leaky, clean))
     began = time.perf_counter()
-    audit = audit_subjects(spec, [*leaks, *honest], VARIANT)
+    names = [*leaks, *honest]
+    audit = audit_subjects(spec, names, VARIANT)
     took = time.perf_counter() - began
-    failed = {
-        name
-        for name in (*leaks, *honest)
-        if together(it.verdict for it in audit.findings if it.subject == name) in ("failed", "broken")
-    }
+    verdicts = {name: worst(finding.verdict for finding in audit.findings if finding.subject == name) for name in names}
+    failed = {name for name, verdict in verdicts.items() if verdict in ("failed", "broken")}
     detail: dict[str, Any] = {"seconds": round(took, 1), "signals": VARIANT, "through": END.isoformat()}
-    caught, flagged = failed & set(leaks), failed & set(honest)
+    caught, flagged = sorted(failed & set(leaks)), sorted(failed & set(honest))
+    missed = sorted(set(leaks) - failed)
+    of_leaks, of_honest = f"leaks caught, of {len(leaks)} planted", f"honest subjects flagged, of {len(honest)}"
     return [
-        Measure(
-            f"leaks caught, of {len(leaks)} planted",
-            *(len(caught), "leaks", "", f">= {len(leaks)}", COMMAND),
-            detail | {"missed": sorted(set(leaks) - caught)},
-        ),
-        Measure(
-            f"honest subjects flagged, of {len(honest)}",
-            *(len(flagged), "subjects", "", "<= 0", COMMAND),
-            detail | {"flagged": sorted(flagged)},
-        ),
+        Measure(of_leaks, len(caught), "leaks", "", f">= {len(leaks)}", COMMAND, detail | {"missed": missed}),
+        Measure(of_honest, len(flagged), "subjects", "", "<= 0", COMMAND, detail | {"flagged": flagged}),
     ]
 
 
 def _names(module: Any) -> list[str]:
-    own = [name for name, it in vars(module).items() if getattr(it, "__module__", "") == module.__name__]
+    own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
     return [f"{module.__name__}:{name}" for name in own if not name.startswith("_") and name != "Rule"]
 
 

@@ -11,11 +11,11 @@ anything that is named.
 from __future__ import annotations
 
 from ragsignal.audit.spec import audit_spec, audit_subjects
-from ragsignal.audit.verdict import Finding, together
+from ragsignal.audit.verdict import Finding, worst
 
 __all__ = [
     "Finding",
     "audit_spec",
     "audit_subjects",
-    "together",
+    "worst",
 ]

@@ -6,12 +6,15 @@ catch the leak that was planted for it, so that its silence would mean nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["passed", "failed", "unknown", "broken"]
 _WORST_FIRST: tuple[Verdict, ...] = ("broken", "failed", "passed", "unknown")
+
+Evidence = Mapping[str, Any]
+"""The numbers behind a verdict as ``audit.json`` shows them. Each test has keys of its own; no code reads them back."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Finding:
     verdict : {"passed", "failed", "unknown", "broken"}
     words : str
         A sentence or two for people: what was found, where, and, where it failed, what to do next.
-    evidence : dict
+    evidence : mapping
         The numbers behind it, JSON-able: how much was compared, the first difference.
     """
 
@@ -35,10 +38,10 @@ class Finding:
     subject: str
     verdict: Verdict
     words: str
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
 
 
-def together(verdicts: Iterable[Verdict]) -> Verdict:
-    """One verdict for many: the worst that was found; ``unknown`` only where nothing else was."""
-    found = set(verdicts)
-    return next((it for it in _WORST_FIRST if it in found), "unknown")
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """One verdict for many: the worst of them; ``unknown`` only where there is nothing else."""
+    given = set(verdicts)
+    return next((verdict for verdict in _WORST_FIRST if verdict in given), "unknown")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -24,7 +24,7 @@ from ragsignal.cli.terminal import answer, people, progress_bars, stdout_is_ours
 if TYPE_CHECKING:
     from ragsignal.audit import Finding
 
-_BEYOND = "not tested: what code reads beside its feeds, and what its author knew (docs/look-ahead.md)"
+_NOT_TESTED = "not tested: what code reads beside its feeds, and what its author knew (docs/look-ahead.md)"
 _COLOURS = {"passed": "green", "failed": "bold red", "unknown": "yellow", "broken": "bold red"}
 
 
@@ -50,34 +50,34 @@ def audit(
         from ragsignal.audit import audit_spec, audit_subjects
         from ragsignal.utils import write_json
 
-        result = (
-            audit_subjects(loaded, subject, variant, jobs, progress) if subject else audit_spec(loaded, jobs, progress)
-        )
+        if subject:
+            result = audit_subjects(loaded, subject, variant, jobs, progress)
+        else:
+            result = audit_spec(loaded, jobs, progress)
     path = out / f"{loaded.name}-audit" / ("subjects.json" if subject else "audit.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result.record)
-    _tell(result.findings)
+    _print_findings(result.findings)
     people.print(f"verdict: {result.verdict}", style=_COLOURS[result.verdict], highlight=False)
-    people.print(_BEYOND, highlight=False, soft_wrap=True)
+    people.print(_NOT_TESTED, highlight=False, soft_wrap=True)
     people.print(f"record: {path}", markup=False, highlight=False, soft_wrap=True)
     answer(result.record)
     if result.verdict != "passed":
         raise typer.Exit(1)
 
 
-def _tell(findings: Sequence[Finding]) -> None:
-    """A row a test and subject; words of everything that is not simply passed."""
+def _print_findings(findings: Sequence[Finding]) -> None:
+    """Print a row a test and subject, and the words of everything that is not simply passed."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("test", "subject", "verdict"):
         table.add_column(title, overflow="fold")
-    for it in findings:
-        table.add_row(it.test, escape(it.subject), f"[{_COLOURS[it.verdict]}]{it.verdict}[/]")
+    subjects_of: dict[str, list[str]] = {}
+    for finding in findings:
+        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
+        table.add_row(finding.test, escape(finding.subject), verdict)
+        if finding.verdict != "passed":
+            words = f"{verdict} {finding.test}: {escape(finding.words)}"
+            subjects_of.setdefault(words, []).append(finding.subject)
     people.print(table)
-    said: dict[str, Any] = {}
-    for it in findings:
-        if it.verdict != "passed":
-            said.setdefault(f"[{_COLOURS[it.verdict]}]{it.verdict}[/] {it.test}: {escape(it.words)}", []).append(
-                it.subject
-            )
-    for words, subjects in said.items():  # what is true of several is said once
+    for words, subjects in subjects_of.items():  # what is true of several is said once
         people.print(f"{words} [dim]({escape(', '.join(subjects))})[/]", highlight=False, soft_wrap=True)

@@ -97,7 +97,7 @@ def _keep_others(old: Path, folder: Path) -> None:
 def record_of(result: RunResult) -> Record:
     """Everything that rebuilds and explains the run, as JSON-able data.
 
-    Floats are rounded to 12 significant digits; NaN and infinities are None.
+    FloatArray are rounded to 12 significant digits; NaN and infinities are None.
 
     Raises
     ------

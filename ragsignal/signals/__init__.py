@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
-from ragsignal.signals.recorded import KnownSignals, queries_of
+from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
 from ragsignal.signals.store import SignalStore
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Pipeline",
     "RagPipeline",
     "ReadOnce",
+    "RecordedSignals",
     "SignalStore",
     "queries_of",
 ]

@@ -6,7 +6,7 @@ from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spr
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
-from ragsignal.study.provenance import notes_on_training
+from ragsignal.study.provenance import notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.trials import (
     LuckFigures,
@@ -48,5 +48,6 @@ __all__ = [
     "sharpe_of",
     "spread",
     "training_order",
+    "weights_without_card",
     "work_of",
 ]

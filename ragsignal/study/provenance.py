@@ -24,7 +24,7 @@ def notes_on_training(study: Study) -> list[str]:
             notes[f"IN SAMPLE: {variant.name} proves nothing: {'; '.join(in_sample)}."] = None
         cards = _cards_of(study, variant)
         notes |= dict.fromkeys(_note_on_role(role, [*by_digest.values()]) for role, by_digest in cards.items())
-        notes |= dict.fromkeys(_notes_on_bare_weights(variant, cards))
+        notes |= dict.fromkeys(_note_on_bare_weights(role, ref) for role, ref in weights_without_card(variant, cards))
     return list(notes)
 
 
@@ -56,19 +56,27 @@ def _note_on_artifact(role: str, card: Card) -> str:
     )
 
 
-def _notes_on_bare_weights(variant: Variant, roles: Collection[str]) -> list[str]:
-    """Notes on weights without a card: the untrained embedded ones, and those of which nothing is known.
+def weights_without_card(variant: Variant, roles: Collection[str]) -> list[tuple[str, str]]:
+    """What no card describes: ``adapter`` (a bare peft folder), ``language model`` or ``encoder``, with its reference.
 
-    ``roles`` are those that have a card.
+    Parameters
+    ----------
+    variant : Variant
+    roles : collection of str
+        Those that have a card, as of :meth:`ragsignal.study.Study.artifacts`.
     """
-    bare = []
-    if variant.is_llm and "reader" not in roles:
-        bare.append(("StockLLM", "untuned", variant.llm.adapter or variant.llm.model))
+    weights = []
+    if variant.is_llm and not any(role.startswith("reader") for role in roles):
+        adapter = variant.llm.adapter
+        weights.append(("adapter", adapter) if adapter else ("language model", variant.llm.model))
     if variant.embeds_text:
-        bare.append(("FinSeer", "untrained", variant.retrieval.encoder_ref))
-    return [
-        f"{role} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."
-        if ref.startswith("embedded:")
-        else f"What {ref} was trained on is not recorded: it may have seen this window."
-        for role, state, ref in bare
-    ]
+        weights.append(("encoder", variant.retrieval.encoder_ref))
+    return weights
+
+
+def _note_on_bare_weights(role: str, ref: str) -> str:
+    """What is said of the untrained embedded ones, and of those of which nothing is known."""
+    if not ref.startswith("embedded:"):
+        return f"What {ref} was trained on is not recorded: it may have seen this window."
+    name, state = ("FinSeer", "untrained") if role == "encoder" else ("StockLLM", "untuned")
+    return f"{name} is not trained here: its place is held by the {state} {ref.removeprefix('embedded:')}."

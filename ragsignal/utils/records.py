@@ -66,7 +66,7 @@ def rounded(value: Any) -> Any:
     return plain(value)
 
 
-def write_json(path: Path, record: Record) -> None:
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write ``record`` so that equal ones have equal bytes; a reader finds the old file or the new one, whole."""
     text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_file(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))

@@ -1,4 +1,4 @@
-"""Two traces, bar by bar: the same up to a bar, or where they part.
+"""Compare two traces bar by bar: the same up to a bar, or where they part.
 
 Numbers are equal within 1e-9 of their size: the same sum in another order is not a look-ahead. Everything else, which
 bar, which symbol, which kind of order, is compared exactly.
@@ -6,12 +6,14 @@ bar, which symbol, which kind of order, is compared exactly.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ragsignal.audit.code.trace import Act, Trace
+from ragsignal.audit.code.trace import BrokerEvent, Trace
 
 RTOL = 1e-9
 ATOL = 1e-12
@@ -29,8 +31,8 @@ class Difference:
 
     bar: int
     what: str
-    left: Any
-    right: Any
+    left: str | float
+    right: str | float
 
     @property
     def is_order(self) -> bool:
@@ -51,39 +53,31 @@ def differences(left: Trace, right: Trace, last: int) -> list[Difference]:
         The last bar that has to be equal, counted from the first bar of both.
     """
     bars = min(last + 1, len(left), len(right))
-    found = _of_lines(left, right, bars) + _of_acts(left, right, bars)
+    found = _of_lines(left, right, bars) + _of_events(left, right, bars)
     if len(right) < min(last + 1, len(left)):
         found.append(Difference(len(right), "run", "goes on", right.error or "ends here"))
-    return sorted(found, key=lambda it: it.bar)
+    return sorted(found, key=lambda difference: difference.bar)
 
 
 def _of_lines(left: Trace, right: Trace, bars: int) -> list[Difference]:
-    gone = left.absent | right.absent
-    labels, ours = _of_present(left, gone)
-    labels_too, theirs = _of_present(right, gone)
-    if labels != labels_too:
-        odd = sorted(set(labels) ^ set(labels_too))[:_NAMED]
-        return [Difference(0, "lines", f"{len(labels)} lines", f"{len(labels_too)}; on one side only: {odd}")]
+    absent = tuple(left.absent | right.absent)  # symbols that one side has too few bars of
+    if absent:
+        left, right = (trace.with_lines(lambda label: not label.endswith(absent)) for trace in (left, right))
+    if left.labels != right.labels:
+        unpaired = sorted(set(left.labels) ^ set(right.labels))[:_NAMED]
+        counts = f"{len(left.labels)} lines", f"{len(right.labels)}; on one side only: {unpaired}"
+        return [Difference(0, "lines", *counts)]
     if not bars:
         return []
-    ours, theirs = ours[:bars], theirs[:bars]
-    moved = ~equal(ours, theirs)
-    columns = np.flatnonzero(moved.any(axis=0))
-    first = moved[:, columns].argmax(axis=0)
-    order = np.argsort(first, kind="stable")[:_NAMED]
-    pairs = [(int(first[it]), int(columns[it])) for it in order]
-    return [Difference(bar, labels[k], float(ours[bar, k]), float(theirs[bar, k])) for bar, k in pairs]
+    ours, theirs = left.rows[:bars], right.rows[:bars]
+    differs = ~equal(ours, theirs)
+    columns = np.flatnonzero(differs.any(axis=0))
+    first = differs[:, columns].argmax(axis=0)
+    places = [(int(first[k]), int(columns[k])) for k in np.argsort(first, kind="stable")[:_NAMED]]
+    return [Difference(bar, left.labels[k], float(ours[bar, k]), float(theirs[bar, k])) for bar, k in places]
 
 
-def _of_present(trace: Trace, gone: frozenset[str]) -> tuple[tuple[str, ...], np.ndarray[Any, Any]]:
-    """Labels and rows without those of symbols that one side has too few bars of."""
-    if not gone:
-        return trace.labels, trace.rows
-    kept = [place for place, label in enumerate(trace.labels) if not label.endswith(tuple(gone))]
-    return tuple(trace.labels[it] for it in kept), trace.rows[:, kept]
-
-
-def equal(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], rtol: float = RTOL) -> np.ndarray[Any, Any]:
+def equal(ours: NDArray[np.float64], theirs: NDArray[np.float64], rtol: float = RTOL) -> NDArray[np.bool_]:
     """(bars, lines) bool: equal within ``rtol`` of the value, or of rounding at the line's scale; NaN equals NaN."""
     if not ours.size:
         return np.ones(ours.shape, dtype=bool)
@@ -91,31 +85,26 @@ def equal(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], rtol: float 
         size = np.where(np.isfinite(ours), np.abs(ours), 0.0)
         room = rtol * size + ATOL * size.max(axis=0, keepdims=True)
         near = np.abs(ours - theirs) <= room
-    same: np.ndarray[Any, Any] = near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    same: NDArray[np.bool_] = near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     return same
 
 
-def _of_acts(left: Trace, right: Trace, bars: int) -> list[Difference]:
-    ours, theirs = ([act for act in trace.acts if act.bar < bars] for trace in (left, right))
-    for mine, other in zip(ours, theirs, strict=False):
-        if not _same(mine, other):
-            return [Difference(min(mine.bar, other.bar), "order", mine.words, other.words)]
-    rest = [*ours[len(theirs) :], *theirs[len(ours) :]]
-    if not rest:
-        return []
-    sides = (rest[0].words, "nothing") if len(ours) > len(theirs) else ("nothing", rest[0].words)
-    return [Difference(rest[0].bar, "order", *sides)]
+def _of_events(left: Trace, right: Trace, bars: int) -> list[Difference]:
+    ours, theirs = ([event for event in trace.events if event.bar < bars] for trace in (left, right))
+    for mine, other in itertools.zip_longest(ours, theirs):
+        if mine is None or other is None or not _same(mine, other):
+            bar = min(event.bar for event in (mine, other) if event)
+            return [Difference(bar, "order", mine.words if mine else "nothing", other.words if other else "nothing")]
+    return []
 
 
-def _same(mine: Act, other: Act) -> bool:
-    if mine[:3] != other[:3] or len(mine.details) != len(other.details):
+def _same(mine: BrokerEvent, other: BrokerEvent) -> bool:
+    if mine[:3] != other[:3] or list(mine.details) != list(other.details):
         return False
-    for (name, value), (name_too, value_too) in zip(mine.details, other.details, strict=True):
-        if name != name_too:
-            return False
-        if isinstance(value, float) and isinstance(value_too, float):
-            if not (abs(value - value_too) <= RTOL * abs(value) or (value != value and value_too != value_too)):
-                return False
-        elif value != value_too:
-            return False
-    return True
+    return all(_same_detail(value, other.details[name]) for name, value in mine.details.items())
+
+
+def _same_detail(mine: object, other: object) -> bool:
+    if isinstance(mine, float) and isinstance(other, float):
+        return abs(mine - other) <= RTOL * abs(mine) or (math.isnan(mine) and math.isnan(other))
+    return mine == other

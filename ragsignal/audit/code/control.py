@@ -1,4 +1,4 @@
-"""The audit is audited first: known leaks, planted on the user's own bars, must be caught by the very same functions.
+"""The control of the audit: known leaks, planted on the user's own bars, must be caught by the very same functions.
 
 If one is not, the audit says that it is broken, and nothing else: its silence about the user's code would mean nothing.
 """
@@ -6,7 +6,6 @@ If one is not, the audit says that it is broken, and nothing else: its silence a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import backtrader as bt
 import pandas as pd
@@ -62,32 +61,31 @@ def next_return(frame: pd.DataFrame) -> pd.Series:
     return frame["close"].shift(-1) / frame["close"] - 1
 
 
-_HERE = __name__
-PLANTS = (
-    Subject(f"{_HERE}:TradesTomorrow", "strategy"),
-    Subject(f"{_HERE}:ReadsAhead", "indicator"),
-    Subject(f"{_HERE}:next_return", "function"),
-    Subject(f"{_HERE}:FillsAtOnce", "strategy"),
+PLANTED = (
+    Subject(f"{__name__}:TradesTomorrow", "strategy"),
+    Subject(f"{__name__}:ReadsAhead", "indicator"),
+    Subject(f"{__name__}:next_return", "function"),
+    Subject(f"{__name__}:FillsAtOnce", "strategy"),
 )
-CATCHES = (("prefix", "poison", "modes"), ("prefix", "poison", "modes"), ("prefix", "poison"), ("fills",))
-"""Which tests have to catch which of ``PLANTS``."""
+CAUGHT_BY = (("prefix", "poison", "modes"), ("prefix", "poison", "modes"), ("prefix", "poison"), ("fills",))
+"""Which tests have to catch which of ``PLANTED``."""
 
 
 def finding(findings: Sequence[Finding], market: Market) -> Finding:
-    """Whether every plant was caught by every test that is there to catch it."""
-    verdicts = {(it.test, it.subject): it for it in findings}
-    rows: dict[str, Any] = {}
-    missed = []
-    for plant, tests in zip(PLANTS, CATCHES, strict=True):
-        name = plant.name.split(":")[1]
-        caught = {test: verdicts[test, plant.label].verdict == "failed" for test in tests}
-        rows[name] = caught
-        missed += [f"{test} ({name})" for test, it in caught.items() if not it]
+    """Whether every planted leak was caught by every test that is there to catch it."""
+    verdicts = {(finding.test, finding.subject): finding.verdict for finding in findings}
+    caught = {
+        leak.name.split(":")[1]: {test: verdicts[test, leak.label] == "failed" for test in tests}
+        for leak, tests in zip(PLANTED, CAUGHT_BY, strict=True)
+    }
+    missed = [
+        f"{test} ({name})" for name, tests in caught.items() for test, is_caught in tests.items() if not is_caught
+    ]
     if not missed:
-        words = f"{len(PLANTS)} leaks planted on these bars, each caught by every test that is there to catch it."
-        return Finding(TEST, "the audit itself", "passed", words, {"planted": rows})
+        words = f"{len(PLANTED)} leaks planted on these bars, each caught by every test that is there to catch it."
+        return Finding(TEST, "the audit itself", "passed", words, {"planted": caught})
     words = f"The audit is broken: a planted leak was not caught by {', '.join(missed)}. {_why(market)}"
-    return Finding(TEST, "the audit itself", "broken", words.strip(), {"planted": rows})
+    return Finding(TEST, "the audit itself", "broken", words.strip(), {"planted": caught})
 
 
 def _why(market: Market) -> str:

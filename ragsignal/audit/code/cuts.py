@@ -18,7 +18,7 @@ WINDOW = 260
 """Bars before a block that its runs begin with: a year. What needs more history than this is not seen by a block."""
 BLOCK = 64
 """Cut points a block: one baseline serves them all."""
-WHOLE = 4
+WHOLE_CUTS = 4
 """Cuts of the full history, from its true beginning, each in a process of its own."""
 POISONS = 24
 """Poisoned futures of a subject, at least one a block."""
@@ -44,19 +44,19 @@ class Market:
 
     def span(self, first: int, last: int) -> Market:
         """The bars of ``days[first]`` .. ``days[last]``, both inclusive; copies, so that no run can alter another's."""
-        edges = self.days[first], self.days[min(last, len(self.days) - 1)]
-        return Market({symbol: frame.loc[edges[0] : edges[1]].copy() for symbol, frame in self.frames.items()})
+        start, end = self.days[first], self.days[min(last, len(self.days) - 1)]
+        return Market({symbol: frame.loc[start:end].copy() for symbol, frame in self.frames.items()})
 
-    def poisoned(self, after: int, seed: int = 0) -> Market:
+    def poisoned(self, after: int) -> Market:
         """The same days, with garbage in the place of every bar after ``days[after]``: valid bars of another market."""
-        out = {}
+        poisoned = {}
         for number, (symbol, frame) in enumerate(self.frames.items()):
-            known = int(frame.index.searchsorted(self.days[after], side="right"))
-            rng = np.random.default_rng([seed, after, number])
-            level = float(frame["close"].iloc[max(0, known - 1)]) if len(frame) else 1.0
-            garbage = _garbage(frame.index[known:], level, rng)
-            out[symbol] = pd.concat([frame.iloc[:known], garbage]) if len(garbage) else frame.copy()
-        return Market(out)
+            kept = int(frame.index.searchsorted(self.days[after], side="right"))
+            rng = np.random.default_rng([0, after, number])
+            level = float(frame["close"].iloc[max(0, kept - 1)]) if len(frame) else 1.0
+            garbage = _garbage(frame.index[kept:], level, rng)
+            poisoned[symbol] = pd.concat([frame.iloc[:kept], garbage]) if len(garbage) else frame.copy()
+        return Market(poisoned)
 
 
 def _garbage(days: pd.Index, level: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -102,15 +102,15 @@ def blocks_of(n_bars: int, minimum_period: int) -> list[Block]:
         Of the subject: its runs begin at least twice as many bars before the block.
     """
     window = max(WINDOW, 2 * minimum_period)
-    found = []
+    blocks = []
     for begin in range(0, n_bars - 1, BLOCK):
         end = min(begin + BLOCK, n_bars - 1)
         # The baseline goes on as far as it reaches back, so that a look far ahead finds something to look at.
-        found.append(Block(max(0, begin - window), begin, end, min(n_bars - 1, end + window)))
-    return found
+        blocks.append(Block(max(0, begin - window), begin, end, min(n_bars - 1, end + window)))
+    return blocks
 
 
 def whole_cuts(n_bars: int) -> list[int]:
     """Cut points of the full history: spread over it, the last one leaves a single bar away."""
-    spread = {(number + 1) * n_bars // (WHOLE + 1) for number in range(WHOLE - 1)} | {n_bars - 2}
-    return sorted(point for point in spread if 0 <= point < n_bars - 1)
+    points = {(number + 1) * n_bars // (WHOLE_CUTS + 1) for number in range(WHOLE_CUTS - 1)} | {n_bars - 2}
+    return sorted(point for point in points if 0 <= point < n_bars - 1)

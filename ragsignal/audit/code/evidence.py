@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from ragsignal.audit.code.compare import Difference
+import pandas as pd
+
+from ragsignal.audit.code.compare import Difference, differences
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.code.subjects import Subject
-from ragsignal.audit.code.trace import Trace
+from ragsignal.audit.code.subjects import Subject, SubjectRunner
+from ragsignal.audit.code.trace import Trace, short
+from ragsignal.audit.verdict import Evidence
 
 
 @dataclass(frozen=True)
-class Clue:
-    """A difference: what something was at ``day`` with (``known``) and without (``unknown``) the bars after ``cut``.
+class DatedDifference:
+    """What something was at ``day`` with the bars after ``cut`` (``with_future``), and without them.
 
     ``before`` is how many bars ``day`` lies before the cut.
     """
@@ -22,80 +25,135 @@ class Clue:
     cut: str
     before: int
     what: str
-    known: Any
-    unknown: Any
+    with_future: str | float
+    without: str | float
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, str | float]:
         """JSON-able."""
-        return {"what": self.what, "day": self.day, "cut": self.cut, "with_future": self.known, "without": self.unknown}
+        return {name: getattr(self, name) for name in ("what", "day", "cut", "with_future", "without")}
 
     def words(self, otherwise: str) -> str:
         """For people; ``otherwise`` says what stood in the place of the bars after the cut."""
-        known, unknown = (f"{it:.6g}" if isinstance(it, float) else str(it) for it in (self.known, self.unknown))
         where = f"on {self.day}" if self.what in ("order", "run", "lines") else f"{self.what} on {self.day}"
-        return f"{where}: {known} with the bars after {self.cut}, {unknown} {otherwise}"
+        return f"{where}: {short(self.with_future)} with the bars after {self.cut}, {short(self.without)} {otherwise}"
 
 
 @dataclass
-class Part:
+class ComparedRuns:
     """What a number of cut or poisoned runs have shown.
 
-    ``runs`` were compared; ``not_run`` ended before their first bar, most often because so few bars are too few for the
-    subject, for the ``reason`` that stands there.
+    ``runs`` were compared, and ``differing`` of them differ; ``not_run`` ended before their first bar, most often
+    because so few bars are too few for the subject, for the ``reason`` that stands there.
     """
 
     runs: int = 0
     not_run: int = 0
     reason: str | None = None
-    clues: list[Clue] = field(default_factory=list)
-    parted: int = 0
+    differences: list[DatedDifference] = field(default_factory=list)
+    differing: int = 0
 
-    def add(self, found: list[Difference], days: Market, cut: int, offset: int) -> None:
-        """Count a compared run; bars of ``found`` count from day number ``offset``."""
+    def compare(self, base: Trace, other: Trace, days: pd.DatetimeIndex, cut: int) -> None:
+        """Compare a run with its baseline up to bar ``cut``; ``days`` are those of the baseline's bars."""
+        if not len(other):
+            self.skip(other.error)
+            return
+        found = differences(base, other, cut)
         self.runs += 1
-        self.parted += bool(found)
+        self.differing += bool(found)
         for it in found:
-            day, end = (f"{days.days[bar]:%Y-%m-%d}" for bar in (offset + it.bar, cut))
-            self.clues.append(Clue(day, end, cut - offset - it.bar, it.what, it.left, it.right))
+            day, end = (f"{days[bar]:%Y-%m-%d}" for bar in (it.bar, cut))
+            self.differences.append(DatedDifference(day, end, cut - it.bar, it.what, it.left, it.right))
 
     def skip(self, reason: str | None) -> None:
         """Count a run that did not come to its first bar."""
         self.not_run += 1
         self.reason = self.reason or reason
 
-    def __add__(self, other: Part) -> Part:
-        clues = [*self.clues, *other.clues]
-        reason = self.reason or other.reason
-        return Part(self.runs + other.runs, self.not_run + other.not_run, reason, clues, self.parted + other.parted)
+    def __add__(self, other: ComparedRuns) -> ComparedRuns:
+        return ComparedRuns(
+            self.runs + other.runs,
+            self.not_run + other.not_run,
+            self.reason or other.reason,
+            [*self.differences, *other.differences],
+            self.differing + other.differing,
+        )
+
+
+def compare_futures(
+    run: Callable[[Market], Trace], bars: Market, futures: Iterable[tuple[int, Market]], enough: int | None = None
+) -> ComparedRuns:
+    """Compare a run on ``bars`` with runs on the same bars up to a cut, and another future or none.
+
+    ``run`` traces a subject; ``futures`` are cuts, counted from the first of ``bars``, each with the bars that are run
+    instead. After ``enough`` runs that differ no more are made.
+    """
+    base, compared = run(bars), ComparedRuns()
+    if not len(base):  # as in the first block of a history that is shorter than the subject's period
+        compared.skip(base.error)
+        return compared
+    for cut, market in futures:
+        compared.compare(base, run(market), bars.days, cut)
+        if compared.differing == enough:
+            break
+    return compared
 
 
 @dataclass
-class Case:
-    """A subject, and all that its runs have shown.
+class SubjectRuns:
+    """Subject ``number`` of a runner, and all that its runs have shown.
 
     Parameters
     ----------
-    subject : Subject
+    runner : SubjectRunner
+    number : int
     base : Trace
         All bars, in a process that had run nothing before.
     again : Trace
         All bars once more, in the same process.
-    prefix, poison : Part
+    prefix, poison : ComparedRuns
+    modes : list of Trace
+        All bars in Cerebro's other modes.
+    later_starts : dict of int to Trace
+        By the bar that data begin with instead.
     repeats : bool
         Whether all bars, in yet another fresh process, gave ``base`` again; asked only where something differed.
     """
 
-    subject: Subject
+    runner: SubjectRunner
+    number: int
     base: Trace
     again: Trace
-    prefix: Part = field(default_factory=Part)
-    poison: Part = field(default_factory=Part)
+    prefix: ComparedRuns = field(default_factory=ComparedRuns)
+    poison: ComparedRuns = field(default_factory=ComparedRuns)
+    modes: list[Trace] = field(default_factory=list)
+    later_starts: dict[int, Trace] = field(default_factory=dict)
     repeats: bool = True
 
     @property
-    def nothing(self) -> str | None:
-        """Why nothing can be said of it, or None."""
+    def subject(self) -> Subject:
+        """What is run."""
+        return self.runner.subjects[self.number]
+
+    def add(self, test: str, result: ComparedRuns | list[Trace] | dict[int, Trace]) -> None:
+        """Add what one task of a test has given."""
+        if isinstance(result, list):
+            self.modes = result
+        elif isinstance(result, dict):
+            self.later_starts = result
+        elif test == "prefix":
+            self.prefix += result
+        else:
+            self.poison += result
+
+    @property
+    def remembered(self) -> list[Difference]:
+        """Where the second run in a process differs from the first: what was remembered from run to run."""
+        return differences(self.base, self.again, len(self.base) - 1)
+
+    @property
+    def unknown(self) -> str | None:
+        """Why nothing can be said of the subject, or None."""
         if not len(self.base):
             return f"It could not be run: {self.base.error or 'no bar'}."
         if not (self.base.is_evidence or self.again.is_evidence):
@@ -108,8 +166,8 @@ class Case:
         return None
 
     @property
-    def seen(self) -> dict[str, Any]:
+    def counts(self) -> Evidence:
         """How much there was to compare."""
-        orders = sum(act.kind == "order" for act in self.base.acts)
-        seen = {"bars": len(self.base), "lines": len(self.base.labels), "values": self.base.values, "orders": orders}
-        return {"variants": list(self.subject.variants), **seen} if self.subject.variants else seen
+        base = self.base
+        counts = {"bars": len(base), "lines": len(base.labels), "values": base.values, "orders": base.orders}
+        return {"variants": list(self.subject.variants), **counts} if self.subject.variants else counts

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ragsignal.audit.code.subjects import Bench, Subject
+from ragsignal.audit.code.subjects import SubjectRunner
 from ragsignal.audit.code.trace import Trace
 
 
 @dataclass(frozen=True)
-class Errand:
+class FreshRuns:
     """``times`` runs of a subject on the bars up to ``last``, one after the other in one fresh process."""
 
     subject: int
@@ -23,14 +23,13 @@ class Errand:
     times: int = 1
 
 
-def run_fresh(bench: Bench, errands: Sequence[Errand], jobs: int) -> Iterator[tuple[Errand, list[Trace]]]:
-    """Every errand in a process of its own, ``jobs`` at a time, as they are done."""
+def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> Iterator[tuple[FreshRuns, list[Trace]]]:
+    """Make each of ``wanted`` in a process of its own, ``jobs`` at a time; yield them as they are done."""
     context = multiprocessing.get_context(_METHOD)
-    if _METHOD == "forkserver":
-        context.set_forkserver_preload(
-            ["__main__", "ragsignal.audit.code.fresh"]
-        )  # then a process takes 20 ms, not 2 s
-    tasks = [(it, bench.subjects[it.subject], Bench(bench.market, bench.costs, ())) for it in errands]
+    if _METHOD == "forkserver":  # with a preload a process takes 20 ms, not 2 s
+        context.set_forkserver_preload(["__main__", "ragsignal.audit.code.fresh"])
+    alone = [replace(runner, subjects=(subject,)) for subject in runner.subjects]
+    tasks = [(runs, alone[runs.subject]) for runs in wanted]
     with context.Pool(jobs, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(_run, tasks, chunksize=1)
 
@@ -39,7 +38,7 @@ def run_fresh(bench: Bench, errands: Sequence[Errand], jobs: int) -> Iterator[tu
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
-def _run(task: tuple[Errand, Subject, Bench]) -> tuple[Errand, list[Trace]]:
-    errand, subject, bench = task
-    bars = bench.market.span(0, errand.last)
-    return errand, [subject.run(bars, bench.costs) for _ in range(errand.times)]
+def _run(task: tuple[FreshRuns, SubjectRunner]) -> tuple[FreshRuns, list[Trace]]:
+    runs, runner = task
+    bars = runner.market.span(0, runs.last)
+    return runs, [runner.run(0, bars) for _ in range(runs.times)]

@@ -6,42 +6,34 @@ that is what the prefix test is for. Whatever happens after t, errors too, does 
 
 from __future__ import annotations
 
-from ragsignal.audit.code.compare import differences
+from functools import partial
+
 from ragsignal.audit.code.cuts import Block
-from ragsignal.audit.code.evidence import Case, Part
-from ragsignal.audit.code.prefix import shown, words_of
-from ragsignal.audit.code.subjects import Bench
+from ragsignal.audit.code.evidence import ComparedRuns, SubjectRuns, compare_futures
+from ragsignal.audit.code.prefix import first_of_each, words_of_failed
+from ragsignal.audit.code.subjects import SubjectRunner
 from ragsignal.audit.verdict import Finding
 
 TEST = "poison"
 
 
-def poison_block(bench: Bench, item: tuple[int, Block, int]) -> Part:
-    """A block's baseline against its poisoned futures; the item's last number is how many blocks share them."""
-    number, block, n_blocks = item
-    bars = bench.market.span(block.first, block.last)
-    base, part = bench.run(number, bars), Part()
-    if not len(base):
-        part.skip(base.error)
-        return part
-    for point in block.poisons(n_blocks):
-        poisoned = bench.run(number, bars.poisoned(point - block.first))
-        if len(poisoned):
-            part.add(differences(base, poisoned, point - block.first), bench.market, point, block.first)
-        else:
-            part.skip(poisoned.error)
-    return part
+def poison_block(runner: SubjectRunner, number: int, block: Block, n_blocks: int) -> ComparedRuns:
+    """Compare a block's baseline with its poisoned futures; ``n_blocks`` blocks share the futures of a subject."""
+    bars = runner.market.span(block.first, block.last)
+    cuts = (point - block.first for point in block.poisons(n_blocks))
+    return compare_futures(partial(runner.run, number), bars, ((cut, bars.poisoned(cut)) for cut in cuts))
 
 
-def finding(case: Case) -> Finding:
+def finding(runs: SubjectRuns) -> Finding:
     """The verdict on a subject."""
-    label, part = case.subject.label, case.poison
-    evidence = {**case.seen, "futures": part.runs, "not_run": part.not_run, "differing": part.parted}
-    if case.nothing:
-        return Finding(TEST, label, "unknown", case.nothing, evidence)
-    if part.clues:
-        return Finding(TEST, label, "failed", words_of(case, part.clues, cut=False), evidence | shown(part.clues))
-    if not part.runs:
-        return Finding(TEST, label, "unknown", f"No poisoned future could be run: {part.reason}.", evidence)
-    words = f"{part.runs} futures were replaced by garbage: nothing at or before any of them moved."
+    label, futures = runs.subject.label, runs.poison
+    evidence = {**runs.counts, "futures": futures.runs, "not_run": futures.not_run, "differing": futures.differing}
+    if runs.unknown:
+        return Finding(TEST, label, "unknown", runs.unknown, evidence)
+    if futures.differences:
+        words = words_of_failed(runs, futures.differences, "with garbage in their place")
+        return Finding(TEST, label, "failed", words, evidence | first_of_each(futures.differences))
+    if not futures.runs:
+        return Finding(TEST, label, "unknown", f"No poisoned future could be run: {futures.reason}.", evidence)
+    words = f"{futures.runs} futures were replaced by garbage: nothing at or before any of them moved."
     return Finding(TEST, label, "passed", words, evidence)

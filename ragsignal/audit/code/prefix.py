@@ -8,13 +8,12 @@ some indicators of Backtrader cannot be computed on fewer bars than their period
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
-from ragsignal.audit.code.compare import differences
-from ragsignal.audit.code.cuts import Block, Market
-from ragsignal.audit.code.evidence import Case, Clue, Part
-from ragsignal.audit.code.subjects import Bench
-from ragsignal.audit.code.trace import Trace
+from ragsignal.audit.code.cuts import Block
+from ragsignal.audit.code.evidence import ComparedRuns, DatedDifference, SubjectRuns, compare_futures
+from ragsignal.audit.code.subjects import SubjectRunner
 from ragsignal.audit.verdict import Finding
 
 TEST = "prefix"
@@ -22,73 +21,59 @@ _ENOUGH = 3  # cuts of a block that differ: the others would only say it again
 _SHOWN = 5
 
 
-def cut_block(bench: Bench, item: tuple[int, Block]) -> Part:
-    """A block's baseline against each of its cuts."""
-    number, block = item
-    base = bench.run(number, bench.market.span(block.first, block.last))
-    part = Part()
-    if not len(base):  # as in the first block of a history that is shorter than the subject's period
-        part.skip(base.error)
-        return part
-    for point in block.points:
-        compare_cut(
-            part, base, bench.run(number, bench.market.span(block.first, point)), bench.market, point, block.first
-        )
-        if part.parted == _ENOUGH:
-            break
-    return part
+def cut_block(runner: SubjectRunner, number: int, block: Block) -> ComparedRuns:
+    """Compare a block's baseline with each of its cuts."""
+    bars = runner.market.span(block.first, block.last)
+    cuts = ((point - block.first, runner.market.span(block.first, point)) for point in block.points)
+    return compare_futures(partial(runner.run, number), bars, cuts, _ENOUGH)
 
 
-def compare_cut(part: Part, base: Trace, cut: Trace, market: Market, point: int, first: int = 0) -> None:
-    """Add to ``part`` what ``cut``, of the days ``first`` .. ``point``, says beside ``base``."""
-    if not len(cut):
-        part.skip(cut.error)
-    else:
-        part.add(differences(base, cut, point - first), market, point, first)
-
-
-def finding(case: Case) -> Finding:
+def finding(runs: SubjectRuns) -> Finding:
     """The verdict on a subject."""
-    label, part = case.subject.label, case.prefix
-    evidence: dict[str, Any] = {**case.seen, "cuts": part.runs, "not_run": part.not_run, "differing": part.parted}
-    if case.nothing:
-        return Finding(TEST, label, "unknown", case.nothing, evidence)
-    remembered = differences(case.base, case.again, len(case.base) - 1)
+    label, cuts = runs.subject.label, runs.prefix
+    evidence = {**runs.counts, "cuts": cuts.runs, "not_run": cuts.not_run, "differing": cuts.differing}
+    if runs.unknown:
+        return Finding(TEST, label, "unknown", runs.unknown, evidence)
+    remembered = runs.remembered
     if remembered:
         return Finding(TEST, label, "failed", _REMEMBERS.format(where=remembered[0].what), evidence)
-    if part.clues:
-        return Finding(TEST, label, "failed", words_of(case, part.clues), evidence | shown(part.clues))
-    if not part.runs:
-        return Finding(TEST, label, "unknown", f"No cut could be run: {part.reason}.", evidence)
-    return Finding(TEST, label, "passed", _words_of_passed(case), evidence)
+    if cuts.differences:
+        words = words_of_failed(runs, cuts.differences, WITHOUT)
+        return Finding(TEST, label, "failed", words, evidence | first_of_each(cuts.differences))
+    if not cuts.runs:
+        return Finding(TEST, label, "unknown", f"No cut could be run: {cuts.reason}.", evidence)
+    return Finding(TEST, label, "passed", _words_of_passed(runs), evidence)
 
 
-def shown(clues: list[Clue]) -> dict[str, Any]:
-    """The first differences, one a line."""
-    first: dict[str, Clue] = {}
-    for clue in _in_order(clues):
-        first.setdefault(clue.what, clue)
-    return {"differences": [clue.record for clue in list(first.values())[:_SHOWN]]}
+def first_of_each(differences: Sequence[DatedDifference]) -> dict[str, list[dict[str, str | float]]]:
+    """The first difference of each line, of the orders and of the run."""
+    first: dict[str, DatedDifference] = {}
+    for difference in _in_order(differences):
+        first.setdefault(difference.what, difference)
+    return {"differences": [difference.record for difference in list(first.values())[:_SHOWN]]}
 
 
-def words_of(case: Case, clues: list[Clue], cut: bool = True) -> str:
-    """What moved, whether it was traded, and what it most often is; ``cut``: the other data end at the cut."""
-    ordered = _in_order(clues)
-    traded = any(clue.what == "order" for clue in clues)
-    clue = next((it for it in ordered if it.what == "order"), ordered[0])
-    said = f"It sees the future: {clue.words('without them' if cut else 'with garbage in their place')}."
-    if case.subject.kind == "strategy" and not traded and clue.what != "run":
-        said += " Only lines differ, no order."
-    if clue.before > _FAR:
-        return f"{said} {_FAR_BEFORE.format(bars=clue.before)}"
-    return said + (_AT_THE_END if cut and clue.before == 0 and clue.known == "nothing" else "")
+def words_of_failed(runs: SubjectRuns, differences: Sequence[DatedDifference], otherwise: str) -> str:
+    """What moved, whether it was traded, and what it most often is; ``otherwise``: without the bars after the cut."""
+    ordered = _in_order(differences)
+    order = next((difference for difference in ordered if difference.what == "order"), None)
+    first = order or ordered[0]
+    words = f"It sees the future: {first.words(otherwise)}."
+    if runs.subject.kind == "strategy" and not order and first.what != "run":
+        words += " Only lines differ, no order."
+    if first.before > _FAR:
+        return f"{words} {_FAR_BEFORE.format(bars=first.before)}"
+    at_the_end = otherwise == WITHOUT and first.before == 0 and first.with_future == "nothing"
+    return words + (_AT_THE_END if at_the_end else "")
 
 
-def _in_order(clues: list[Clue]) -> list[Clue]:
+def _in_order(differences: Sequence[DatedDifference]) -> list[DatedDifference]:
     """By day: blocks are done in any order."""
-    return sorted(clues, key=lambda it: (it.cut, it.day, it.what))
+    return sorted(differences, key=lambda difference: (difference.cut, difference.day, difference.what))
 
 
+WITHOUT = "without them"
+"""The bars after a cut, where the data end there."""
 _FAR = 10
 _FAR_BEFORE = (
     "The difference lies {bars} bars before the cut: a whole history is used at once (a mean, a scaler, a fit, a "
@@ -102,14 +87,14 @@ _REMEMBERS = (
 )
 
 
-def _words_of_passed(case: Case) -> str:
-    part, seen = case.prefix, case.seen
-    said = (
-        f"{part.runs} cuts, after every bar and in the full history: {seen['lines']} lines and {seen['orders']} orders "
+def _words_of_passed(runs: SubjectRuns) -> str:
+    cuts, base = runs.prefix, runs.base
+    words = (
+        f"{cuts.runs} cuts, after every bar and in the full history: {len(base.labels)} lines and {base.orders} orders "
         "are the same without the future."
     )
-    if part.not_run:
-        said += f" {part.not_run} cuts leave too few bars to run it ({part.reason})."
-    if case.base.error:
-        said += f" It ends early, after {len(case.base)} bars: {case.base.error}."
-    return said
+    if cuts.not_run:
+        words += f" {cuts.not_run} cuts leave too few bars to run it ({cuts.reason})."
+    if base.error:
+        words += f" It ends early, after {len(base)} bars: {base.error}."
+    return words

@@ -6,26 +6,35 @@ blocks of cut points and poisoned futures, modes and later starts are spread ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ragsignal.audit.code import control, fills, modes, poison, prefix, start_point
 from ragsignal.audit.code.compare import differences
 from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
-from ragsignal.audit.code.evidence import Case, Part
-from ragsignal.audit.code.fresh import Errand, run_fresh
-from ragsignal.audit.code.subjects import Bench, Subject
+from ragsignal.audit.code.evidence import ComparedRuns, SubjectRuns
+from ragsignal.audit.code.fresh import FreshRuns, run_fresh
+from ragsignal.audit.code.subjects import Subject, SubjectRunner
 from ragsignal.audit.code.trace import Trace
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 from ragsignal.parallel import open_pool
 from ragsignal.utils import Progress, silent
 
-Told = Callable[[str, int, int], None]
-TESTS = ("prefix", "poison", "start_point", "modes", "fills")
+_MODULES = (prefix, poison, start_point, modes, fills)
+TESTS = tuple(module.TEST for module in _MODULES)
 """The tests of code, as they are reported."""
 _KINDS = {"modes": ("strategy", "indicator"), "fills": ("strategy",)}
 """Where a test is not for every kind: a function has no modes, and only a strategy trades."""
+
+
+class _Task(NamedTuple):
+    """Runs of one test of subject ``number``: of a block, of which there are ``n_blocks``, or of all bars."""
+
+    test: str
+    number: int
+    block: Block | None = None
+    n_blocks: int = 0
 
 
 def audit_code(
@@ -44,13 +53,13 @@ def audit_code(
     progress : callable, optional
         Told how far the work is: ``progress(what, done, total)``.
     """
-    plants = examine(control.PLANTS, market, costs, jobs, progress, control.CATCHES)
-    shown = control.finding(plants, market)
-    if shown.verdict == "broken":
+    planted = examine(control.PLANTED, market, costs, jobs, progress, control.CAUGHT_BY)
+    finding = control.finding(planted, market)
+    if finding.verdict == "broken":
         words = "Not known: the control failed, so that a pass would mean nothing."
-        concerned = [(test, it) for test in TESTS for it in subjects if _concerns(test, it)]
-        return [shown, *(Finding(test, it.label, "broken", words) for test, it in concerned)]
-    return [shown, *examine(subjects, market, costs, jobs, progress)]
+        concerned = [(test, subject) for test in TESTS for subject in subjects if _concerns(test, subject)]
+        return [finding, *(Finding(test, subject.label, "broken", words) for test, subject in concerned)]
+    return [finding, *examine(subjects, market, costs, jobs, progress)]
 
 
 def examine(
@@ -65,100 +74,75 @@ def examine(
 
     ``only``: the tests of each subject, where not all are wanted.
     """
-    wanted = only or [TESTS] * len(subjects)
-    bench = Bench(market, costs, tuple(subjects))
     if not subjects:
         return []
+    wanted = only or [TESTS] * len(subjects)
+    runner = SubjectRunner(market, costs, tuple(subjects))
     with open_pool(jobs) as pool:
         processes = getattr(pool, "jobs", 1)
-        cases = _whole(bench, processes)
-        tasks = _tasks(bench, cases, wanted)
-        shown: dict[tuple[str, int], Any] = {}
-        with pool.holding(bench) as workers:
+        subject_runs = _run_whole(runner, processes)
+        tasks = _tasks(runner, subject_runs, wanted)
+        with pool.holding(runner) as workers:
             for done, (place, result) in enumerate(workers.map_unordered(_do, tasks), 1):
-                kind, number = tasks[place][:2]
-                if isinstance(result, Part):
-                    case = cases[number]
-                    setattr(case, kind, getattr(case, kind) + result)
-                else:
-                    shown[kind, number] = result
+                subject_runs[tasks[place].number].add(tasks[place].test, result)
                 progress("control" if only else "audit of code", done, len(tasks))
-        _repeat(bench, cases, processes)
-    found = {number: _of_case(case, number, shown, bench) for number, case in enumerate(cases)}
-    return [found[it][test] for test in TESTS for it in found if test in wanted[it] and test in found[it]]
+        _repeat(runner, subject_runs, processes)
+    return [
+        module.finding(runs)
+        for module in _MODULES
+        for runs, tests in zip(subject_runs, wanted, strict=True)
+        if module.TEST in tests and _concerns(module.TEST, runs.subject)
+    ]
 
 
 def _concerns(test: str, subject: Subject) -> bool:
     return subject.kind in _KINDS.get(test, (subject.kind,))
 
 
-def _whole(bench: Bench, jobs: int) -> list[Case]:
+def _run_whole(runner: SubjectRunner, jobs: int) -> list[SubjectRuns]:
     """Each subject on all bars twice, and on cuts of them, each of these in a fresh process."""
-    last, numbers = len(bench.market.days) - 1, range(len(bench.subjects))
-    points = whole_cuts(last + 1)
-    errands = [Errand(number, last, 2) for number in numbers]
-    errands += [Errand(number, point) for number in numbers for point in points]
-    traces: dict[tuple[int, int], list[Trace]] = {
-        (errand.subject, errand.last): found for errand, found in run_fresh(bench, errands, jobs)
-    }
-    cases = []
+    days, numbers = runner.market.days, range(len(runner.subjects))
+    last, points = len(days) - 1, whole_cuts(len(days))
+    wanted = [FreshRuns(number, last, times=2) for number in numbers]
+    wanted += [FreshRuns(number, point) for number in numbers for point in points]
+    traces = {(fresh.subject, fresh.last): made for fresh, made in run_fresh(runner, wanted, jobs)}
+    subject_runs = []
     for number in numbers:
         base, again = traces[number, last]
-        case = Case(bench.subjects[number], base, again)
-        for point in points if len(case.base) else ():
-            prefix.compare_cut(case.prefix, case.base, traces[number, point][0], bench.market, point)
-        cases.append(case)
-    return cases
+        runs = SubjectRuns(runner, number, base, again)
+        for point in points if len(base) else ():
+            runs.prefix.compare(base, traces[number, point][0], days, point)
+        subject_runs.append(runs)
+    return subject_runs
 
 
-Task = tuple[str, int, Block | None, int]
-
-
-def _tasks(bench: Bench, cases: Sequence[Case], wanted: Sequence[Sequence[str]]) -> list[Task]:
+def _tasks(runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], wanted: Sequence[Sequence[str]]) -> list[_Task]:
     """What is left to be run: nothing of a subject that does not run at all."""
-    tasks: list[Task] = []
-    for number, case in enumerate(cases):
-        if case.nothing:
+    tasks: list[_Task] = []
+    for number, runs in enumerate(subject_runs):
+        if runs.unknown:
             continue
-        blocks = blocks_of(len(bench.market.days), case.base.minimum_period)
-        tasks += [(kind, number, block, len(blocks)) for block in blocks for kind in ("prefix", "poison")]
-        tasks += [(kind, number, None, 0) for kind in ("modes", "start_point")]
-    return [it for it in tasks if it[0] in wanted[it[1]] and _concerns(it[0], cases[it[1]].subject)]
+        blocks = blocks_of(len(runner.market.days), runs.base.minimum_period)
+        of_subject = [_Task(test, number, block, len(blocks)) for block in blocks for test in ("prefix", "poison")]
+        of_subject += [_Task(test, number) for test in ("modes", "start_point")]
+        tasks += [task for task in of_subject if task.test in wanted[number] and _concerns(task.test, runs.subject)]
+    return tasks
 
 
-def _do(bench: Bench, task: Task) -> Any:
-    kind, number, block, n_blocks = task
-    if block is not None:
-        return (
-            prefix.cut_block(bench, (number, block))
-            if kind == "prefix"
-            else poison.poison_block(bench, (number, block, n_blocks))
-        )
-    return modes.other_modes(bench, number) if kind == "modes" else start_point.later_starts(bench, number)
+def _do(runner: SubjectRunner, task: _Task) -> ComparedRuns | list[Trace] | dict[int, Trace]:
+    if task.block is None:
+        run_on_all_bars = modes.other_modes if task.test == "modes" else start_point.later_starts
+        return run_on_all_bars(runner, task.number)
+    if task.test == "prefix":
+        return prefix.cut_block(runner, task.number, task.block)
+    return poison.poison_block(runner, task.number, task.block, task.n_blocks)
 
 
-def _repeat(bench: Bench, cases: Sequence[Case], jobs: int) -> None:
+def _repeat(runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], jobs: int) -> None:
     """Run what differed once more, as it began: what does not repeat itself proves nothing."""
-    last = len(bench.market.days) - 1
-    doubted = [number for number, case in enumerate(cases) if _differs(case)]
-    for errand, (trace,) in run_fresh(bench, [Errand(number, last) for number in doubted], jobs) if doubted else ():
-        case = cases[errand.subject]
-        case.repeats = not differences(case.base, trace, last)
-
-
-def _differs(case: Case) -> bool:
-    return bool(case.prefix.clues or case.poison.clues or differences(case.base, case.again, len(case.base) - 1))
-
-
-def _of_case(case: Case, number: int, shown: dict[tuple[str, int], Any], bench: Bench) -> dict[str, Finding]:
-    """The verdict of each test on one subject."""
-    found = {
-        "prefix": prefix.finding(case),
-        "poison": poison.finding(case),
-        "start_point": start_point.finding(case, shown.get(("start_point", number), {})),
-    }
-    if ("modes", number) in shown or case.nothing:
-        found["modes"] = modes.finding(case, shown.get(("modes", number), []))
-    if case.subject.kind == "strategy":
-        found["fills"] = fills.finding(case, bench.market, bench.costs)
-    return {test: it for test, it in found.items() if _concerns(test, case.subject)}
+    last = len(runner.market.days) - 1
+    doubted = [runs for runs in subject_runs if runs.prefix.differences or runs.poison.differences or runs.remembered]
+    again = [FreshRuns(runs.number, last) for runs in doubted]
+    for fresh, (trace,) in run_fresh(runner, again, jobs) if again else ():
+        runs = subject_runs[fresh.subject]
+        runs.repeats = not differences(runs.base, trace, last)

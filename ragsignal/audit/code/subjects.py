@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.code.trace import BATCH, Mode, Trace, alone, trace_strategy
+from ragsignal.audit.code.trace import BATCH, Mode, Trace, isolated, trace_strategy
 from ragsignal.backtest import RagMomentum, import_here
 from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
-from ragsignal.types import Query, Signal
 
 Kind = Literal["strategy", "indicator", "function"]
 _INDICATOR: Any = RagMomentum
@@ -54,11 +54,11 @@ class Subject:
     @property
     def label(self) -> str:
         """The name, with what it is set to."""
-        told = ", ".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{self.name} ({told})" if told else self.name
+        params = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"{self.name} ({params})" if params else self.name
 
     def run(self, market: Market, costs: CostSpec, mode: Mode = BATCH) -> Trace:
-        """Trace it on a market."""
+        """Import the subject and trace it on a market."""
         thing = load(self.name)
         if self.kind == "function":
             return trace_function(thing, market)
@@ -68,20 +68,21 @@ class Subject:
         elif self.source is not None:
             params["source"] = self.source
         if self.kind == "indicator":
-            thing, params = _Holder, {"indicator": functools.partial(thing, **params), "feeds": thing._mindatas}
+            params = {"indicator": functools.partial(thing, **params), "feeds": thing._mindatas}
+            thing = IndicatorHost
         return trace_strategy(thing, params, market, costs, mode)
 
 
-class _Holder(bt.Strategy):
-    """Trades nothing: a home for an indicator, one on each feed."""
+class IndicatorHost(bt.Strategy):
+    """A strategy that trades nothing and has an indicator, one on each feed."""
 
     params = (("indicator", None), ("feeds", 1))
 
     def __init__(self) -> None:
         if self.p.feeds > 1:
-            self.held = [self.p.indicator(*self.datas[: self.p.feeds])]
+            self.indicators = [self.p.indicator(*self.datas[: self.p.feeds])]
         else:
-            self.held = [self.p.indicator(data) for data in self.datas]
+            self.indicators = [self.p.indicator(data) for data in self.datas]
 
 
 def load(name: str) -> Any:
@@ -97,8 +98,8 @@ def load(name: str) -> Any:
         raise ConfigError(f"{name!r} names nothing to audit; write module:Name, such as strategies.book:TargetBook")
     module = import_here(module_name, f"subject {name!r}")
     if not hasattr(module, attribute):
-        known = [it for it, value in vars(module).items() if callable(value) and not it.startswith("_")]
-        raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, known)}")
+        public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, public)}")
     return getattr(module, attribute)
 
 
@@ -132,35 +133,6 @@ def takes_signal(thing: Any) -> Literal["signal", "source"] | None:
     return None
 
 
-@dataclass
-class Heard:
-    """A :class:`~ragsignal.protocols.SignalSource` of signals that were made once, before the audit's runs.
-
-    The bars of a poisoned future have none: for them a number is made up out of the window, so that a run that sees
-    garbage trades, and a look-ahead shows. Whether the signals themselves look ahead is what the tests ``signals`` and
-    ``retrieval`` say.
-
-    Parameters
-    ----------
-    lookback : int
-    known : mapping of Query to Signal
-    """
-
-    lookback: int
-    known: Mapping[Query, Signal]
-
-    def signals(self, queries: Sequence[Query]) -> list[Signal]:
-        """One signal a query, in order."""
-        return [self.known.get(query) or self._made_up(query) for query in queries]
-
-    def _made_up(self, query: Query) -> Signal:
-        symbol, as_of = query.symbol, query.as_of
-        if len(query.closes) <= self.lookback:
-            return Signal(symbol, as_of, 0.0, 0.5, "too few bars", (), "")
-        rise = zlib.crc32(repr(query.closes).encode()) / 2**32
-        return Signal(symbol, as_of, 2.0 * rise - 1.0, rise, None, (), "")
-
-
 def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> Trace:
     """Each symbol's bars through a function; a row holds what it says of that day, and of no later one.
 
@@ -168,28 +140,29 @@ def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> T
     day is not known yet, and is left out.
     """
     labels: list[str] = []
-    columns: list[np.ndarray[Any, Any]] = []
+    columns: list[NDArray[np.float64]] = []
     errors: dict[str, str] = {}
     name = getattr(function, "__name__", "value")  # not the Series' own: it is often that of the price it was made from
     for symbol, frame in market.frames.items():
+        if not len(frame):
+            errors[symbol] = "no bars"
+            continue
         try:
-            with alone():
-                made = _table(function(frame.copy()), frame, name) if len(frame) else None
+            with isolated():
+                table = _columns(function(frame.copy()), frame, name)
         except (Exception, SystemExit) as error:
             errors[symbol] = f"{type(error).__name__}: {error}"
             continue
-        if made is None:
-            errors[symbol] = "no bars"
-            continue
-        labels += [f"{column} of {symbol}" for column in made]
-        columns += [_by_day(values, market.days) for values in made.values()]
+        labels += [f"{column} of {symbol}" for column in table]
+        columns += [_by_day(values, market.days) for values in table.values()]
     absent = frozenset(f" of {symbol}" for symbol in errors)
     if not columns:
         return Trace((), np.empty((0, 0)), (), next(iter(errors.values()), "it returned no column"), absent=absent)
     return Trace(tuple(labels), np.column_stack(columns), absent=absent)
 
 
-def _table(made: Any, frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
+def _columns(made: Any, frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
+    """What a function has returned, as columns that are labelled by day."""
     if isinstance(made, pd.Series):
         made = made.to_frame(name)
     elif isinstance(made, (np.ndarray, list)) and len(made) == len(frame):
@@ -205,25 +178,25 @@ def _table(made: Any, frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
     return {str(column): made.iloc[:, place] for place, column in enumerate(made.columns)}
 
 
-def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> np.ndarray[Any, Any]:
+def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> NDArray[np.float64]:
     """(n_days,) float64, NaN where nothing is said."""
-    out = np.full(len(days), np.nan)
+    by_day = np.full(len(days), np.nan)
     place = days.searchsorted(pd.DatetimeIndex(values.index).as_unit("us"))  # the first day on or after the label
-    known = place < len(days)
-    out[place[known]] = _numbers(values)[known]
-    return out
+    inside = place < len(days)
+    by_day[place[inside]] = _numbers(values)[inside]
+    return by_day
 
 
-def _numbers(values: pd.Series) -> np.ndarray[Any, Any]:
+def _numbers(values: pd.Series) -> NDArray[np.float64]:
     """As float64; words, intervals and categories by a digest of their text."""
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.array([np.nan if pd.isna(it) else float(zlib.crc32(str(it).encode())) for it in values])
+    return np.array([np.nan if pd.isna(value) else float(zlib.crc32(str(value).encode())) for value in values])
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that a task of the audit needs, and that can be sent to another process: subjects are named by number."""
+class SubjectRunner:
+    """Subjects with the bars and the costs that they run on; can be sent to another process, which names a number."""
 
     market: Market
     costs: CostSpec

@@ -13,8 +13,8 @@ import contextlib
 import io
 import random
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import backtrader as bt
@@ -26,8 +26,9 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.backtest import set_costs
 from ragsignal.config import CostSpec
 
-_EPOCH = 719_163  # 1970-01-01 in Backtrader's days
-_DEEP = 20  # clocks between a line and its feed, at most
+EPOCH = 719_163
+"""1970-01-01 in Backtrader's days."""
+_MOST_CLOCKS = 20  # between a line and its feed
 
 
 class Mode(NamedTuple):
@@ -44,25 +45,22 @@ BATCH = Mode()
 """Backtrader's default: all bars loaded, and all lines computed, before the first bar is traded."""
 
 
-class Act(NamedTuple):
-    """Something that a strategy, or the broker for it, did: ``bar``, ``order`` | ``cancel`` | ``fill``, where, what."""
+class BrokerEvent(NamedTuple):
+    """Something that a strategy, or the broker for it, did.
+
+    ``kind`` is ``order``, ``cancel`` or ``fill``; ``details`` are numbers by name, and the type of an order.
+    """
 
     bar: int
     kind: str
     symbol: str
-    details: tuple[tuple[str, Any], ...]
+    details: Mapping[str, Any]
 
     @property
     def words(self) -> str:
         """For people."""
-        said = ", ".join(f"{name} {_short(value)}" for name, value in self.details if value is not None)
-        return f"{self.kind} {self.symbol}: {said}"
-
-    def __getattr__(self, name: str) -> Any:
-        found = dict(self.details)
-        if name not in found:
-            raise AttributeError(name)
-        return found[name]
+        details = ", ".join(f"{name} {short(value)}" for name, value in self.details.items() if value is not None)
+        return f"{self.kind} {self.symbol}: {details}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Trace:
         Name of each line.
     rows : (n_bars, n_lines) float64
         Values as they stood at each bar; fewer bars than the market's where the run ended early.
-    acts : tuple of Act
+    events : tuple of BrokerEvent
     error : str or None
         What ended the run early.
     minimum_period : int
@@ -85,7 +83,7 @@ class Trace:
 
     labels: tuple[str, ...]
     rows: NDArray[np.float64]
-    acts: tuple[Act, ...] = ()
+    events: tuple[BrokerEvent, ...] = ()
     error: str | None = None
     minimum_period: int = 1
     absent: frozenset[str] = frozenset()
@@ -99,51 +97,61 @@ class Trace:
         return int(np.count_nonzero(~np.isnan(self.rows)))
 
     @property
+    def orders(self) -> int:
+        """How many orders were sent."""
+        return sum(event.kind == "order" for event in self.events)
+
+    @property
     def is_evidence(self) -> bool:
         """Whether anything was seen that could have moved."""
-        return bool(self.values or self.acts)
+        return bool(self.values or self.events)
+
+    def with_lines(self, keeps: Callable[[str], bool]) -> Trace:
+        """The same trace with those lines alone whose label is kept."""
+        kept = [place for place, label in enumerate(self.labels) if keeps(label)]
+        return replace(self, labels=tuple(self.labels[place] for place in kept), rows=self.rows[:, kept])
 
 
 def trace_strategy(
-    strategy: type[Any], params: dict[str, Any], market: Market, costs: CostSpec, mode: Mode = BATCH
+    strategy: type[Any], params: Mapping[str, Any], market: Market, costs: CostSpec, mode: Mode = BATCH
 ) -> Trace:
     """Run a strategy on a market; whatever it raises ends the trace and stands in it.
 
     Parameters
     ----------
     strategy : type of bt.Strategy
-    params : dict
+    params : mapping
     market : Market
     costs : CostSpec
         The broker of the spec.
     mode : Mode
     """
-    book = _Book()
+    recording = _Recording()
     cerebro = bt.Cerebro(stdstats=False, preload=mode.preload, runonce=mode.runonce)
     for symbol, frame in market.frames.items():
-        cerebro.adddata(_Feed(dataname=frame), name=symbol)
-    cerebro.broker = _Notary()
-    cerebro.broker.book = book
+        cerebro.adddata(PreloadedFeed(dataname=frame), name=symbol)
+    cerebro.broker = RecordingBroker()
+    cerebro.broker.recording = recording
     set_costs(cerebro.broker, costs)
     cerebro.addstrategy(strategy, **params)
-    cerebro.addanalyzer(_Watch, book=book)
-    with alone():
-        book.error = _error_of(cerebro.run)
-    rows = np.array(book.rows, dtype=np.float64).reshape(len(book.rows), len(book.labels))
-    return Trace(tuple(book.labels), rows, tuple(book.acts), book.error, book.minimum_period)
+    cerebro.addanalyzer(LineRecorder, recording=recording)
+    with isolated():
+        error = _error_of(cerebro.run)
+    rows = np.array(recording.rows, dtype=np.float64).reshape(len(recording.rows), len(recording.labels))
+    return Trace(tuple(recording.labels), rows, tuple(recording.events), error, recording.minimum_period)
 
 
-def _error_of(work: Any) -> str | None:
+def _error_of(run: Callable[[], object]) -> str | None:
     try:
-        work()
+        run()
     except (Exception, SystemExit) as error:  # a strategy's exit() must not end the audit
         return f"{type(error).__name__}: {error}"
     return None
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Someone else's code, run often: what it prints and warns is dropped, global random numbers begin anew."""
+def isolated() -> Iterator[None]:
+    """Drop what the code inside prints and warns, and begin its global random numbers anew."""
     ours = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is what others' code uses
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
@@ -157,18 +165,17 @@ def alone() -> Iterator[None]:
 
 
 @dataclass
-class _Book:
+class _Recording:
     """What analyzer and broker write while a run goes on: all that is left of one that raises."""
 
     labels: list[str] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
-    error: str | None = None
+    events: list[BrokerEvent] = field(default_factory=list)
     minimum_period: int = 1
-    numbers: dict[int, tuple[int, int]] = field(default_factory=dict)  # order.ref -> (which order, bar it was sent at)
+    orders: dict[int, tuple[int, int]] = field(default_factory=dict)  # order.ref -> (which order, bar it was sent at)
 
 
-class _Feed(bt.feeds.PandasData):
+class PreloadedFeed(bt.feeds.PandasData):
     """A frame as a feed; preloaded in one go, where Backtrader takes 60 microseconds a bar.
 
     It stays a PandasData: a strategy that reads ``data.p.dataname`` finds the frame there.
@@ -180,7 +187,7 @@ class _Feed(bt.feeds.PandasData):
         """Turn the frame into columns."""
         super().start()
         frame: pd.DataFrame = self.p.dataname
-        days = frame.index.to_numpy(dtype="M8[us]").astype(np.int64) / 86_400e6 + _EPOCH
+        days = frame.index.to_numpy(dtype="M8[us]").astype(np.int64) / 86_400e6 + EPOCH
         self._columns = {"datetime": array.array("d", days.tolist())}
         for name in ("open", "high", "low", "close", "volume"):
             self._columns[name] = array.array("d", frame[name].to_numpy(dtype=np.float64).tolist())
@@ -208,74 +215,75 @@ class _Feed(bt.feeds.PandasData):
         return True
 
 
-class _Notary(bt.brokers.BackBroker):
+class RecordingBroker(bt.brokers.BackBroker):
     """Backtrader's broker, which writes down what is sent, cancelled and filled, when it happens.
 
     ``notify_order`` would come a bar late, and never for an order of the last bar.
     """
 
-    book: _Book
+    recording: _Recording
 
     def submit(self, order: Any, check: bool = True) -> Any:
-        """An order is sent."""
-        self.book.numbers[order.ref] = (len(self.book.numbers), len(self.book.rows))
-        size, created = float(order.created.size), order.created
+        """Write down an order that is sent."""
+        self.recording.orders[order.ref] = (len(self.recording.orders), len(self.recording.rows))
+        created, has_price = order.created, order.exectype != order.Market
         self._write(
             order,
             "order",
             type=order.getordername(),
-            size=size,
-            price=_number(created.price) if order.exectype != order.Market else None,
-            limit=_number(created.pricelimit) if order.exectype != order.Market else None,
+            size=float(created.size),
+            price=_number(created.price) if has_price else None,
+            limit=_number(created.pricelimit) if has_price else None,
             valid=_number(order.valid),
         )
         return super().submit(order, check)
 
     def cancel(self, order: Any, bracket: bool = False) -> Any:
-        """An order is called back; by the broker itself (``bracket``) is a consequence, and not written down."""
+        """Write down an order that is called back, unless the broker itself does so (``bracket``): a consequence."""
         if not bracket and order.alive():
-            self._write(order, "cancel", number=self.book.numbers.get(order.ref, (-1, 0))[0])
+            self._write(order, "cancel", number=self.recording.orders.get(order.ref, (-1, 0))[0])
         return super().cancel(order, bracket)
 
     def _execute(self, order: Any, ago: Any = None, *args: Any, **kwargs: Any) -> Any:
         before = order.executed.size
-        done = super()._execute(order, ago, *args, **kwargs)
+        result = super()._execute(order, ago, *args, **kwargs)
         if ago is not None and order.executed.size != before:  # without ago it only asks whether there is cash
-            number, bar = self.book.numbers.get(order.ref, (-1, 0))
+            number, bar = self.recording.orders.get(order.ref, (-1, 0))
             size, price = float(order.executed.size - before), float(order.executed.price)
             day = float(order.executed.dt)
             self._write(order, "fill", number=number, size=size, price=price, sent=bar, day=day)
-        return done
+        return result
 
     def _write(self, order: Any, kind: str, **details: Any) -> None:
-        self.book.acts.append(Act(len(self.book.rows), kind, str(order.data._name), tuple(details.items())))
+        self.recording.events.append(BrokerEvent(len(self.recording.rows), kind, str(order.data._name), details))
 
 
-class _Watch(bt.Analyzer):
+class LineRecorder(bt.Analyzer):
     """Reads every line at every bar, those before the minimum period too."""
 
-    params = (("book", None),)
+    params = (("recording", None),)
 
     def start(self) -> None:
         """Find the lines: all of them exist by now."""
-        book: _Book = self.p.book
+        recording: _Recording = self.p.recording
+        own = [(line, name) for line, name in _named_lines(self.strategy) if name != "datetime"]
         self._lines = list(_lines_of(self.strategy))
-        self._own = [line for line, name in zip(*_named(self.strategy), strict=True) if name != "datetime"]
-        own = [f"{type(self.strategy).__name__}.{name}" for name in _named(self.strategy)[1] if name != "datetime"]
-        book.labels = _distinct([label for label, _, _ in self._lines] + own)
-        book.minimum_period = int(self.strategy._minperiod)
+        self._own = [line for line, _ in own]
+        owner = type(self.strategy).__name__
+        recording.labels = _distinct([label for label, _, _ in self._lines] + [f"{owner}.{name}" for _, name in own])
+        recording.minimum_period = int(self.strategy._minperiod)
 
     def prenext(self) -> None:
         """Bars before the minimum period count too."""
         self.next()
 
     def next(self) -> None:
-        """Note what stands at this bar."""
+        """Write down the values at this bar."""
         # By place and not as line[0]: in batch mode Backtrader leaves an indicator inside another at its end, and one
         # whose feed has not begun would show its last value.
         row = [_at(line.array, len(feed) - 1) for _, feed, line in self._lines]
         row += [_at(line.array, line.idx) for line in self._own]
-        self.p.book.rows.append(row)
+        self.p.recording.rows.append(row)
 
 
 def _at(values: Sequence[float], place: int) -> float:
@@ -294,23 +302,24 @@ def _lines_of(strategy: Any) -> Iterator[tuple[str, Any, Any]]:
             if feed is None:
                 continue  # it counts bars of its own making: at which of them it stands cannot be told
             label = f"{path}{type(child).__name__}({feed._name})"
-            for line, name in zip(*_named(child), strict=True):
+            for line, name in _named_lines(child):
                 yield f"{label}.{name}" if name else label, feed, line
             yield from walk(child, f"{label} > ")
 
     yield from walk(strategy, "")
 
 
-def _named(child: Any) -> tuple[list[Any], list[str]]:
-    lines = list(child.lines)
-    aliases = child.lines.getlinealiases() if hasattr(child.lines, "getlinealiases") else ()
-    return lines, [*aliases[: len(lines)], *([""] * (len(lines) - len(aliases)))]
+def _named_lines(owner: Any) -> Iterator[tuple[Any, str]]:
+    """(line, name), with an empty name for a line that has none."""
+    aliases = owner.lines.getlinealiases() if hasattr(owner.lines, "getlinealiases") else ()
+    for place, line in enumerate(owner.lines):
+        yield line, aliases[place] if place < len(aliases) else ""
 
 
 def _feed_of(child: Any, feeds: dict[int, Any]) -> Any:
     """Go up the clocks until a feed, or a line of one, is met."""
     clock = child
-    for _ in range(_DEEP):
+    for _ in range(_MOST_CLOCKS):
         if clock is None:
             return None
         if id(clock) in feeds:
@@ -323,17 +332,18 @@ def _feed_of(child: Any, feeds: dict[int, Any]) -> Any:
 
 
 def _distinct(labels: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    out = []
+    counts: dict[str, int] = {}
+    distinct = []
     for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        out.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
-    return out
+        counts[label] = counts.get(label, 0) + 1
+        distinct.append(label if counts[label] == 1 else f"{label} #{counts[label]}")
+    return distinct
 
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _short(value: Any) -> str:
+def short(value: object) -> str:
+    """A value in words: floats with six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

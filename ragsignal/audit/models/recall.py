@@ -21,10 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Weights
-from ragsignal.types import Prompt, Query, Recipe, Score
+from ragsignal.types import FloatArray, Prompt, Query, Recipe, Score
 from ragsignal.utils import libraries_of, quiet_loading
-
-Floats = NDArray[np.float64]
 
 LEAST_LIKELY = 0.2
 """Share of tokens that MIN-K% averages: Gao, Jiang and Yan take the 20 % that are least likely."""
@@ -39,7 +37,7 @@ _CUTOFFS = {
 def cutoff_of(ref: str) -> tuple[date, str] | None:
     """The last day whose text a base model can have read, and how that is known; None where nothing is known."""
     name = ref.lower().rpartition("/")[2].removeprefix("embedded:")
-    return next((known for begin, known in _CUTOFFS.items() if name.startswith(begin)), None)
+    return next((cutoff for prefix, cutoff in _CUTOFFS.items() if name.startswith(prefix)), None)
 
 
 def question(symbol: str, day: date, chat: bool) -> Prompt:
@@ -53,20 +51,19 @@ def question(symbol: str, day: date, chat: bool) -> Prompt:
     chat : bool
         Whether the text becomes a chat turn, or is continued.
     """
-    asked = f"Did the stock {symbol} close higher (rise) or lower (fall) on {day} than on the trading day before?"
-    text = f"{asked} Answer with one word, rise or fall." if chat else f"{asked}\nOn {day}, {symbol} saw a"
+    words = f"Did the stock {symbol} close higher (rise) or lower (fall) on {day} than on the trading day before?"
+    text = f"{words} Answer with one word, rise or fall." if chat else f"{words}\nOn {day}, {symbol} saw a"
     system = "You know the daily closes of US stocks." if chat else ""
     return Prompt(Query(symbol, (day,), (1.0,)), (), text, system)
 
 
 def firm_date_text(symbol: str, day: date) -> Prompt:
     """Words that a model has met where it has read about a stock on a day; no direction in them."""
-    return Prompt(
-        Query(symbol, (day,), (1.0,)), (), f"{symbol} stock, {day:%A}, {day:%B} {day.day}, {day.year}: shares closed"
-    )
+    text = f"{symbol} stock, {day:%A}, {day:%B} {day.day}, {day.year}: shares closed"
+    return Prompt(Query(symbol, (day,), (1.0,)), (), text)
 
 
-def min_k(log_probabilities: Sequence[float] | Floats, share: float = LEAST_LIKELY) -> float:
+def min_k(log_probabilities: Sequence[float] | FloatArray, share: float = LEAST_LIKELY) -> float:
     """Mean log probability of the least likely ``share`` of tokens, at least one: MIN-K% PROB.
 
     Parameters
@@ -108,13 +105,13 @@ class FamiliarText:
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """exp(MIN-K%) of every prompt's text, in order."""
-        found: list[Score] = []
+        scores: list[Score] = []
         for start in range(0, len(prompts), self.batch_size):
             texts = [prompt.text for prompt in prompts[start : start + self.batch_size]]
-            found += [Score(math.exp(min_k(it)), tokens=len(it) + 1) for it in self._log_probabilities(texts)]
-        return found
+            scores += [Score(math.exp(min_k(logs)), tokens=len(logs) + 1) for logs in self._log_probabilities(texts)]
+        return scores
 
-    def _log_probabilities(self, texts: list[str]) -> list[Floats]:
+    def _log_probabilities(self, texts: list[str]) -> list[FloatArray]:
         """Log probability of each text's tokens from the second on, given those before it."""
         import torch
 
@@ -126,7 +123,7 @@ class FamiliarText:
         with torch.inference_mode():
             likely = torch.log_softmax(self._model(input_ids=ids, use_cache=False).logits[:, :-1].float(), dim=-1)
             chosen = likely.gather(-1, ids[:, 1:, None])[..., 0].double().numpy()
-        return [row[: len(it) - 1] for row, it in zip(chosen, tokens, strict=True)]
+        return [row[: len(text) - 1] for row, text in zip(chosen, tokens, strict=True)]
 
     def _load(self) -> None:
         if self._model is not None:
@@ -134,20 +131,19 @@ class FamiliarText:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        folder, local = str(self._weights.folder), {"local_files_only": True, "trust_remote_code": False}
         load: Any = AutoModelForCausalLM.from_pretrained
         with quiet_loading():
-            self._tokenizer = AutoTokenizer.from_pretrained(str(self._weights.folder), **local)
-            model = load(str(self._weights.folder), dtype=torch.float32, use_safetensors=True, **local)
-        self._model = model.eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+            self._model = load(folder, dtype=torch.float32, use_safetensors=True, **local).eval()
 
 
 @dataclass(frozen=True)
 class Fit:
     """Coefficients (k,) of a regression, their covariance (k, k), and the clusters that it rests on."""
 
-    coefficients: Floats
-    covariance: Floats
+    coefficients: FloatArray
+    covariance: FloatArray
     clusters: int
 
 
@@ -162,7 +158,7 @@ class Slope:
     p: float
 
 
-def clustered_fit(outcome: Floats, columns: Floats, cluster: NDArray[Any]) -> Fit:
+def clustered_fit(outcome: FloatArray, columns: FloatArray, cluster: NDArray[Any]) -> Fit:
     """Least squares with a covariance that lets rows of one cluster move together.
 
     Parameters
@@ -188,7 +184,7 @@ def clustered_fit(outcome: Floats, columns: Floats, cluster: NDArray[Any]) -> Fi
     return Fit(coefficients, factor * inverse @ (sums.T @ sums) @ inverse, groups)
 
 
-def interaction(outcome: Floats, forecast: Floats, propensity: Floats, day: NDArray[Any]) -> Slope | None:
+def interaction(outcome: FloatArray, forecast: FloatArray, propensity: FloatArray, day: NDArray[Any]) -> Slope | None:
     """Coefficient of forecast x LAP in ``outcome ~ 1 + forecast + LAP + forecast x LAP``, clustered by day.
 
     Forecast and LAP are standardised, so that with outcomes of +1 and -1 the coefficient is what a LAP of one standard
@@ -220,8 +216,8 @@ def interaction(outcome: Floats, forecast: Floats, propensity: Floats, day: NDAr
 _LEAST_DAYS = 20  # clusters: below, the covariance itself is noise
 
 
-def _standardised(values: Floats) -> Floats:
-    scaled: Floats = (values - values.mean()) / values.std()
+def _standardised(values: FloatArray) -> FloatArray:
+    scaled: FloatArray = (values - values.mean()) / values.std()
     return scaled
 
 

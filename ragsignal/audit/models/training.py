@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ragsignal.artifacts import Artifact
 from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import Variant
 from ragsignal.data import calendar_of
-from ragsignal.study import Study
+from ragsignal.study import Study, weights_without_card
 from ragsignal.utils import Progress
 
 
@@ -28,11 +27,8 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
 
     Parameters
     ----------
-    study : Study
-    frames : dict of symbol to DataFrame
-        The traded bars.
-    progress : callable, optional
-        Told how far the work is: ``progress(what, done, total)``.
+    study, frames, progress
+        As of :func:`~ragsignal.audit.signals.signals.audit_signals`.
 
     Raises
     ------
@@ -42,7 +38,7 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
     variants = [variant for variant in study.spec.variants if variant.has_signal]
     if not variants:
         return [Finding("training", study.spec.name, "unknown", "No variant has a signal: nothing was trained.")]
-    calendar = calendar_of(_history(study, frames))
+    calendar = calendar_of([*study.prices.frames.values(), *frames.values()])
     findings: list[Finding] = []
     bases: dict[tuple[str, str], None] = {}
     for number, variant in enumerate(variants):
@@ -53,7 +49,7 @@ def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Prog
 
 
 @dataclass(frozen=True)
-class Seen:
+class FittedPart:
     """One fitted part: ``through`` is the last day it has seen, ``first`` the first day it is used on."""
 
     what: str
@@ -64,98 +60,96 @@ class Seen:
         """Failed where it is used on a day that it has seen."""
         return "failed" if self.through >= self.first else "passed"
 
+    def bars_between(self, calendar: NDArray[np.datetime64]) -> int:
+        """Trading days of ``calendar`` from the last day seen to the first day used."""
+        days = [np.datetime64(self.through), np.datetime64(self.first)]
+        through, first = np.searchsorted(calendar, days, side="right").tolist()
+        return int(first - through)
 
-def _history(study: Study, frames: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
-    return [*study.prices.frames.values(), *frames.values()]
 
-
-def _of_variant(study: Study, variant: Variant, calendar: np.ndarray[Any, Any]) -> Finding:
+def _of_variant(study: Study, variant: Variant, calendar: NDArray[np.datetime64]) -> Finding:
     parts = [
-        Seen(what, day, step_parts.spec.data.start)
+        FittedPart(what, day, step_parts.spec.data.start)
         for step_parts, step_variant in study.steps(variant)
         for what, day in step_parts.fitted(step_variant)
     ]
+    gaps = [part.bars_between(calendar) for part in parts]
     artifacts = study.artifacts(variant)
-    paper = sorted({it.ref for it in artifacts.values() if it.card.protocol == "paper"})
-    bare = _without_card(variant, artifacts)
-    evidence: dict[str, Any] = {
-        "fitted": [_record(it, calendar) for it in parts],
-        "embargo_in_training": {role: it.card.recipe.get("split", {}).get("embargo") for role, it in artifacts.items()},
+    cards = {role: artifact.card for role, artifact in artifacts.items()}
+    paper = sorted({artifact.ref for artifact in artifacts.values() if artifact.card.protocol == "paper"})
+    bare = [ref for role, ref in weights_without_card(variant, artifacts) if role == "adapter"]
+    verdict, words = _judged(parts, gaps, paper, bare)
+    evidence = {
+        "fitted": [
+            {
+                "what": part.what,
+                "trained_through": str(part.through),
+                "first_used": str(part.first),
+                "bars_between": gap,
+            }
+            for part, gap in zip(parts, gaps, strict=True)
+        ],
+        "embargo_in_training": {role: card.recipe.get("split", {}).get("embargo") for role, card in cards.items()},
         "paper_protocol": paper,
         "without_card": bare,
         "allow_in_sample": study.spec.allow_in_sample,
     }
-    if planted_verdict() != "failed":
-        words = "The planted card, trained through the first traded day, was not seen as a leak."
-        return Finding("training", variant.name, "broken", words, evidence)
-    return _judged(variant.name, parts, paper, bare, evidence)
+    return Finding("training", variant.name, verdict, words, evidence)
 
 
 def planted_verdict() -> Verdict:
     """The control: something trained through the very day it is first used on."""
     day = date(2020, 1, 2)
-    return Seen("planted", day, day).verdict()
+    return FittedPart("planted", day, day).verdict()
 
 
-def _judged(name: str, parts: Sequence[Seen], paper: list[str], bare: list[str], evidence: dict[str, Any]) -> Finding:
+def _judged(parts: Sequence[FittedPart], gaps: list[int], paper: list[str], bare: list[str]) -> tuple[Verdict, str]:
+    if planted_verdict() != "failed":
+        return "broken", "The planted card, trained through the first traded day, was not seen as a leak."
     inside = [
-        f"{it.what} has seen days through {it.through}, and is used from {it.first}"
-        for it in parts
-        if it.verdict() == "failed"
+        f"{part.what} has seen days through {part.through}, and is used from {part.first}"
+        for part in parts
+        if part.verdict() == "failed"
     ]
     inside += [f"{ref} was trained by the paper's protocol, on the days it is tested on" for ref in paper]
     if inside:
-        words = (
-            f"{'; '.join(inside)}. Start the backtest later (data.start), or train on earlier days (`ragsignal train`)."
-        )
-        return Finding("training", name, "failed", words, evidence)
+        cure = "Start the backtest later (data.start), or train on earlier days (`ragsignal train`)."
+        return "failed", f"{'; '.join(inside)}. {cure}"
     if bare:
-        what = ", ".join(bare)
-        words = f"What {what} was trained on is not recorded. Train it with `ragsignal train`, which writes a card."
-        return Finding("training", name, "unknown", words, evidence)
+        cure = "Train it with `ragsignal train`, which writes a card."
+        return "unknown", f"What {', '.join(bare)} was trained on is not recorded. {cure}"
     if not parts:
-        return Finding("training", name, "unknown", "Nothing in it was fitted.", evidence)
-    gap = min(row["bars_between"] for row in evidence["fitted"])
-    last = max(it.through for it in parts)
-    words = f"All {len(parts)} fitted parts end before they are used: the latest on {last}, at least {gap} bars before."
-    return Finding("training", name, "passed", words, evidence)
-
-
-def _record(it: Seen, calendar: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """In JSON, with the number of bars from the last day seen to the first day used."""
-    through, first = np.searchsorted(calendar, [np.datetime64(it.through), np.datetime64(it.first)], side="right")
-    gap = int(first) - int(through)
-    return {"what": it.what, "trained_through": str(it.through), "first_used": str(it.first), "bars_between": gap}
-
-
-def _without_card(variant: Variant, artifacts: dict[str, Artifact]) -> list[str]:
-    """An adapter in a bare peft folder: it was trained, and nobody wrote down on what."""
-    if not variant.is_llm or any(role.startswith("reader") for role in artifacts):
-        return []
-    adapter = variant.llm.adapter
-    return [adapter] if adapter else []
+        return "unknown", "Nothing in it was fitted."
+    last = max(part.through for part in parts)
+    words = f"All {len(parts)} fitted parts end before they are used: the latest on {last}"
+    return "passed", f"{words}, at least {min(gaps)} bars before."
 
 
 def _bases(study: Study, variant: Variant) -> list[tuple[str, str]]:
     """Weights that were trained elsewhere: references, each with its role."""
-    found = [(it.card.base["ref"], role) for role, it in study.artifacts(variant).items() if it.card.base]
+    bases = [
+        (artifact.card.base["ref"], "language model" if role.startswith("reader") else "encoder")
+        for role, artifact in study.artifacts(variant).items()
+        if artifact.card.base
+    ]
     if variant.is_llm:
-        found.append((variant.llm.model, "reader"))
+        bases.append((variant.llm.model, "language model"))
     if variant.embeds_text:
-        found.append((variant.retrieval.encoder_ref, "retriever"))
-    return [(ref, "language model" if role.startswith("reader") else "encoder") for ref, role in found]
+        bases.append((variant.retrieval.encoder_ref, "encoder"))
+    return bases
 
 
 def _of_base(ref: str, role: str, end: date) -> Finding:
     """A base model: public text has no ``trained_through``, at best a cutoff."""
-    known = cutoff_of(ref)
-    evidence = {"role": role, "cutoff": str(known[0]) if known else None, "source": known[1] if known else None}
-    if known is not None and end > known[0] and role == "language model":
-        words = f"{ref} was trained on text through {known[0]} ({known[1]}); only days after it are surely unread."
-        return Finding("training", ref, "unknown", words, evidence)
+    last, source = cutoff_of(ref) or (None, None)
+    evidence = {"role": role, "cutoff": str(last) if last else None, "source": source}
+    about = f"text through {last} ({source})" if last else "text that is not recorded"
     if role == "encoder":
         words = f"What {ref} was trained on is not recorded here; it reads lines without names and dates."
-        return Finding("training", ref, "unknown", words, evidence)
-    about = f"text through {known[0]} ({known[1]})" if known else "text that is not recorded"
-    words = f"{ref} was trained on {about}: it may have read about this window. The tests of memory look for traces."
+    elif last and end > last:
+        words = f"{ref} was trained on {about}; only days after it are surely unread."
+    else:
+        words = (
+            f"{ref} was trained on {about}: it may have read about this window. The tests of memory look for traces."
+        )
     return Finding("training", ref, "unknown", words, evidence)

@@ -1,11 +1,12 @@
-"""Does retrieval see the past only? Every hit of every signal, a corpus that ends at the query's day, and a bait.
+"""Does retrieval see the past only? Every hit of every signal, a corpus that ends at the query's day, and plants.
 
     every hit         available_at <= as_of, of all signals that the run trades on
     truncated corpus  built from prices that end at as_of: the same hits, so nothing later had a say
-    bait              the query's own window with the best outcome, known a day too late: must not be found
-    liar              a retriever that returns the bait: the pipeline must refuse with LookAheadError
+    planted           the query's own window with the best outcome, known a day too late: must not be returned
+    leaky retriever   one that returns the planted candidate: the pipeline must refuse with LookAheadError
 
-How often the bait is found when it is known in time tells what it is worth that it was not: random draws never do.
+How often a planted candidate is returned when it is known in time tells what it is worth that it was not: random draws
+never do.
 """
 
 from __future__ import annotations
@@ -13,12 +14,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, TypeVar, cast
+from typing import TypedDict, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.signals.bait import PRIZE, Liar, bait_of, last_seen, refuses, taken, with_baits
+from ragsignal.audit.signals.planted import (
+    BEST_OUTCOME,
+    LeakyRetriever,
+    count_returned,
+    is_refused,
+    last_visible,
+    planted_candidate,
+    with_candidates,
+)
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, Variant
 from ragsignal.errors import LookAheadError
@@ -32,48 +41,56 @@ from ragsignal.retrieval import (
     build_corpus,
     make_retriever,
 )
-from ragsignal.signals import Pipeline, RagPipeline, queries_of
+from ragsignal.signals import Pipeline, queries_of
 from ragsignal.study import Study
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 from ragsignal.utils import Progress, json_digest
 
 DAYS = 6
 """Days on which hits are compared with those of a corpus that ends there."""
-BAITS = 4
+PLANTED = 4
+"""Queries for which a candidate is planted."""
 LARGEST = 2_000_000
 """Candidates of a corpus that is built again in memory: about 300 MB. Of a larger one the audit says what it omits."""
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditedVariant:
     """A variant with its source, as the run would use them."""
 
     variant: Variant
     source: Pipeline
 
+    @property
+    def name(self) -> str:
+        """The name of the variant."""
+        return self.variant.name
 
-def audited(study: Study, test: str) -> tuple[list[Audited], list[Finding]]:
+    def whole_queries(self, frames: Mapping[str, pd.DataFrame]) -> list[Query]:
+        """The queries of ``frames`` with a full window."""
+        return [query for query in queries_of(frames, self.source.lookback) if len(query.closes) > self.source.lookback]
+
+
+def audited_variants(study: Study, test: str) -> tuple[list[AuditedVariant], list[Finding]]:
     """The variants that have a signal; a finding for each that refuses to make one, or if none has any."""
-    found: list[Audited] = []
+    audited: list[AuditedVariant] = []
     refused: list[Finding] = []
     for variant in study.spec.variants:
         if not variant.has_signal:
             continue
         try:
-            source = study.pipeline(variant)
+            audited.append(AuditedVariant(variant, study.pipeline(variant)))
         except LookAheadError as error:
             words = "It refuses to make signals, so that there is none to test; the test of training says why."
             refused.append(Finding(test, variant.name, "unknown", words, {"error": str(error)}))
-            continue
-        found.append(Audited(variant, source))
-    if not found and not refused:
+    if not audited and not refused:
         words = "No variant has a signal: there is nothing to test here."
         refused.append(Finding(test, study.spec.name, "unknown", words))
-    return found, refused
+    return audited, refused
 
 
-def spread(items: Sequence[_Item], count: int) -> list[_Item]:
+def spread_from_last(items: Sequence[_Item], count: int) -> list[_Item]:
     """At most ``count`` of them, evenly apart, the last one among them."""
     places = np.linspace(len(items) - 1, 0, min(count, len(items))).round().astype(int)
     return [items[place] for place in np.unique(places)]
@@ -86,18 +103,23 @@ def cut_corpus(study: Study, last: date) -> Corpus:
     return build_corpus({symbol: frame for symbol, frame in prices.frames.items() if len(frame)}, spec.corpus)
 
 
-def over(retriever: Retriever, spec: RetrievalSpec, corpus: Corpus) -> Retriever:
+def with_corpus(retriever: Retriever, spec: RetrievalSpec, corpus: Corpus) -> Retriever:
     """The same retriever over another corpus; keeps no vectors on disk."""
     if not isinstance(retriever, CorpusRetriever):
         return retriever
     return make_retriever(spec, corpus, lambda: cast("DenseRetriever", retriever).encoder)
 
 
-def affordable(retriever: Retriever, corpus: Corpus, queries: Sequence[Query]) -> bool:
-    """Whether it can search ``corpus`` without embedding a line that was never embedded: minutes, where it is text."""
-    if not (isinstance(retriever, DenseRetriever) and isinstance(retriever.encoder, TextEncoder)):
-        return True
-    return not retriever.encoder.missing_lines(corpus, queries)
+def text_encoder_of(retriever: Retriever) -> TextEncoder | None:
+    """The encoder of a retriever that embeds text; None for another, whose vectors are made in seconds."""
+    encoder = retriever.encoder if isinstance(retriever, DenseRetriever) else None
+    return encoder if isinstance(encoder, TextEncoder) else None
+
+
+def is_embedded(retriever: Retriever, corpus: Corpus, queries: Sequence[Query]) -> bool:
+    """Whether ``corpus`` can be searched without embedding text, which takes minutes."""
+    encoder = text_encoder_of(retriever)
+    return encoder is None or not encoder.missing_lines(corpus, queries)
 
 
 def audit_retrieval(study: Study, frames: dict[str, pd.DataFrame], progress: Progress) -> list[Finding]:
@@ -105,113 +127,131 @@ def audit_retrieval(study: Study, frames: dict[str, pd.DataFrame], progress: Pro
 
     Parameters
     ----------
-    study : Study
-    frames : dict of symbol to DataFrame
-        The traded bars.
-    progress : callable, optional
-        Told how far the work is: ``progress(what, done, total)``.
+    study, frames, progress
+        As of :func:`~ragsignal.audit.signals.signals.audit_signals`.
     """
-    subjects, findings = audited(study, "retrieval")
-    bench = _Bench(study, frames)
-    for number, it in enumerate(subjects):
-        progress("audit of retrieval", number, len(subjects))
-        findings.append(bench.finding(it))
-    progress("audit of retrieval", len(subjects), len(subjects))
+    audited, findings = audited_variants(study, "retrieval")
+    test = _RetrievalTest(study, frames)
+    for number, variant in enumerate(audited):
+        progress("audit of retrieval", number, len(audited))
+        findings.append(test.finding(variant))
+    progress("audit of retrieval", len(audited), len(audited))
     return findings
 
 
-def later_hits(signals: Iterable[Signal]) -> tuple[int, list[str]]:
+def late_hits(signals: Iterable[Signal]) -> tuple[int, list[str]]:
     """How many hits there are, and which of them were not known as of their signal's day."""
-    count, late = 0, []
-    for signal in signals:
-        for hit in signal.hits:
-            count += 1
-            if hit.candidate.available_at > signal.as_of:
-                late.append(
-                    f"{signal.symbol} as of {signal.as_of}: {hit.candidate.id}, known on {hit.candidate.available_at}"
-                )
-    return count, late
+    pairs = [(signal, hit.candidate) for signal in signals for hit in signal.hits]
+    late = [
+        f"{signal.symbol} as of {signal.as_of}: {candidate.id}, known on {candidate.available_at}"
+        for signal, candidate in pairs
+        if candidate.available_at > signal.as_of
+    ]
+    return len(pairs), late
+
+
+class RetrievalEvidence(TypedDict, total=False):
+    """What was tested of a variant: signals and hits, truncated corpora, planted candidates; and what was left out."""
+
+    signals: int
+    hits: int
+    known_too_late: int
+    truncated_left_out: str
+    truncated_queries: int
+    truncated_moved: list[str]
+    baits_left_out: str
+    baits: int
+    baits_taken: int
+    baits_found_when_known: int | None
+    lies_refused: int
 
 
 @dataclass
-class _Bench:
-    """What the variants of one spec share: truncated corpora, and what was found out about a retriever."""
+class _RetrievalTest:
+    """The test of all variants of one spec, which share truncated corpora and retrievers."""
 
     study: Study
     frames: Mapping[str, pd.DataFrame]
-    _cut: dict[date, Corpus] = field(default_factory=dict)
-    _known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _truncated: dict[date, Corpus] = field(default_factory=dict)
+    _evidence: dict[str, RetrievalEvidence] = field(default_factory=dict)
 
-    def finding(self, it: Audited) -> Finding:
+    def finding(self, audited: AuditedVariant) -> Finding:
         """All four tests of one variant."""
-        queries = queries_of(self.frames, it.source.lookback)
-        if not it.variant.reads_corpus:
-            return Finding("retrieval", it.variant.name, "unknown", "It retrieves nothing: there is no hit to test.")
+        queries = queries_of(self.frames, audited.source.lookback)
+        if not audited.variant.reads_corpus:
+            return Finding("retrieval", audited.name, "unknown", "It retrieves nothing: there is no hit to test.")
         try:
-            count, late = later_hits(it.source.signals(queries))
+            count, late = late_hits(audited.source.signals(queries))
         except LookAheadError as error:
-            return Finding("retrieval", it.variant.name, "failed", f"Its retriever looked ahead: {error}")
-        evidence: dict[str, Any] = {"signals": len(queries), "hits": count, "known_too_late": len(late)}
-        asked = [query for query in queries if len(query.closes) > it.source.lookback]
-        for pipeline, part in it.source.parts(_on_days(asked, DAYS)):
-            evidence |= self._of(pipeline, it, part)
-        return _judged(it.variant.name, evidence, late)
+            return Finding("retrieval", audited.name, "failed", f"Its retriever looked ahead: {error}")
+        evidence: RetrievalEvidence = {"signals": len(queries), "hits": count, "known_too_late": len(late)}
+        for pipeline, part in audited.source.parts(_on_days(audited.whole_queries(self.frames), DAYS)):
+            evidence |= self._of(pipeline.retriever, audited.variant.retrieval, part)
+        return _judged(audited.name, evidence, late)
 
-    def _of(self, pipeline: RagPipeline, it: Audited, queries: list[Query]) -> dict[str, Any]:
-        """Truncated corpora and baits, once for each distinct retriever."""
-        key = json_digest([pipeline.retriever.recipe, [str(query) for query in queries]])
-        if key not in self._known:
-            seen = [query for query in queries if pipeline.retriever.corpus_digest(query)]
-            found = self._truncated(pipeline.retriever, it.variant.retrieval, seen)
-            self._known[key] = found | self._baited(pipeline.retriever, it.variant.retrieval, seen)
-        return self._known[key]
+    def _of(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> RetrievalEvidence:
+        """Truncated corpora and planted candidates, once for each distinct retriever."""
+        key = json_digest([retriever.recipe, [str(query) for query in queries]])
+        if key not in self._evidence:
+            visible = [query for query in queries if retriever.corpus_digest(query)]
+            truncated = self._truncate(retriever, spec, visible)
+            self._evidence[key] = truncated | self._plant(retriever, spec, visible)
+        return self._evidence[key]
 
-    def _truncated(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> dict[str, Any]:
+    def _truncate(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> RetrievalEvidence:
         if len(self.study.corpus) > LARGEST:
             return {"truncated_left_out": f"a corpus of {len(self.study.corpus)} candidates is not built again"}
-        compared, moved = 0, []
+        moved: list[str] = []
         for day in sorted({query.as_of for query in queries}):
-            asked = [query for query in queries if query.as_of == day]
+            of_day = [query for query in queries if query.as_of == day]
             corpus = self._until(day)
-            if not affordable(retriever, corpus, asked):
+            if not is_embedded(retriever, corpus, of_day):
                 return {"truncated_left_out": "lines were never embedded; run the backtest once, then audit again"}
-            pairs = zip(asked, retriever.retrieve(asked), over(retriever, spec, corpus).retrieve(asked), strict=True)
+            truncated = with_corpus(retriever, spec, corpus)
+            pairs = zip(of_day, retriever.retrieve(of_day), truncated.retrieve(of_day), strict=True)
             moved += [f"{query.symbol} as of {day}" for query, full, cut in pairs if full != cut]
-            compared += len(asked)
-        return {"truncated_queries": compared, "truncated_moved": moved}
+        return {"truncated_queries": len(queries), "truncated_moved": moved}
 
     def _until(self, day: date) -> Corpus:
-        if day not in self._cut:
-            self._cut[day] = cut_corpus(self.study, day)
-        return self._cut[day]
+        if day not in self._truncated:
+            self._truncated[day] = cut_corpus(self.study, day)
+        return self._truncated[day]
 
-    def _baited(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> dict[str, Any]:
-        corpus, asked = self.study.corpus, spread(queries, BAITS)
-        if not asked or len(corpus) > LARGEST:
-            return {"baits_left_out": "no query with candidates" if not asked else "the corpus is too large to copy"}
-        late = [bait_of(query, corpus, spec, query.as_of + timedelta(days=1)) for query in asked]
-        known = [bait_of(query, corpus, spec, last_seen(corpus, query, spec.embargo)) for query in asked]
-        found = taken(over(retriever, spec, with_baits(corpus, late)), asked, late)
-        drawn = isinstance(retriever, RandomRetriever)  # chance finds no bait, however good
-        seen = None if drawn else taken(over(retriever, spec, with_baits(corpus, known)), asked, known)
-        refused = sum(refuses(Liar(retriever, bait), query) for query, bait in zip(asked, late, strict=True))
-        return {"baits": len(asked), "baits_taken": found, "baits_found_when_known": seen, "lies_refused": refused}
+    def _plant(self, retriever: Retriever, spec: RetrievalSpec, queries: list[Query]) -> RetrievalEvidence:
+        corpus, chosen = self.study.corpus, spread_from_last(queries, PLANTED)
+        if not chosen or len(corpus) > LARGEST:
+            return {"baits_left_out": "no query with candidates" if not chosen else "the corpus is too large to copy"}
+        late = [planted_candidate(query, corpus, spec, query.as_of + timedelta(days=1)) for query in chosen]
+        last_days = [last_visible(corpus, query, spec.embargo) for query in chosen]
+        known = [planted_candidate(query, corpus, spec, day) for query, day in zip(chosen, last_days, strict=True)]
+
+        def returned(planted: list[Candidate]) -> int:
+            return count_returned(with_corpus(retriever, spec, with_candidates(corpus, planted)), chosen, planted)
+
+        is_random = isinstance(retriever, RandomRetriever)  # chance finds no planted candidate, however good
+        pairs = zip(late, chosen, strict=True)
+        return {
+            "baits": len(chosen),
+            "baits_taken": returned(late),
+            "baits_found_when_known": None if is_random else returned(known),
+            "lies_refused": sum(is_refused(LeakyRetriever(retriever, candidate), query) for candidate, query in pairs),
+        }
 
 
 def _on_days(queries: Sequence[Query], count: int) -> list[Query]:
-    days = set(spread(sorted({query.as_of for query in queries}), count))
+    days = set(spread_from_last(sorted({query.as_of for query in queries}), count))
     return [query for query in queries if query.as_of in days]
 
 
-def _judged(name: str, evidence: dict[str, Any], late: list[str]) -> Finding:
+def _judged(name: str, evidence: RetrievalEvidence, late: list[str]) -> Finding:
     """The verdict of one variant; its control is the planted late hit that has to be counted."""
-    moved, taken = evidence.get("truncated_moved", []), evidence.get("baits_taken", 0)
-    lied = evidence.get("baits", 0) - evidence.get("lies_refused", 0)
+    moved, returned = evidence.get("truncated_moved", []), evidence.get("baits_taken", 0)
+    accepted = evidence.get("baits", 0) - evidence.get("lies_refused", 0)
     faults = [
         f"{len(late)} hits were not known yet: {late[0]}" if late else "",
         f"hits change when the corpus ends at the query's day: {moved[0]}" if moved else "",
-        f"{taken} planted candidates of the next day were returned" if taken else "",
-        f"the pipeline accepted {lied} hits that were not known yet" if lied else "",
+        f"{returned} planted candidates of the next day were returned" if returned else "",
+        f"the pipeline accepted {accepted} hits that were not known yet" if accepted else "",
     ]
     if any(faults):
         words = f"It looks ahead: {'; '.join(filter(None, faults))}. Repair the retriever, then delete its signals."
@@ -225,24 +265,25 @@ def _judged(name: str, evidence: dict[str, Any], late: list[str]) -> Finding:
     return Finding("retrieval", name, "passed", words, evidence)
 
 
-def _extent(evidence: Mapping[str, Any]) -> str:
+def _extent(evidence: RetrievalEvidence) -> str:
     """What else was tested, and what was left out."""
     parts = []
     if evidence.get("truncated_queries"):
         parts.append(f"{evidence['truncated_queries']} queries get the same hits from a corpus that ends at their day")
     if evidence.get("baits_found_when_known"):
-        found = f"{evidence['baits_found_when_known']} when it was known in time"
-        parts.append(f"none of {evidence['baits']} planted candidates of the next day was returned, but {found}")
+        in_time = f"{evidence['baits_found_when_known']} when it was known in time"
+        parts.append(f"none of {evidence['baits']} planted candidates of the next day was returned, but {in_time}")
     if evidence.get("lies_refused"):
         parts.append("the pipeline refused a retriever that lies")
-    parts += [f"left out: {evidence[name]}" for name in ("truncated_left_out", "baits_left_out") if name in evidence]
+    left_out = (evidence.get("truncated_left_out"), evidence.get("baits_left_out"))
+    parts += [f"left out: {what}" for what in left_out if what]
     return "".join(f"; {part}" for part in parts)
 
 
 def _counts_a_late_hit() -> bool:
     """The control: a signal of one day with a hit of the next."""
     day = date(2020, 1, 2)
-    late = Candidate("A/close/x", "A", "close", (day,), (1.0,), (0.0,), Movement.RISE, PRIZE, day + timedelta(days=1))
-    signal = Signal("A", day, 0.0, 0.5, None, (Hit(late, 1.0, 0),), key="")
-    count, found = later_hits([signal])
-    return count == len(found) == 1
+    known = day + timedelta(days=1)
+    candidate = Candidate("A/close/x", "A", "close", (day,), (1.0,), (0.0,), Movement.RISE, BEST_OUTCOME, known)
+    count, late = late_hits([Signal("A", day, 0.0, 0.5, None, (Hit(candidate, 1.0, 0),), key="")])
+    return count == len(late) == 1

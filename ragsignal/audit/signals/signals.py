@@ -1,38 +1,47 @@
 """Signals under a future that is cut off or poisoned, under a later start, and made again.
 
 A signal's address in the store is a digest of its recipe, of all that was visible as of its day, and of its window. So
-nothing has to be scored to prove the first (:mod:`ragsignal.audit.signals.sight`): where the address made of prices
-that end at t is the address made of all prices, the signal is the same. That the signal behind an address is the one
-that would be made again is tested on some days, with candidates of prices that end there; texts that were read before
-are not read again.
+nothing has to be scored to prove the first (:mod:`ragsignal.audit.signals.visibility`): where the address made of
+prices that end at t is the address made of all prices, the signal is the same. That the signal behind an address is the
+one that would be made again is tested on some days, with candidates of prices that end there; texts that were read
+before are not read again.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.signals.retrieval import LARGEST, Audited, affordable, audited, cut_corpus, over, spread
-from ragsignal.audit.signals.sight import Frames, Moved, Prover, Sight, Treat
+from ragsignal.audit.signals.retrieval import (
+    LARGEST,
+    AuditedVariant,
+    audited_variants,
+    cut_corpus,
+    is_embedded,
+    spread_from_last,
+    text_encoder_of,
+    with_corpus,
+)
+from ragsignal.audit.signals.visibility import ChangeFuture, Changes, Frames, FutureTest, Visibility
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
 from ragsignal.data import cut_query
 from ragsignal.errors import DataError
-from ragsignal.retrieval import Corpus, DenseRetriever, DTWRetriever, TextEncoder, build_corpus
-from ragsignal.signals import Cost, RagPipeline, SignalStore, queries_of
+from ragsignal.retrieval import Corpus, DTWRetriever, build_corpus
+from ragsignal.signals import Cost, SignalStore, queries_of
 from ragsignal.study import Study
-from ragsignal.types import Query, Signal
+from ragsignal.types import Hit, Query, Signal
 from ragsignal.utils import Progress, silent_steps
 
 POISONS = 40
-MADE = 4
+DAYS = 4
 """Days on which signals are made again."""
 TOLERANCE = 0.02
 """Of a probability that a model computes again in bf16, in a batch of another shape."""
@@ -56,64 +65,75 @@ def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progr
     list of Finding
         ``signal-prefix``, ``signal-poison``, ``signal-start``, ``signal-replay``: one of each a variant.
     """
-    subjects, findings = audited(study, "signal-prefix")
-    if not subjects:
+    audited, findings = audited_variants(study, "signal-prefix")
+    if not audited:
         return findings
-    sights = {subject.variant.name: _sight(subject.variant) for subject in subjects}
-    prover, late = _prover(study, frames, frozenset(sights.values()), progress), LateStart(study, frames)
-    for test, treat, wanted in _treatments(len(prover.days)):
-        moved = prover.scan(test, treat, wanted)
-        caught = {sight: prover.catches(treat, sight) for sight in prover.sights}
-        findings += [_judged(test, name, moved, sight, prover, caught[sight]) for name, sight in sights.items()]
-    for it in subjects:
-        findings += [late.finding(it), _replay(study, frames, it)]
+    visibilities = {variant.name: _visibility(variant.variant) for variant in audited}
+    future, late = _future_test(study, frames, frozenset(visibilities.values()), progress), LateStart(study, frames)
+    for test, change in _CHANGES.items():
+        changes = future.scan(test, change, len(future.days) if test == "signal-prefix" else POISONS)
+        caught = {seen: future.catches_planted_leak(change, seen) for seen in future.visibilities}
+        for name, seen in visibilities.items():
+            finding = _judged(test, name, changes, seen, future)
+            findings.append(finding if caught[seen] else replace(finding, verdict="broken", words=_BLIND))
+    for variant in audited:
+        findings += [late.finding(variant), _replay(study, frames, variant)]
     return findings
 
 
-def _treatments(n_bars: int) -> list[tuple[str, Treat, int]]:
-    """Tests with what they do to the future, and how many cut points they want."""
-    return [
-        ("signal-prefix", lambda market, point: market.span(0, point), n_bars),
-        ("signal-poison", lambda market, point: market.poisoned(point), POISONS),
-    ]
+_CHANGES: dict[str, ChangeFuture] = {
+    "signal-prefix": lambda market, point: market.span(0, point),
+    "signal-poison": lambda market, point: market.poisoned(point),
+}
+_BLIND = "The planted leak, prices that are read some bars early, was not caught: this test is blind here."
 
 
-def _sight(variant: Variant) -> Sight:
-    return Sight(variant.retrieval.embargo if variant.reads_corpus else None, variant.reads_ranks)
+def _visibility(variant: Variant) -> Visibility:
+    return Visibility(variant.retrieval.embargo if variant.reads_corpus else None, variant.reads_ranks)
 
 
-def _prover(study: Study, frames: Frames, sights: frozenset[Sight], progress: Progress) -> Prover:
+def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibility], progress: Progress) -> FutureTest:
     """Over all prices; of a corpus that is too large to be built again and again, over as many symbols as fit."""
     spec, prices = study.spec, dict(study.prices.frames)
     symbols = list(spec.corpus.symbols or spec.data.symbols)
-    reads = any(sight.embargo is not None for sight in sights)
-    if reads and len(study.corpus) > LARGEST:
-        symbols = spread(symbols, max(2, len(symbols) * LARGEST // len(study.corpus)))
+    if any(seen.candidates for seen in visibilities) and len(study.corpus) > LARGEST:
+        symbols = spread_from_last(symbols, max(2, len(symbols) * LARGEST // len(study.corpus)))
         prices = {name: prices[name] for name in symbols}
-    return Prover(Market(prices), Market(frames), spec.corpus, symbols, sights, progress)
+    return FutureTest(Market(prices), Market(frames), spec.corpus, symbols, visibilities, progress)
 
 
-def _judged(test: str, name: str, moved: Moved, sight: Sight, prover: Prover, caught: bool) -> Finding:
-    found, bars = moved.of(sight), len(prover.days)
-    read = [what for what, is_read in (("candidates", sight.embargo is not None), ("ranks", sight.wide)) if is_read]
-    evidence: dict[str, Any] = {
+def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: FutureTest) -> Finding:
+    changed, bars = changes.seen_by(seen), len(future.days)
+    rebuilt = [what for what, is_read in (("candidates", seen.candidates), ("ranks", seen.ranks)) if is_read]
+    evidence: dict[str, object] = {
         "bars": bars,
-        "cut_points": moved.points,
-        "cut_points_of_all_history": moved.whole,
-        "rebuilt": read,
-        "moved": found[:5],
+        "cut_points": changes.points,
+        "cut_points_of_all_history": changes.whole,
+        "rebuilt": rebuilt,
+        "moved": changed[:5],
     }
-    evidence |= {"symbols_rebuilt": len(prover.symbols)} if read else {}
-    if not caught:
-        words = "The planted leak, prices that are read some bars early, was not caught: this test is blind here."
-        return Finding(test, name, "broken", words, evidence)
+    if rebuilt:
+        evidence["symbols_rebuilt"] = len(future.symbols)
     how = "cut off" if test == "signal-prefix" else "replaced by garbage"
-    if found:
-        words = f"It changes when later bars are {how}: first {found[0]}. Find what reads past its own bar."
+    if changed:
+        words = f"It changes when later bars are {how}: first {changed[0]}. Find what reads past its own bar."
         return Finding(test, name, "failed", words, evidence)
-    anew = f", {' and '.join(read)} of {len(prover.symbols)} symbols built anew at each" if read else ""
-    words = f"The same signal when the bars after it are {how}, at {moved.points} of {bars} bars{anew}."
+    anew = f", {' and '.join(rebuilt)} of {len(future.symbols)} symbols built anew at each" if rebuilt else ""
+    words = f"The same signal when the bars after it are {how}, at {changes.points} of {bars} bars{anew}."
     return Finding(test, name, "passed", words, evidence)
+
+
+class LateStartEvidence(TypedDict, total=False):
+    """What changes where the past begins later: bars of a feed, candidates, and hits."""
+
+    feed_bars: int
+    candidates_compared: int
+    candidates_moved: int
+    settled_after_days: int
+    candidates_moved_in_window: int
+    hits_left_out: str
+    hits_asked: int
+    hits_changed: int
 
 
 @dataclass
@@ -123,19 +143,20 @@ class LateStart:
     study: Study
     frames: Frames
 
-    def finding(self, it: Audited) -> Finding:
+    def finding(self, audited: AuditedVariant) -> Finding:
         """``signal-start`` of one variant."""
-        needed, name = feed_bars(self.frames, lambda feed: queries_of(feed, it.source.lookback)[-1]), it.variant.name
+        lookback, name = audited.source.lookback, audited.name
         if feed_bars(self.frames, _normalised) is not None:
             words = "The planted window, which is scaled by the feed's first bar, seemed to settle: this test is blind."
             return Finding("signal-start", name, "broken", words)
+        needed = feed_bars(self.frames, lambda feed: queries_of(feed, lookback)[-1])
         if needed is None:
             words = "The window of the last bar depends on where the feed begins, however early that is."
             return Finding("signal-start", name, "failed", words)
-        evidence: dict[str, Any] = {"feed_bars": needed}
+        evidence: LateStartEvidence = {"feed_bars": needed}
         words = f"A feed has to begin {needed} bars before its first signal."
-        if it.variant.reads_corpus and len(self.study.corpus) <= LARGEST:
-            evidence |= self.candidates | self._hits(it)
+        if audited.variant.reads_corpus and len(self.study.corpus) <= LARGEST:
+            evidence |= self.candidates | self._hits(audited)
             words += _about_candidates(evidence)
         return Finding("signal-start", name, "passed", words, evidence)
 
@@ -143,20 +164,17 @@ class LateStart:
     def corpus(self) -> Corpus | None:
         """Of prices that begin halfway between their first day and the window; None where there is too little."""
         spec, start = self.study.spec, pd.Timestamp(self.study.spec.data.start)
-        prices = self.study.prices.select(spec.corpus.symbols or spec.data.symbols)
-        late = {name: frame.iloc[self._offset(frame, start) :] for name, frame in prices.frames.items()}
+        late = {}
+        for name, frame in self.study.prices.select(spec.corpus.symbols or spec.data.symbols).frames.items():
+            halfway = int(frame.index.searchsorted(start)) // 2
+            late[name] = frame.iloc[halfway - halfway % spec.corpus.stride :]  # windows end on the same bars
         try:
             return build_corpus(late, spec.corpus)
         except DataError:
             return None
 
-    def _offset(self, frame: pd.DataFrame, start: pd.Timestamp) -> int:
-        """A multiple of the stride, so that windows end on the same bars."""
-        stride = self.study.spec.corpus.stride
-        return int(frame.index.searchsorted(start)) // 2 // stride * stride
-
     @cached_property
-    def candidates(self) -> dict[str, Any]:
+    def candidates(self) -> LateStartEvidence:
         """How many of the later corpus' candidates have other values than in the whole one, and for how long."""
         if self.corpus is None:
             return {}
@@ -173,31 +191,29 @@ class LateStart:
             "candidates_moved_in_window": int(inside.sum()),
         }
 
-    def _hits(self, it: Audited) -> dict[str, Any]:
+    def _hits(self, audited: AuditedVariant) -> LateStartEvidence:
         """Share of queries whose hits change; left out where texts would have to be embedded for it, and for DTW."""
         if self.corpus is None:
             return {}
-        queries = [
-            query for query in queries_of(self.frames, it.source.lookback) if len(query.closes) > it.source.lookback
-        ]
-        changed, asked = 0, 0
-        for pipeline, part in it.source.parts(spread(queries, _LATE)):
-            if _is_dear(pipeline):
+        changed, compared = 0, 0
+        for pipeline, part in audited.source.parts(spread_from_last(audited.whole_queries(self.frames), _LATE)):
+            retriever = pipeline.retriever
+            if isinstance(retriever, DTWRetriever) or text_encoder_of(retriever):
                 return {"hits_left_out": "its candidates are texts to embed, or are compared one by one"}
-            found = over(pipeline.retriever, it.variant.retrieval, self.corpus).retrieve(part)
-            pairs = zip(pipeline.retriever.retrieve(part), found, strict=True)
-            changed += sum([_ids(full) != _ids(late) for full, late in pairs])
-            asked += len(part)
-        return {"hits_asked": asked, "hits_changed": changed}
+            late = with_corpus(retriever, audited.variant.retrieval, self.corpus)
+            pairs = zip(retriever.retrieve(part), late.retrieve(part), strict=True)
+            changed += sum(_ids(whole) != _ids(later) for whole, later in pairs)
+            compared += len(part)
+        return {"hits_asked": compared, "hits_changed": changed}
 
 
-def feed_bars(frames: Frames, asked: Callable[[Frames], Query], most: int = 100) -> int | None:
+def feed_bars(frames: Frames, last_query: Callable[[Frames], Query], most: int = 100) -> int | None:
     """Bars that a feed must hold for the query of its last bar to be that of the whole feed; None if it never is."""
     whole = {name: frame for name, frame in frames.items() if len(frame) > 1}
     needed = 1
     for name, frame in whole.items():
-        target, reach = asked({name: frame}), min(most, len(frame) - 1)
-        moved = [bars for bars in range(1, reach + 1) if asked({name: frame.iloc[-bars:]}) != target]
+        target, reach = last_query({name: frame}), min(most, len(frame) - 1)
+        moved = [bars for bars in range(1, reach + 1) if last_query({name: frame.iloc[-bars:]}) != target]
         if moved and moved[-1] == reach:
             return None
         needed = max([needed, *(bars + 1 for bars in moved)])
@@ -222,43 +238,43 @@ def _table(corpus: Corpus) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _about_candidates(evidence: Mapping[str, Any]) -> str:
+def _about_candidates(evidence: LateStartEvidence) -> str:
     if "candidates_compared" not in evidence:
         return ""
     days, inside = evidence["settled_after_days"], evidence["candidates_moved_in_window"]
     words = f" Sequences forget where prices begin within {days} days"
     words += f"; {inside} candidates of the traded window still show it: begin the prices earlier." if inside else "."
     if "hits_asked" in evidence:
-        changed, asked = evidence["hits_changed"], evidence["hits_asked"]
-        words += f" With half the history {changed} of {asked} queries get other hits: fewer candidates are there."
+        changed, compared = evidence["hits_changed"], evidence["hits_asked"]
+        words += f" With half the history {changed} of {compared} queries get other hits: fewer candidates are there."
     return words
 
 
-def _is_dear(pipeline: RagPipeline) -> bool:
-    it = pipeline.retriever
-    return isinstance(it, DTWRetriever) or (isinstance(it, DenseRetriever) and isinstance(it.encoder, TextEncoder))
-
-
-def _ids(hits: Sequence[Any]) -> list[str]:
+def _ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.candidate.id for hit in hits]
 
 
-def _replay(study: Study, frames: Frames, it: Audited) -> Finding:
+def _replay(study: Study, frames: Frames, audited: AuditedVariant) -> Finding:
     """Read twice, the same; made again on some days from what was known then, the same."""
-    queries, name = queries_of(frames, it.source.lookback), it.variant.name
-    first, second = it.source.signals(queries), it.source.signals(queries)
-    known = dict(zip(queries, first, strict=True))
-    pairs, left_out = _made_again(study, it, known)
-    moved = [signal for stored, signal in pairs if differs(stored, signal)]
-    evidence: dict[str, Any] = {"signals": len(queries), "read_twice_equal": first == second, "made_again": len(pairs)}
-    evidence |= {"made_again_differs": len(moved)} | ({"left_out": left_out} if left_out else {})
+    queries, name = queries_of(frames, audited.source.lookback), audited.name
+    first, second = audited.source.signals(queries), audited.source.signals(queries)
+    pairs, left_out = _made_again(study, audited, dict(zip(queries, first, strict=True)))
+    changed = [made for stored, made in pairs if differs(stored, made)]
+    evidence: dict[str, object] = {
+        "signals": len(queries),
+        "read_twice_equal": first == second,
+        "made_again": len(pairs),
+        "made_again_differs": len(changed),
+    }
+    if left_out:
+        evidence["left_out"] = left_out
     example = first[-1]
     if not differs(example, replace(example, probability=(example.probability + 0.5) % 1.0)):
         return Finding("signal-replay", name, "broken", "A planted change of probability was not seen.", evidence)
-    if first != second or moved:
-        what = (
-            f"made again as of {moved[0].as_of}, {moved[0].symbol} has another signal" if moved else "two reads differ"
-        )
+    if first != second or changed:
+        what = "two reads differ"
+        if changed:
+            what = f"made again as of {changed[0].as_of}, {changed[0].symbol} has another signal"
         words = f"The store does not hold what its recipe makes: {what}. Delete its signals and run the backtest again."
         return Finding("signal-replay", name, "failed", words, evidence)
     words = f"Read twice, all {len(queries)} signals are equal"
@@ -266,32 +282,30 @@ def _replay(study: Study, frames: Frames, it: Audited) -> Finding:
     return Finding("signal-replay", name, "passed", words + (f" Left out: {left_out}." if left_out else ""), evidence)
 
 
-def _made_again(study: Study, it: Audited, known: Mapping[Query, Signal]) -> tuple[list[tuple[Signal, Signal]], str]:
+def _made_again(
+    study: Study, audited: AuditedVariant, stored: Mapping[Query, Signal]
+) -> tuple[list[tuple[Signal, Signal]], str]:
     """(stored, made again) with candidates of prices that end on the signal's day; and what was not made, in words."""
-    if it.variant.reads_corpus and len(study.corpus) > LARGEST:
+    variant = audited.variant
+    if variant.reads_corpus and len(study.corpus) > LARGEST:
         return [], "the corpus is too large to be built again"
     pairs: list[tuple[Signal, Signal]] = []
-    whole = [query for query in known if len(query.closes) > it.source.lookback]
-    days = spread(sorted({query.as_of for query in whole}), MADE)
-    for day in days:
-        corpus = _known_by(study, day) if it.variant.reads_corpus else None
-        due = [query for query in whole if query.as_of == day]
-        for pipeline, asked in it.source.parts(due):
-            if corpus is not None and not affordable(pipeline.retriever, corpus, asked):
-                return pairs, "lines that were never embedded"
-            retriever = pipeline.retriever if corpus is None else over(pipeline.retriever, it.variant.retrieval, corpus)
-            fresh = replace(
-                pipeline, retriever=retriever, store=SignalStore(":memory:"), progress=silent_steps, cost=Cost()
-            )
-            pairs += zip([known[query] for query in asked], fresh.signals(asked), strict=True)
+    whole = [query for query in stored if len(query.closes) > audited.source.lookback]
+    for day in spread_from_last(sorted({query.as_of for query in whole}), DAYS):
+        corpus = None
+        if variant.reads_corpus:
+            with contextlib.suppress(DataError):  # no candidate was known yet: the stored signal abstained too
+                corpus = cut_corpus(study, day)
+        for pipeline, queries in audited.source.parts([query for query in whole if query.as_of == day]):
+            retriever = pipeline.retriever
+            if corpus is not None:
+                if not is_embedded(retriever, corpus, queries):
+                    return pairs, "lines that were never embedded"
+                retriever = with_corpus(retriever, variant.retrieval, corpus)
+            store = SignalStore(":memory:")
+            fresh = replace(pipeline, retriever=retriever, store=store, progress=silent_steps, cost=Cost())
+            pairs += zip([stored[query] for query in queries], fresh.signals(queries), strict=True)
     return pairs, ""
-
-
-def _known_by(study: Study, day: date) -> Corpus | None:
-    try:
-        return cut_corpus(study, day)
-    except DataError:  # no candidate was known yet: the stored signal abstained too
-        return None
 
 
 def differs(stored: Signal, made: Signal) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragsignal import statistics
-from ragsignal.backtest.findings.days import Floats, Grid, Share, earned_a_bar, earnings
+from ragsignal.backtest.findings.days import Grid, Share, earned_a_bar, earnings
 from ragsignal.statistics import Interval
+from ragsignal.types import FloatArray
 
 MOST_BINS = 10
 SIGNALS_A_BIN = 150
@@ -138,7 +139,7 @@ def dead_band(grid: Grid, cost: float) -> list[StrongSignals]:
     ]
 
 
-def _by_day(grid: Grid, columns: Floats) -> Floats:
+def _by_day(grid: Grid, columns: FloatArray) -> FloatArray:
     """(n_days, m) sums of columns (n, m)."""
     out = np.zeros((grid.n_days, columns.shape[1]))
     np.add.at(out, grid.table["day"].to_numpy(), columns)

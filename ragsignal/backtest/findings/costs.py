@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
-from ragsignal.backtest.findings.days import Floats
 from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
+from ragsignal.types import FloatArray
 
 SIDES_BPS = (0.0, 5.0, 10.0, 20.0, 50.0)
 
@@ -60,7 +60,7 @@ def costs_of(spec: RunSpec, variants: Sequence[VariantResult]) -> OtherCosts:
     return OtherCosts(run_bps, SIDES_BPS, figures)
 
 
-def _books(variant: VariantResult) -> tuple[Floats, Floats]:
+def _books(variant: VariantResult) -> tuple[FloatArray, FloatArray]:
     """Returns (n_bars - 1,), and the value traded on each of these bars over the account of the bar before."""
     days = pd.DatetimeIndex(variant.equity.index).tz_localize(None)
     dates = pd.DatetimeIndex(pd.to_datetime(variant.orders["date"])).tz_localize(None)
@@ -71,7 +71,7 @@ def _books(variant: VariantResult) -> tuple[Floats, Floats]:
     return returns, traded / np.where(np.isfinite(returns), before, np.nan)  # nothing once everything is lost
 
 
-def _crossing(returns: Floats, traded: Floats, run_bps: float) -> float | None:
+def _crossing(returns: FloatArray, traded: FloatArray, run_bps: float) -> float | None:
     """Cost a side, in basis points, at which the mean return is 0: each unit of cost takes the mean traded value."""
     slope = float(traded.mean())
     if abs(slope) < 1e-12:

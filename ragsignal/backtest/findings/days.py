@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ragsignal.backtest.variant import VariantResult
 from ragsignal.statistics import block_length, bounds, day_weights
-
-Floats = NDArray[np.float64]
+from ragsignal.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,11 @@ class Grid:
     n_days: int
 
     @cached_property
-    def weights(self) -> Floats:
+    def weights(self) -> FloatArray:
         """(repetitions, n_days): how often each day is drawn."""
         return day_weights(self.n_days)
 
-    def shares(self, numerators: Floats, denominators: Floats) -> list[Share]:
+    def shares(self, numerators: FloatArray, denominators: FloatArray) -> list[Share]:
         """Ratios of sums with 95 % intervals.
 
         Parameters
@@ -68,19 +67,19 @@ class Grid:
         days = np.count_nonzero(denominators > 0, axis=0)
         return [self.share(float(value), draws[:, m], int(days[m])) for m, value in enumerate(values)]
 
-    def share(self, value: float, draws: Floats, days: int) -> Share:
+    def share(self, value: float, draws: FloatArray, days: int) -> Share:
         """``value`` with the interval of its ``draws`` (repetitions,); ``days`` are those that it rests on."""
         low, high = bounds(value, draws, days, block_length(self.n_days))
         return Share(value, max(low, 0.0), min(high, 1.0)) if np.isfinite(low) else Share(value, None, None)
 
-    def sums(self, values: Floats, group: NDArray[np.int64], n_groups: int) -> Floats:
+    def sums(self, values: FloatArray, group: NDArray[np.int64], n_groups: int) -> FloatArray:
         """(n_days, n_groups) sums of ``values`` (n,) by day and group of each row of the table."""
         cells = self.table["day"].to_numpy() * n_groups + group
         flat = np.bincount(cells, weights=values, minlength=self.n_days * n_groups)
         return flat.astype(np.float64).reshape(self.n_days, n_groups)
 
     @property
-    def hits(self) -> Floats:
+    def hits(self) -> FloatArray:
         """(n,) 1.0 where the signal has the sign of its target, NaN for a signal of 0, which does not count."""
         value = self.table["value"].to_numpy(dtype=np.float64)
         right = (np.sign(value) == np.sign(self.table["target"])).to_numpy(dtype=np.float64)
@@ -137,5 +136,5 @@ def positions(variant: VariantResult, threshold: float = 0.0) -> tuple[pd.DataFr
     return pd.DataFrame(side, value.index, value.columns), target
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
     return np.asarray(np.divide(above, below, out=np.full(np.shape(below), np.nan), where=np.asarray(below) > 0))

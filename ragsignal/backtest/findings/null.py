@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragsignal import statistics
-from ragsignal.backtest.findings.days import Floats, positions
+from ragsignal.backtest.findings.days import positions
 from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
+from ragsignal.types import FloatArray
 
 MARGIN = 20
 """Days: a signal of a few days earlier still says something of today."""
@@ -97,7 +98,7 @@ def shifted(variant: VariantResult) -> ShiftedSignals | None:
     )
 
 
-def hit_rates_by_shift(side: Floats, outcome: Floats) -> Floats:
+def hit_rates_by_shift(side: FloatArray, outcome: FloatArray) -> FloatArray:
     """Share of right signs for every circular shift of the signals by k days.
 
     Parameters
@@ -116,7 +117,7 @@ def hit_rates_by_shift(side: Floats, outcome: Floats) -> Floats:
     return np.where(counted > 0.5, 0.5 + 0.5 * agreed / np.maximum(counted, 1.0), np.nan)
 
 
-def _correlate(left: Floats, right: Floats) -> Floats:
+def _correlate(left: FloatArray, right: FloatArray) -> FloatArray:
     """Sums over days and symbols for every circular shift; whole numbers, so rounding takes the noise away."""
     spectrum = np.conj(np.fft.rfft(left, axis=0)) * np.fft.rfft(right, axis=0)
     return np.asarray(np.rint(np.fft.irfft(spectrum.sum(axis=1), n=len(left))))

@@ -20,16 +20,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragsignal.audit.code import control, modes, poison, prefix
+from ragsignal.audit.code import control, evidence, modes
 from ragsignal.audit.code.compare import differences
 from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
 from ragsignal.audit.code.run import audit_code, examine
-from ragsignal.audit.code.subjects import Heard, Subject, kind_of, trace_function
+from ragsignal.audit.code.subjects import Subject, kind_of, trace_function
 from ragsignal.audit.code.trace import Mode, Trace
 from ragsignal.audit.spec import audit_spec, audit_subjects
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec, load_spec
 from ragsignal.errors import ConfigError
+from ragsignal.signals import RecordedSignals
 from ragsignal.types import Query, Signal
 from tests import specs
 from tests.markets import Frames, bars, markets
@@ -135,7 +136,7 @@ def test_lines_show_the_value_of_their_own_bar_in_every_mode(market: Market) -> 
     (label,) = [it for it in traces[0].labels if it.endswith("ExponentialSmoothing(BB).av")][:1] or [None]
     assert label is not None, traces[0].labels
     assert len(traces[0]) == 40
-    assert {"order", "fill"} <= {act.kind for act in traces[0].acts}
+    assert {"order", "fill"} <= {event.kind for event in traces[0].events}
 
 
 def test_a_feed_of_the_audit_is_a_feed_of_backtrader(market: Market) -> None:
@@ -159,7 +160,8 @@ def test_a_feed_of_the_audit_is_a_feed_of_backtrader(market: Market) -> None:
     cerebro.addanalyzer(Book, _name="book")
     fills = cerebro.run()[0].analyzers.book.seen
     trace = _subject(Nested).run(market, COSTS)
-    assert [(act.symbol, act.size, act.price) for act in trace.acts if act.kind == "fill"] == fills
+    recorded = [(event.symbol, event.details) for event in trace.events if event.kind == "fill"]
+    assert [(symbol, details["size"], details["price"]) for symbol, details in recorded] == fills
 
 
 def test_a_label_after_the_last_day_is_not_known_yet() -> None:
@@ -273,7 +275,7 @@ def test_the_control_catches_every_plant_on_ordinary_bars(market: Market) -> Non
 def test_an_audit_that_compares_nothing_calls_everything_broken(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (prefix, poison, modes):
+    for module in (evidence, modes):
         monkeypatch.setattr(module, "differences", lambda *_: [])
     findings = audit_code([_subject(Nested), _subject(bt.ind.SMA)], market, COSTS)
     assert {it.verdict for it in findings} == {"broken"}
@@ -298,15 +300,15 @@ def test_blocks_and_whole_cuts_are_both_needed_and_both_run(market: Market) -> N
 # ----------------------------------------------------------------------------------------------------------- signals
 
 
-def test_signals_are_heard_where_they_are_known_and_made_up_out_of_garbage_else() -> None:
+def test_signals_are_recorded_where_they_are_known_and_made_up_out_of_garbage_else() -> None:
     days = tuple(stamp.date() for stamp in pd.bdate_range("2020-01-01", periods=3))
     known = Query("A", days, (1.0, 2.0, 3.0))
     signal = Signal("A", days[-1], 0.4, 0.7, None, (), "key")
-    heard = Heard(2, {known: signal})
+    recorded = RecordedSignals(2, {known: signal})
     garbage, short = Query("A", days, (1.0, 2.0, 9.0)), Query("A", days[:2], (1.0, 2.0))
-    first, made, none = heard.signals([known, garbage, short])
+    first, made, none = recorded.signals([known, garbage, short])
     assert first is signal
-    assert made == heard.signals([garbage])[0]
+    assert made == recorded.signals([garbage])[0]
     assert made.value == pytest.approx(2 * made.probability - 1)
     assert none.abstained is not None
     assert none.value == 0.0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ragsignal.artifacts.weights import resolve
 from ragsignal.audit.models import traces
-from ragsignal.audit.models.memory import TESTS, audit_memory, moved
+from ragsignal.audit.models.memory import TESTS, audit_memory, shift_dates
 from ragsignal.audit.models.recall import (
     FamiliarText,
     clustered_fit,
@@ -27,13 +27,14 @@ from ragsignal.audit.models.recall import (
     min_k,
     question,
 )
-from ragsignal.audit.models.traces import Case, above_chance, better, knowledge, planted
+from ragsignal.audit.models.traces import MemoryTests, above_chance, better, knowledge, planted
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.llm.stockllm import StockLLM
 from ragsignal.study.study import Study
 from ragsignal.types import Prompt, Query, Score
+from ragsignal.utils import Progress, silent
 from tests.tiny import tiny_llama, tiny_tokenizer
 
 DAY = date(2011, 5, 3)
@@ -67,14 +68,14 @@ def test_a_question_names_symbol_and_date_and_shows_no_price() -> None:
 def test_dates_are_moved_and_nothing_else(day: date, rest: str) -> None:
     query = Query("IBM", (day,), (1.0,))
     prompt = Prompt(query, (), f"IBM {day} {rest}|{day}", "told")
-    later = moved(prompt, 4)
+    later = shift_dates(prompt, 4)
     found = re.findall(r"\d{4}-\d{2}-\d{2}", later.text)
     assert len(found) == 2
     earlier = date.fromisoformat(found[0])
     assert (earlier.year, earlier.month) == (day.year - 4, day.month)
     assert later.text == prompt.text.replace(str(day), found[0])
     assert (later.query, later.system) == (query, "told")
-    assert moved(prompt, 0) is prompt
+    assert shift_dates(prompt, 0) is prompt
 
 
 def test_the_end_of_a_models_text_decides_what_can_be_concluded() -> None:
@@ -160,21 +161,21 @@ def test_calls_are_counted_above_chance_whichever_word_a_model_prefers() -> None
 @pytest.mark.parametrize(("masks", "verdict"), [(True, "passed"), (False, "failed")])
 def test_memory_fails_a_run_that_shows_symbols_and_dates(masks: bool, verdict: str) -> None:
     table = answers()
-    case = Case("reader", masks, "about")
-    finding = case.compared("memory-masked", planted(table, remembers=True), table)
+    tests = MemoryTests("reader", masks, "about")
+    finding = tests.compare_prompts("memory-masked", planted(table, remembers=True), table)
     assert finding.verdict == verdict
     assert ("hides symbols" in finding.words) == masks
-    recalled = case.recalled(table, planted(table, remembers=True)["probability"].to_numpy())
+    recalled = tests.test_recall(table, planted(table, remembers=True)["probability"].to_numpy())
     assert recalled.verdict == verdict
 
 
 def test_silence_is_worth_what_the_probe_could_have_seen() -> None:
-    case, table = Case("reader", True, "It lies before."), answers(seed=1)
-    quiet = case.compared("memory-dates", table, table.assign(probability=table["probability"] + 1e-6))
+    tests, table = MemoryTests("reader", True, "It lies before."), answers(seed=1)
+    quiet = tests.compare_prompts("memory-dates", table, table.assign(probability=table["probability"] + 1e-6))
     assert quiet.verdict == "passed"
     assert quiet.words.endswith("It lies before.")
     short = answers(n_days=120, seed=5)
-    noisy = case.compared("memory-masked", short, answers(n_days=120, seed=6).assign(target=short["target"]))
+    noisy = tests.compare_prompts("memory-masked", short, answers(n_days=120, seed=6).assign(target=short["target"]))
     assert noisy.evidence["detectable_accuracy"] > traces.SIZEABLE
     assert noisy.verdict == "unknown"
 
@@ -183,17 +184,17 @@ def test_forecasts_that_are_better_where_the_text_is_familiar_fail_even_if_maske
     table, rng = answers(seed=2), np.random.default_rng(0)
     lap = rng.uniform(size=len(table))
     leaking = np.where(lap > 0.6, np.where(table["rose"], 0.9, 0.1), 0.5 + 0.1 * rng.standard_normal(len(table)))
-    case = Case("reader", True, "")
-    assert case.interacting(table.assign(probability=leaking), {"min_k": lap}).verdict == "failed"
-    assert case.interacting(table, {"min_k": lap}).verdict == "passed"
-    assert case.interacting(table.assign(probability=0.5), {"min_k": lap}).verdict == "unknown"
+    tests = MemoryTests("reader", True, "")
+    assert tests.test_interaction(table.assign(probability=leaking), {"min_k": lap}).verdict == "failed"
+    assert tests.test_interaction(table, {"min_k": lap}).verdict == "passed"
+    assert tests.test_interaction(table.assign(probability=0.5), {"min_k": lap}).verdict == "unknown"
 
 
 def test_a_probe_that_misses_the_planted_table_calls_itself_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "planted", lambda table, **_: table)
-    table, case = answers(), Case("reader", True, "")
-    assert case.compared("memory-masked", table, table).verdict == "broken"
-    assert case.recalled(table, table["probability"].to_numpy()).verdict == "broken"
+    table, tests = answers(), MemoryTests("reader", True, "")
+    assert tests.compare_prompts("memory-masked", table, table).verdict == "broken"
+    assert tests.test_recall(table, table["probability"].to_numpy()).verdict == "broken"
 
 
 # ------------------------------------------------------------------------------------------- with a real reader
@@ -219,10 +220,10 @@ def spec_of(model: Path, mask: bool = True) -> RunSpec:
     )
 
 
-def probe(spec: RunSpec, report: Any = None) -> list[Finding]:
+def probe(spec: RunSpec, progress: Progress = silent) -> list[Finding]:
     study = Study(spec)
     frames = study.prices.select(spec.data.symbols).between(spec.data.start, spec.data.end).frames
-    return audit_memory(study, dict(frames), report, queries=180)
+    return audit_memory(study, dict(frames), progress, queries=180)
 
 
 def test_a_random_model_is_probed_once_in_four_ways_and_never_read_again(

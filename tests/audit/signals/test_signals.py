@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from ragsignal.audit.models.recall import cutoff_of
-from ragsignal.audit.models.training import Seen, audit_training, planted_verdict
-from ragsignal.audit.signals import bait, sight, signals
-from ragsignal.audit.signals.bait import bait_of, last_seen, with_baits
-from ragsignal.audit.signals.retrieval import audit_retrieval, later_hits, spread
+from ragsignal.audit.models.training import FittedPart, audit_training, planted_verdict
+from ragsignal.audit.signals import signals, visibility
+from ragsignal.audit.signals.planted import BEST_OUTCOME, last_visible, planted_candidate, with_candidates
+from ragsignal.audit.signals.retrieval import audit_retrieval, late_hits, spread_from_last
 from ragsignal.audit.signals.signals import audit_signals, differs, feed_bars
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, RunSpec
@@ -29,6 +29,7 @@ from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.recorded import queries_of
 from ragsignal.study.study import Study
 from ragsignal.types import Query
+from ragsignal.utils import silent
 from tests.tiny import tiny_finseer
 
 Audit = Callable[[Study, dict[str, pd.DataFrame], Any], list[Finding]]
@@ -61,7 +62,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def audit(what: Audit, *variants: dict[str, Any], **changes: Any) -> list[Finding]:
     spec = spec_of(*variants, **changes)
-    return what(study := Study(spec), traded(study), None)
+    return what(study := Study(spec), traded(study), silent)
 
 
 def traded(study: Study) -> dict[str, pd.DataFrame]:
@@ -94,7 +95,7 @@ def test_every_bar_of_a_clean_source_is_proved() -> None:
     (start,) = (it for it in findings if (it.test, it.subject) == ("signal-start", "shape"))
     assert start.evidence["feed_bars"] == 6
     (replayed,) = (it for it in findings if (it.test, it.subject) == ("signal-replay", "shape"))
-    assert replayed.evidence["made_again"] == 2 * signals.MADE
+    assert replayed.evidence["made_again"] == 2 * signals.DAYS
 
 
 def _ahead(values: np.ndarray, _: list[int]) -> np.ndarray:
@@ -149,7 +150,7 @@ def test_a_window_that_holds_the_next_close_is_caught(monkeypatch: pytest.Monkey
 
 
 def test_a_test_that_does_not_see_the_planted_leak_calls_itself_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "early", lambda frames, _: dict(frames))
+    monkeypatch.setattr(visibility, "read_early", lambda frames, _: dict(frames))
     found = verdicts(audit(audit_signals, SHAPE))
     assert found["signal-prefix", "shape"] == found["signal-poison", "shape"] == "broken"
 
@@ -165,7 +166,7 @@ def test_a_signal_that_was_changed_in_the_store_is_not_what_its_recipe_makes(own
     study.pipeline(study.spec.variants[1]).signals(queries_of(frames, 5))
     with sqlite3.connect(own_cache / "signals.sqlite") as store:
         store.execute("UPDATE signals SET probability = 1.0 - probability + 0.07")
-    findings = audit_signals(study, frames, None)
+    findings = audit_signals(study, frames, silent)
     assert verdicts(findings)["signal-replay", "shape"] == "failed"
 
 
@@ -201,7 +202,7 @@ def test_clean_retrieval_passes_and_says_how_much_was_compared() -> None:
     assert random.evidence["baits_found_when_known"] is None
 
 
-def test_baits_are_found_behind_an_embargo_and_without_the_own_symbol() -> None:
+def test_planted_candidates_are_found_behind_an_embargo_and_without_the_own_symbol() -> None:
     other = {"retriever": "shape", "embargo": 3, "exclude_own_symbol": True}
     (finding,) = audit(audit_retrieval, {"name": "far", "signal": "vote", "retrieval": other})
     assert finding.verdict == "passed"
@@ -229,7 +230,7 @@ def test_a_choice_that_depends_on_later_candidates_is_caught_by_the_truncated_co
     assert "when the corpus ends at the query's day" in findings[0].words
 
 
-def test_a_pipeline_that_believes_a_liar_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_that_accepts_what_a_leaky_retriever_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RagPipeline, "_retrieve", lambda self, queries: self.retriever.retrieve(queries))
     findings = audit(audit_retrieval, SHAPE)
     assert findings[0].verdict == "failed"
@@ -241,27 +242,27 @@ def test_a_stored_hit_that_was_not_known_is_counted() -> None:
     made = study.pipeline(study.spec.variants[1]).signals(queries_of(traded(study), 5)[-4:])
     tomorrow = made[0].as_of + timedelta(days=1)
     late = replace(made[0].hits[0], candidate=replace(made[0].hits[0].candidate, available_at=tomorrow))
-    assert later_hits(made)[1] == []
-    count, found = later_hits([replace(made[0], hits=(late,)), *made[1:]])
+    assert late_hits(made)[1] == []
+    count, found = late_hits([replace(made[0], hits=(late,)), *made[1:]])
     assert (count, len(found)) == (sum(len(it.hits) for it in made) - 2, 1)
 
 
-def test_a_corpus_with_baits_is_sorted_and_holds_them() -> None:
+def test_a_corpus_with_planted_candidates_is_sorted_and_holds_them() -> None:
     study = Study(spec_of(SHAPE))
-    queries = spread([it for it in queries_of(traded(study), 5) if len(it.closes) > 5], 5)
+    queries = spread_from_last([it for it in queries_of(traded(study), 5) if len(it.closes) > 5], 5)
     spec = RetrievalSpec(retriever="shape")
-    baits = [bait_of(it, study.corpus, spec, last_seen(study.corpus, it, 0)) for it in queries]
-    baited = with_baits(study.corpus, baits)
-    assert len(baited) == len(study.corpus) + 5
-    assert (baited.available_at[1:] >= baited.available_at[:-1]).all()
-    assert sum(it.outcome == bait.PRIZE for it in map(baited.candidate, range(len(baited)))) == 5
-    assert [it.available_at for it in baits] == [it.as_of for it in queries]
+    planted = [planted_candidate(it, study.corpus, spec, last_visible(study.corpus, it, 0)) for it in queries]
+    corpus = with_candidates(study.corpus, planted)
+    assert len(corpus) == len(study.corpus) + 5
+    assert (corpus.available_at[1:] >= corpus.available_at[:-1]).all()
+    assert sum(it.outcome == BEST_OUTCOME for it in map(corpus.candidate, range(len(corpus)))) == 5
+    assert [it.available_at for it in planted] == [it.as_of for it in queries]
 
 
-def test_spread_takes_the_last_and_no_item_twice() -> None:
-    assert spread(list(range(10)), 4)[-1] == 9
-    assert spread([1, 2], 5) == [1, 2]
-    assert spread([1, 2, 3], 1) == [3]
+def test_spread_from_last_takes_the_last_and_no_item_twice() -> None:
+    assert spread_from_last(list(range(10)), 4)[-1] == 9
+    assert spread_from_last([1, 2], 5) == [1, 2]
+    assert spread_from_last([1, 2, 3], 1) == [3]
 
 
 # ----------------------------------------------------------------------------------------------------- training
@@ -313,4 +314,4 @@ def test_base_models_are_named_with_what_is_known_of_their_text() -> None:
 
 def test_the_control_of_training_is_a_card_of_the_first_day() -> None:
     assert planted_verdict() == "failed"
-    assert Seen("x", date(2020, 1, 1), date(2020, 1, 2)).verdict() == "passed"
+    assert FittedPart("x", date(2020, 1, 1), date(2020, 1, 2)).verdict() == "passed"
