@@ -22,7 +22,16 @@ ROOT = Path(__file__).parent.parent
 RUNS = {
     "sample": ("backtest", "backtests/sample.toml"),
     "sample-evaluation": ("evaluate", "backtests/sample.toml"),
-    "sample-sweep": ("sweep", "backtests/sample.toml", "--grid", "strategy.enter=0,0.02", "--jobs", "1"),
+    "sample-sweep": (
+        "sweep",
+        "backtests/sample.toml",
+        "--grid",
+        "strategy.enter=0,0.02",
+        "--grid",
+        "costs.commission_bps=0,5",
+        "--jobs",
+        "1",
+    ),
     "sample-audit": ("audit", "backtests/sample.toml"),
     "walk_forward": ("backtest", "backtests/walk_forward.toml"),
     "planted-evaluation": ("evaluate", "backtests/planted.toml"),

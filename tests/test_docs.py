@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ragsignal import config
+from ragsignal.config.run import VariantSpec
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -98,7 +99,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
     "walk_forward": config.WalkForwardSpec,
-    "variant": config.VariantSpec,
+    "variant": VariantSpec,
 }
 TRAIN_TABLES: dict[str, type[config.Table]] = {
     "": config.TrainSpec,

@@ -145,13 +145,13 @@ class RagEvidence(bt.Analyzer):
 
 
 def _indicators_of(owner: Any) -> list[RagMomentum]:
-    found: list[RagMomentum] = []
+    indicators: list[RagMomentum] = []
     # A line operation (close(-1), a + b) is registered as an indicator too, but holds none.
     for child in getattr(owner, "_lineiterators", {}).get(bt.LineIterator.IndType, []):
         if isinstance(child, RagMomentum):
-            found.append(child)
-        found += _indicators_of(child)
-    return found
+            indicators.append(child)
+        indicators += _indicators_of(child)
+    return indicators
 
 
 def _source_of(source: Any, variant: str | None) -> SignalSource:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec
 from ragsignal.config.messages import RawTable, did_you_mean
-from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, VariantSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
     LETTERED,
     RANKED,
@@ -59,7 +59,6 @@ __all__ = [
     "TemplateName",
     "TrainSpec",
     "Variant",
-    "VariantSpec",
     "WalkForwardSpec",
     "Walked",
     "checked",

@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Card:
+class AnswerCard:
     """One question of the first screen.
 
     Parameters
@@ -62,7 +62,7 @@ class Card:
     more: tuple[Line, ...] = ()
 
 
-def cards(findings: RunFindings, trials: Trials | None = None) -> list[Card]:
+def cards(findings: RunFindings, trials: Trials | None = None) -> list[AnswerCard]:
     """Answer the four questions; ``trials`` is the ledger's part of the last answer."""
     answers, benchmark = findings.answers, findings.benchmark
     return [
@@ -106,12 +106,12 @@ def _conclusion(row: PairedDifference, comparisons: int) -> str:
     return "not distinguishable"
 
 
-def _card(key: str, question: str, verdict: Verdict, findings: RunFindings) -> Card:
+def _card(key: str, question: str, verdict: Verdict, findings: RunFindings) -> AnswerCard:
     rows = [row for row in findings.comparisons if row.question == key]
     comparisons = findings.answers.certainty.comparisons
     shown = _clearest(rows)
     answer, tone = _headline(key, verdict, findings.benchmark)
-    return Card(
+    return AnswerCard(
         question=question,
         answer=answer,
         tone=tone,
@@ -217,7 +217,7 @@ _NOTHING = {
 }
 
 
-def _certainty(certainty: Certainty, trials: Trials | None) -> Card:
+def _certainty(certainty: Certainty, trials: Trials | None) -> AnswerCard:
     total, claims = certainty.comparisons, certainty.claims
     if not total:
         answer = "Cannot be said: too few data"
@@ -228,7 +228,7 @@ def _certainty(certainty: Certainty, trials: Trials | None) -> Card:
             f"Not sure: {'all ' if total > 1 else ''}{count(total)} difference{'s' if total > 1 else ''} may be chance"
         )
     lines = [*_multiplicity(certainty), *_trials(trials), *_power(certainty.power)]
-    return Card("How sure can one be?", answer, "open", "", tuple(map(Line, lines)))
+    return AnswerCard("How sure can one be?", answer, "open", "", tuple(map(Line, lines)))
 
 
 def _multiplicity(certainty: Certainty) -> list[str]:

@@ -106,11 +106,11 @@ class Estimate:
         """The rows and their sums, as JSON-able data; minutes to two decimals."""
         counts = {name: self.total(name) for name in ("asked", "found", "to_make", "model_calls", "tokens")}
         lines = sum(row.lines for row in self.embeddings)
-        told = {**asdict(self), "total": {**counts, "embeddings": lines, "minutes": self.minutes}}
-        rows = [*told["signals"], *told["embeddings"], told["total"]]
+        record = {**asdict(self), "total": {**counts, "embeddings": lines, "minutes": self.minutes}}
+        rows = [*record["signals"], *record["embeddings"], record["total"]]
         for row in rows:
             row["minutes"] = round(row["minutes"], 2)
-        return {**told, "calibration_seconds": round(self.calibration_seconds, 1)}
+        return {**record, "calibration_seconds": round(self.calibration_seconds, 1)}
 
     def sentence(self) -> str:
         """One line for people, before the work begins."""
@@ -150,7 +150,9 @@ def estimate(study: Study, work: Iterable[Work]) -> Estimate:
     rates: dict[str, _Rate] = {}
     signals = _by_name([_signal_cost(need, rates) for need in needs])
     encodings = _encodings(needs).values()
-    embeddings = tuple(cost for it in encodings if (cost := _embedding_cost(it, study.materials.bins)).lines)
+    embeddings = tuple(
+        cost for encoding in encodings if (cost := _embedding_cost(encoding, study.materials.bins)).lines
+    )
     return Estimate(signals, embeddings, time.perf_counter() - began)
 
 
@@ -168,24 +170,24 @@ def _needs(study: Study, work: Iterable[Work]) -> list[_Need]:
     """One for each :class:`Work`; of a walk-forward one for each step."""
     needs: list[_Need] = []
     promised: set[tuple[str, Query]] = set()
-    for it in work:
-        for pipeline, queries in study.pipeline(it.variant).parts(it.queries):
+    for part in work:
+        for pipeline, queries in study.pipeline(part.variant).parts(part.queries):
             recipe = json_digest(pipeline.recipe)
             missing = [query for query in pipeline.missing(queries) if (recipe, query) not in promised]
             promised.update((recipe, query) for query in missing)
-            needs.append(_Need(it, pipeline, queries, missing))
+            needs.append(_Need(part, pipeline, queries, missing))
     return needs
 
 
 def _signal_cost(need: _Need, rates: dict[str, _Rate]) -> SignalCost:
     pipeline = need.pipeline
     retriever = pipeline.retriever
-    read = [it for it in need.missing if not retriever.requires_hits or retriever.corpus_digest(it)]
+    read = [query for query in need.missing if not retriever.requires_hits or retriever.corpus_digest(query)]
     rate = _rate(pipeline, read, rates) if read else _Rate(0.0, 0.0)
     return SignalCost(
         name=need.work.name,
         asked=len(need.queries),
-        found=sum(len(it.closes) > pipeline.lookback for it in need.queries) - len(need.missing),
+        found=sum(len(query.closes) > pipeline.lookback for query in need.queries) - len(need.missing),
         to_make=len(need.missing),
         model_calls=len(read) if pipeline.scorer.is_model else 0,
         tokens=round(rate.tokens * len(read)),
@@ -249,7 +251,9 @@ def _ask(pipeline: RagPipeline, queries: Sequence[Query]) -> tuple[float, int]:
     """Seconds that signals of ``queries`` take, and tokens that are read for them; nothing is kept."""
     began = time.perf_counter()
     prompts = map(pipeline.prompter.render, queries, pipeline.retriever.retrieve(queries))
-    scores = pipeline.scorer.score([it for it in prompts if it.hits or not pipeline.retriever.requires_hits])
+    scores = pipeline.scorer.score(
+        [prompt for prompt in prompts if prompt.hits or not pipeline.retriever.requires_hits]
+    )
     return time.perf_counter() - began, sum(score.tokens for score in scores)
 
 
@@ -265,31 +269,31 @@ class _Encoding:
 
 def _encodings(needs: Sequence[_Need]) -> dict[str, _Encoding]:
     """By recipe: variants that differ in k or in their reader search with the same encoder."""
-    found: dict[str, _Encoding] = {}
+    encodings: dict[str, _Encoding] = {}
     for need in needs:
         retriever = need.pipeline.retriever
         if need.missing and isinstance(retriever, DenseRetriever) and isinstance(retriever.encoder, TextEncoder):
             recipe = json_digest(retriever.encoder.recipe)
-            it = found.setdefault(recipe, _Encoding(retriever.encoder, retriever.corpus))
-            it.variants.append(need.work.name)
-            it.queries.update(need.missing)
-    return found
+            encoding = encodings.setdefault(recipe, _Encoding(retriever.encoder, retriever.corpus))
+            encoding.variants.append(need.work.name)
+            encoding.queries.update(need.missing)
+    return encodings
 
 
-def _embedding_cost(it: _Encoding, bins: Bins) -> EmbeddingCost:
-    lines = it.encoder.missing_lines(it.corpus, list(it.queries))
-    seconds = lines * _seconds_a_line(it, bins) if lines else 0.0
-    return EmbeddingCost(tuple(it.variants), len(it.corpus), lines, seconds / 60)
+def _embedding_cost(encoding: _Encoding, bins: Bins) -> EmbeddingCost:
+    lines = encoding.encoder.missing_lines(encoding.corpus, list(encoding.queries))
+    seconds = lines * _seconds_a_line(encoding, bins) if lines else 0.0
+    return EmbeddingCost(tuple(encoding.variants), len(encoding.corpus), lines, seconds / 60)
 
 
-def _seconds_a_line(it: _Encoding, bins: Bins) -> float:
-    chosen = [it.corpus.candidate(row) for row in spread(range(len(it.corpus)), 8 * _LINES)]
+def _seconds_a_line(encoding: _Encoding, bins: Bins) -> float:
+    chosen = [encoding.corpus.candidate(row) for row in spread(range(len(encoding.corpus)), 8 * _LINES)]
     by_length = sorted((bins.line(candidate.sequence, candidate.scaled) for candidate in chosen), key=len)
     # the middle ones: a run's batches are of one length, and a batch of mixed lengths is mostly padding
     lines = by_length[7 * len(by_length) // 16 :][:_LINES]
-    it.encoder.encode_lines(lines[:_FIRST])  # loads the model
+    encoding.encoder.encode_lines(lines[:_FIRST])  # loads the model
     began = time.perf_counter()
-    it.encoder.encode_lines(lines)
+    encoding.encoder.encode_lines(lines)
     return (time.perf_counter() - began) / len(lines)
 
 
@@ -298,8 +302,8 @@ def spread(items: Sequence[_Item], count: int) -> list[_Item]:
     return [items[place] for place in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
-def _reading(it: Estimate) -> str:
-    return f"{_short(it.total('tokens'))} tokens, " if it.total("model_calls") else "no model call, "
+def _reading(estimated: Estimate) -> str:
+    return f"{_short(estimated.total('tokens'))} tokens, " if estimated.total("model_calls") else "no model call, "
 
 
 def _short(number: int) -> str:

@@ -327,7 +327,8 @@ def test_the_readme_of_a_paper_split_says_that_it_leaks() -> None:
 def test_what_the_readme_tells_to_write_is_a_spec(kind: str, tmp_path: Path) -> None:
     import tomllib
 
-    from ragsignal.config import LLMSpec, RetrievalSpec, VariantSpec
+    from ragsignal.config import LLMSpec, RetrievalSpec
+    from ragsignal.config.run import VariantSpec
 
     text = describe(make_card(kind=kind, base=None))
     tables = tomllib.loads(text.split("```toml\n")[1].split("```")[0])
