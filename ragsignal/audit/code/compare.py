@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ ATOL = 1e-12
 _NAMED = 5
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """Where two traces part.
 
     ``bar`` counts from the traces' first bar; ``what`` is a line's name, ``order``, ``lines`` or ``run``; ``left`` and
@@ -53,10 +52,10 @@ def differences(left: Trace, right: Trace, last: int) -> list[Difference]:
         The last bar that has to be equal, counted from the first bar of both.
     """
     bars = min(last + 1, len(left), len(right))
-    found = _of_lines(left, right, bars) + _of_events(left, right, bars)
+    parted = _of_lines(left, right, bars) + _of_events(left, right, bars)
     if len(right) < min(last + 1, len(left)):
-        found.append(Difference(len(right), "run", "goes on", right.error or "ends here"))
-    return sorted(found, key=lambda difference: difference.bar)
+        parted.append(Difference(len(right), "run", "goes on", right.error or "ends here"))
+    return sorted(parted, key=lambda difference: difference.bar)
 
 
 def _of_lines(left: Trace, right: Trace, bars: int) -> list[Difference]:
