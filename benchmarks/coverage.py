@@ -20,7 +20,7 @@ from scipy.signal import lfilter
 
 from benchmarks.harness import Measure, main
 from ragsignal import statistics
-from ragsignal.evaluation import METRICS, Sample, direction_of, estimate
+from ragsignal.evaluation import METRICS, Sample, direction_of
 from ragsignal.statistics import day_weights, log_losses
 
 Floats = NDArray[np.float64]
@@ -133,7 +133,7 @@ def figures(made: Study) -> dict[str, tuple[float, float]]:
     """Bounds of the first forecaster's own figures."""
     weights = day_weights(made.n_days)
     wanted = [(name, name, SURE) for name in FORECAST_FIGURES] + [("ece, of one nearly calibrated", "ece", MODEST)]
-    found = {name: estimate(METRICS[metric], made.sample(0, sureness), weights) for name, metric, sureness in wanted}
+    found = {name: METRICS[metric].estimate(made.sample(0, sureness), weights) for name, metric, sureness in wanted}
     return {name: (it.low, it.high) for name, it in found.items()}
 
 

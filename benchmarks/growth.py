@@ -145,7 +145,7 @@ def _model_seconds(spec: Any) -> float:
     from ragsignal.study import Study
 
     study = Study(spec)
-    pipeline = study.pipeline(spec.variant[0])
+    pipeline = study.pipeline(spec.variants[0])
     queries = []
     for symbol, frame in study.prices.between(START.date(), None).frames.items():
         queries += cut_queries(symbol, [day.date() for day in frame.index], frame["close"].tolist(), pipeline.lookback)

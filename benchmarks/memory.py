@@ -61,14 +61,14 @@ def fill(spec: str) -> None:
     from ragsignal.study import Study
 
     study = Study(load_spec(Path(spec)))
-    encoder = study.pipeline(study.spec.variant[0]).retriever.encoder
+    encoder = study.pipeline(study.spec.variants[0]).retriever.encoder
     rng = np.random.default_rng(0)
 
     def made_up(lines: list[str]) -> np.ndarray:
         vectors = rng.standard_normal((len(lines), 384), dtype=np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    encoder.batch_size, encoder._encode = 8192, made_up
+    encoder.batch_size, encoder.encode_lines = 8192, made_up
     for _ in encoder.corpus_blocks(study.corpus):
         pass
 

@@ -85,21 +85,21 @@ class _Side:
     def __init__(self, template: str, signals: int) -> None:
         spec = RunSpec.model_validate(_spec(template))
         self.study = Study(spec)
-        pipeline = self.study.pipeline(spec.variant[0])
+        pipeline = self.study.pipeline(spec.variants[0])
         frames = self.study.prices.select(("AAPL",)).between(spec.data.start, spec.data.end).frames
         self.queries: list[Query] = queries_of(frames, pipeline.lookback)[5 : 5 + signals]
-        self.retriever, self.scorer = pipeline.retriever, pipeline.scorer.inner  # type: ignore[attr-defined]
+        self.retriever, self.model = pipeline.retriever, pipeline.scorer.inner  # type: ignore[attr-defined]
         self.prompts: list[Prompt] = [
-            self.scorer.render(query, hits)
+            self.model.render(query, hits)
             for query, hits in zip(self.queries, self.retriever.retrieve(self.queries), strict=True)
         ]
-        self.tokens = sum(map(self.scorer.length, self.prompts))
+        self.tokens = sum(map(self.model.length, self.prompts))
 
     def cold(self) -> None:
         """Every signal from nothing, into a store on disk."""
         with tempfile.TemporaryDirectory() as folder:
             store = SignalStore(Path(folder) / "signals.sqlite")
-            made = RagPipeline(self.retriever, self.scorer, store).signals(self.queries)
+            made = RagPipeline(self.retriever, self.model, self.model, store).signals(self.queries)
         assert len({signal.key for signal in made}) == len(self.queries)
 
 

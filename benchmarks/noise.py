@@ -80,9 +80,14 @@ def study(source: str, seed: int, bps: float) -> dict[str, Any]:
         os.environ["RAGSIGNAL_CACHE"] = folder  # neither the user's store nor their ledger of trials
         path = Path(folder) / "study.toml"
         path.write_text(SPEC.format(source=source, seed=seed, bps=bps), encoding="utf-8")
-        answers = run_spec(load_spec(path)).findings["answers"]
-    counted = {key: answers["certainty"][key] for key in ("claims", "comparisons", "apart")}
-    return counted | {key: answers[key]["verdict"] for key in ("retrieval", "benchmark")}
+        answers = run_spec(load_spec(path)).findings.answers
+    return {
+        "claims": answers.certainty.claims,
+        "comparisons": answers.certainty.comparisons,
+        "apart": answers.certainty.apart,
+        "retrieval": answers.retrieval.verdict,
+        "benchmark": answers.benchmark.verdict,
+    }
 
 
 def studies(source: str, seeds: Sequence[int], bps: float) -> list[dict[str, Any]]:

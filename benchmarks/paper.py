@@ -28,17 +28,14 @@ FIRST_QUERY = date(2015, 6, 2)
 LOOKBACK = 5
 
 STOCKS: dict[str, tuple[str, ...]] = {
-    "train": (
-        *("ABBV", "AEP", "AMGN", "AMZN", "BA", "BABA", "BAC", "BCH", "BHP", "BP", "BRK-A", "BSAC", "BUD", "C", "CAT"),
-        *("CHTR", "CMCSA", "CODI", "CSCO", "CVX", "D", "DHR", "DIS", "DUK", "EXC", "GD", "GE", "GOOG", "HD", "HON"),
-        *("HSBC", "IEP", "INTC"),
-    ),
-    "valid": ("JNJ", "JPM", "KO", "LMT", "MA"),
-    "test": (
-        *("MCD", "MDT", "MMM", "MO", "MRK", "MSFT", "NEE", "NGG", "NVS", "ORCL", "PCG", "PEP", "PFE", "PG", "PM"),
-        *("PPL", "REX", "SLB", "SNY", "SO", "SPLP", "SRE", "T", "TM", "TSM", "UL", "UNH", "UPS", "V", "VZ", "WFC"),
-        *("WMT", "XOM"),
-    ),
+    part: tuple(symbols.split())
+    for part, symbols in {
+        "train": "ABBV AEP AMGN AMZN BA BABA BAC BCH BHP BP BRK-A BSAC BUD C CAT CHTR CMCSA CODI CSCO CVX D DHR DIS "
+        "DUK EXC GD GE GOOG HD HON HSBC IEP INTC",
+        "valid": "JNJ JPM KO LMT MA",
+        "test": "MCD MDT MMM MO MRK MSFT NEE NGG NVS ORCL PCG PEP PFE PG PM PPL REX SLB SNY SO SPLP SRE T TM TSM UL "
+        "UNH UPS V VZ WFC WMT XOM",
+    }.items()
 }
 
 EXPECTED: dict[str, dict[str, int]] = {

@@ -49,7 +49,7 @@ def measures() -> list[Measure]:
         study = Study(spec)
         frames = engine._window(study)
         bars = sum(map(len, frames.values()))
-        rag = spec.variant[0]
+        rag = spec.variants[0]
         engine.signals_of(study.pipeline(rag), frames)  # fills the store
 
         def ours() -> Any:
@@ -59,7 +59,7 @@ def measures() -> list[Measure]:
         def plain() -> Any:
             return _cerebro(spec, frames, None).run()
 
-        orders = {name: len(side()[0].analyzers.ledger.orders) for name, side in (("ours", ours), ("rival", plain))}
+        orders = {name: len(side()[0].analyzers.account.orders) for name, side in (("ours", ours), ("rival", plain))}
         ratio, detail = speedup(ours, plain, rounds=9)
     detail |= {
         "bars": bars,
@@ -75,7 +75,7 @@ def _cerebro(spec: RunSpec, frames: Any, source: Any) -> Any:
     cerebro = engine._cerebro(frames, spec.costs)
     signal = above_average if source is None else functools.partial(engine._INDICATOR, source=source)
     cerebro.addstrategy(load_strategy(spec.strategy), signal=signal, **spec.strategy.params)
-    cerebro.addanalyzer(engine.Ledger, _name="ledger")
+    cerebro.addanalyzer(engine.AccountRecorder, _name="account")
     cerebro.addanalyzer(engine.RagEvidence, _name="evidence")
     return cerebro
 

@@ -1,30 +1,11 @@
-"""What each moving part promises. Implementations live in retrieval/, llm/ and pipeline.py."""
+"""What each moving part promises. Implementations live in retrieval/, llm/ and signals/."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ragsignal.types import Hit, Prompt, Query, Score, Signal
-
-Recipe = dict[str, Any]
-"""JSON-able description of everything that decides a result besides the query."""
-
-
-class Encoder(Protocol):
-    """Turns windows into unit vectors; sees scale-free values only, never an outcome."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """Identity of the encoder: a change of it is a change of every signal."""
-        ...
-
-    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """Return (n_queries, dim) float32, unit rows."""
-        ...
+from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
 
 
 class Retriever(Protocol):
@@ -39,11 +20,27 @@ class Retriever(Protocol):
         ...
 
     def corpus_digest(self, query: Query) -> str:
-        """Fingerprint of the part of the corpus that ``query`` can see."""
+        """Digest of the part of the corpus that ``query`` can see."""
         ...
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
         """Hits of every query, in the queries' order."""
+        ...
+
+
+class Prompter(Protocol):
+    """Writes what a scorer reads."""
+
+    def context_digest(self, query: Query) -> str:
+        """Digest of what a prompt holds besides query and hits (ranks among other stocks); empty for nothing."""
+        ...
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """Write the prompt of ``query`` with ``hits``."""
+        ...
+
+    def length(self, prompt: Prompt) -> int:
+        """Return what batches are sorted by, so that little of them is padding: tokens, or what stands for them."""
         ...
 
 
@@ -61,18 +58,6 @@ class Scorer(Protocol):
     @property
     def batch_size(self) -> int:
         """Prompts that are scored, and therefore stored, together."""
-        ...
-
-    def context_digest(self, query: Query) -> str:
-        """Fingerprint of what else is read as of that day (ranks among other stocks); empty where nothing is."""
-        ...
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        """The prompt this scorer reads for ``query`` and ``hits``."""
-        ...
-
-    def length(self, prompt: Prompt) -> int:
-        """What batches are sorted by, so that little of them is padding: tokens, or what stands for them."""
         ...
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:

@@ -1,6 +1,6 @@
 """The words of the flow, as frozen records without I/O.
 
-    prices -> Query -> Retriever -> Hit(Candidate) -> Prompt -> Scorer -> Signal
+    prices -> Query -> Retriever -> Hit(Candidate) -> Prompter -> Prompt -> Scorer -> Signal
 
 Small windows are tuples, not arrays, so that records compare, hash and print.
 Dates are calendar days: a daily bar dated ``d`` is known at the close of ``d``.
@@ -12,6 +12,19 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Quoted: this module is imported by programs that need no array, and numpy takes a tenth of a second.
+FloatArray: TypeAlias = "NDArray[np.float64]"
+IntArray: TypeAlias = "NDArray[np.int64]"
+BoolArray: TypeAlias = "NDArray[np.bool_]"
+
+Recipe = dict[str, Any]
+"""JSON-able description of everything that decides a result besides the query."""
 
 
 class Movement(enum.IntEnum):

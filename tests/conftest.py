@@ -7,14 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+_ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
+if _ONE_OF_SEVERAL:
+    # Processes that each start a thread for every core wait for one another ten times as long as they compute.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache for all tests of a run: the embedded weights are converted once."""
+    """A cache for all tests of a process; converted weights are shared by all processes of a run."""
     folder = tmp_path_factory.mktemp("cache")
+    if _ONE_OF_SEVERAL:
+        shared = tmp_path_factory.getbasetemp().parent / "weights"
+        shared.mkdir(exist_ok=True)
+        (folder / "weights").symlink_to(shared)
     before = os.environ.get("RAGSIGNAL_CACHE")
     os.environ["RAGSIGNAL_CACHE"] = str(folder)
     yield folder
@@ -22,3 +31,14 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["RAGSIGNAL_CACHE"]
     else:
         os.environ["RAGSIGNAL_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def language_model(private_cache: Path) -> str:
+    """Reference of the embedded language model, for tests that read it: one process converts it, the others wait."""
+    from ragsignal.artifacts.weights import resolve
+
+    reference = "embedded:SmolLM2-135M-Instruct"
+    with FileLock((private_cache / "weights").resolve().with_suffix(".lock")):
+        resolve(reference)
+    return reference

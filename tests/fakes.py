@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec, LLMSpec, RetrievalSpec, StrategySpec, Variant
+from ragsignal.data.bins import shipped_bins
 from ragsignal.data.synthetic import planted_market
 from ragsignal.data.windows import cut_query
-from ragsignal.protocols import Recipe, SignalSource
+from ragsignal.protocols import SignalSource
 from ragsignal.retrieval.corpus import Corpus, build_corpus
-from ragsignal.retrieval.encoders import ShapeEncoder
+from ragsignal.retrieval.embeddings import EmbeddingCache
+from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Hit, Prompt, Query, Score, Signal
+from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
 
 Frames = Mapping[str, pd.DataFrame]
 
@@ -52,7 +57,7 @@ def every_query(frames: Frames, lookback: int = LOOKBACK) -> list[Query]:
 
 @dataclass
 class HashScorer:
-    """Gives P(rise) from a hash of all that a prompt holds, so that any change of it shows; keeps the prompts."""
+    """Prompter and scorer: P(rise) from a hash of all that a prompt holds, so that any change shows; keeps prompts."""
 
     batch_size: int = 8
     salt: str = ""
@@ -87,9 +92,11 @@ def pipeline_of(
     corpus: Corpus, scorer: Any = None, store: SignalStore | None = None, lookback: int = LOOKBACK, **options: Any
 ) -> RagPipeline:
     """Shape retrieval and a hash, so that every bit of the input shows in the output."""
+    scorer = HashScorer() if scorer is None else scorer
     return RagPipeline(
         retriever=DenseRetriever(corpus, ShapeEncoder(), **{"k": 3, **options}),
-        scorer=HashScorer() if scorer is None else scorer,
+        prompter=scorer if isinstance(scorer, HashScorer) else HashScorer(),
+        scorer=scorer,
         store=SignalStore(":memory:") if store is None else store,  # an empty store is false
         lookback=lookback,
     )
@@ -109,3 +116,33 @@ class CountingSource:
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
         self.calls.append(len(queries))
         return self.inner.signals(queries)
+
+
+class FakeModel:
+    """Stands in for a model: a vector that the text alone decides, and a count of what it was asked."""
+
+    def __init__(self, fail_after: int | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.fail_after = fail_after
+
+    @property
+    def asked(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if len(self.batches) == self.fail_after:
+            raise RuntimeError("out of memory")
+        self.batches.append(list(texts))
+        rows = np.array([np.random.default_rng(list(text.encode())).normal(size=8) for text in texts])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+class FakeTextEncoder(TextEncoder):
+    """The real encoder around a fake model."""
+
+    def __init__(self, cache: EmbeddingCache, digest: str = "weights", **options: Any) -> None:
+        super().__init__(Path("/nowhere"), digest, shipped_bins(), cache, **options)
+        self.fake = FakeModel()
+
+    def encode_lines(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        return self.fake(lines)

@@ -23,6 +23,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 120
 
 
+@pytest.mark.usefixtures("language_model")
 def test_the_readmes_strategy_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     monkeypatch.chdir(ROOT)
@@ -238,5 +239,5 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 
 def test_every_test_that_the_look_ahead_page_names_exists() -> None:
     text = (ROOT / "docs" / "look-ahead.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`(test_\w+\.py)`", text):
+    for name in re.findall(r"`([\w/]*test_\w+\.py)`", text):
         assert (ROOT / "tests" / name).exists(), name

@@ -11,40 +11,28 @@ import pandas as pd
 import pytest
 
 from ragsignal.backtest.indicator import RagMomentum
-from ragsignal.config import load_spec
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
 from ragsignal.study.study import Study
+from tests.specs import spec
 
-SPEC = """
-name = "real"
-benchmark = "rag"
-[data]
-source = "sample"
-symbols = ["AAPL", "IBM"]
-start = 2012-05-01
-end = 2012-06-01
-[corpus]
-indicators = ["adj_close"]
-stride = 20
-[retrieval]
-k = 2
-[strategy]
-class = "strategies.rag_momentum:LongShort"
-[[variant]]
-name = "rag"
-retrieval = { retriever = "embedding" }
-"""
 MODES = list(itertools.product((True, False), (True, False), (False, 1, -1, -2)))
 BF16_TOLERANCE = 0.02  # of probability, law 2
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    path = tmp_path_factory.mktemp("real") / "real.toml"
-    path.write_text(SPEC)
-    return Study(load_spec(path))
+def study(language_model: str) -> Study:
+    real = spec(
+        name="real",
+        benchmark="rag",
+        data={"source": "sample", "symbols": ["AAPL", "IBM"], "start": "2012-05-01", "end": "2012-06-01"},
+        corpus={"stride": 20},
+        retrieval={"retriever": "embedding", "k": 2},
+        llm={"model": language_model},
+        variant=[{"name": "rag"}],
+    )
+    return Study(real)
 
 
 def _feed(study: Study) -> pd.DataFrame:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from markets import bars
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.run import examine
@@ -17,6 +16,7 @@ from ragsignal.audit.code.subjects import Subject, kind_of, load, takes_signal
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 from tests.leaks import clean, leaky
+from tests.markets import bars
 
 
 def _names(module: ModuleType) -> list[str]:

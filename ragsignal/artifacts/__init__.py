@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact, refuse_foreign, save_artifact, shipped_status
-from ragsignal.artifacts.card import CARD, Card, Kind, Span
-from ragsignal.artifacts.weights import EMBEDDED, Weights, digest_of_folder, embedded_status, resolve
+from ragsignal.artifacts.card import CARD, Base, Calibration, Card, Kind, Span
+from ragsignal.artifacts.weights import EMBEDDED, Weights, WeightsStatus, digest_of_folder, embedded_status, resolve
 
 __all__ = [
     "CARD",
     "EMBEDDED",
     "Artifact",
+    "Base",
+    "Calibration",
     "Card",
     "Kind",
     "Span",
     "Weights",
+    "WeightsStatus",
     "digest_of_folder",
     "embedded_status",
     "load_artifact",

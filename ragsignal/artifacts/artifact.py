@@ -18,24 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ragsignal.artifacts.card import CARD, FORMAT, README, Base, Calibration, Card, DataSource, Kind, Span, describe
+from ragsignal.artifacts.card import CARD, FORMAT, README, Card, Kind, describe
+from ragsignal.artifacts.weights import WeightsStatus
 from ragsignal.errors import ModelError
 from ragsignal.utils import canonical_json, file_digest, json_digest, write_folder
-
-__all__ = [
-    "Artifact",
-    "Base",
-    "Calibration",
-    "Card",
-    "DataSource",
-    "Kind",
-    "Span",
-    "load_artifact",
-    "refuse_foreign",
-    "save_artifact",
-    "shipped_artifacts",
-    "shipped_status",
-]
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 _GUARDED = (".safetensors", ".json", *_PICKLES)  # a loader may pick these up by name, so none may slip in
@@ -68,11 +54,11 @@ class Artifact:
         ModelError
             Naming every key that differs, on both sides.
         """
-        trained, asked = self.card.template, json.loads(canonical_json(dict(recipe)))
-        keys = [key for key in sorted({*trained, *asked}) if trained.get(key, ...) != asked.get(key, ...)]
+        trained, given = self.card.template, json.loads(canonical_json(dict(recipe)))
+        keys = [key for key in sorted({*trained, *given}) if trained.get(key, ...) != given.get(key, ...)]
         if keys:
             raise ModelError(
-                f"{self.ref} was trained on template {_only(trained, keys)}, but {_only(asked, keys)} was asked for: "
+                f"{self.ref} was trained on template {_only(trained, keys)}, but {_only(given, keys)} was asked for: "
                 f"write in the spec what it was trained on, or train again; it was made by: {self.card.command}"
             )
 
@@ -85,11 +71,11 @@ class Artifact:
             Naming both sides.
         """
         trained = {"corpus.target": self.card.target, "corpus.lookback": self.card.recipe.get("lookback", lookback)}
-        asked = {"corpus.target": target, "corpus.lookback": lookback}
-        keys = [key for key in asked if trained[key] != asked[key]]
+        given = {"corpus.target": target, "corpus.lookback": lookback}
+        keys = [key for key in given if trained[key] != given[key]]
         if keys:
             raise ModelError(
-                f"{self.ref} was trained with {_only(trained, keys)}, but the spec has {_only(asked, keys)}; write "
+                f"{self.ref} was trained with {_only(trained, keys)}, but the spec has {_only(given, keys)}; write "
                 f"what it was trained on, or train again: {self.card.command}"
             )
 
@@ -177,34 +163,33 @@ def load_artifact(ref: str | Path, *kinds: Kind) -> Artifact:
 
 def shipped_artifacts() -> list[str]:
     """Names of the artifacts inside this package, for ``shipped:NAME``."""
-    folder = _shipped_folder()
-    return sorted(path.parent.name for path in folder.glob(f"*/{CARD}"))
+    return sorted(path.parent.name for path in _shipped_folder().glob(f"*/{CARD}"))
 
 
 def _shipped_folder() -> Path:
     return Path(str(resources.files("ragsignal.artifacts"))) / "shipped"
 
 
-def shipped_status() -> list[dict[str, Any]]:
-    """For each artifact inside this package: name, role, and whether it is intact, in the form of ``weights list``."""
-    return [_status(name) for name in shipped_artifacts()]
+def shipped_status() -> list[WeightsStatus]:
+    """Return the state of each artifact inside this package."""
+    return [_status(f"shipped:{name}") for name in shipped_artifacts()]
 
 
-def _status(name: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": f"shipped:{name}", "installed": True, "install": "part of this package"}
+def _status(ref: str) -> WeightsStatus:
     try:
-        card = load_artifact(f"shipped:{name}").card
+        card = load_artifact(ref).card
+        role, intact = f"{card.kind}, trained through {card.trained_through}", True
     except ModelError:
-        return row | {"role": "unreadable", "intact": False}
-    return row | {"role": f"{card.kind}, trained through {card.trained_through}", "intact": True}
+        role, intact = "unreadable", False
+    return {"name": ref, "installed": True, "install": "part of this package", "role": role, "intact": intact}
 
 
 def _folder_of(ref: str, kinds: tuple[Kind, ...]) -> Path:
     if not ref.startswith("shipped:"):
         return Path(ref)
-    name, known = ref.removeprefix("shipped:"), shipped_artifacts()
-    if name not in known:
-        there = ", ".join(f"shipped:{it}" for it in known) or "none"
+    name, names = ref.removeprefix("shipped:"), shipped_artifacts()
+    if name not in names:
+        there = ", ".join(f"shipped:{each}" for each in names) or "none"
         raise ModelError(f"no shipped artifact {name!r}; there are: {there}; {_how_to_train(kinds)}")
     return _shipped_folder() / name
 
@@ -217,10 +202,10 @@ def _read_card(ref: str, folder: Path, kinds: tuple[Kind, ...]) -> Card:
         raise ModelError(f"no artifact in {ref}: expected a folder with {CARD}; {_how_to_train(kinds)}") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {folder / CARD}: {error}; {_how_to_restore(ref)}") from error
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if found != FORMAT:
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT:
         raise ModelError(
-            f"{folder / CARD} has format {found!r}, but this version reads {FORMAT}; "
+            f"{folder / CARD} has format {version!r}, but this version reads {FORMAT}; "
             f"type: pip install --upgrade ragsignal, or {_how_to_train(kinds).removeprefix('type: ')}"
         )
     try:
@@ -235,10 +220,10 @@ def _verify_files(ref: str, folder: Path, card: Card) -> None:
     for name, recorded in card.files.items():
         if name not in present:
             raise ModelError(f"{ref} lacks {name}, which its card lists; {_how_to_restore(ref, card)}")
-        found = file_digest(folder / name)
-        if found != recorded:
+        digest = file_digest(folder / name)
+        if digest != recorded:
             raise ModelError(
-                f"{name} of {ref} has SHA-256 {found}, but {recorded} was recorded when it was saved: it was changed; "
+                f"{name} of {ref} has SHA-256 {digest}, but {recorded} was recorded when it was saved: it was changed; "
                 f"{_how_to_restore(ref, card)}"
             )
     unlisted = [name for name in present if name not in card.files and name.endswith(_GUARDED)]

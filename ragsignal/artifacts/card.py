@@ -27,7 +27,7 @@ README = "README.md"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _unchanged_by_json(values: object) -> object:
     try:
         same = json.loads(canonical_json(values)) == values  # raises ValueError on NaN
     except TypeError as error:
@@ -39,7 +39,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-Json = Annotated[dict[str, Any], AfterValidator(_plain)]
+Json = Annotated[dict[str, Any], AfterValidator(_unchanged_by_json)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -64,7 +64,7 @@ class Base(TypedDict):
 
 @with_config(_STRICT)
 class DataSource(TypedDict):
-    """The prices that were learned from; ``fingerprint`` is that of :class:`ragsignal.data.prices.Prices`."""
+    """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`."""
 
     source: str
     symbols: list[str]
@@ -172,8 +172,8 @@ def _what_it_is(card: Card) -> str:
 
 
 def _usage(card: Card) -> str:
-    told = f"Name this folder in a spec; every file is checked against `{CARD}` when it is loaded:"
-    return f"{told}\n\n```toml\n{_USE[card.kind]}\n```"
+    advice = f"Name this folder in a spec; every file is checked against `{CARD}` when it is loaded:"
+    return f"{advice}\n\n```toml\n{_USE[card.kind]}\n```"
 
 
 def _spans(card: Card) -> list[tuple[str, str]]:

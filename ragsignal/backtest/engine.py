@@ -8,11 +8,9 @@ slippage leave the bar's range.
 from __future__ import annotations
 
 import functools
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import backtrader as bt
@@ -22,15 +20,26 @@ import pandas as pd
 from ragsignal import statistics
 from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
-from ragsignal.backtest.results import RunResult, VariantResult
+from ragsignal.backtest.results import RunResult
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
+from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.parallel import Here, Pool
+from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
-from ragsignal.signals import Cost, KnownSignals, Pipeline, queries_of
-from ragsignal.study import Before, Study, check_ledger, count_run, notes_on_training, work_of
+from ragsignal.signals import KnownSignals, Pipeline, queries_of
+from ragsignal.study import (
+    Before,
+    RunFrame,
+    Study,
+    TrialCount,
+    count_run,
+    data_digests,
+    notes_on_training,
+    work_of,
+)
+from ragsignal.types import Signal
 from ragsignal.utils import Progress, silent, versions_of
 
 LIBRARIES = (
@@ -76,9 +85,8 @@ def run_spec(
     StoreError
         If the run cannot be counted in the ledger of trials.
     """
-    began, started = time.perf_counter(), datetime.now(UTC)
-    pool = pool or Here()
-    check_ledger()
+    frame = RunFrame()
+    pool = pool or InProcessPool()
     study, frames = prepare(spec, progress, pool)
     if before:
         before(study, work_of(spec, frames))
@@ -86,27 +94,22 @@ def run_spec(
     closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
     codes = {variant.name: code_of(variant.strategy) for variant in spec.variants}
     return RunResult(
-        spec=spec.model_dump(mode="json", by_alias=True),
+        spec=spec,
         variants=variants,
         benchmark=spec.benchmark,
         closes=closes,
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
-        fingerprints={
-            **{"prices": study.prices.fingerprint, **_corpus_fingerprint(study)},
-            **{f"code of {it.strategy.name}": codes[it.name] for it in spec.variants},
-        },
+        digests=data_digests(study, spec.variants)
+        | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
-        times={
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - began, 1),
-            "trials": _counted(spec, variants, codes),  # other runs may come in between
-        },
+        times=frame.times(trials=_counted(spec, variants, codes)),  # other runs may be counted in between
     )
 
 
-def _counted(spec: RunSpec, variants: Sequence[VariantResult], codes: Mapping[str, str]) -> dict[str, Any]:
-    returns, recipes = {it.name: it.returns for it in variants}, {it.name: it.recipe for it in variants}
+def _counted(spec: RunSpec, results: Sequence[VariantResult], codes: Mapping[str, str]) -> TrialCount:
+    returns = {result.name: result.returns for result in results}
+    recipes = {result.name: result.recipe for result in results}
     return count_run(spec, returns, recipes, codes)
 
 
@@ -114,10 +117,10 @@ def prepare(
     spec: RunSpec, progress: Progress = silent, pool: Pool | None = None
 ) -> tuple[Study, dict[str, pd.DataFrame]]:
     """All that comes before the first signal: a study, and the bars that are traded; raises as :func:`run_spec`."""
-    study = Study(spec, progress, pool.lend if pool else None)
+    study = Study(spec, progress, pool.distribute if pool else None)
     frames = _window(study)
     for variant in spec.variants:  # a typo in the last one must not cost the first one's model calls
-        check_strategy(variant.strategy, variant)
+        check_strategy(variant)
     return study, frames
 
 
@@ -177,14 +180,16 @@ def trade(
     cerebro = _cerebro(frames, spec.costs)
     strategy = load_strategy(variant.strategy)
     cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
-    cerebro.addanalyzer(Ledger, _name="ledger", same_close=spec.costs.execution == "same_close")
+    cerebro.addanalyzer(AccountRecorder, _name="account", same_close=spec.costs.execution == "same_close")
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     ran = _run(cerebro, variant)
-    ledger = ran.analyzers.ledger
+    account = ran.analyzers.account
     signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
-    equity = pd.Series(ledger.equity, index=pd.DatetimeIndex(ledger.days, name="date").as_unit("us"), name=variant.name)
-    exposure = pd.Series(ledger.exposure, index=equity.index, name=variant.name)
-    orders = pd.DataFrame(ledger.orders, columns=Ledger.ORDER_COLUMNS)
+    equity = pd.Series(
+        account.equity, index=pd.DatetimeIndex(account.days, name="date").as_unit("us"), name=variant.name
+    )
+    exposure = pd.Series(account.exposure, index=equity.index, name=variant.name)
+    orders = pd.DataFrame(account.orders, columns=AccountRecorder.ORDER_COLUMNS)
     return VariantResult(
         name=variant.name,
         kind=variant.signal,
@@ -192,26 +197,16 @@ def trade(
         exposure=exposure,
         orders=orders,
         signals=signals,
-        metrics=_metrics(equity, exposure, orders, signals, ledger),
-        cost=_cost(Cost(), signals),
-        recipe=None,
+        metrics=_metrics(equity, exposure, orders, signals, account),
     )
 
 
 def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
     """``result`` with what its signals cost, and what decided them."""
-    return replace(result, cost=_cost(pipeline.cost, result.signals), recipe=pipeline.recipe)
+    return replace(result, cost=replace(pipeline.cost), recipe=pipeline.recipe)  # a pipeline goes on counting
 
 
-def _cost(cost: Cost, signals: pd.DataFrame) -> dict[str, float | int | None]:
-    return {
-        **cost.record(),
-        # the model's time for these signals, whenever they were made
-        "signal_seconds": round(float(signals["seconds"].sum()), 3) if len(signals) else 0.0,
-    }
-
-
-class Ledger(bt.Analyzer):
+class AccountRecorder(bt.Analyzer):
     """Writes down what the account did: value and exposure at each bar, and every order that was filled.
 
     Params: ``same_close`` tells from which price slippage is measured: the close of the order's bar, not the open of
@@ -277,9 +272,9 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
         return []
     notes = []
     for variant in variants:
-        found = variant.signals["hits"].explode().dropna().str.split("/").str[1].value_counts(normalize=True)
-        if len(found) and found.iloc[0] > _ONE_KIND:
-            notes.append(f"{variant.name}: {found.iloc[0]:.0%} of its hits are {found.index[0]} sequences.")
+        shares = variant.signals["hits"].explode().dropna().str.split("/").str[1].value_counts(normalize=True)
+        if len(shares) and shares.iloc[0] > _ONE_KIND:
+            notes.append(f"{variant.name}: {shares.iloc[0]:.0%} of its hits are {shares.index[0]} sequences.")
     return notes
 
 
@@ -314,7 +309,7 @@ def set_costs(broker: Any, costs: CostSpec) -> None:
     broker.set_coc(costs.execution == "same_close")
 
 
-def _params_of(spec: StrategySpec, source: SignalSource | None) -> dict[str, Any]:
+def _params_of(spec: StrategySpec, source: SignalSource | None) -> dict[str, object]:
     if source is None:
         return dict(spec.params)
     return {**spec.params, "signal": functools.partial(_INDICATOR, source=source)}
@@ -332,48 +327,50 @@ def _run(cerebro: Any, variant: Variant) -> Any:
     return ran
 
 
-def _signal_table(signals: list[Any], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
     if not signals:
         return pd.DataFrame(columns=columns)
     earned = {symbol: table["outcome"] for symbol, table in forward_returns(frames, "open_to_open").items()}
     rows = [
         (
-            *(pd.Timestamp(it.as_of), it.symbol, it.value, it.probability, it.abstained),
-            *(earned[it.symbol].get(pd.Timestamp(it.as_of), np.nan), it.key, [hit.candidate.id for hit in it.hits]),
-            *(it.tokens, it.seconds),
+            pd.Timestamp(signal.as_of),
+            signal.symbol,
+            signal.value,
+            signal.probability,
+            signal.abstained,
+            earned[signal.symbol].get(pd.Timestamp(signal.as_of), np.nan),
+            signal.key,
+            [hit.candidate.id for hit in signal.hits],
+            signal.tokens,
+            signal.seconds,
         )
-        for it in signals
+        for signal in signals
     ]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
 
 
 def _metrics(
-    equity: pd.Series, exposure: pd.Series, orders: pd.DataFrame, signals: pd.DataFrame, ledger: Ledger
-) -> dict[str, float | int | None]:
+    equity: pd.Series, exposure: pd.Series, orders: pd.DataFrame, signals: pd.DataFrame, account: AccountRecorder
+) -> Metrics:
     years = (equity.index[-1] - equity.index[0]).days / 365.25
     traded = float(orders["value"].abs().sum())
-    heard = signals[signals["abstained"].isna()] if len(signals) else signals
-    pair = [heard[name].to_numpy(dtype=np.float64) for name in ("value", "target")]
+    with_view = signals[signals["abstained"].isna()] if len(signals) else signals
+    pair = [with_view[name].to_numpy(dtype=np.float64) for name in ("value", "target")]
     return {
         **statistics.performance(equity),
         "turnover": traded / float(equity.mean()) / years,
         "costs_paid": float(orders["commission"].sum() + orders["slippage"].sum()),
-        "trades": ledger.trades,
+        "trades": account.trades,
         "orders": len(orders),
-        "rejected_orders": ledger.rejected,
+        "rejected_orders": account.rejected,
         "exposure": float(exposure.mean()),
         "hit_rate": statistics.hit_rate(*pair) if len(signals) else None,
         "base_rate": statistics.base_rate(*pair) if len(signals) else None,
         "judged": int(statistics.spoken_and_known(*pair).sum()) if len(signals) else 0,
         "signals": len(signals),
-        "abstentions": len(signals) - len(heard),
+        "abstentions": len(signals) - len(with_view),
         # what it took to make these signals, whenever that was: stored with each of them
         "signal_tokens": int(signals["tokens"].sum()) if len(signals) else 0,
     }
-
-
-def _corpus_fingerprint(study: Study) -> dict[str, str]:
-    reads = any(variant.reads_corpus for variant in study.spec.variants)
-    return {"corpus": study.corpus.fingerprint} if reads else {}

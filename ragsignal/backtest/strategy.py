@@ -45,15 +45,21 @@ def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
     """
     module_name, class_name = spec.name.split(":")
     module = import_here(module_name, f"strategy {spec.name!r}")
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, bt.Strategy)):
-        known = [name for name, it in vars(module).items() if isinstance(it, type) and issubclass(it, bt.Strategy)]
-        raise ConfigError(f"{module_name} has no strategy {class_name!r}.{did_you_mean(class_name, known)}")
-    return found
+    strategies = {name: value for name, value in vars(module).items() if _is_strategy(value)}
+    if class_name not in strategies:
+        near = did_you_mean(class_name, list(strategies))
+        raise ConfigError(f"{module_name} has no strategy {class_name!r}.{near}")
+    strategy: type[bt.Strategy] = strategies[class_name]
+    return strategy
 
 
-def check_strategy(spec: StrategySpec, variant: Variant) -> None:
+def _is_strategy(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, bt.Strategy)
+
+
+def check_strategy(variant: Variant) -> None:
     """Raise ``ConfigError`` unless the strategy exists, and takes its params and the variant's signal."""
+    spec = variant.strategy
     strategy = load_strategy(spec)
     known = list(strategy.params._getkeys())
     for name in spec.params:
@@ -79,5 +85,5 @@ def code_of(spec: StrategySpec) -> str:
     What they import besides is not followed.
     """
     classes = load_strategy(spec).__mro__
-    files = {getattr(sys.modules[it.__module__], "__file__", None) for it in classes}
+    files = {getattr(sys.modules[part.__module__], "__file__", None) for part in classes}
     return json_digest(sorted(file_digest(Path(file)) for file in files if file))

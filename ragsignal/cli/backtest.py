@@ -44,7 +44,7 @@ def backtest(
         progress("writing the report", 0, 1)
         record = write_report(replace(result, command=f"ragsignal backtest {spec}"), folder)
         progress("writing the report", 1, 1)
-    costs = {variant.name: variant.cost for variant in result.variants}
+    costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)
     people.print(cost_line(list(costs.values())), markup=False, highlight=False, soft_wrap=True)

@@ -18,7 +18,7 @@ _FIGURES = {"asked": "signals", "found": "in store", "to_make": "to make", "mode
 
 
 def announce(study: Study, work: Sequence[Work]) -> None:
-    """One line before a run begins; a run without signals has nothing to announce."""
+    """Say in one line what a run will cost before it begins; a run without signals has nothing to announce."""
     from ragsignal.study import estimate
 
     if work:
@@ -26,7 +26,7 @@ def announce(study: Study, work: Sequence[Work]) -> None:
 
 
 def estimate_of_backtest(spec: RunSpec) -> Estimate:
-    """What ``ragsignal backtest`` would cost; raises as it would."""
+    """Estimate what ``ragsignal backtest`` would cost; raises as it would."""
     from ragsignal.backtest import prepare
     from ragsignal.study import estimate, work_of
 
@@ -36,7 +36,7 @@ def estimate_of_backtest(spec: RunSpec) -> Estimate:
 
 
 def estimate_of_evaluation(spec: RunSpec) -> Estimate:
-    """What ``ragsignal evaluate`` would cost; raises as it would."""
+    """Estimate what ``ragsignal evaluate`` would cost; raises as it would."""
     from ragsignal.evaluation import prepare, work_of
     from ragsignal.study import estimate
 
@@ -46,7 +46,7 @@ def estimate_of_evaluation(spec: RunSpec) -> Estimate:
 
 
 def tell_estimate(estimated: Estimate) -> None:
-    """A table and a sentence for people, and JSON."""
+    """Show the estimate as a table and a sentence, and answer with its record."""
     record = estimated.record()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title="estimate; calls: at most")
     table.add_column("variant", overflow="fold")  # a long name takes two lines, and no figure is cut
@@ -64,16 +64,16 @@ def tell_estimate(estimated: Estimate) -> None:
 
 
 def cost_line(costs: Sequence[Mapping[str, Any]]) -> str:
-    """What the variants of a run cost together."""
-    asked, found, reused, calls, tokens, seconds = (
+    """Say what the variants of a run cost together."""
+    signals, stored, reused, calls, tokens, seconds = (
         sum(cost[figure] for cost in costs)
         for figure in ("asked", "found", "reused", "model_calls", "tokens", "model_seconds")
     )
-    if not asked:
+    if not signals:
         return "no variant has a signal of its own: no model call"
     again = f", {reused:,} of a prompt that was read before" if reused else ""
     speed = f" in {seconds:,.1f} s, {tokens / seconds:,.0f} a second" if seconds else ""
-    return f"{asked:,} signals, {found:,} from the store{again}; {calls:,} model calls, {tokens:,} tokens{speed}"
+    return f"{signals:,} signals, {stored:,} from the store{again}; {calls:,} model calls, {tokens:,} tokens{speed}"
 
 
 def _say(line: str) -> None:

@@ -24,10 +24,11 @@ def data_check(
 
     problems = find_problems(path)
     table = Table("file", "symbol", "rule", "rows", "repair", title=f"{len(problems)} problem(s) in {path}")
-    for it in problems:
-        table.add_row(Path(it.file).name, it.symbol, it.rule, ", ".join(it.rows), it.repair)
+    for problem in problems:
+        rows = ", ".join(problem.rows)
+        table.add_row(Path(problem.file).name, problem.symbol, problem.rule, rows, problem.repair)
     people.print(table if problems else f"{path}: nothing wrong")
-    answer([asdict(it) | {"file": str(it.file)} for it in problems])
+    answer([asdict(problem) for problem in problems])
     raise typer.Exit(1 if problems else 0)
 
 

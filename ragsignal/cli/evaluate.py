@@ -28,8 +28,10 @@ def evaluate(
     with progress_bars() as progress:
         from ragsignal.evaluation import console_table, evaluate_spec, write_evaluation
 
-        record = write_evaluation(evaluate_spec(loaded, progress, announce), folder)
-    people.print(console_table(record))
-    people.print(cost_line(list(record["times"]["variants"].values())), markup=False, highlight=False, soft_wrap=True)
+        evaluation = evaluate_spec(loaded, progress, announce)
+        record = write_evaluation(evaluation, folder)
+    people.print(console_table(evaluation))
+    costs = list(record["times"]["variants"].values())
+    people.print(cost_line(costs), markup=False, highlight=False, soft_wrap=True)
     people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)
     answer({"run_dir": str(folder), "forecasters": record["forecasters"], "comparisons": record["comparisons"]})

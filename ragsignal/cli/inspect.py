@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragsignal.cli.options import SpecPath
 from ragsignal.cli.terminal import answer, people, progress_bars
 from ragsignal.errors import DataError
+
+if TYPE_CHECKING:
+    from ragsignal.study import Study
+    from ragsignal.types import Hit, Query
 
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
 
@@ -32,7 +37,7 @@ def inspect(
         query = _query_of(study, symbol, on.date())
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
-        prompt = answering.scorer.render(query, tuple(signal.hits))
+        prompt = answering.prompter.render(query, tuple(signal.hits))
     people.print(prompt.text, markup=False, highlight=False)
     answer(
         {
@@ -51,7 +56,7 @@ def inspect(
     )
 
 
-def _query_of(study: Any, symbol: str, on: date) -> Any:
+def _query_of(study: Study, symbol: str, on: date) -> Query:
     from ragsignal.data import cut_query
 
     whole = study.prices.select([symbol]).frames[symbol]
@@ -64,18 +69,6 @@ def _query_of(study: Any, symbol: str, on: date) -> Any:
     return cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback)
 
 
-def _hit_record(hit: Any) -> dict[str, Any]:
-    it = hit.candidate
-    return {
-        "rank": hit.rank,
-        "score": hit.score,
-        "id": it.id,
-        "symbol": it.symbol,
-        "sequence": it.sequence,
-        "dates": it.dates,
-        "values": it.values,
-        "scaled": it.scaled,
-        "movement": it.movement.word,
-        "outcome": it.outcome,
-        "available_at": it.available_at,
-    }
+def _hit_record(hit: Hit) -> dict[str, object]:
+    candidate = asdict(hit.candidate) | {"movement": hit.candidate.movement.word}
+    return {"rank": hit.rank, "score": hit.score} | candidate

@@ -20,6 +20,7 @@ from ragsignal.cli.terminal import answer, people, progress_bars
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
+    from ragsignal.utils import Record
 
 LOCAL = "local"
 Jobs = Annotated[
@@ -91,11 +92,11 @@ def sweep(
         people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     people.print(_tried(record["times"]["trials"]), markup=False, highlight=False, soft_wrap=True)
     people.print(f"record: {folder / 'sweep.json'}", markup=False, highlight=False, soft_wrap=True)
-    told = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
-    answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **told})
+    parts = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
+    answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **parts})
 
 
-def table_of_best(record: dict[str, Any]) -> Table:
+def table_of_best(record: Record) -> Table:
     """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
     ran = sorted((row for row in record["rows"] if "refused" not in row), key=_sharpe, reverse=True)
     table = Table(
@@ -121,7 +122,7 @@ def table_of_best(record: dict[str, Any]) -> Table:
     return table
 
 
-def _cells(row: dict[str, Any], record: dict[str, Any]) -> list[str]:
+def _cells(row: Record, record: Record) -> list[str]:
     point = [str(row["point"].get(place, "")) for place in record["grid"]]
     gap = row.get("gap")  # a benchmark has none
     known = gap is not None and gap["low"] is not None  # few bars have no interval
@@ -130,7 +131,7 @@ def _cells(row: dict[str, Any], record: dict[str, Any]) -> list[str]:
     return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), escape(beside)]
 
 
-def _tried(trials: dict[str, Any]) -> str:
+def _tried(trials: Record) -> str:
     """What the ledger says, beside the notes of this sweep alone: it may have been the tenth one on these days."""
     text = f"{trials['count']:,} configurations have been tried on these data, by any command"
     if trials.get("deflated_sharpe") is None:
@@ -141,5 +142,5 @@ def _tried(trials: dict[str, Any]) -> str:
     )
 
 
-def _sharpe(row: dict[str, Any]) -> float:
+def _sharpe(row: Record) -> float:
     return float("-inf") if row["sharpe"] is None else float(row["sharpe"])

@@ -40,10 +40,10 @@ def weights_verify(
     from ragsignal.artifacts import EMBEDDED, resolve
 
     refs = [ref] if ref else [f"embedded:{name}" for name in EMBEDDED]
-    found = [resolve(it, revision) for it in refs]
-    for weights in found:
+    verified = [resolve(name, revision) for name in refs]
+    for weights in verified:
         people.print(f"{weights.ref}: verified, {weights.digest[:16]}")
-    answer([{"ref": it.ref, "folder": str(it.folder), "digest": it.digest} for it in found])
+    answer([{"ref": it.ref, "folder": str(it.folder), "digest": it.digest} for it in verified])
 
 
 def _yes(value: bool | None) -> str:

@@ -10,7 +10,7 @@ trained on which days). An artifact that training wrote is named ``shipped:NAME`
 from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec
-from ragsignal.config.messages import did_you_mean
+from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, VariantSpec, WalkForwardSpec
 from ragsignal.config.tables import (
     LETTERED,
@@ -48,6 +48,7 @@ __all__ = [
     "FeedbackTraining",
     "FinseerTraining",
     "LLMSpec",
+    "RawTable",
     "RetrievalSpec",
     "RunSpec",
     "SplitSpec",

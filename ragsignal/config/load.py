@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ragsignal.config.messages import explain
+from ragsignal.config.messages import RawTable, explain
 from ragsignal.config.run import OVERLAID, RunSpec
 from ragsignal.config.tables import WALK, Table
 from ragsignal.config.train import TrainSpec
@@ -62,7 +62,7 @@ def _load(path: str | Path, kind: type[T]) -> T:
     return checked(raw, kind, path)
 
 
-def checked(raw: dict[str, Any], kind: type[T], where: str | Path) -> T:
+def checked(raw: RawTable, kind: type[T], where: str | Path) -> T:
     """``raw`` as a spec.
 
     Parameters
@@ -84,7 +84,7 @@ def checked(raw: dict[str, Any], kind: type[T], where: str | Path) -> T:
         raise ConfigError(explain(where, raw, error, kind, OVERLAID)) from None
 
 
-def _read_training(raw: dict[str, Any]) -> None:
+def _read_training(raw: RawTable) -> None:
     """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
     table = raw.get("walk_forward")
     if not isinstance(table, dict) or "train" not in table:
@@ -94,7 +94,7 @@ def _read_training(raw: dict[str, Any]) -> None:
     table["train"] = load_train_spec(table["train"])
 
 
-def _resolve_paths(raw: dict[str, Any], base: Path) -> None:
+def _resolve_paths(raw: RawTable, base: Path) -> None:
     """Expand ``${NAME}`` and anchor relative paths at the spec's folder, in place."""
     for owner in (raw, *_tables(raw.get("variant"))):
         tables = {name: value for name, value in owner.items() if isinstance(value, dict)}
@@ -130,7 +130,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     )
 
 
-def _tables(value: Any) -> list[dict[str, Any]]:
+def _tables(value: Any) -> list[RawTable]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -9,10 +9,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+RawTable = dict[str, Any]
+"""A table as TOML holds it, before it is checked."""
+
 
 def explain(
     where: str | Path,
-    raw: dict[str, Any],
+    raw: RawTable,
     error: ValidationError,
     kind: type[BaseModel],
     overlaid: Mapping[str, type[BaseModel]],
@@ -31,7 +34,7 @@ def explain(
     return "\n".join(lines)
 
 
-def _place(loc: tuple[int | str, ...], raw: dict[str, Any]) -> str:
+def _place(loc: tuple[int | str, ...], raw: RawTable) -> str:
     """Where a mistake stands, dotted; a variant goes by its name, or by its number from 1 where it has none."""
     parts = [str(part) for part in loc]
     if loc[0:1] == ("variant",) and len(loc) > 1:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ragsignal.config.messages import did_you_mean
+from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.tables import (
     WALK,
     AtLeastOne,
@@ -50,14 +50,14 @@ class VariantSpec(Table):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     signal: SignalName = "llm"
     classifier: ClassifierRef = "shipped:classifier"
-    retrieval: dict[str, Any] = Field(default={})
-    llm: dict[str, Any] = Field(default={})
+    retrieval: RawTable = Field(default={})
+    llm: RawTable = Field(default={})
     strategy: StrategySpec | None = None
 
     # Checked here and not on the merged table: so a mistake keeps its place in the spec.
     @field_validator("retrieval", "llm")
     @classmethod
-    def _check_overlay(cls, changes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _check_overlay(cls, changes: RawTable, info: ValidationInfo) -> RawTable:
         OVERLAID[str(info.field_name)].model_validate(changes)
         return changes
 
@@ -218,5 +218,5 @@ class RunSpec(Table):
         raise ConfigError(f"spec {self.name!r}: no variant {name!r}.{did_you_mean(name, known)} It has {known}")
 
 
-def _overlay(base: T, changes: dict[str, Any]) -> T:
+def _overlay(base: T, changes: RawTable) -> T:
     return type(base).model_validate(base.model_dump() | changes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ragsignal.config.messages import did_you_mean
+from ragsignal.config.messages import RawTable, did_you_mean
 
 Source = Literal["sample", "classic", "folder", "table", "yfinance", "planted", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
@@ -165,4 +165,4 @@ class StrategySpec(Table):
     """A Backtrader strategy by dotted name, ``module:Class``, and its params."""
 
     name: str = Field(alias="class", pattern=r"^[\w.]+:\w+$")
-    params: dict[str, Any] = Field(default={})
+    params: RawTable = Field(default={})

@@ -6,10 +6,10 @@ from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import forward_returns, movement_of
-from ragsignal.data.prices import Prices, calendar_of, load_sample
+from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.sources import load_prices
-from ragsignal.data.split import HORIZON, Part, Split, make_split
+from ragsignal.data.split import HORIZON, Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.wide import FACTORS, Panel, build_panel
 from ragsignal.data.windows import (
@@ -34,15 +34,16 @@ __all__ = [
     "CandidateCutter",
     "History",
     "Panel",
-    "Part",
     "Prices",
     "Split",
+    "SplitPart",
     "build_panel",
     "calendar_of",
     "compute_stacked",
     "csv_path",
     "cut_queries",
     "cut_query",
+    "days_of",
     "download",
     "find_problems",
     "fit_bins",

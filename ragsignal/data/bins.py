@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal.data import factors
 from ragsignal.errors import DataError
+from ragsignal.types import FloatArray, IntArray
 from ragsignal.utils import json_digest
 
 LETTERS = "ABCDEFGHIJKLMNOP"
@@ -47,11 +46,11 @@ class Bins:
     fitted_through: date
 
     @cached_property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, str]:
         """Identity: a change of an edge is a change of every signal that reads letters."""
         return {"fitted_through": self.fitted_through.isoformat(), "digest": json_digest(dict(self.edges))}
 
-    def codes(self, sequence: str, scaled: NDArray[np.float64]) -> NDArray[np.int64]:
+    def codes(self, sequence: str, scaled: FloatArray) -> IntArray:
         """Letter numbers 0..15 of an array of any shape."""
         return np.searchsorted(np.asarray(self.edges[sequence]), np.round(scaled, _DECIMALS), side="right")
 
@@ -60,7 +59,7 @@ class Bins:
         return spell(sequence, self.codes(sequence, np.asarray(scaled, dtype=np.float64)))
 
 
-def spell(sequence: str, codes: NDArray[np.int64]) -> str:
+def spell(sequence: str, codes: IntArray) -> str:
     """Join letter numbers of one window to the serialised line."""
     return f"{sequence}: {' '.join([LETTERS[code] for code in codes])}"
 
@@ -89,12 +88,12 @@ def fit_bins(frames: Mapping[str, pd.DataFrame], through: date) -> Bins:
     return Bins(edges=edges, fitted_through=through)
 
 
-def _edges_of(name: str, values: NDArray[np.float64], quantiles: NDArray[np.float64]) -> tuple[float, ...]:
+def _edges_of(name: str, values: FloatArray, quantiles: FloatArray) -> tuple[float, ...]:
     if factors.SEQUENCES[name].kind == "category":
         return _CATEGORY_EDGES
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     # 6 significant digits: enough to bin, and the same on machines whose quantiles differ in the last bit.
-    return tuple(float(f"{edge:.6g}") for edge in np.quantile(known, quantiles))
+    return tuple(float(f"{edge:.6g}") for edge in np.quantile(finite, quantiles))
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,11 +59,19 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Inspection:
     """Bars per symbol as :func:`ragsignal.data.readers.parse_bars` types them, and all that is wrong with them."""
 
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def report(self, path: Path, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
+        """Add a problem."""
+        self.problems.append(Problem(str(path), symbol, rule, rows, repair))
+
+    def report_missing(self, path: Path, symbol: str, present: Sequence[str]) -> None:
+        """Add the problem that ``path`` has no prices for ``symbol``, but for those that are ``present``."""
+        self.report(path, "no prices for this symbol", nearest_symbol(symbol, present), symbol)
 
 
 def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Problem]:
@@ -79,128 +87,112 @@ def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Prob
     return inspect(Path(path), symbols).problems
 
 
-def inspect_folder(path: Path, symbols: Sequence[str] | None) -> Findings:
+def inspect_folder(path: Path, symbols: Sequence[str] | None) -> Inspection:
     """Read and judge ``SYMBOL.csv`` files."""
-    if not path.is_dir():
-        return Findings(problems=[_file_problem(path, "no such folder", _WRITE_PATH)])
+    inspection = Inspection()
     present = sorted(file.stem for file in path.glob("*.csv"))
-    found = Findings()
-    if not present:
-        found.problems.append(_file_problem(path, "no CSV file in this folder", "Name each file SYMBOL.csv."))
-        return found
-    for symbol in present if symbols is None else symbols:
-        if symbol in present:
-            _inspect_file(csv_path(path, symbol), symbol, found)
-        else:
-            found.problems.append(_missing_symbol(path, symbol, present))
-    return found
+    if not path.is_dir():
+        inspection.report(path, "no such folder", _WRITE_PATH)
+    elif not present:
+        inspection.report(path, "no CSV file in this folder", "Name each file SYMBOL.csv.")
+    else:
+        for symbol in present if symbols is None else symbols:
+            if symbol in present:
+                _inspect_file(csv_path(path, symbol), symbol, inspection)
+            else:
+                inspection.report_missing(path, symbol, present)
+    return inspection
 
 
-def inspect_table(path: Path, symbols: Sequence[str] | None) -> Findings:
+def inspect_table(path: Path, symbols: Sequence[str] | None) -> Inspection:
     """Read and judge one long table."""
-    found = Findings()
-    sheet = _open(path, found)
-    if sheet is None or not _columns_fit(sheet, ("symbol", *_UNDERSTOOD), found):
-        return found
+    inspection = Inspection()
+    sheet = _open(path, ("symbol", *_UNDERSTOOD), inspection)
+    if sheet is None:
+        return inspection
     names = sheet.table["symbol"].astype(object).where(sheet.table["symbol"].notna(), "").astype(str)
     if (names == "").any():
         unnamed = _places(sheet.table.index[names == ""])
-        found.problems.append(Problem(str(path), "", "no symbol", unnamed, "Write the symbol into these rows."))
+        inspection.report(path, "no symbol", "Write the symbol into these rows.", rows=unnamed)
     present = sorted(set(names) - {""})
-    wanted = present if symbols is None else list(symbols)
-    chosen = sheet.table[names.isin(wanted)]
-    groups = dict(iter(parse_bars(chosen).groupby(names[names.isin(wanted)], sort=False)))
-    for symbol in wanted:
+    chosen = names.isin(present if symbols is None else symbols)
+    groups = dict(iter(parse_bars(sheet.table[chosen]).groupby(names[chosen], sort=False)))
+    for symbol in present if symbols is None else symbols:
         if symbol in groups:
-            _inspect_bars(path, symbol, groups[symbol], found)
+            _inspect_bars(path, symbol, groups[symbol], inspection)
         else:
-            found.problems.append(_missing_symbol(path, symbol, present))
-    return found
+            inspection.report_missing(path, symbol, present)
+    return inspection
 
 
-def _inspect_file(path: Path, symbol: str, found: Findings) -> None:
-    sheet = _open(path, found)
-    if sheet is None or not _columns_fit(sheet, _UNDERSTOOD, found):
+def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
+    sheet = _open(path, _UNDERSTOOD, inspection)
+    if sheet is None:
         return
     if sheet.tickers and sheet.tickers != (symbol,):
-        found.problems.append(
-            _file_problem(
-                path, f"its Ticker row says {', '.join(sheet.tickers)}", "Name the file after its one ticker."
-            )
-        )
-    _inspect_bars(path, symbol, parse_bars(sheet.table), found)
+        rule = f"its Ticker row says {', '.join(sheet.tickers)}"
+        inspection.report(path, rule, "Name the file after its one ticker.")
+    _inspect_bars(path, symbol, parse_bars(sheet.table), inspection)
 
 
-def _inspect_bars(path: Path, symbol: str, bars: pd.DataFrame, found: Findings) -> None:
-    found.bars[symbol] = bars
+def _inspect_bars(path: Path, symbol: str, bars: pd.DataFrame, inspection: Inspection) -> None:
+    inspection.bars[symbol] = bars
     for rule in ROW_RULES:
         broken = np.asarray(rule.broken(bars), dtype=bool)
         if broken.any():
             rows = _places(bars.index[broken], bars["date"][broken])
-            found.problems.append(Problem(str(path), symbol, rule.name, rows, rule.repair))
+            inspection.report(path, rule.name, rule.repair, symbol, rows)
 
 
-def _open(path: Path, found: Findings) -> Sheet | None:
+def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
+    """Read a file and judge its columns; None if its rows cannot be understood."""
     if not path.is_file():
-        found.problems.append(_file_problem(path, "no such file", _WRITE_PATH))
+        inspection.report(path, "no such file", _WRITE_PATH)
         return None
     try:
-        return read_sheet(path)
+        sheet = read_sheet(path)
     except UNREADABLE as error:
-        found.problems.append(
-            _file_problem(path, f"cannot be read ({error})", "Expected a CSV file or a Parquet table.")
-        )
+        inspection.report(path, f"cannot be read ({error})", "Expected a CSV file or a Parquet table.")
         return None
-
-
-# ---- the columns of a file
-
-
-def _columns_fit(sheet: Sheet, understood: Sequence[str], found: Findings) -> bool:
-    """Judge a file's columns; False if its rows cannot be understood."""
     if sheet.ragged:
         rows = _places(pd.Index(sheet.ragged, name="line"))
         repair = f"Every line needs {len(sheet.header)} fields, as the header has."
-        found.problems.append(Problem(str(sheet.file), "", "lines with too few or too many fields", rows, repair))
-    broken = [problem for rule in SHEET_RULES for problem in rule(sheet, understood)]
-    found.problems.extend(broken)
-    return not broken
+        inspection.report(path, "lines with too few or too many fields", repair, rows=rows)
+    broken = [problem for check in SHEET_RULES for problem in check(sheet, understood)]
+    for rule, repair in broken:
+        inspection.report(path, rule, repair)
+    return None if broken else sheet
 
 
-def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[Problem]:
+# ---- the columns of a file: each check yields rules that are broken, with the repair
+
+
+def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
     if sheet.table.empty and not sheet.ragged:
-        yield _file_problem(sheet.file, "an empty file", "Download it again, or delete it.")
+        yield "an empty file", "Download it again, or delete it."
 
 
-def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[Problem]:
-    unknown = [
-        f"{name!r}" for name, plain in zip(sheet.header, sheet.table.columns, strict=True) if plain not in understood
-    ]
+def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
+    names = zip(sheet.header, sheet.table.columns, strict=True)
+    unknown = [f"{name!r}" for name, plain in names if plain not in understood]
     if unknown:
-        repair = f"Delete it; understood are {', '.join(understood)}."
-        yield _file_problem(sheet.file, f"unknown column {', '.join(unknown)}", repair)
+        yield f"unknown column {', '.join(unknown)}", f"Delete it; understood are {', '.join(understood)}."
 
 
-def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[Problem]:
+def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
     missing = [name for name in understood if name != "adj close" and name not in sheet.table.columns]
     if missing and sheet.header:
-        repair = f"The file has {', '.join(sheet.header)}."
-        yield _file_problem(sheet.file, f"missing column {', '.join(missing)}", repair)
+        yield f"missing column {', '.join(missing)}", f"The file has {', '.join(sheet.header)}."
 
 
-def _repeated_columns(sheet: Sheet, _: Sequence[str]) -> Iterable[Problem]:
+def _repeated_columns(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
     repeated = sheet.table.columns[sheet.table.columns.duplicated()].unique()
     if len(repeated):
         repair = "Keep one of them: one symbol a file, or one long table with a symbol column."
-        yield _file_problem(sheet.file, f"column more than once: {', '.join(repeated)}", repair)
+        yield f"column more than once: {', '.join(repeated)}", repair
 
 
-SHEET_RULES: tuple[Callable[[Sheet, Sequence[str]], Iterable[Problem]], ...] = (
-    _empty,
-    _unknown_columns,
-    _missing_columns,
-    _repeated_columns,
-)
+SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns)
 
 
 # ---- the bars of a symbol
@@ -287,22 +279,14 @@ def explain(path: Path, problems: Sequence[Problem]) -> str:
     return "\n".join(lines)
 
 
-def did_you_mean(symbol: str, known: Iterable[str]) -> str:
-    """Hint at the nearest known symbol, in any case; else at the first ten."""
-    known = list(known)
-    upper = {name.upper(): name for name in known}
-    near = difflib.get_close_matches(symbol.upper(), list(upper), n=1)
+def nearest_symbol(symbol: str, symbols: Collection[str]) -> str:
+    """Hint at the nearest of ``symbols``, in any case; else at the first ten."""
+    by_upper = {name.upper(): name for name in symbols}
+    near = difflib.get_close_matches(symbol.upper(), list(by_upper), n=1)
     if near:
-        return f"Did you mean {upper[near[0]]!r}?"
-    return f"There are {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}."
-
-
-def _missing_symbol(path: Path, symbol: str, present: Sequence[str]) -> Problem:
-    return Problem(str(path), symbol, "no prices for this symbol", (), did_you_mean(symbol, present))
-
-
-def _file_problem(path: Path, rule: str, repair: str) -> Problem:
-    return Problem(str(path), "", rule, (), repair)
+        return f"Did you mean {by_upper[near[0]]!r}?"
+    names = list(symbols)
+    return f"There are {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}."
 
 
 def _places(index: pd.Index, dates: pd.Series | None = None) -> tuple[str, ...]:

@@ -15,12 +15,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal.data import alphas, rolling, technicals
-from ragsignal.data.rolling import FloatArray
-from ragsignal.data.technicals import Bars
+from ragsignal.data.technicals import BarArrays
 from ragsignal.errors import DataError
+from ragsignal.types import FloatArray, IntArray
 
 _BATCH_NUMBERS = 1 << 16  # an array of 512 KiB: less is more Python a bar, more leaves the cache
 Kind = Literal["level", "spread", "value", "category"]
@@ -43,7 +42,7 @@ class Sequence:
 
     name: str
     kind: Kind
-    formula: Callable[[Bars], FloatArray]
+    formula: Callable[[BarArrays], FloatArray]
 
     @property
     def text(self) -> str:
@@ -111,7 +110,7 @@ def compute(frame: pd.DataFrame) -> pd.DataFrame:
     DataError
         If a column is missing.
     """
-    bars = Bars.of(frame)
+    bars = BarArrays.of(frame)
     columns = [sequence.formula(bars) for sequence in SEQUENCES.values()]
     return pd.DataFrame(np.column_stack(columns), index=frame.index, columns=list(SEQUENCES))
 
@@ -170,7 +169,7 @@ def compute_stacked(frames: Collection[pd.DataFrame], names: Collection[str]) ->
     values, scaled = (np.empty((len(names), int(lengths.sum()))) for _ in range(2))
     tables = list(frames)
     for batch in _batches(lengths):
-        bars = Bars.together([tables[number] for number in batch])
+        bars = BarArrays.together([tables[number] for number in batch])
         for row, name in enumerate(names):
             column = SEQUENCES[name].formula(bars)
             free = _without_level(SEQUENCES[name], column, bars.close)
@@ -181,7 +180,7 @@ def compute_stacked(frames: Collection[pd.DataFrame], names: Collection[str]) ->
     return values, scaled
 
 
-def _batches(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
+def _batches(lengths: IntArray) -> Iterator[list[int]]:
     """Numbers of frames that are computed side by side, of like length, so that little is padded."""
     batch: list[int] = []
     for number in np.argsort(-lengths, kind="stable").tolist():

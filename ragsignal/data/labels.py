@@ -76,10 +76,10 @@ def forward_returns(frames: Mapping[str, pd.DataFrame], target: Target) -> dict[
 def _forward(frame: pd.DataFrame, column: str, start: int) -> pd.DataFrame:
     """Return from bar t + start to the bar after it."""
     price, days = frame[column].to_numpy(dtype=np.float64), frame.index.to_numpy()
-    known = max(len(frame) - start - 1, 0)
+    count = max(len(frame) - start - 1, 0)
     outcome, available_at = np.full(len(frame), np.nan), np.full(len(frame), np.datetime64("NaT"), dtype=days.dtype)
-    outcome[:known] = price[start + 1 :] / price[start : start + known] - 1
-    available_at[:known] = days[start + 1 :]
+    outcome[:count] = price[start + 1 :] / price[start : start + count] - 1
+    available_at[:count] = days[start + 1 :]
     return pd.DataFrame({"outcome": outcome, "available_at": available_at}, index=frame.index)
 
 

@@ -19,19 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.data.check import Findings, did_you_mean, explain, inspect_folder, inspect_table
+from ragsignal.data.check import Inspection, explain, inspect_folder, inspect_table, nearest_symbol
 from ragsignal.data.readers import COLUMNS, PRICES, read_closes
 from ragsignal.errors import DataError
 from ragsignal.utils import array_digest, json_digest
-
-__all__ = [
-    "Prices",
-    "back_adjust",
-    "load_classic",
-    "load_sample",
-    "read_folder",
-    "read_table",
-]
 
 _SAMPLED = ("AAPL", "GOOG", "IBM", "MSFT")
 # This version, as its prices are part of a result; without its dependencies, as only one of its files is read.
@@ -78,7 +69,7 @@ class Prices:
         symbols = tuple(symbols)
         missing = [symbol for symbol in symbols if symbol not in self.frames]
         if missing:
-            raise DataError(f"no prices for {', '.join(missing)}. {did_you_mean(missing[0], self.symbols)}")
+            raise DataError(f"no prices for {', '.join(missing)}. {nearest_symbol(missing[0], self.symbols)}")
         return Prices({symbol: self.frames[symbol] for symbol in symbols})
 
     def between(self, start: date | None, end: date | None) -> Prices:
@@ -87,15 +78,15 @@ class Prices:
         return Prices({symbol: frame.loc[days] for symbol, frame in self.frames.items()})
 
     @cached_property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """SHA-256 of symbols, days and values; the order of the symbols does not matter."""
         return json_digest({symbol: _digests(frame) for symbol, frame in self.frames.items()})
 
     def __eq__(self, other: object) -> bool:
-        return self.fingerprint == other.fingerprint if isinstance(other, Prices) else NotImplemented
+        return self.digest == other.digest if isinstance(other, Prices) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint)
+        return hash(self.digest)
 
     def __repr__(self) -> str:
         return f"Prices({len(self.frames)} symbols, {sum(map(len, self.frames.values()))} bars)"
@@ -114,13 +105,17 @@ def _canonical_form(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digests(frame: pd.DataFrame) -> list[str]:
-    days = frame.index.to_numpy().astype("datetime64[D]").astype("<i8")
-    return [array_digest(days), array_digest(frame.to_numpy(dtype="<f8"))]
+    return [array_digest(days_of(frame).astype("<i8")), array_digest(frame.to_numpy(dtype="<f8"))]
+
+
+def days_of(frame: pd.DataFrame) -> NDArray[np.datetime64]:
+    """Days of the rows of ``frame``: (n_rows,) datetime64[D]."""
+    return frame.index.to_numpy().astype("datetime64[D]")
 
 
 def calendar_of(frames: Iterable[pd.DataFrame]) -> NDArray[np.datetime64]:
     """Every day on which any of ``frames`` has a bar, ascending: (n_days,) datetime64[D]."""
-    return np.unique(np.concatenate([frame.index.to_numpy().astype("datetime64[D]") for frame in frames]))
+    return np.unique(np.concatenate([days_of(frame) for frame in frames]))
 
 
 def back_adjust(bars: pd.DataFrame) -> pd.DataFrame:
@@ -178,10 +173,10 @@ def load_classic(symbols: Sequence[str] | None = None) -> Prices:
 def _packaged(package: str, file: str, install: str) -> Path:
     """Path of a data file inside an installed package."""
     # Found, not imported: bokeh_sampledata parses all prices at import, skfolio needs packages that nothing here does.
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    module = importlib.util.find_spec(package)
+    if module is None or module.origin is None:
         raise DataError(f"these prices are in the package {package}, which is not installed; run: {install}")
-    return Path(found.origin).parent / file
+    return Path(module.origin).parent / file
 
 
 def read_folder(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:
@@ -225,7 +220,7 @@ def read_table(path: str | Path, symbols: Sequence[str] | None = None) -> Prices
     return _adjusted(Path(path), inspect_table(Path(path), symbols))
 
 
-def _adjusted(path: Path, found: Findings) -> Prices:
-    if found.problems:
-        raise DataError(explain(path, found.problems))
-    return Prices({symbol: back_adjust(bars.set_index("day")) for symbol, bars in found.bars.items()})
+def _adjusted(path: Path, inspection: Inspection) -> Prices:
+    if inspection.problems:
+        raise DataError(explain(path, inspection.problems))
+    return Prices({symbol: back_adjust(bars.set_index("day")) for symbol, bars in inspection.bars.items()})

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from ragsignal.types import BoolArray, FloatArray
 
 TIE = 1e-9
 """Relative difference up to which two numbers count as equal."""
@@ -76,7 +75,7 @@ def rank(values: FloatArray, length: int) -> FloatArray:
         np.abs(np.subtract(lag, now, out=gap), out=gap)
         equal += np.less_equal(gap, TIE, out=true)
     out = (below + (equal.astype(np.float64) + 1) / 2) / length
-    return _align(known(out, _sum(values, length)), len(values))
+    return _align(mask_missing(out, _sum(values, length)), len(values))
 
 
 def zscore(values: FloatArray, length: int) -> FloatArray:
@@ -124,8 +123,8 @@ def ema(values: FloatArray, weight: float) -> FloatArray:
     for bar in range(1, len(rows)):  # bar by bar, but all symbols at once; scipy's lfilter has other bits
         np.subtract(rows[bar], rows[bar - 1], out=step)
         np.multiply(weight, step, out=step)
-        known_before = True if bar > latest else first < bar
-        np.add(rows[bar - 1], step, out=rows[bar], where=known_before)
+        begun = True if bar > latest else first < bar
+        np.add(rows[bar - 1], step, out=rows[bar], where=begun)
     return out
 
 
@@ -134,15 +133,15 @@ def side(difference: FloatArray, unit: FloatArray | float = 1.0) -> FloatArray:
     return np.where(np.abs(difference) <= TIE * unit, 0.0, np.sign(difference))
 
 
-def ratio(numerator: FloatArray, denominator: FloatArray, flat: NDArray[np.bool_], at_flat: float = 0.0) -> FloatArray:
+def ratio(numerator: FloatArray, denominator: FloatArray, flat: BoolArray, at_flat: float = 0.0) -> FloatArray:
     """``numerator / denominator``; ``at_flat`` where ``flat`` (nothing to divide by); NaN if either is NaN."""
     out = np.full(numerator.shape, at_flat)
     np.divide(numerator, denominator, out=out, where=~flat)
-    return known(out, numerator, denominator)
+    return mask_missing(out, numerator, denominator)
 
 
-def known(values: FloatArray, *needed: FloatArray) -> FloatArray:
-    """``values`` with NaN wherever one of ``needed`` is NaN (comparisons turn NaN into False and lose it)."""
+def mask_missing(values: FloatArray, *needed: FloatArray) -> FloatArray:
+    """Put NaN into ``values`` wherever one of ``needed`` is NaN (comparisons turn NaN into False and lose it)."""
     missing = np.zeros(values.shape, dtype=bool)
     for other in needed:
         missing |= np.isnan(other)

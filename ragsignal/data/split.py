@@ -1,6 +1,6 @@
 """What may be learned from, and what may be judged on: the one place that decides it.
 
-A :class:`Part` bounds queries by symbol and by day, and labels by the day on which they became known. In protocol
+A :class:`SplitPart` bounds queries by symbol and by day, and labels by the day on which they became known. In protocol
 ``time`` the parts are apart by an embargo::
 
     data.start ......... known_by |<-- embargo bars -->| valid_from ......... data.end
@@ -27,7 +27,7 @@ HORIZON: dict[Target, int] = {"movement": 1, "relative": 1, "open_to_open": 2}
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """Bounds of one side of a split; all days are inclusive.
 
     Parameters
@@ -71,7 +71,7 @@ class Part:
             raise LookAheadError(
                 f"the {self.name} part ends with what was known by {self.known_by}, but {len(late)} of its "
                 f"{len(available_at)} labels are known later, the first (number {late[0]}) on {day}; "
-                "keep only what Part.holds() accepts"
+                "keep only what SplitPart.holds() accepts"
             )
 
 
@@ -80,8 +80,8 @@ class Split:
     """A training part and a validation part."""
 
     protocol: Literal["time", "paper"]
-    train: Part
-    valid: Part
+    train: SplitPart
+    valid: SplitPart
 
     @property
     def leaks(self) -> bool:
@@ -107,17 +107,17 @@ def make_split(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64]
         If a symbol is not one of ``data``, a part would be empty, the embargo is shorter than the horizon (``time``),
         or the symbols of the parts are not given or not apart (``paper``).
     """
-    train = _known(spec.train_symbols, "train_symbols", data)
-    valid = _known(spec.valid_symbols, "valid_symbols", data)
+    train = _checked_symbols(spec.train_symbols, "train_symbols", data)
+    valid = _checked_symbols(spec.valid_symbols, "valid_symbols", data)
     if spec.protocol == "paper":
         _require_apart(train, valid)
         whole = (data.start, data.end, data.end)
-        return Split("paper", Part("train", train, *whole), Part("valid", valid, *whole))
+        return Split("paper", SplitPart("train", train, *whole), SplitPart("valid", valid, *whole))
     known_by = _last_day_of_training(spec, data, calendar, horizon)
     return Split(
         "time",
-        Part("train", train or data.symbols, data.start, known_by, known_by),
-        Part("valid", valid or data.symbols, spec.valid_from, data.end, data.end),
+        SplitPart("train", train or data.symbols, data.start, known_by, known_by),
+        SplitPart("valid", valid or data.symbols, spec.valid_from, data.end, data.end),
     )
 
 
@@ -144,7 +144,7 @@ def _last_day_of_training(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.
     return known_by
 
 
-def _known(symbols: tuple[str, ...], key: str, data: DataSpec) -> tuple[str, ...]:
+def _checked_symbols(symbols: tuple[str, ...], key: str, data: DataSpec) -> tuple[str, ...]:
     for symbol in symbols:
         if symbol not in data.symbols:
             near = did_you_mean(symbol, list(data.symbols))

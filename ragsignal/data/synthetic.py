@@ -26,10 +26,10 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal.data.prices import Prices
 from ragsignal.errors import ConfigError
+from ragsignal.types import FloatArray
 
 SHAPE_CLOSES = 5
 """Closes whose shape decides the next move."""
@@ -77,13 +77,13 @@ def noise_market(symbols: Sequence[str], start: date | str, end: date | str, see
     return planted_market(symbols, start, end, seed=seed, strength=0.0)
 
 
-def prototypes(seed: int) -> NDArray[np.float64]:
+def prototypes(seed: int) -> FloatArray:
     """Return the axes of the cube whose corners are the prototypes: (4, 4), orthonormal rows, in units of returns."""
     gaussian = np.random.default_rng(seed).standard_normal((SHAPE_CLOSES - 1, SHAPE_CLOSES - 1))
     return np.linalg.qr(gaussian)[0].T
 
 
-def direction(returns: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
+def direction(returns: FloatArray, axes: FloatArray) -> FloatArray:
     """Direction of the push after windows of returns.
 
     Parameters
@@ -106,9 +106,7 @@ def _generator(seed: int, symbol: str) -> np.random.Generator:
     return np.random.default_rng([seed, *symbol.encode()])
 
 
-def _frame(
-    days: pd.DatetimeIndex, rng: np.random.Generator, axes: NDArray[np.float64], strength: float
-) -> pd.DataFrame:
+def _frame(days: pd.DatetimeIndex, rng: np.random.Generator, axes: FloatArray, strength: float) -> pd.DataFrame:
     first_price = rng.uniform(20.0, 200.0)
     usual_volume = rng.uniform(1e6, 1e7)
     draws = rng.standard_normal((len(days), _DRAWS))
@@ -129,9 +127,7 @@ def _frame(
     )
 
 
-def _log_moves(
-    draws: NDArray[np.float64], axes: NDArray[np.float64], strength: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _log_moves(draws: FloatArray, axes: FloatArray, strength: float) -> tuple[FloatArray, FloatArray]:
     """Log moves from close to open and from open to close, each (n_bars,); the push is in the second."""
     noise = DAILY_SIGMA * np.sqrt(1.0 - strength**2)
     gaps = noise * np.sqrt(_GAP_SHARE) * draws[:, 0]

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,10 +23,12 @@ from numpy.typing import NDArray
 
 from ragsignal.data import rolling
 from ragsignal.data.bins import LETTERS
-from ragsignal.data.check import did_you_mean
-from ragsignal.data.rolling import FloatArray, delay, mean, ratio
-from ragsignal.data.technicals import Bars
+from ragsignal.data.check import nearest_symbol
+from ragsignal.data.prices import calendar_of, days_of
+from ragsignal.data.rolling import delay, mean, ratio
+from ragsignal.data.technicals import BarArrays
 from ragsignal.errors import DataError
+from ragsignal.types import FloatArray
 from ragsignal.utils import json_digest
 
 FORMULAS = {
@@ -79,18 +80,18 @@ def compute_wide(frame: pd.DataFrame) -> pd.DataFrame:
     DataError
         If a column is missing.
     """
-    bars = Bars.of(frame)
-    columns = {**_trends(bars.close), **_volatilities(bars.close), **_shapes(bars)}
+    bars = BarArrays.of(frame)
+    columns = _trends(bars.close) | _volatilities(bars.close) | _shapes(bars)
     # + 0.0: rounding leaves -0.0, which is another number to a hash
     values = np.round(np.column_stack([columns[name] for name in FACTORS]), _DECIMALS) + 0.0
     return pd.DataFrame(values, index=frame.index, columns=list(FACTORS))
 
 
 def _trends(close: FloatArray) -> dict[str, FloatArray]:
-    single = _change(close, 1)
-    singles = {"ret_1": single, **{f"ret_{n}": delay(single, n - 1) for n in range(2, 6)}}
+    last = _change(close, 1)
+    singles = {"ret_1": last} | {f"ret_{n}": delay(last, n - 1) for n in range(2, 6)}
     momentum = {f"mom_{n}": _change(close, n) for n in (10, 20, 60, 120)}
-    return {**singles, **momentum, "mom_250": delay(_change(close, 230), 20)}
+    return singles | momentum | {"mom_250": delay(_change(close, 230), 20)}
 
 
 def _change(close: FloatArray, bars: int) -> FloatArray:
@@ -101,7 +102,7 @@ def _volatilities(close: FloatArray) -> dict[str, FloatArray]:
     return {f"vol_{n}": rolling.std(_change(close, 1), n) for n in (20, 60)}
 
 
-def _shapes(bars: Bars) -> dict[str, FloatArray]:
+def _shapes(bars: BarArrays) -> dict[str, FloatArray]:
     low, high = rolling.lowest(bars.bottom, 20), rolling.highest(bars.top, 20)
     usual = mean(bars.volume, 60)
     return {
@@ -160,12 +161,12 @@ class Panel:
         return " ".join([LETTERS[int(part)] if part >= 0 else MISSING for part in sixteenths])
 
     def digest_as_of(self, day: date) -> str:
-        """Fingerprint of all that was known on ``day``, whatever comes after it; empty before the first day."""
+        """Digest of all that was known on ``day``, whatever comes after it; empty before the first day."""
         seen = int(np.searchsorted(self.days, np.datetime64(day, "D"), side="right"))
         return self._running_digests[seen - 1] if seen else ""
 
     @cached_property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, str]:
         """Identity of everything but the prices: formulas, and the symbols that were ranked together."""
         return {"panel": _VERSION, "symbols": json_digest(list(self.symbols))}
 
@@ -191,7 +192,7 @@ class Panel:
     def _column(self, symbol: str) -> int:
         if symbol not in self._columns:
             raise DataError(
-                f"the panel of {len(self.symbols)} symbols has no {symbol}. {did_you_mean(symbol, self.symbols)} "
+                f"the panel of {len(self.symbols)} symbols has no {symbol}. {nearest_symbol(symbol, self.symbols)} "
                 "Add it to data.symbols, and build the panel again"
             )
         return self._columns[symbol]
@@ -218,11 +219,10 @@ def build_panel(frames: Mapping[str, pd.DataFrame]) -> Panel:
     if not frames:
         raise DataError("a panel compares symbols and got none; name some in data.symbols")
     symbols = tuple(sorted(frames))
-    dates = {symbol: frames[symbol].index.to_numpy().astype("datetime64[D]") for symbol in symbols}
-    days = np.unique(np.concatenate(list(dates.values())))
+    days = calendar_of(frames.values())
     values = np.full((len(days), len(symbols), len(FACTORS)), np.nan, dtype=np.float32)
     for column, symbol in enumerate(symbols):
-        values[np.searchsorted(days, dates[symbol]), column] = compute_wide(frames[symbol])
+        values[np.searchsorted(days, days_of(frames[symbol])), column] = compute_wide(frames[symbol])
     return Panel(symbols=symbols, days=days, values=values, ranks=_ranks(values))
 
 
@@ -231,6 +231,6 @@ def _ranks(values: NDArray[np.float32]) -> NDArray[np.float32]:
     ranks = np.empty_like(values)
     for factor in range(values.shape[2]):
         table = pd.DataFrame(values[:, :, factor])
-        known = table.notna().sum(axis=1)
-        ranks[:, :, factor] = (table.rank(axis=1) - 0.5).div(known.where(known >= 2), axis=0)
+        counts = table.notna().sum(axis=1)
+        ranks[:, :, factor] = (table.rank(axis=1) - 0.5).div(counts.where(counts >= 2), axis=0)
     return ranks

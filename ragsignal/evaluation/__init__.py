@@ -7,7 +7,7 @@ Everything is decided by days, not by queries: symbols of one day share that day
 
 from __future__ import annotations
 
-from ragsignal.evaluation.metrics import METRICS, Sample, direction_of, estimate
+from ragsignal.evaluation.metrics import METRICS, Sample, direction_of
 from ragsignal.evaluation.record import console_table, write_evaluation
 from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 
@@ -17,7 +17,6 @@ __all__ = [
     "Sample",
     "console_table",
     "direction_of",
-    "estimate",
     "evaluate_spec",
     "prepare",
     "work_of",

@@ -6,20 +6,18 @@ None of these is a forecast that competes: the oracle knows the outcome of the d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from ragsignal.config import Variant
-from ragsignal.evaluation.days import Floats
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
-from ragsignal.evaluation.metrics import METRICS, Metric, days_and_block
-from ragsignal.evaluation.questions import Mask, Questions
+from ragsignal.evaluation.metrics import METRICS, days_and_block
+from ragsignal.evaluation.questions import Questions
 from ragsignal.statistics import LEAST_DAYS, widening
 from ragsignal.study import Study, spread
-from ragsignal.types import Query
+from ragsignal.types import BoolArray, FloatArray, Query
 
 SHUFFLED_MEASURES = ("mcc", "auc", "rank_correlation")
 """Figures whose value without skill does not depend on the share of rises."""
@@ -31,6 +29,54 @@ JITTER = 1e-4
 """Relative noise on closes: one basis point, less than the spread of a liquid stock."""
 
 _SEEDS = (1001, 1002)  # of two random draws of candidates, away from the small seeds that specs use
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffledFigure:
+    """A figure on shuffled labels; ``z`` is its distance from no skill in bootstrap standard errors."""
+
+    forecaster: str
+    measure: str
+    value: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffledLabels:
+    """Figures on shuffled labels, the greatest |z|, and ``limit``: what chance exceeds once in 20 in that many figures.
+
+    ``passes`` is None where nothing can be said, for want of days or because all forecasts are constant.
+    """
+
+    rows: list[ShuffledFigure]
+    max_z: float
+    limit: float
+    passes: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Mean absolute change of P(rise) of one variant when what should not matter changes.
+
+    Parameters
+    ----------
+    variant : str
+    queries : int
+        Those that were answered every time.
+    spread : float or None
+        Mean absolute difference of P(rise) of two queries: a change of that size is as large as another query would
+        make. None where no query was answered, as for the other figures.
+    jitter : float or None
+        Closes times 1 + 1e-4 times noise.
+    random_candidates : float or None
+        One random draw of candidates against another; None for a variant without retrieval.
+    """
+
+    variant: str
+    queries: int
+    spread: float | None
+    jitter: float | None
+    random_candidates: float | None
 
 
 def same_date_oracle(questions: Questions) -> Forecast:
@@ -47,41 +93,34 @@ def same_date_oracle(questions: Questions) -> Forecast:
 
 
 def shuffled_labels(
-    questions: Questions, forecasts: Sequence[Forecast], weights: Floats, seed: int = 0
-) -> dict[str, Any]:
-    """Give every day the outcomes of another day: no figure may then stand out.
-
-    Returns
-    -------
-    dict
-        ``rows`` (forecaster, measure, value, z: its distance from no skill in bootstrap standard errors), ``max_z``
-        over all, ``limit`` (the |z| that chance exceeds once in 20 in that many figures) and ``passes``: None
-        where nothing can be said, for want of days or because all forecasts are constant.
-    """
+    questions: Questions, forecasts: Sequence[Forecast], weights: FloatArray, seed: int = 0
+) -> ShuffledLabels:
+    """Give every day the outcomes of another day: no figure may then stand out."""
     outcome = _outcomes_of_other_days(questions, seed)
-    rows: list[dict[str, Any]] = [
-        {"forecaster": it.name, "measure": measure, **found}
-        for it in forecasts
+    figures = [
+        _shuffled_figure(measure, forecast, questions, outcome, weights)
+        for forecast in forecasts
         for measure in SHUFFLED_MEASURES
-        if (found := _distance(METRICS[measure], it, questions, outcome, weights)) is not None
     ]
-    max_z = max((abs(row["z"]) for row in rows), default=0.0)
+    rows = [row for row in figures if row is not None]
+    max_z = max((abs(row.z) for row in rows), default=0.0)
     limit = NormalDist().inv_cdf(1.0 - 0.05 / (2 * max(1, len(rows))))
-    return {"rows": rows, "max_z": max_z, "limit": limit, "passes": max_z <= limit if rows else None}
+    return ShuffledLabels(rows, max_z, limit, max_z <= limit if rows else None)
 
 
-def _outcomes_of_other_days(questions: Questions, seed: int) -> Floats:
+def _outcomes_of_other_days(questions: Questions, seed: int) -> FloatArray:
     """Outcome (n,) of the same symbol on the day that a permutation puts in its day's place; NaN if none."""
-    rows, columns = np.nonzero(questions.asked)
-    used = np.unique(rows)
-    other = np.random.default_rng(seed).permutation(used)
-    table = np.where(questions.asked, questions.outcomes, np.nan)
-    return np.asarray(table[other[np.searchsorted(used, rows)], columns])
+    rows, columns = np.nonzero(questions.is_query)
+    days = np.unique(rows)
+    other = np.random.default_rng(seed).permutation(days)
+    table = np.where(questions.is_query, questions.outcomes, np.nan)
+    return np.asarray(table[other[np.searchsorted(days, rows)], columns])
 
 
-def _distance(
-    metric: Metric, forecast: Forecast, questions: Questions, outcome: Floats, weights: Floats
-) -> dict[str, float] | None:
+def _shuffled_figure(
+    measure: str, forecast: Forecast, questions: Questions, outcome: FloatArray, weights: FloatArray
+) -> ShuffledFigure | None:
+    metric = METRICS[measure]
     mask = forecast.answered & np.isfinite(outcome)
     daily = metric.daily(forecast.on(questions, mask, outcome))
     n_days, block = days_and_block(daily, weights)
@@ -91,54 +130,49 @@ def _distance(
     error = float(np.nanstd(draws)) * widening(n_days, block)
     if not error > 0.0:  # a constant forecast has no luck either
         return None
-    return {"value": value, "z": (value - metric.null) / error}
+    return ShuffledFigure(forecast.name, measure, value, (value - metric.null) / error)
 
 
-def sensitivity(study: Study, variant: Variant, questions: Questions, wanted: int) -> dict[str, Any]:
-    """Mean absolute change of P(rise) when what should not matter changes, on ``wanted`` queries of the test.
-
-    ``jitter``: closes times 1 + 1e-4 times noise. ``random_candidates``: one random draw of candidates against another
-    (None for a variant without retrieval). ``queries`` counts those answered every time. Beside them stands
-    ``spread``, the mean absolute difference of P(rise) of two queries: a change of that size is as large as another
-    query would make.
-    """
+def sensitivity(study: Study, variant: Variant, questions: Questions, n_queries: int) -> Sensitivity:
+    """Measure how much ``variant`` changes its answers to ``n_queries`` queries of the test for no good reason."""
+    runs = perturbations(variant, questions, n_queries)
     answers = []
-    asked = perturbations(variant, questions, wanted)
-    for done, (asked_of, queries) in enumerate(asked, 1):
-        answers.append(probabilities(study.pipeline(asked_of), queries)[0])
-        study.progress(f"sensitivity of {variant.name}", done, len(asked))
-    plain, jittered, drawn, other = answers if len(answers) == 4 else (*answers, answers[0], answers[0])
-    answered = np.all(np.isfinite([plain, jittered, drawn, other]), axis=0)
-    return {
-        "variant": variant.name,
-        "queries": int(answered.sum()),
-        "spread": _mean_change(plain, np.roll(plain, len(plain) // 2), answered & np.roll(answered, len(plain) // 2)),
-        "jitter": _mean_change(plain, jittered, answered),
-        "random_candidates": None if drawn is plain else _mean_change(drawn, other, answered),
-    }
+    for done, (perturbed, queries) in enumerate(runs, 1):
+        answers.append(probabilities(study.pipeline(perturbed), queries)[0])
+        study.progress(f"sensitivity of {variant.name}", done, len(runs))
+    usual, jittered, *draws = answers
+    answered = np.all(np.isfinite(answers), axis=0)
+    half = len(usual) // 2
+    return Sensitivity(
+        variant=variant.name,
+        queries=int(answered.sum()),
+        spread=_mean_change(usual, np.roll(usual, half), answered & np.roll(answered, half)),
+        jitter=_mean_change(usual, jittered, answered),
+        random_candidates=_mean_change(draws[0], draws[1], answered) if draws else None,
+    )
 
 
-def perturbations(variant: Variant, questions: Questions, wanted: int) -> list[tuple[Variant, list[Query]]]:
-    """What :func:`sensitivity` asks of whom: as it is, jittered, and with two draws of candidates if it has any."""
-    queries = spread(questions.queries, wanted)
-    asked = [(variant, queries), (variant, _jittered(queries))]
+def perturbations(variant: Variant, questions: Questions, n_queries: int) -> list[tuple[Variant, list[Query]]]:
+    """List what :func:`sensitivity` asks: as it is, jittered, and with two draws of candidates if there are any."""
+    queries = spread(questions.queries, n_queries)
+    runs = [(variant, queries), (variant, _jittered(queries))]
     if not variant.reads_corpus:
-        return asked
-    return asked + [(_with_random_candidates(variant, seed), queries) for seed in _SEEDS]
+        return runs
+    return runs + [(_with_random_candidates(variant, seed), queries) for seed in _SEEDS]
 
 
 def _with_random_candidates(variant: Variant, seed: int) -> Variant:
-    drawn = variant.retrieval.model_copy(update={"retriever": "random", "seed": seed})
-    return replace(variant, retrieval=drawn)
+    return replace(variant, retrieval=variant.retrieval.model_copy(update={"retriever": "random", "seed": seed}))
 
 
 def _jittered(queries: Sequence[Query], seed: int = 0) -> list[Query]:
     rng = np.random.default_rng(seed)
-    return [
-        replace(it, closes=tuple((np.array(it.closes) * (1 + JITTER * rng.standard_normal(len(it.closes)))).tolist()))
-        for it in queries
-    ]
+
+    def noisy(closes: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple((np.array(closes) * (1 + JITTER * rng.standard_normal(len(closes)))).tolist())
+
+    return [replace(query, closes=noisy(query.closes)) for query in queries]
 
 
-def _mean_change(left: Floats, right: Floats, mask: Mask) -> float | None:
+def _mean_change(left: FloatArray, right: FloatArray, mask: BoolArray) -> float | None:
     return float(np.mean(np.abs(left - right)[mask])) if mask.any() else None

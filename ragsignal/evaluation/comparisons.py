@@ -6,16 +6,15 @@ not retrieval's; every variant with the free baseline that the *training* period
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ragsignal.config import RunSpec, Variant
-from ragsignal.evaluation.days import Floats
-from ragsignal.evaluation.forecasts import Forecast
-from ragsignal.evaluation.metrics import METRICS, difference
-from ragsignal.evaluation.questions import Mask, Questions
+from ragsignal.evaluation.forecasts import Forecast, Scoring
+from ragsignal.evaluation.metrics import METRICS
 
 MEASURES = ("acc", "brier", "log_loss", "rank_correlation")
 
@@ -24,20 +23,36 @@ RANDOM_RETRIEVAL = "random retrieval"
 BEST_BASELINE = "best free baseline"
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure of ``left`` less the mean figure of ``right``, on the ``n`` queries of a set that all of them answered.
+
+    ``against`` is what ``right`` stands for; ``low`` and ``high`` bound the difference, which is ``distinguishable``
+    from 0 or not, and then ``favours`` one side.
+    """
+
+    left: str
+    right: list[str]
+    against: str
+    set: str
+    measure: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    distinguishable: bool
+    favours: Literal["left", "right"] | None
+
+
 def compared_measures(spec: RunSpec) -> tuple[str, ...]:
     """Figures that are compared; a target relative to the day is also judged by the day's own ranks."""
     return ("acc_ranked", *MEASURES) if spec.evaluation.target == "relative" else MEASURES
 
 
 def compare(
-    spec: RunSpec,
-    questions: Questions,
-    forecasts: Mapping[str, Forecast],
-    best: Mapping[str, str | None],
-    sets: Mapping[str, Mask],
-    weights: Floats,
-) -> list[dict[str, Any]]:
-    """All paired differences.
+    spec: RunSpec, scoring: Scoring, forecasts: Mapping[str, Forecast], best: Mapping[str, str | None]
+) -> list[Comparison]:
+    """Make all paired differences.
 
     Parameters
     ----------
@@ -45,58 +60,62 @@ def compare(
         Variants and baselines.
     best : mapping of measure to name
         The free baseline to beat, chosen on the training period.
-    sets : mapping of name to (n,) bool
-        Which queries count.
-
-    Returns
-    -------
-    list of dict
-        ``left``, ``right`` (list of names: their mean figure), ``against``, ``set``, ``measure``, ``n`` (common
-        queries), ``difference`` (left less right), ``low``, ``high``, ``distinguishable`` from 0, and ``favours``:
-        ``left`` or ``right`` where it is.
     """
-    rows = []
-    for left, against, rights, measures in _pairings(spec, best):
-        for name, mask in sets.items():
-            sides = [forecasts[left], *(forecasts[right] for right in rights)]
-            rows += [
-                {"left": left, "right": rights, "against": against, "set": name, **row}
-                for row in _differences(questions, sides, mask, measures, weights)
-            ]
-    return rows
+    return [
+        row
+        for pairing in _pairings(spec, best)
+        for query_set in scoring.sets
+        for row in _differences(scoring, pairing, query_set, forecasts)
+    ]
 
 
-def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[tuple[str, str, list[str], tuple[str, ...]]]:
+@dataclass(frozen=True)
+class _Pairing:
+    left: str
+    right: list[str]
+    against: str
+    measures: tuple[str, ...]
+
+
+def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[_Pairing]:
     for variant in spec.variants:
         if not variant.has_signal:
             continue
-        for against, rights in rivals(spec, variant).items():
-            yield variant.name, against, rights, compared_measures(spec)
+        for against, names in rivals(spec, variant).items():
+            yield _Pairing(variant.name, names, against, compared_measures(spec))
         for baseline in sorted({name for name in best.values() if name is not None}):
             measures = tuple(measure for measure, name in best.items() if name == baseline)
-            yield variant.name, BEST_BASELINE, [baseline], measures
+            yield _Pairing(variant.name, [baseline], BEST_BASELINE, measures)
 
 
 def rivals(spec: RunSpec, variant: Variant) -> dict[str, list[str]]:
-    """The variant's rivals by the label under which their mean is compared."""
+    """Return the variant's rivals by the label under which their mean is compared."""
     labels = {"none": NO_RETRIEVAL, "random": RANDOM_RETRIEVAL}
     return {labels[kind]: names for kind, names in spec.rivals_of(variant).items()}
 
 
 def _differences(
-    questions: Questions, sides: Sequence[Forecast], mask: Mask, measures: tuple[str, ...], weights: Floats
-) -> Iterator[dict[str, Any]]:
-    common = np.all([mask, *(side.answered for side in sides)], axis=0)
-    left, *rights = [side.on(questions, common) for side in sides]
-    for measure in measures:
+    scoring: Scoring, pairing: _Pairing, query_set: str, forecasts: Mapping[str, Forecast]
+) -> Iterator[Comparison]:
+    sides = [forecasts[name] for name in (pairing.left, *pairing.right)]
+    common = np.all([scoring.sets[query_set], *(side.answered for side in sides)], axis=0)
+    left, *right = [side.on(scoring.questions, common) for side in sides]
+    for measure in pairing.measures:
         metric = METRICS[measure]
-        found = difference(metric, left, rights, weights)
-        if not np.isfinite(found.value):  # days of four symbols rank nothing
+        gap = metric.difference(left, right, scoring.weights)
+        if not np.isfinite(gap.value):  # days of four symbols rank nothing
             continue
-        won = found.distinguishable
-        yield {
-            **{"measure": measure, "n": len(left)},
-            **{"difference": found.value, "low": found.low, "high": found.high},
-            "distinguishable": won,
-            "favours": ("left" if metric.sign * found.value > 0 else "right") if won else None,
-        }
+        better: Literal["left", "right"] = "left" if metric.sign * gap.value > 0 else "right"
+        yield Comparison(
+            left=pairing.left,
+            right=pairing.right,
+            against=pairing.against,
+            set=query_set,
+            measure=measure,
+            n=len(left),
+            difference=gap.value,
+            low=gap.low,
+            high=gap.high,
+            distinguishable=gap.distinguishable,
+            favours=better if gap.distinguishable else None,
+        )

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from ragsignal.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,25 +26,25 @@ class Places:
         Entries of its day.
     """
 
-    low: Floats
-    high: Floats
-    count: Floats
+    low: FloatArray
+    high: FloatArray
+    count: FloatArray
 
     @property
-    def centred(self) -> Floats:
+    def centred(self) -> FloatArray:
         """Mean place, less the mean place of the day."""
         return (self.low + self.high - self.count) / 2.0
 
-    def share_of_lowest(self, size: Floats) -> Floats:
+    def share_of_lowest(self, size: FloatArray) -> FloatArray:
         """Chance (n,) of being among the ``size`` lowest of the day, ties broken at random."""
         return np.clip(size - self.low, 0.0, self.high - self.low) / (self.high - self.low)
 
-    def share_of_highest(self, size: Floats) -> Floats:
+    def share_of_highest(self, size: FloatArray) -> FloatArray:
         """Chance (n,) of being among the ``size`` highest of the day, ties broken at random."""
         return np.clip(self.high - (self.count - size), 0.0, self.high - self.low) / (self.high - self.low)
 
 
-def places(values: Floats, day: Ints) -> Places:
+def places(values: FloatArray, day: IntArray) -> Places:
     """Rank ``values`` (n,) within their days."""
     order = np.lexsort((values, day))
     first, end = _spans(day[order])
@@ -55,7 +54,7 @@ def places(values: Floats, day: Ints) -> Places:
     return Places(*flat)
 
 
-def medians(values: Floats, day: Ints) -> Floats:
+def medians(values: FloatArray, day: IntArray) -> FloatArray:
     """Median (n,) of the day of each entry."""
     order = np.lexsort((values, day))
     first, end = _spans(day[order])
@@ -66,7 +65,7 @@ def medians(values: Floats, day: Ints) -> Floats:
     return out
 
 
-def rank_correlations(left: Floats, right: Floats, day: Ints, n_days: int) -> Floats:
+def rank_correlations(left: FloatArray, right: FloatArray, day: IntArray, n_days: int) -> FloatArray:
     """Spearman's correlation (n_days,) within each day; 0 where one side is constant, NaN on a day without entries."""
     x, y = places(left, day).centred, places(right, day).centred
     xy, xx, yy = (np.bincount(day, weights=product, minlength=n_days) for product in (x * y, x * x, y * y))
@@ -75,7 +74,7 @@ def rank_correlations(left: Floats, right: Floats, day: Ints, n_days: int) -> Fl
     return np.where(np.bincount(day, minlength=n_days) > 0, correlation, np.nan)
 
 
-def _spans(ascending: NDArray[np.generic], within: Ints | None = None) -> tuple[Ints, Ints]:
+def _spans(ascending: NDArray[np.generic], within: IntArray | None = None) -> tuple[IntArray, IntArray]:
     """First index, and index after the last, of the run of equal entries that each entry stands in.
 
     ``within`` splits runs further, at each change of it.

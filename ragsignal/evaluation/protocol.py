@@ -26,15 +26,15 @@ _TARGETS = {
 
 
 def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
-    """What a reader must know before the first figure."""
-    wanted = spec.evaluation
+    """List what a reader must know before the first figure."""
+    options = spec.evaluation
     notes = [
-        f"Outcome: {_TARGETS[wanted.target]}; a rise is an outcome above 0. Queries are every symbol on every "
-        f"{_ordinal(wanted.every)}trading day of the test, the same for all forecasters, cut from the past only.",
+        f"Outcome: {_TARGETS[options.target]}; a rise is an outcome above 0. Queries are every symbol on every "
+        f"{_ordinal(options.every)}trading day of the test, the same for all forecasters, cut from the past only.",
         "The set non-freeze leaves out outcomes from -0.5 % to +0.55 %, as the paper does: nobody knows at trade time "
         "which days those are.",
-        f"Free baselines learn from labels known {wanted.embargo} bars or more before the test begins. The best one is "
-        f"chosen for each figure on the last {HELD_BACK:.0%} of the training days, by baselines fitted before them; "
+        f"Free baselines learn from labels known {options.embargo} bars or more before the test begins. The best one "
+        f"is chosen for each figure on the last {HELD_BACK:.0%} of the training days, by baselines fitted before them; "
         "never on the test.",
         f"Intervals are 95 %, from {REPETITIONS:,} resamplings of whole days in blocks of "
         f"{block_length(questions.n_days)}, the same days for all figures, widened for few blocks. A figure of fewer "
@@ -46,9 +46,9 @@ def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
         f"Rank correlation and spread are means over days with {LEAST_SYMBOLS} symbols or more; the spread is the top "
         f"tenth less the bottom tenth (fifths below {DECILES_FROM} symbols), in basis points a day before costs.",
     ]
-    if wanted.target == "relative":
+    if options.target == "relative":
         notes.append("acc_ranked takes a score above the day's median for a rise, and half a rise at it.")
-    if wanted.reference:
+    if options.reference:
         notes.append("Published figures are on other data, days and splits: they stand beside ours, not against them.")
     return notes
 

@@ -1,14 +1,13 @@
-"""What is asked, and what came: the same queries for every forecaster, cut from the past only.
+"""The questions of an evaluation and their outcomes: the same queries for every forecaster, cut from the past only.
 
-Days and symbols are those of the :class:`~ragsignal.data.wide.Panel`; a table (n_days, n_symbols) has a row a calendar
-day and a column a symbol. Labels of days before the test teach the free baselines, by when they were *known*.
+Days and symbols are those of the :class:`~ragsignal.data.Panel`; a table (n_days, n_symbols) has a row a calendar day
+and a column a symbol. Labels of days before the test teach the free baselines, by the day on which they became known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -16,14 +15,36 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.config import RunSpec
-from ragsignal.data import Panel, build_panel, cut_query, forward_returns, movement_of
+from ragsignal.data import Panel, build_panel, cut_query, days_of, forward_returns, movement_of
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.evaluation.days import Floats, Ints
-from ragsignal.types import Query
-
-Mask = NDArray[np.bool_]
+from ragsignal.types import BoolArray, FloatArray, IntArray, Query
 
 _LEAST_ROWS = 100  # a hit rate of fewer labels is off by more than 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionCounts:
+    """The queries in numbers: first and last day, share of rises, and how many moved by more than a freeze."""
+
+    n: int
+    days: int
+    symbols: int
+    first: str
+    last: str
+    rises: float
+    non_freeze: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCounts:
+    """The labels that free baselines learn from in numbers; ``known_through`` is when the last one became known."""
+
+    labels: int
+    days: int
+    first: str
+    last: str
+    known_through: str
+    rises: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,46 +57,75 @@ class Questions:
         Factors of all symbols on all days.
     outcomes : (n_days, n_symbols) float64
         Forward returns of the target, fractions; NaN where there is no bar, or the outcome is not known yet.
-    known : (n_days, n_symbols) datetime64[D]
+    available_at : (n_days, n_symbols) datetime64[D]
         The day at whose close each outcome was known; NaT where it is not.
-    asked : (n_days, n_symbols) bool
-        The queries.
+    is_query : (n_days, n_symbols) bool
+        Which cells are asked.
     queries : tuple of Query
-        In the order of ``np.nonzero(asked)``: by day, then by symbol.
+        In the order of ``np.nonzero(is_query)``: by day, then by symbol.
     """
 
     panel: Panel
-    outcomes: Floats
-    known: NDArray[np.datetime64]
-    asked: Mask
+    outcomes: FloatArray
+    available_at: NDArray[np.datetime64]
+    is_query: BoolArray
     queries: tuple[Query, ...]
 
     def __len__(self) -> int:
         return len(self.queries)
 
     @cached_property
-    def outcome(self) -> Floats:
+    def outcome(self) -> FloatArray:
         """Outcome of each query, (n,)."""
-        return self.outcomes[self.asked]
+        return self.outcomes[self.is_query]
 
     @cached_property
-    def day(self) -> Ints:
+    def day(self) -> IntArray:
         """Number of the day of each query among the days that have one, (n,)."""
-        return np.unique(np.nonzero(self.asked)[0], return_inverse=True)[1].ravel().astype(np.int64)
+        return np.unique(np.nonzero(self.is_query)[0], return_inverse=True)[1].ravel().astype(np.int64)
 
     @property
     def n_days(self) -> int:
         """Days with a query."""
-        return int(self.asked.any(axis=1).sum())
+        return int(self.is_query.any(axis=1).sum())
 
     @cached_property
-    def non_freeze(self) -> Mask:
+    def non_freeze(self) -> BoolArray:
         """Queries (n,) whose outcome is a rise or a fall of the paper's size: known in hindsight only."""
         return np.asarray(movement_of(self.outcome) != 0)
 
+    def known_through(self, day: np.datetime64) -> BoolArray:
+        """Labels (n_days, n_symbols) known at the close of ``day``; a comparison with NaT is False."""
+        return np.asarray(self.available_at <= day)
 
-def ask(frames: Mapping[str, pd.DataFrame], spec: RunSpec) -> Questions:
-    """Every symbol on every ``evaluation.every``-th trading day of the test, as far as the outcome is known.
+    def counts(self) -> QuestionCounts:
+        """Count the queries."""
+        days = self.panel.days[self.is_query.any(axis=1)]
+        return QuestionCounts(
+            n=len(self),
+            days=self.n_days,
+            symbols=int(self.is_query.any(axis=0).sum()),
+            first=str(days[0]),
+            last=str(days[-1]),
+            rises=float(np.mean(self.outcome > 0)),
+            non_freeze=int(self.non_freeze.sum()),
+        )
+
+    def training_counts(self, learn: BoolArray) -> TrainingCounts:
+        """Count the labels of ``learn`` (n_days, n_symbols)."""
+        days = self.panel.days[learn.any(axis=1)]
+        return TrainingCounts(
+            labels=int(learn.sum()),
+            days=len(days),
+            first=str(days[0]),
+            last=str(days[-1]),
+            known_through=str(self.available_at[learn].max()),
+            rises=float(np.mean(self.outcomes[learn] > 0)),
+        )
+
+
+def build_questions(frames: Mapping[str, pd.DataFrame], spec: RunSpec) -> Questions:
+    """Ask for every symbol on every ``evaluation.every``-th trading day of the test, as far as the outcome is known.
 
     Parameters
     ----------
@@ -85,21 +135,22 @@ def ask(frames: Mapping[str, pd.DataFrame], spec: RunSpec) -> Questions:
     Raises
     ------
     DataError
-        If nothing can be asked.
+        If there is no query.
     """
     panel = build_panel(frames)
-    outcomes, known = _label_tables(frames, panel, spec)
-    asked = np.isfinite(outcomes)
-    asked[np.setdiff1d(np.arange(len(panel.days)), _test_rows(panel, spec))] = False
-    if not asked.any():
+    outcomes, available_at = _label_tables(frames, panel, spec)
+    is_query = np.isfinite(outcomes)
+    is_query[np.setdiff1d(np.arange(len(panel.days)), _test_rows(panel, spec))] = False
+    if not is_query.any():
         raise DataError(
             f"no query from {spec.data.start} to {spec.data.end} has a known outcome in the prices of "
             f"{len(frames)} symbols; check data.start, data.end and the prices (`ragsignal data check`)"
         )
-    return Questions(panel, outcomes, known, asked, _cut(frames, panel, asked, spec.corpus.lookback))
+    queries = _cut(frames, panel, is_query, spec.corpus.lookback)
+    return Questions(panel, outcomes, available_at, is_query, queries)
 
 
-def training_rows(questions: Questions, spec: RunSpec) -> Mask:
+def training_rows(questions: Questions, spec: RunSpec) -> BoolArray:
     """Labels (n_days, n_symbols) that free baselines may learn from: known ``embargo`` bars before the test begins.
 
     Raises
@@ -107,19 +158,19 @@ def training_rows(questions: Questions, spec: RunSpec) -> Mask:
     ConfigError
         If ``evaluation.train_end`` is later than that, or too few labels are left.
     """
-    days, wanted = questions.panel.days, spec.evaluation
+    days, options = questions.panel.days, spec.evaluation
     first_test = int(np.searchsorted(days, np.datetime64(spec.data.start)))
-    last = first_test - 1 - wanted.embargo
+    last = first_test - 1 - options.embargo
     allowed = days[last] if last >= 0 else days[0] - np.timedelta64(1, "D")
-    if wanted.train_end is not None and np.datetime64(wanted.train_end) > allowed:
+    if options.train_end is not None and np.datetime64(options.train_end) > allowed:
         raise ConfigError(
-            f"evaluation.train_end is {wanted.train_end}, but the test starts on {days[first_test]}: with an embargo "
-            f"of {wanted.embargo} bars labels are usable through {allowed}; set train_end to that day, or drop it"
+            f"evaluation.train_end is {options.train_end}, but the test starts on {days[first_test]}: with an embargo "
+            f"of {options.embargo} bars labels are usable through {allowed}; set train_end to that day, or drop it"
         )
-    through = allowed if wanted.train_end is None else np.datetime64(wanted.train_end)
-    rows = known_through(questions, through)
-    if wanted.train_start is not None:
-        rows &= (days >= np.datetime64(wanted.train_start))[:, None]
+    through = allowed if options.train_end is None else np.datetime64(options.train_end)
+    rows = questions.known_through(through)
+    if options.train_start is not None:
+        rows &= (days >= np.datetime64(options.train_start))[:, None]
     if rows.sum() < _LEAST_ROWS:
         raise ConfigError(
             f"the free baselines have {rows.sum()} labels known through {through} to learn from, and need "
@@ -128,38 +179,31 @@ def training_rows(questions: Questions, spec: RunSpec) -> Mask:
     return rows
 
 
-def known_through(questions: Questions, day: np.datetime64 | date) -> Mask:
-    """Labels (n_days, n_symbols) known at the close of ``day``; a comparison with NaT is False."""
-    return np.asarray(questions.known <= np.datetime64(day))
-
-
 def _label_tables(
     frames: Mapping[str, pd.DataFrame], panel: Panel, spec: RunSpec
-) -> tuple[Floats, NDArray[np.datetime64]]:
+) -> tuple[FloatArray, NDArray[np.datetime64]]:
     shape = (len(panel.days), len(panel.symbols))
-    outcomes, known = np.full(shape, np.nan), np.full(shape, np.datetime64("NaT", "D"))
+    outcomes, available_at = np.full(shape, np.nan), np.full(shape, np.datetime64("NaT", "D"))
     for symbol, labels in forward_returns(frames, spec.evaluation.target).items():
-        rows = np.searchsorted(panel.days, labels.index.to_numpy().astype("datetime64[D]"))
-        column = panel.symbols.index(symbol)
-        outcomes[rows, column] = labels["outcome"]
-        known[rows, column] = labels["available_at"].to_numpy().astype("datetime64[D]")
-    return outcomes, known
+        cells = np.searchsorted(panel.days, days_of(labels)), panel.symbols.index(symbol)
+        outcomes[cells] = labels["outcome"]
+        available_at[cells] = labels["available_at"].to_numpy().astype("datetime64[D]")
+    return outcomes, available_at
 
 
-def _test_rows(panel: Panel, spec: RunSpec) -> Ints:
+def _test_rows(panel: Panel, spec: RunSpec) -> IntArray:
     start, end = np.datetime64(spec.data.start), np.datetime64(spec.data.end)
     rows = np.flatnonzero((panel.days >= start) & (panel.days <= end))
     return rows[:: spec.evaluation.every]
 
 
-def _cut(frames: Mapping[str, pd.DataFrame], panel: Panel, asked: Mask, lookback: int) -> tuple[Query, ...]:
-    """Queries in the order of ``np.nonzero(asked)``."""
+def _cut(frames: Mapping[str, pd.DataFrame], panel: Panel, is_query: BoolArray, lookback: int) -> tuple[Query, ...]:
+    """Queries in the order of ``np.nonzero(is_query)``."""
     by_place: dict[tuple[int, int], Query] = {}
     for column, symbol in enumerate(panel.symbols):
-        frame = frames[symbol]
-        bars = frame.index.to_numpy().astype("datetime64[D]")
-        days, closes = bars.tolist(), frame["close"].tolist()
-        for row in np.flatnonzero(asked[:, column]):
+        bars = days_of(frames[symbol])
+        days, closes = bars.tolist(), frames[symbol]["close"].tolist()
+        for row in np.flatnonzero(is_query[:, column]):
             end = int(np.searchsorted(bars, panel.days[row])) + 1
             past = slice(max(0, end - lookback - 1), end)
             by_place[int(row), column] = cut_query(symbol, days[past], closes[past], lookback)

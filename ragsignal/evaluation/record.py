@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils import plain, write_file, write_json
+from ragsignal.evaluation.checks import Sensitivity
+from ragsignal.evaluation.forecasts import ScoredForecast
+from ragsignal.evaluation.metrics import MetricEstimate
+from ragsignal.utils import Record, plain, write_file, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,11 +36,12 @@ _COLUMNS = {
     "rank_correlation": ("rank corr", 3),
     "spread_bp": ("spread bp", 1),
 }
-_KINDS = ("variant", "baseline", "leak detector", "published")
+_KINDS = ("variant", "baseline", "leak detector")
 _NONE = "–"
+_MISSING = MetricEstimate(math.nan, math.nan, math.nan)
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
+def write_evaluation(evaluation: Evaluation, folder: Path) -> Record:
     """Write the three files into ``folder``; returns what ``record.json`` holds.
 
     Each file appears whole, and the record last: a folder with a record is complete. Other files stay.
@@ -49,111 +55,157 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"no evaluation can be written to {folder}: {error}; name another folder (--out)") from error
-    record: dict[str, Any] = plain(evaluation.record)
+    record: Record = plain(_record(evaluation))
+    page = markdown(evaluation)
     write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
-    write_file(folder / TABLE, lambda path: path.write_text(markdown(record), encoding="utf-8", newline="\n"))
+    write_file(folder / TABLE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
     write_json(folder / RECORD, record)
     return record
 
 
-def console_table(record: dict[str, Any]) -> Table:
-    """The figures of the headline set, for a terminal of 80 columns."""
+# ---- for programs
+
+
+def _record(evaluation: Evaluation) -> Record:
+    spec = evaluation.spec
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "spec": spec.model_dump(mode="json", by_alias=True),
+        "fingerprints": evaluation.digests,
+        "versions": evaluation.versions,
+        "target": spec.evaluation.target,
+        "headline": evaluation.headline,
+        "questions": asdict(evaluation.questions),
+        "training": asdict(evaluation.training),
+        "forecasters": [_forecaster(row) for row in evaluation.forecasters],
+        "best_baseline": evaluation.best_baseline,
+        "comparisons": [asdict(row) for row in evaluation.comparisons],
+        "leak_detector": {
+            "words": evaluation.leak_detector.words,
+            "rows": [_forecaster(row) for row in evaluation.leak_detector.rows],
+        },
+        "shuffled_labels": asdict(evaluation.shuffled_labels),
+        "sensitivity": [asdict(row) for row in evaluation.sensitivity],
+        "reference": spec.evaluation.reference,
+        "protocol": evaluation.protocol,
+        "times": evaluation.times,
+    }
+
+
+def _forecaster(row: ScoredForecast) -> Record:
+    figures = {}
+    for name, on_set in row.figures.items():
+        estimates = {measure: asdict(estimate) for measure, estimate in on_set.estimates.items()}
+        figures[name] = {"n": on_set.n, "days": on_set.days, **estimates}
+    return {"name": row.forecast.name, "kind": row.forecast.kind, **row.forecast.facts, "figures": figures}
+
+
+# ---- for people
+
+
+def console_table(evaluation: Evaluation) -> Table:
+    """Lay out the figures of the headline set for a terminal of 80 columns."""
     from rich import box
     from rich.table import Table
 
-    ranked = record["target"] == "relative"
-    shown = ("acc_ranked" if ranked else "acc", "mcc", "auc", "brier", "rank_correlation", "spread_bp")
-    about = record["questions"]
+    accuracy = "acc_ranked" if evaluation.spec.evaluation.target == "relative" else "acc"
+    others = ("mcc", "auc", "brier", "rank_correlation", "spread_bp")
+    questions = evaluation.questions
     table = Table(
-        title=f"{record['headline']} of {about['n']:,} queries on {about['days']:,} days; ± half of 95 %",
+        title=f"{evaluation.headline} of {questions.n:,} queries on {questions.days:,} days; ± half of 95 %",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
     table.add_column("forecaster", no_wrap=True)
-    for measure in shown:
+    for measure in (accuracy, *others):
         table.add_column(_COLUMNS[measure][0], justify="right", no_wrap=True)
-    for row in _sorted(record):
-        figures = row["figures"][record["headline"]]
-        first, *others = shown
-        table.add_row(row["name"], _short(first, figures), *(_number(it, figures) for it in others))
+    for row in _sorted(evaluation):
+        estimates = row.figures[evaluation.headline].estimates
+        cells = [_number(measure, estimates.get(measure, _MISSING).value) for measure in others]
+        table.add_row(row.forecast.name, _short(accuracy, estimates[accuracy]), *cells)
     return table
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """The record as a page of tables; the headline set first."""
-    sets = sorted(record["forecasters"][0]["figures"], key=lambda name: name != record["headline"])
-    about, training = record["questions"], record["training"]
+def markdown(evaluation: Evaluation) -> str:
+    """Lay out the evaluation as a page of tables; the headline set first."""
+    sets = sorted(evaluation.forecasters[0].figures, key=lambda name: name != evaluation.headline)
+    description, questions, training = evaluation.spec.description, evaluation.questions, evaluation.training
     parts = [
-        f"# {record['name']}: forecasts\n",
-        *([record["description"] + "\n"] if record["description"] else []),
-        f"{about['n']:,} queries, {about['symbols']} symbols, {about['days']:,} days, {about['first']} to "
-        f"{about['last']}; {about['rises']:.1%} rose. Free baselines: {training['labels']:,} labels, "
-        f"{training['first']} to {training['last']}.\n",
+        f"# {evaluation.spec.name}: forecasts\n",
+        *([description + "\n"] if description else []),
+        f"{questions.n:,} queries, {questions.symbols} symbols, {questions.days:,} days, {questions.first} to "
+        f"{questions.last}; {questions.rises:.1%} rose. Free baselines: {training.labels:,} labels, {training.first} "
+        f"to {training.last}.\n",
     ]
-    parts += [f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(record, name) for name in sets]
-    parts.append("## Paired differences\n\n" + _comparisons(record, sets[0]))
-    parts.append("## Checks\n\n" + "\n".join(f"- {line}" for line in _checks(record)) + "\n")
-    parts.append("## How\n\n" + "\n".join(f"- {line}" for line in record["protocol"]) + "\n")
+    parts += [f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(evaluation, name) for name in sets]
+    parts.append("## Paired differences\n\n" + _comparisons(evaluation, sets[0]))
+    parts.append("## Checks\n\n" + "\n".join(f"- {line}" for line in _checks(evaluation)) + "\n")
+    parts.append("## How\n\n" + "\n".join(f"- {line}" for line in evaluation.protocol) + "\n")
     return "\n".join(parts)
 
 
-def _sorted(record: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = [*record["forecasters"], *record["leak_detector"]["rows"]]
-    return sorted(rows, key=lambda row: _KINDS.index(row["kind"]))  # stable: the spec's order within a kind
+def _sorted(evaluation: Evaluation) -> list[ScoredForecast]:
+    rows = [*evaluation.forecasters, *evaluation.leak_detector.rows]
+    return sorted(rows, key=lambda row: _KINDS.index(row.forecast.kind))  # stable: the spec's order within a kind
 
 
-def _figures(record: dict[str, Any], name: str) -> str:
-    first = record["forecasters"][0]["figures"][name]
+def _figures(evaluation: Evaluation, query_set: str) -> str:
+    first = evaluation.forecasters[0].figures[query_set].estimates
     measures = [measure for measure in _COLUMNS if measure in first]
     rows = []
-    for row in _sorted(record):
-        figures = row["figures"][name]
-        rows.append([row["kind"], row["name"], f"{figures['n']:,}", *(_long(it, figures) for it in measures)])
-    for reference, published in record["reference"].items():
-        figures = {measure: {"value": value} for measure, value in published.items()}
-        rows.append(["published", reference, _NONE, *(_number(it, figures) for it in measures)])
+    for row in _sorted(evaluation):
+        figures = row.figures[query_set]
+        cells = [_long(measure, figures.estimates.get(measure, _MISSING)) for measure in measures]
+        rows.append([row.forecast.kind, row.forecast.name, f"{figures.n:,}", *cells])
+    for reference, published in evaluation.spec.evaluation.reference.items():
+        values = {str(measure): value for measure, value in published.items()}
+        cells = [_number(measure, values.get(measure, math.nan)) for measure in measures]
+        rows.append(["published", reference, _NONE, *cells])
     return _table(["kind", "forecaster", "n", *(_COLUMNS[measure][0] for measure in measures)], rows)
 
 
-def _comparisons(record: dict[str, Any], name: str) -> str:
+def _comparisons(evaluation: Evaluation, query_set: str) -> str:
     rows = [
         [
-            row["left"],
-            f"{row['against']} ({', '.join(row['right'])})",
-            _COLUMNS[row["measure"]][0],
-            f"{row['n']:,}",
-            _long(row["measure"], {row["measure"]: {**row, "value": row["difference"]}}),
-            f"yes, for {row['favours']}" if row["distinguishable"] else "no",
+            row.left,
+            f"{row.against} ({', '.join(row.right)})",
+            _COLUMNS[row.measure][0],
+            f"{row.n:,}",
+            _long(row.measure, MetricEstimate(row.difference, row.low, row.high)),
+            f"yes, for {row.favours}" if row.distinguishable else "no",
         ]
-        for row in record["comparisons"]
-        if row["set"] == name
+        for row in evaluation.comparisons
+        if row.set == query_set
     ]
-    return f"On {name} queries; left less right.\n\n" + _table(
-        ["left", "right", "figure", "n", "difference", "distinguishable"], rows
-    )
+    titles = ["left", "right", "figure", "n", "difference", "distinguishable"]
+    return f"On {query_set} queries; left less right.\n\n" + _table(titles, rows)
 
 
-def _checks(record: dict[str, Any]) -> Iterator[str]:
-    yield f"Leak detector. {record['leak_detector']['words']}"
-    shuffled = record["shuffled_labels"]
+def _checks(evaluation: Evaluation) -> Iterator[str]:
+    yield f"Leak detector. {evaluation.leak_detector.words}"
+    shuffled = evaluation.shuffled_labels
     verdict = {
         True: "nothing stands out",
         False: "SOMETHING STANDS OUT: either one chance in twenty, or the evaluation leaks",
         None: "too few days, or constant forecasts: nothing can be said",
-    }[shuffled["passes"]]
-    yield f"Shuffled labels: greatest |z| {shuffled['max_z']:.2f}, limit {shuffled['limit']:.2f}; {verdict}."
-    for row in record["sensitivity"]:
-        random = "" if row["random_candidates"] is None else f", other random candidates {row['random_candidates']:.4f}"
-        yield (
-            f"Sensitivity of {row['variant']} on {row['queries']} queries, mean change of P(rise): prices off by a "
-            f"basis point {row['jitter']:.4f}{random}; another query {row['spread']:.4f}."
-            if row["queries"]
-            else f"Sensitivity of {row['variant']}: it answered none of the queries that were tried."
-        )
-    for row in record["forecasters"]:
-        for reason, count in row.get("abstained", {}).items():
-            yield f"{row['name']} abstained {count:,} times: {reason}."
+    }[shuffled.passes]
+    yield f"Shuffled labels: greatest |z| {_fixed(shuffled.max_z, 2)}, limit {_fixed(shuffled.limit, 2)}; {verdict}."
+    yield from (_changes(row) for row in evaluation.sensitivity)
+    for forecaster in evaluation.forecasters:
+        for reason, count in forecaster.forecast.facts.get("abstained", {}).items():
+            yield f"{forecaster.forecast.name} abstained {count:,} times: {reason}."
+
+
+def _changes(row: Sensitivity) -> str:
+    if not row.queries:
+        return f"Sensitivity of {row.variant}: it answered none of the queries that were tried."
+    random = "" if row.random_candidates is None else f", other random candidates {_fixed(row.random_candidates, 4)}"
+    return (
+        f"Sensitivity of {row.variant} on {row.queries} queries, mean change of P(rise): prices off by a basis point "
+        f"{_fixed(row.jitter, 4)}{random}; another query {_fixed(row.spread, 4)}."
+    )
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -161,20 +213,22 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def _number(measure: str, figures: dict[str, Any]) -> str:
-    value = figures.get(measure, {}).get("value")
-    return _NONE if value is None else f"{value:.{_COLUMNS[measure][1]}f}"
+def _fixed(value: float | None, decimals: int) -> str:
+    written = plain(value)  # as the record has it, so that the page shows the same digits
+    return _NONE if written is None else f"{written:.{decimals}f}"
 
 
-def _short(measure: str, figures: dict[str, Any]) -> str:
-    it = figures[measure]
-    if it["value"] is None or it["low"] is None:
-        return _number(measure, figures)
-    return f"{_number(measure, figures)} ± {(it['high'] - it['low']) / 2:.{_COLUMNS[measure][1]}f}"
+def _number(measure: str, value: float) -> str:
+    return _fixed(value, _COLUMNS[measure][1])
 
 
-def _long(measure: str, figures: dict[str, Any]) -> str:
-    it, decimals = figures.get(measure, {}), _COLUMNS[measure][1]
-    if it.get("value") is None or it.get("low") is None:
-        return _number(measure, figures)
-    return f"{_number(measure, figures)} ({it['low']:.{decimals}f} to {it['high']:.{decimals}f})"
+def _short(measure: str, estimate: MetricEstimate) -> str:
+    value = _number(measure, estimate.value)
+    if not math.isfinite(estimate.value) or not math.isfinite(estimate.low):
+        return value
+    return f"{value} ± {(plain(estimate.high) - plain(estimate.low)) / 2:.{_COLUMNS[measure][1]}f}"
+
+
+def _long(measure: str, estimate: MetricEstimate) -> str:
+    value, low, high = (_number(measure, figure) for figure in (estimate.value, estimate.low, estimate.high))
+    return value if _NONE in (value, low) else f"{value} ({low} to {high})"

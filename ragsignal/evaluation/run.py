@@ -6,12 +6,9 @@ mistake is found before it is paid for. Signals go through the store, so a kille
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,48 +16,85 @@ import pandas as pd
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
 from ragsignal.evaluation.baselines import RULES, best_baselines, free_baselines
-from ragsignal.evaluation.checks import ORACLE_MEASURES, perturbations, same_date_oracle, sensitivity, shuffled_labels
-from ragsignal.evaluation.comparisons import compare, compared_measures
-from ragsignal.evaluation.days import Floats
-from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
-from ragsignal.evaluation.metrics import METRICS, estimate
+from ragsignal.evaluation.checks import (
+    ORACLE_MEASURES,
+    Sensitivity,
+    ShuffledLabels,
+    perturbations,
+    same_date_oracle,
+    sensitivity,
+    shuffled_labels,
+)
+from ragsignal.evaluation.comparisons import Comparison, compare, compared_measures
+from ragsignal.evaluation.forecasts import (
+    ALL,
+    NON_FREEZE,
+    Forecast,
+    ScoredForecast,
+    Scoring,
+    of_probability,
+    probabilities,
+)
+from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
-from ragsignal.evaluation.questions import Mask, Questions, ask, training_rows
+from ragsignal.evaluation.questions import QuestionCounts, Questions, TrainingCounts, build_questions, training_rows
 from ragsignal.signals import Pipeline
-from ragsignal.statistics import day_weights
 from ragsignal.study import (
     Before,
+    RunFrame,
     Study,
     Trial,
+    TrialCount,
     Work,
-    check_ledger,
     configuration_of,
     count,
+    data_digests,
     notes_on_training,
 )
-from ragsignal.utils import Progress, silent, silent_steps, versions_of
-
-ALL, NON_FREEZE = "all", "non-freeze"
+from ragsignal.types import BoolArray
+from ragsignal.utils import Progress, Record, silent, silent_steps, versions_of
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "scikit-learn", "numpy", "pandas")
 _TAKEN = {*RULES, "majority", "logistic", "boosting", "same-date-oracle", "date", "symbol", "outcome"}
 
 
+@dataclass(frozen=True, slots=True)
+class LeakDetector:
+    """Forecasts that know the day they speak of, and what they are for in words."""
+
+    words: str
+    rows: list[ScoredForecast]
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found.
+    """What an evaluation comes to.
 
-    Parameters
-    ----------
-    record : dict
-        JSON-able but for its floats, which may be NaN or infinite; the same for the same spec, prices and models,
-        except under ``times``.
-    predictions : DataFrame
-        One row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each forecaster (NaN: it abstained).
+    The same for the same spec, prices and models, but for ``times``. ``forecasters`` are variants and free baselines;
+    ``best_baseline`` is the one to beat by measure (None where nothing has that figure); ``protocol`` says in sentences
+    how all was done; ``predictions`` has one row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each
+    forecaster (NaN: it abstained).
     """
 
-    record: dict[str, Any]
+    spec: RunSpec
+    digests: dict[str, str]
+    versions: dict[str, str]
+    questions: QuestionCounts
+    training: TrainingCounts
+    forecasters: list[ScoredForecast]
+    best_baseline: dict[str, str | None]
+    comparisons: list[Comparison]
+    leak_detector: LeakDetector
+    shuffled_labels: ShuffledLabels
+    sensitivity: list[Sensitivity]
+    protocol: list[str]
+    times: Record
     predictions: pd.DataFrame
+
+    @property
+    def headline(self) -> str:
+        """The set of queries whose figures come first."""
+        return NON_FREEZE if self.spec.evaluation.mode == "paper" else ALL
 
 
 def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | None = None) -> Evaluation:
@@ -71,9 +105,9 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     spec : RunSpec
         ``[evaluation]`` says which target and how many days; ``data.start`` to ``data.end`` is the test.
     progress : callable, optional
-        Told how far the work is: ``progress(what, done, total)``.
+        Called with how far the work is: ``progress(what, done, total)``.
     before : callable, optional
-        Told which signals the evaluation will ask for, before the first one.
+        Called with the signals that the evaluation will ask for, before the first one.
 
     Raises
     ------
@@ -84,85 +118,70 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     LookAheadError
         If a variant was fitted on the test, or a signal rests on what was not known.
     """
-    began, started = time.perf_counter(), datetime.now(UTC)
-    check_ledger()
+    frame = RunFrame()
     study, questions, learn = prepare(spec, progress)
-    chosen = _variants(spec)
-    pipelines = {variant.name: study.pipeline(variant) for variant in chosen}
+    variants = _variants(spec)
+    pipelines = {variant.name: study.pipeline(variant) for variant in variants}
     if before:
         before(study, work_of(spec, questions))
-    baselines = free_baselines(questions, learn, questions.asked)
+    baselines = free_baselines(questions, learn, questions.is_query)
     best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
-    variants = [_forecast(it, pipelines[it.name], questions, study) for it in chosen]
-    weights = day_weights(questions.n_days)
-    forecasts = [*variants, *baselines]
-    oracles = [] if spec.evaluation.target == "relative" else [same_date_oracle(questions)]
-    sets = {ALL: np.ones(len(questions), dtype=bool), NON_FREEZE: questions.non_freeze}
-    figures = _Figures(spec, questions, sets, weights)
-    record = {
-        "name": spec.name,
-        "description": spec.description,
-        "spec": spec.model_dump(mode="json", by_alias=True),
-        "fingerprints": _fingerprints(study, chosen),
-        "versions": versions_of(_LIBRARIES),
-        "target": spec.evaluation.target,
-        "headline": NON_FREEZE if spec.evaluation.mode == "paper" else ALL,
-        "questions": _about_questions(questions),
-        "training": _about_training(questions, learn),
-        "forecasters": [figures.row(it) for it in forecasts],
-        "best_baseline": best,
-        "comparisons": compare(spec, questions, {it.name: it for it in forecasts}, best, sets, weights),
-        "leak_detector": {
-            "words": LEAK_WORDS if oracles else NO_LEAK_WORDS,
-            "rows": [figures.row(it, ORACLE_MEASURES) for it in oracles],
-        },
-        "shuffled_labels": shuffled_labels(questions, variants, weights),
-        "sensitivity": _sensitivities(study, chosen, questions),
-        "reference": spec.evaluation.reference,
-        "protocol": [*notes_on_training(study), *notes_of(spec, questions)],
-        "times": {
-            "started": started.isoformat(timespec="seconds"),
-            "variants": {name: pipeline.cost.record() for name, pipeline in pipelines.items()},
-            "seconds": round(time.perf_counter() - began, 1),
-            "trials": _count(spec, pipelines),
-        },
-    }
-    return Evaluation(record, _predictions(questions, [*forecasts, *oracles]))
+    own = [_forecast(variant, pipelines[variant.name], questions, study) for variant in variants]
+    scoring = Scoring(questions, _measures(spec))
+    forecasts, leak_detector = [*own, *baselines], _leak_detector(spec, scoring)
+    return Evaluation(
+        spec=spec,
+        digests=data_digests(study, variants),
+        versions=versions_of(_LIBRARIES),
+        questions=questions.counts(),
+        training=questions.training_counts(learn),
+        forecasters=[scoring.score(forecast) for forecast in forecasts],
+        best_baseline=best,
+        comparisons=compare(spec, scoring, {forecast.name: forecast for forecast in forecasts}, best),
+        leak_detector=leak_detector,
+        shuffled_labels=shuffled_labels(questions, own, scoring.weights),
+        sensitivity=_sensitivities(study, questions),
+        protocol=[*notes_on_training(study), *notes_of(spec, questions)],
+        times=frame.times(
+            variants={name: pipeline.cost.record() for name, pipeline in pipelines.items()},
+            trials=_counted(spec, pipelines),
+        ),
+        predictions=_predictions(questions, [*forecasts, *(row.forecast for row in leak_detector.rows)]),
+    )
 
 
-def _count(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> dict[str, int]:
+def _counted(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> TrialCount:
     """Count in the ledger of trials what was scored: whoever chooses by these figures has looked at these days."""
     trials = [
-        Trial(configuration_of(spec, spec.find_variant(name), it.recipe), "evaluate", None)
-        for name, it in pipelines.items()
+        Trial(configuration_of(spec, spec.find_variant(name), pipeline.recipe), "evaluate", None)
+        for name, pipeline in pipelines.items()
     ]
     return {"count": len(count(spec, trials)), "configurations": len(trials)}
 
 
-def prepare(spec: RunSpec, progress: Progress = silent) -> tuple[Study, Questions, Mask]:
-    """What comes before the first signal: a study, the questions, and the labels that baselines may learn from.
+def prepare(spec: RunSpec, progress: Progress = silent) -> tuple[Study, Questions, BoolArray]:
+    """Make what comes before the first signal: a study, the questions, and the labels that baselines may learn from.
 
     Raises as :func:`evaluate_spec`.
     """
     _variants(spec)
     study = Study(spec, progress)
-    questions = ask(study.prices.select(spec.data.symbols).frames, spec)
+    questions = build_questions(study.prices.select(spec.data.symbols).frames, spec)
     return study, questions, training_rows(questions, spec)
 
 
 def work_of(spec: RunSpec, questions: Questions) -> list[Work]:
-    """The signals of an evaluation, those that only measure sensitivity last."""
-    chosen = _variants(spec)
-    work = [Work(variant.name, variant, questions.queries) for variant in chosen]
-    for variant in _readers(spec, chosen):
-        asked = perturbations(variant, questions, spec.evaluation.perturbed)
-        work += [Work(f"{variant.name} (sensitivity)", it, queries) for it, queries in asked]
+    """List the signals of an evaluation, those that only measure sensitivity last."""
+    work = [Work(variant.name, variant, questions.queries) for variant in _variants(spec)]
+    for variant in _perturbed(spec):
+        runs = perturbations(variant, questions, spec.evaluation.perturbed)
+        work += [Work(f"{variant.name} (sensitivity)", perturbed, queries) for perturbed, queries in runs]
     return work
 
 
-def _readers(spec: RunSpec, chosen: Sequence[Variant]) -> list[Variant]:
+def _perturbed(spec: RunSpec) -> list[Variant]:
     """Variants whose sensitivity is measured."""
-    return [variant for variant in chosen if variant.is_llm and spec.evaluation.perturbed]
+    return [variant for variant in _variants(spec) if variant.is_llm and spec.evaluation.perturbed]
 
 
 def _variants(spec: RunSpec) -> list[Variant]:
@@ -186,65 +205,27 @@ def _forecast(variant: Variant, pipeline: Pipeline, questions: Questions, study:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Figures:
-    """Scores forecasts on the same sets of queries and the same resampled days."""
-
-    spec: RunSpec
-    questions: Questions
-    sets: Mapping[str, Mask]
-    weights: Floats
-
-    def row(self, forecast: Forecast, measures: Sequence[str] = tuple(METRICS)) -> dict[str, Any]:
-        """Everything the record says of one forecaster."""
-        figures = {name: self._of(forecast, mask, measures) for name, mask in self.sets.items()}
-        return {"name": forecast.name, "kind": forecast.kind, **forecast.facts, "figures": figures}
-
-    def _of(self, forecast: Forecast, mask: Mask, measures: Sequence[str]) -> dict[str, Any]:
-        sample = forecast.on(self.questions, mask & forecast.answered)
-        found: dict[str, Any] = {"n": len(sample), "days": len(np.unique(sample.day))}
-        for name in measures:
-            if name == "acc_ranked" and self.spec.evaluation.target != "relative":
-                continue  # half of a day's names need not rise
-            it = estimate(METRICS[name], sample, self.weights)
-            found[name] = {"value": it.value, "low": it.low, "high": it.high}
-        return found
+def _measures(spec: RunSpec) -> tuple[str, ...]:
+    """Figures of a forecaster; only where outcomes are relative need half of a day's names rise."""
+    return tuple(name for name in METRICS if name != "acc_ranked" or spec.evaluation.target == "relative")
 
 
-def _sensitivities(study: Study, chosen: Sequence[Variant], questions: Questions) -> list[dict[str, Any]]:
+def _leak_detector(spec: RunSpec, scoring: Scoring) -> LeakDetector:
+    if spec.evaluation.target == "relative":
+        return LeakDetector(NO_LEAK_WORDS, [])
+    return LeakDetector(LEAK_WORDS, [scoring.score(same_date_oracle(scoring.questions), ORACLE_MEASURES)])
+
+
+def _sensitivities(study: Study, questions: Questions) -> list[Sensitivity]:
     spec = study.spec
-    return [sensitivity(study, it, questions, spec.evaluation.perturbed) for it in _readers(spec, chosen)]
-
-
-def _about_questions(questions: Questions) -> dict[str, Any]:
-    days = questions.panel.days[questions.asked.any(axis=1)]
-    return {
-        **{"n": len(questions), "days": questions.n_days, "symbols": int(questions.asked.any(axis=0).sum())},
-        **{"first": str(days[0]), "last": str(days[-1])},
-        "rises": float(np.mean(questions.outcome > 0)),
-        "non_freeze": int(questions.non_freeze.sum()),
-    }
-
-
-def _about_training(questions: Questions, learn: Mask) -> dict[str, Any]:
-    days = questions.panel.days[learn.any(axis=1)]
-    return {
-        **{"labels": int(learn.sum()), "days": len(days), "first": str(days[0]), "last": str(days[-1])},
-        "known_through": str(questions.known[learn].max()),
-        "rises": float(np.mean(questions.outcomes[learn] > 0)),
-    }
-
-
-def _fingerprints(study: Study, chosen: Sequence[Variant]) -> dict[str, str]:
-    corpus = {"corpus": study.corpus.fingerprint} if any(variant.reads_corpus for variant in chosen) else {}
-    return {"prices": study.prices.fingerprint, **corpus}
+    return [sensitivity(study, variant, questions, spec.evaluation.perturbed) for variant in _perturbed(spec)]
 
 
 def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
-    rows, columns = np.nonzero(questions.asked)
-    told = {
+    rows, columns = np.nonzero(questions.is_query)
+    labels = {
         "date": questions.panel.days[rows].astype("datetime64[us]"),
         "symbol": np.array(questions.panel.symbols)[columns],
         "outcome": questions.outcome,
     }
-    return pd.DataFrame(told | {it.name: it.probability for it in forecasts})
+    return pd.DataFrame(labels | {forecast.name: forecast.probability for forecast in forecasts})

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.classifier import ClassifierScorer
-from ragsignal.llm.classifier_models import BertReader, LogisticReader, Reader, encode, load_encoder
+from ragsignal.llm.classifier_models import (
+    BertClassifier,
+    ClassifierModel,
+    LogisticClassifier,
+    encode,
+    load_encoder,
+)
 from ragsignal.llm.device import checked_device, chosen_dtype
-from ragsignal.llm.load import adapter_of, load_reader
-from ragsignal.llm.prompt import Template
+from ragsignal.llm.load import adapter_of, load_stockllm
+from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
 __all__ = [
-    "BertReader",
+    "BertClassifier",
+    "ClassifierModel",
     "ClassifierScorer",
-    "LogisticReader",
-    "Reader",
+    "LogisticClassifier",
     "StockLLM",
     "Template",
+    "TextlessPrompter",
     "VoteScorer",
     "adapter_of",
     "calibrated",
@@ -25,7 +32,7 @@ __all__ = [
     "chosen_dtype",
     "encode",
     "load_encoder",
-    "load_reader",
+    "load_stockllm",
     "probability_of",
     "token_ids",
 ]

@@ -1,4 +1,4 @@
-"""From raw log-odds to probabilities: the half of calibration that use needs.
+"""From raw log-odds to probabilities with a calibration that was fitted in training.
 
 :mod:`ragsignal.training.calibration` fits slope and intercept on validation days; an artifact's card carries them.
 """
@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ragsignal.types import FloatArray
 
 
-def calibrated(log_odds: NDArray[np.float64], calibration: Mapping[str, Any] | None) -> NDArray[np.float64]:
+def calibrated(log_odds: FloatArray, calibration: Mapping[str, Any] | None) -> FloatArray:
     """Return ``slope * log_odds + intercept``; the log-odds as they are where there is no calibration.
 
     Parameters
@@ -24,11 +25,11 @@ def calibrated(log_odds: NDArray[np.float64], calibration: Mapping[str, Any] | N
     """
     if calibration is None:
         return log_odds
-    moved: NDArray[np.float64] = calibration["slope"] * log_odds + calibration["intercept"]
+    moved: FloatArray = calibration["slope"] * log_odds + calibration["intercept"]
     return moved
 
 
-def probability_of(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+def probability_of(log_odds: FloatArray) -> FloatArray:
     """Return P(rise) of (n,) log-odds; exact in both tails, where 1 / (1 + exp(-x)) overflows below -709."""
-    likely: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -log_odds))
-    return likely
+    probability: FloatArray = np.exp(-np.logaddexp(0.0, -log_odds))
+    return probability

@@ -15,14 +15,13 @@ from collections.abc import Sequence
 from ragsignal.artifacts import Artifact, Weights, resolve
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.classifier_models import BertReader, LogisticReader, Reader
+from ragsignal.llm.classifier_models import BertClassifier, ClassifierModel, LogisticClassifier
 from ragsignal.llm.prompt import Template
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import Prompt, Query, Recipe, Score
 
 
 class ClassifierScorer:
-    """A trained classifier as a scorer.
+    """A trained classifier as a scorer; ``prompter`` writes what it reads.
 
     Parameters
     ----------
@@ -47,10 +46,11 @@ class ClassifierScorer:
     def __init__(
         self, artifact: Artifact, template: Template, weights: Weights | None = None, device: str = "cpu"
     ) -> None:
-        self.template = template
         self._artifact = artifact
-        self._reader = _reader_of(artifact, weights, device)
-        artifact.check_template(self._reader.reads(template))
+        self._model = _model_of(artifact, weights, device)
+        self._reads = self._model.reads(template)
+        artifact.check_template(self._reads)
+        self.prompter = self._model.prompter(template)
 
     @property
     def recipe(self) -> Recipe:
@@ -59,29 +59,17 @@ class ClassifierScorer:
             "scorer": "classifier/1",
             "artifact": self._artifact.digest,
             "batch": f"{self.batch_size} at most",
-            **self._reader.computed_with,
-            **self._reader.reads(self.template),
+            **self._model.computed_with,
+            **self._reads,
         }
-
-    def context_digest(self, query: Query) -> str:
-        """What the template reads besides the query; nothing where numbers are read."""
-        return self._reader.context_digest(self.template, query)
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        """The query's line, or no text where numbers are read."""
-        return self._reader.prompt(self.template, query, hits)
-
-    def length(self, prompt: Prompt) -> int:
-        """Letters of the query's line."""
-        return len(prompt.text)
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """Calibrated P(rise) of every prompt's query."""
         for prompt in prompts:
             self._check_lookback(prompt.query)
-        tokens = self._reader.count_tokens(prompts)  # first, because it loads the model: not part of the seconds
+        tokens = self._model.count_tokens(prompts)  # first, because it loads the model: not part of the seconds
         began = time.perf_counter()
-        odds = calibrated(self._reader.log_odds(prompts), self._artifact.card.calibration)
+        odds = calibrated(self._model.log_odds(prompts), self._artifact.card.calibration)
         share = (time.perf_counter() - began) / max(len(prompts), 1)
         chances = probability_of(odds).tolist()
         return [Score(chance, count, share) for chance, count in zip(chances, tokens, strict=True)]
@@ -95,10 +83,10 @@ class ClassifierScorer:
             )
 
 
-def _reader_of(artifact: Artifact, weights: Weights | None, device: str) -> Reader:
+def _model_of(artifact: Artifact, weights: Weights | None, device: str) -> ClassifierModel:
     base = artifact.card.base
     if base is None:
-        return LogisticReader.load(artifact.folder)
+        return LogisticClassifier.load(artifact.folder)
     weights = weights or resolve(base["ref"], base["revision"])
     artifact.check_base(weights.digest)
-    return BertReader(weights, artifact.folder, device)
+    return BertClassifier(weights, artifact.folder, device)

@@ -1,6 +1,6 @@
-"""What a classifier reads of a query: its line, by an encoder with a head, or its log returns, by a regression.
+"""The two classifiers: an encoder with a head reads a query's line, a regression its log returns.
 
-Training reads validation days with the very readers of this module: what it reports is what a backtest gets.
+Training scores validation days with the very classes of this module: what it reports is what a backtest gets.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal.artifacts import Weights
 from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
 from ragsignal.llm.device import checked_device
-from ragsignal.llm.prompt import Template
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query
+from ragsignal.llm.prompt import LinePrompter, Template, TextlessPrompter
+from ragsignal.protocols import Prompter
+from ragsignal.types import FloatArray, Prompt, Recipe
 from ragsignal.utils import libraries_of, quiet_loading
 
 _LOGISTIC = "logistic.safetensors"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
-class Reader(Protocol):
+class ClassifierModel(Protocol):
     """What the two kinds have in common."""
 
     @property
@@ -39,34 +38,30 @@ class Reader(Protocol):
         """Recipe of what is read: the text, or the numbers."""
         ...
 
-    def context_digest(self, template: Template, query: Query) -> str:
-        """Fingerprint of what is read besides the query."""
-        ...
-
-    def prompt(self, template: Template, query: Query, hits: tuple[Hit, ...] = ()) -> Prompt:
-        """The query as it is read; the hits only pass through."""
+    def prompter(self, template: Template) -> Prompter:
+        """Return what writes a query as it is read."""
         ...
 
     def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Tokens that each prompt costs."""
         ...
 
-    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+    def log_odds(self, prompts: Sequence[Prompt]) -> FloatArray:
         """(n,) log P(rise)/P(fall), before calibration."""
         ...
 
 
 @dataclass(frozen=True)
-class LogisticReader:
+class LogisticClassifier:
     """Logistic regression on standardised log returns; every array is (lookback,) float64, ``intercept`` (1,)."""
 
-    coef: NDArray[np.float64]
-    intercept: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    coef: FloatArray
+    intercept: FloatArray
+    mean: FloatArray
+    scale: FloatArray
 
     @classmethod
-    def load(cls, folder: Path) -> LogisticReader:
+    def load(cls, folder: Path) -> LogisticClassifier:
         """Read what :meth:`save` wrote."""
         from safetensors.numpy import load_file
 
@@ -80,34 +75,30 @@ class LogisticReader:
 
     @property
     def computed_with(self) -> Recipe:
-        """Numpy, on the CPU."""
+        """The CPU and numpy."""
         return {"device": "cpu", "libraries": libraries_of("numpy")}
 
-    # No letter and no rank is read, whatever the spec's template: the three below leave it aside.
+    # No letter and no rank is read, whatever the spec's template: the two below leave it aside.
     def reads(self, template: Template) -> Recipe:  # noqa: ARG002
-        """Log returns."""
+        """Recipe of the log returns."""
         return {"numbers": "log-returns/1"}
 
-    def context_digest(self, template: Template, query: Query) -> str:  # noqa: ARG002
-        """Nothing."""
-        return ""
-
-    def prompt(self, template: Template, query: Query, hits: tuple[Hit, ...] = ()) -> Prompt:  # noqa: ARG002
-        """A prompt without text."""
-        return Prompt(query, hits)
+    def prompter(self, template: Template) -> Prompter:  # noqa: ARG002
+        """Return a writer of prompts without text."""
+        return TextlessPrompter()
 
     def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        """No tokens."""
+        """Return 0 for each prompt: no text is read."""
         return [0] * len(prompts)
 
-    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+    def log_odds(self, prompts: Sequence[Prompt]) -> FloatArray:
         """(n,) log-odds of the queries' returns."""
         returns = np.array([log_returns(prompt.query) for prompt in prompts])
-        odds: NDArray[np.float64] = (returns - self.mean) / self.scale @ self.coef + self.intercept[0]
+        odds: FloatArray = (returns - self.mean) / self.scale @ self.coef + self.intercept[0]
         return odds
 
 
-class BertReader:
+class BertClassifier:
     """An encoder with the trained LoRA and head, in float32; loaded at the first reading.
 
     Parameters
@@ -138,20 +129,16 @@ class BertReader:
         """The recipe of the template, and the letters, which a query's line has under every template."""
         return {**template.recipe, "bins": template.bins.recipe}
 
-    def context_digest(self, template: Template, query: Query) -> str:
-        """The template's."""
-        return template.context_digest(query)
-
-    def prompt(self, template: Template, query: Query, hits: tuple[Hit, ...] = ()) -> Prompt:
-        """The query's line; without symbol and date, whether they are masked elsewhere or not."""
-        return Prompt(query, hits, template.query_line(query))
+    def prompter(self, template: Template) -> Prompter:
+        """Return a writer of query lines, without symbol and date, whether they are masked elsewhere or not."""
+        return LinePrompter(template)
 
     def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Tokens of each line, the encoder's own [CLS] and [SEP] included."""
         self._load()
         return [len(tokens) for tokens in encode(self._tokenizer, self._model.config, prompts)]
 
-    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+    def log_odds(self, prompts: Sequence[Prompt]) -> FloatArray:
         """(n,) log-odds, in batches of 256."""
         self._load()
         tokens = encode(self._tokenizer, self._model.config, prompts)
@@ -159,14 +146,15 @@ class BertReader:
         parts = [self._read(tokens[start : start + self.batch_size]) for start in starts]
         return np.concatenate([np.zeros(0), *parts])
 
-    def _read(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    def _read(self, batch: Sequence[Sequence[int]]) -> FloatArray:
         import torch
         from transformers import DataCollatorWithPadding
 
         padded = DataCollatorWithPadding(self._tokenizer)([{"input_ids": list(tokens)} for tokens in batch])
         with torch.inference_mode():
-            logits = self._model(**{name: it.to(self._device) for name, it in padded.items()}).logits.double()
-        difference: NDArray[np.float64] = (logits[:, 1] - logits[:, 0]).cpu().numpy()  # labels: 0 fall, 1 rise
+            inputs = {name: tensor.to(self._device) for name, tensor in padded.items()}
+            logits = self._model(**inputs).logits.double()
+        difference: FloatArray = (logits[:, 1] - logits[:, 0]).cpu().numpy()  # labels: 0 fall, 1 rise
         return difference
 
     def _load(self) -> None:

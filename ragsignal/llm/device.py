@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal.errors import ModelError
+from ragsignal.types import IntArray
 
 
 def checked_device(device: str) -> str:
@@ -30,11 +30,8 @@ def checked_device(device: str) -> str:
 
 def chosen_dtype(dtype: str, device: str) -> str:
     """``dtype``, or what ``auto`` means here: ``bfloat16`` where the device computes in it, else ``float32``."""
-    return best_dtype(device) if dtype == "auto" else dtype
-
-
-def best_dtype(device: str) -> str:
-    """``bfloat16`` where the device computes in it, else ``float32``."""
+    if dtype != "auto":
+        return dtype
     import torch
 
     if device == "cuda":
@@ -43,7 +40,7 @@ def best_dtype(device: str) -> str:
     return "bfloat16" if any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "float32"
 
 
-def rows_in_memory(config: Any, lengths: NDArray[np.int64], device: str) -> int:
+def rows_in_memory(config: Any, lengths: IntArray, device: str) -> int:
     """How many of the first prompts one forward pass can take; at least one.
 
     Parameters
@@ -60,7 +57,7 @@ def rows_in_memory(config: Any, lengths: NDArray[np.int64], device: str) -> int:
     return rows_for(0.8 * torch.cuda.mem_get_info(device)[0] / bytes_a_token(config), lengths)
 
 
-def rows_for(budget: float, lengths: NDArray[np.int64]) -> int:
+def rows_for(budget: float, lengths: IntArray) -> int:
     """Rows of the longest run of ``lengths``, ascending, that has at most ``budget`` tokens with its padding."""
     padded = lengths * np.arange(1, len(lengths) + 1)
     return max(1, int(np.searchsorted(padded, budget, side="right")))

@@ -1,4 +1,4 @@
-"""From ``[llm]`` of a spec to the language model that reads: its base weights, its adapter, its template."""
+"""From ``[llm]`` of a spec to the language model: its base weights, its adapter, its template."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ragsignal.llm.stockllm import StockLLM
 
 
 def adapter_of(llm: LLMSpec, load: Callable[[str, Kind], Artifact] = load_artifact) -> Artifact | Path | None:
-    """An artifact where the folder has a card; a bare peft folder, of unknown training, else."""
+    """Return an artifact where the folder has a card, else the bare peft folder, whose training is unknown."""
     if llm.adapter is None:
         return None
     bare = not llm.adapter.startswith("shipped:") and not (Path(llm.adapter) / CARD).is_file()
     return Path(llm.adapter) if bare else load(llm.adapter, "stockllm")
 
 
-def load_reader(
+def load_stockllm(
     llm: LLMSpec, template: Template, adapter: Artifact | Path | None, weights: Weights | None = None
 ) -> StockLLM:
     """The language model of a spec; its weights are verified here (if they were not yet), and read on first use.

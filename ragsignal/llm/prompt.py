@@ -21,8 +21,7 @@ from datetime import date
 from ragsignal.config import LETTERED, RANKED, TemplateName
 from ragsignal.data import QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
 from ragsignal.errors import ConfigError
-from ragsignal.protocols import Recipe
-from ragsignal.types import Candidate, Hit, Prompt, Query
+from ragsignal.types import Candidate, Hit, Prompt, Query, Recipe
 
 _VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
 _RANKS = "Ranks and moves of stocks, A (low) to P (high)."
@@ -76,7 +75,7 @@ class Template:
         return self.name in RANKED
 
     def context_digest(self, query: Query) -> str:
-        """Fingerprint of what a prompt reads besides the query and its hits: the panel as of that day, or nothing."""
+        """Digest of what a prompt holds besides the query and its hits: the panel as of that day, or nothing."""
         return self.panel.digest_as_of(query.as_of) if self.wide and self.panel else ""
 
     @property
@@ -96,14 +95,11 @@ class Template:
 
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """Write the prompt; the model's next token answers it."""
-        writers: dict[str, Callable[[Query, tuple[Hit, ...]], Prompt]] = {
-            "compact": self._compact,
-            "percent": self._percent,
-            "finseer-json": self._finseer_json,
-            "wide": self._wide,
-            "wide-both": self._wide,
-        }
-        return writers[self.name](query, hits)
+        if self.chat:
+            return self._finseer_json(query, hits)
+        if self.wide:
+            return self._wide(query, hits)
+        return self._by_line(query, hits, _percent_line if self.name == "percent" else self.bins.line)
 
     def query_line(self, query: Query) -> str:
         """The query alone in one line without symbol or date, as a classifier reads it."""
@@ -112,7 +108,8 @@ class Template:
 
     def _wide(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         past = [f"{self._owner(it)}{self._case(it)} {it.movement.word}" for it in (hit.candidate for hit in hits)]
-        return Prompt(query, hits, "\n".join([self.head, self._asked(query) + self.query_line(query), *past, "next"]))
+        lines = [self.head, self._owner_of_query(query) + self.query_line(query), *past, "next"]
+        return Prompt(query, hits, "\n".join(lines))
 
     def _case(self, candidate: Candidate) -> str:
         line = self.bins.line(candidate.sequence, candidate.scaled)
@@ -122,30 +119,24 @@ class Template:
         assert self.panel is not None
         return self.panel.letters(symbol, day)
 
-    def _compact(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        return self._by_line(query, hits, self.bins.line)
-
-    def _percent(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        return self._by_line(query, hits, _percent_line)
-
     def _by_line(self, query: Query, hits: tuple[Hit, ...], line: Callable[[str, Sequence[float]], str]) -> Prompt:
         """One line a candidate with the movement that followed; the query's line is left for the model to end."""
-        seen = [hit.candidate for hit in hits]
-        past = [f"{self._owner(it)}{line(it.sequence, it.scaled)} {it.movement.word}" for it in seen]
-        asked = self._asked(query) + line(QUERY_SEQUENCE, log_returns(query).tolist())
-        return Prompt(query, hits, "\n".join([self.head, *past, asked]))
+        candidates = [hit.candidate for hit in hits]
+        past = [f"{self._owner(it)}{line(it.sequence, it.scaled)} {it.movement.word}" for it in candidates]
+        last = self._owner_of_query(query) + line(QUERY_SEQUENCE, log_returns(query).tolist())
+        return Prompt(query, hits, "\n".join([self.head, *past, last]))
 
     def _owner(self, candidate: Candidate) -> str:
         return "" if self.mask else f"{candidate.symbol} {candidate.dates[-1]} "
 
-    def _asked(self, query: Query) -> str:
+    def _owner_of_query(self, query: Query) -> str:
         return "" if self.mask else f"{query.symbol} {query.as_of} "
 
     def _finseer_json(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """Keys and order of arXiv 2502.05878, Fig. 5-6; the wording is ours."""
         system = "You are a stock analyst who judges the next move of a stock from sequences of its past."
         stock = "STOCK" if self.mask else query.symbol
-        asked = {
+        record = {
             "query_stock": stock,
             "query_date": self._day(query.as_of, query) if not self.mask else "D+1",
             "recent_date_list": [self._day(day, query) for day in query.dates[1:]],
@@ -156,7 +147,7 @@ class Template:
             parts.append("These sequences may affect the price of this stock soon:")
             parts += [json.dumps(self._candidate_record(hit, query)) for hit in hits]
         parts.append("This is the sequence to judge:")
-        parts.append(json.dumps(asked))
+        parts.append(json.dumps(record))
         when = "the next day" if self.mask else f"the day after {query.as_of}"
         parts.append(f"Query: on {when}, the movement of ${stock} is [blank].")
         return Prompt(query, hits, "\n".join(parts), system)
@@ -173,6 +164,47 @@ class Template:
 
     def _day(self, day: date, query: Query) -> str:
         return f"D-{(query.as_of - day).days}" if self.mask else day.isoformat()
+
+
+@dataclass(frozen=True)
+class LinePrompter:
+    """Prompts of the query's line alone, without symbol and date; the hits only pass through.
+
+    Parameters
+    ----------
+    template : Template
+        Its letters, and its ranks where it is a wide one.
+    """
+
+    template: Template
+
+    def context_digest(self, query: Query) -> str:
+        """The template's digest: its ranks as of that day, or nothing."""
+        return self.template.context_digest(query)
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """Write the query's line."""
+        return Prompt(query, hits, self.template.query_line(query))
+
+    def length(self, prompt: Prompt) -> int:
+        """Letters of the line."""
+        return len(prompt.text)
+
+
+class TextlessPrompter:
+    """Prompts without text, for a scorer that reads hits or numbers and no words."""
+
+    def context_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
+        """Empty: nothing but query and hits is read."""
+        return ""
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+        """Put query and hits together."""
+        return Prompt(query, hits)
+
+    def length(self, prompt: Prompt) -> int:  # noqa: ARG002 - the protocol's signature
+        """0: nothing is padded."""
+        return 0
 
 
 def _percent_line(sequence: str, scaled: Sequence[float]) -> str:

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact, Weights, digest_of_folder
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.device import checked_device, chosen_dtype, rows_in_memory
 from ragsignal.llm.prompt import Template
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import FloatArray, Hit, IntArray, Prompt, Query, Recipe, Score
 from ragsignal.utils import libraries_of, quiet_loading
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 class StockLLM:
-    """A causal language model, with an optional peft adapter, as a scorer.
+    """A causal language model, with an optional peft adapter, as prompter and scorer.
 
     Parameters
     ----------
@@ -101,6 +99,7 @@ class StockLLM:
     @property
     def recipe(self) -> Recipe:
         """Identity: weights, adapter, template, numeric type, device, batch policy and the libraries that compute."""
+        rows = "what memory holds" if self._rows == "auto" else self._rows
         return {
             "scorer": "stockllm/2",
             "weights": self._weights.digest,
@@ -108,21 +107,17 @@ class StockLLM:
             "dtype": self._dtype,
             "device": self._device,
             "libraries": libraries_of("torch", "transformers"),
-            "batch": f"sorted by length, {self._rows_in_words} at most, common beginnings shared",
+            "batch": f"sorted by length, {rows} at most, common beginnings shared",
             "calibration": self._calibration,
             **self.template.recipe,
         }
-
-    @property
-    def _rows_in_words(self) -> str:
-        return "what memory holds" if self._rows == "auto" else str(self._rows)
 
     def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
         """The prompt of the template."""
         return self.template.render(query, hits)
 
     def context_digest(self, query: Query) -> str:
-        """What the template reads besides query and hits, as of that day."""
+        """The template's digest: its ranks as of that day, or nothing."""
         return self.template.context_digest(query)
 
     def length(self, prompt: Prompt) -> int:
@@ -148,18 +143,16 @@ class StockLLM:
             for chance, count, share in zip(chances, tokens, seconds, strict=True)
         ]
 
-    def log_odds(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+    def log_odds(self, prompts: Sequence[Prompt]) -> FloatArray:
         """(n,) raw log P(rise)/P(fall), before any calibration; shares all that the prompts of a batch begin with."""
         return self._read(prompts, whole=True)[0]
 
-    def _read(
-        self, prompts: Sequence[Prompt], whole: bool = False
-    ) -> tuple[NDArray[np.float64], list[int], list[float]]:
+    def _read(self, prompts: Sequence[Prompt], whole: bool = False) -> tuple[FloatArray, list[int], list[float]]:
         """Log-odds, tokens and seconds of every prompt."""
         self._load()
         began = time.perf_counter()
         tokens = [self._counted.pop(prompt.text, []) or self._encode(prompt) for prompt in prompts]
-        lengths = np.array([len(it) for it in tokens])
+        lengths = np.array([len(row) for row in tokens])
         order = np.argsort(lengths, kind="stable")
         # Fetched when all are under way: a GPU works on one batch while the next one is prepared.
         under_way = [
@@ -172,7 +165,7 @@ class StockLLM:
         spent = time.perf_counter() - began
         return odds, lengths.tolist(), (spent * lengths / max(1, lengths.sum())).tolist()
 
-    def _batches(self, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    def _batches(self, order: IntArray, lengths: IntArray) -> Iterator[IntArray]:
         """Runs of ``order``, ascending by length, that one forward pass takes."""
         while len(order):
             rows = self._rows if self._rows != "auto" else rows_in_memory(self._config, lengths[order], self._device)

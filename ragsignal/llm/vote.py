@@ -1,11 +1,10 @@
-"""Scorers without a model: baselines that an LLM has to beat, and the fakes that tests use."""
+"""A scorer without a model: the baseline that an LLM has to beat."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Movement, Prompt, Query, Score
+from ragsignal.types import Movement, Prompt, Recipe, Score
 
 
 class VoteScorer:
@@ -21,18 +20,6 @@ class VoteScorer:
     def recipe(self) -> Recipe:
         """Identity: there is nothing to choose."""
         return {"scorer": "vote/1"}
-
-    def context_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
-        """Nothing besides the hits."""
-        return ""
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        """A prompt without text."""
-        return Prompt(query, hits)
-
-    def length(self, prompt: Prompt) -> int:  # noqa: ARG002 - the protocol's signature
-        """Nothing is padded."""
-        return 0
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """Laplace-smoothed share of rises of every prompt's hits."""

@@ -1,4 +1,4 @@
-"""Work on more than one core or machine: this process, local processes, or a Ray cluster, behind one small seam.
+"""Work on more than one core or machine: this process, local processes, or a Ray cluster, behind one protocol.
 
 :func:`open_pool` gives a :class:`~ragsignal.parallel.pools.Pool`; whoever has independent work hands it over with
 ``pool.holding(payload)``. Only the driver, which opened the pool, reads and writes the signal store.
@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ragsignal.parallel.pools import Here, Pool, Processes
+from ragsignal.parallel.pools import InProcessPool, Pool, ProcessPool
 
-__all__ = ["Here", "Pool", "Processes", "open_pool"]
+__all__ = ["InProcessPool", "Pool", "ProcessPool", "open_pool"]
 
 
 @contextmanager
@@ -41,4 +41,4 @@ def open_pool(jobs: int | None = None, ray: str | None = None, code: Sequence[st
             yield pool
     else:
         jobs = jobs or os.cpu_count() or 1
-        yield Here() if jobs == 1 else Processes(jobs)
+        yield InProcessPool() if jobs == 1 else ProcessPool(jobs)

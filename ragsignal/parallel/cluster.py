@@ -23,7 +23,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.llm import StockLLM
 from ragsignal.parallel.pools import R, T, Task, Workers
 from ragsignal.parallel.remote import ray, result_of
-from ragsignal.parallel.scorer import Crew, PooledScorer
+from ragsignal.parallel.scorer import ModelActors, PooledScorer
 from ragsignal.utils import json_digest
 
 LOCAL = "local"
@@ -80,27 +80,27 @@ class RayPool:
     """
 
     jobs: int | None = None
-    _crews: dict[str, Crew] = field(default_factory=dict)
+    _actors: dict[str, ModelActors] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def holding(self, payload: Any) -> Iterator[Workers]:
         """Workers that fetch ``payload`` once each, from the memory that a machine's workers share."""
         yield _RayWorkers([ray().put(payload)], uuid.uuid4().hex)
 
-    def lend(self, llm: LLMSpec, reader: StockLLM) -> PooledScorer:
-        """Copies of ``reader`` on the cluster; readers of one recipe share them."""
-        name = json_digest([llm.model_dump(mode="json"), reader.recipe])
-        if name not in self._crews:
-            others, copies = list(self._crews.values()), self.jobs or _places(llm)
-            self._crews[name] = Crew(llm, reader.template, reader.recipe, copies, others)
-            for crew in others:
-                crew.others.append(self._crews[name])
-        return PooledScorer(reader, self._crews[name])
+    def distribute(self, llm: LLMSpec, model: StockLLM) -> PooledScorer:
+        """Return a scorer of copies of ``model`` on the cluster; models of one recipe share them."""
+        name = json_digest([llm.model_dump(mode="json"), model.recipe])
+        if name not in self._actors:
+            others, copies = list(self._actors.values()), self.jobs or _places(llm)
+            self._actors[name] = ModelActors(llm, model.template, model.recipe, copies, others)
+            for actors in others:
+                actors.others.append(self._actors[name])
+        return PooledScorer(model, self._actors[name])
 
     def stop(self) -> None:
         """End the actors."""
-        for crew in self._crews.values():
-            crew.stop()
+        for actors in self._actors.values():
+            actors.stop()
 
 
 @dataclass
@@ -126,14 +126,14 @@ class _RayWorkers:
 
 
 def _places(llm: LLMSpec) -> int:
-    """GPUs of the cluster, or its machines: copies on one processor share its cores, and are no faster together."""
+    """Count the cluster's GPUs, or its machines: copies on one processor share its cores, and are no faster."""
     if llm.device == "cuda":
         return max(1, int(ray().cluster_resources().get("GPU", 0)))
     return sum(bool(node["Alive"]) for node in ray().nodes())
 
 
 _held: dict[str, Any] = {}
-"""What this worker holds, by name: one thing at a time."""
+"""The payload of this worker by its name: one at a time."""
 
 
 def _with_payload(name: str, box: list[Any], function: Task[T, R], item: T) -> R:
@@ -148,6 +148,6 @@ def _not_installed(code: Sequence[str]) -> list[str]:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    found = (importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) for name in code)
-    places = {str([*(spec.submodule_search_locations or []), spec.origin][0]) for spec in found if spec is not None}
+    specs = (importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) for name in code)
+    places = {str([*(spec.submodule_search_locations or []), spec.origin][0]) for spec in specs if spec is not None}
     return sorted(place for place in places if "site-packages" not in place)

@@ -48,27 +48,27 @@ class Pool(Protocol):
         """Workers that have received ``payload``, once each and not once a task."""
         ...
 
-    def lend(self, llm: LLMSpec, reader: StockLLM) -> Scorer:
-        """What scores in the place of ``reader``, whose weights have not been read yet."""
+    def distribute(self, llm: LLMSpec, model: StockLLM) -> Scorer:
+        """Return what scores in the place of ``model``, whose weights have not been read yet."""
         ...
 
 
 @dataclass
-class Here:
-    """No other process: one item after the other in the caller's."""
+class InProcessPool:
+    """No other process: the caller's does one item after the other."""
 
     @contextmanager
     def holding(self, payload: Any) -> Iterator[Workers]:
-        """Hold what is there already."""
-        yield _Here(payload)
+        """Yield one worker, this process, with ``payload`` itself."""
+        yield _InProcessWorkers(payload)
 
-    def lend(self, llm: LLMSpec, reader: StockLLM) -> Scorer:  # noqa: ARG002 - the protocol's signature
-        """The model itself."""
-        return reader
+    def distribute(self, llm: LLMSpec, model: StockLLM) -> Scorer:  # noqa: ARG002 - the protocol's signature
+        """Return ``model`` unchanged: this process scores."""
+        return model
 
 
 @dataclass
-class _Here:
+class _InProcessWorkers:
     payload: Any
 
     def map_unordered(self, function: Task[T, R], items: Iterable[T]) -> Iterator[tuple[int, R]]:
@@ -77,8 +77,8 @@ class _Here:
 
 
 @dataclass
-class Processes(Here):
-    """Local processes, started afresh (a forked one would hang in OpenMP); the model stays in the parent.
+class ProcessPool(InProcessPool):
+    """Local processes, started afresh (a forked one would hang in OpenMP); the parent keeps the model and scores.
 
     Parameters
     ----------
@@ -97,20 +97,20 @@ class Processes(Here):
         RagSignalError
             From their ``map_unordered``, if processes die again and again.
         """
-        workers = _Processes(self.jobs, payload)
+        workers = _ProcessWorkers(self.jobs, payload)
         try:
             yield workers
         finally:
             workers.stop()
 
 
-class _Processes:
+class _ProcessWorkers:
     def __init__(self, jobs: int, payload: Any) -> None:
         self.jobs, self._payload = jobs, payload
         self._executor = self._start()
 
     def map_unordered(self, function: Task[T, R], items: Iterable[T]) -> Iterator[tuple[int, R]]:
-        """Do what a killed process has left undone again: its death ends the others too."""
+        """Yield results as they come; the items of a killed process are done again, and those of all others too."""
         queue, deaths = _Queue(items), 0
         flying: dict[Future[R], tuple[int, T]] = {}
         while True:
@@ -133,7 +133,7 @@ class _Processes:
                 self._executor = self._start()
 
     def stop(self) -> None:
-        """End the processes; what has not begun is dropped."""
+        """End the processes, and drop the items that have not begun."""
         self._executor.shutdown(cancel_futures=True)
 
     def _start(self) -> ProcessPoolExecutor:
@@ -155,27 +155,27 @@ class _Queue(Generic[T]):
         self._front: deque[tuple[int, T]] = deque()
 
     def has_more(self) -> bool:
-        """Whether there is a first one."""
+        """Tell whether there is a first one."""
         if not self._front:
             self._front.extend(itertools.islice(self._items, 1))
         return bool(self._front)
 
     @property
     def first(self) -> tuple[int, T]:
-        """The next item with its number; :meth:`has_more` was true."""
+        """The next item with its number; ask :meth:`has_more` before."""
         return self._front[0]
 
     def drop_first(self) -> None:
-        """Go on to the next."""
+        """Drop the first item."""
         self._front.popleft()
 
     def put_back(self, numbered: Iterable[tuple[int, T]]) -> None:
-        """In front of all others."""
+        """Put items in front of all others."""
         self._front.extendleft(numbered)
 
 
 _held: Any = None
-"""What this worker process holds."""
+"""The payload of this worker process."""
 
 
 def _hold(payload: Any) -> None:

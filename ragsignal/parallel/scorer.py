@@ -14,10 +14,9 @@ from typing import Any
 
 from ragsignal.config import LLMSpec
 from ragsignal.errors import ModelError
-from ragsignal.llm import StockLLM, Template, adapter_of, load_reader
+from ragsignal.llm import StockLLM, Template, adapter_of, load_stockllm
 from ragsignal.parallel.remote import ray, result_of
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import Prompt, Recipe, Score
 
 _RESTARTS = 4  # of one actor: a prompt that kills whoever reads it ends the run at some point
 _AHEAD = 4  # batches an actor in one call of ``score``: fewer, and actors wait for each other at its end
@@ -27,40 +26,28 @@ Batch = list[Prompt]
 
 @dataclass
 class PooledScorer:
-    """A :class:`~ragsignal.protocols.Scorer`: ``local``'s recipe and prompts, read by a crew.
+    """A :class:`~ragsignal.protocols.Scorer` with the recipe of one process, whose prompts actors read.
 
     Parameters
     ----------
     local : StockLLM
         The driver's own: it writes and measures prompts, and scores none.
-    crew : Crew
+    actors : ModelActors
     """
 
     local: StockLLM
-    crew: Crew
-    is_model: bool = True
+    actors: ModelActors
+    is_model = True
 
     @property
     def recipe(self) -> Recipe:
-        """That of one process: where a prompt is read decides nothing."""
+        """The recipe of one process: where a prompt is read decides nothing."""
         return self.local.recipe
 
     @property
     def batch_size(self) -> int:
         """Some batches for every worker; a killed run loses as many."""
-        return self.local.batch_size * self.crew.copies * _AHEAD
-
-    def context_digest(self, query: Query) -> str:
-        """As of one process."""
-        return self.local.context_digest(query)
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        """The prompt of one process."""
-        return self.local.render(query, hits)
-
-    def length(self, prompt: Prompt) -> int:
-        """As of one process: batches are cut alike."""
-        return self.local.length(prompt)
+        return self.local.batch_size * self.actors.copies * _AHEAD
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """P(rise) of every prompt, in order.
@@ -73,12 +60,12 @@ class PooledScorer:
         lean = [replace(prompt, hits=()) for prompt in prompts]  # a model reads the text
         size = self.local.batch_size
         batches = [lean[start : start + size] for start in range(0, len(lean), size)]
-        answers = dict(self.crew.read(batches))
+        answers = dict(self.actors.read(batches))
         return [score for number in range(len(batches)) for score in answers[number]]
 
 
 @dataclass(eq=False)
-class Crew:
+class ModelActors:
     """Copies of one model, each in an actor; they start at the first call of :meth:`read`.
 
     Parameters
@@ -90,19 +77,19 @@ class Crew:
         The driver's.
     copies : int
         Actors. Each has an equal share of the cluster's cores as threads, or one GPU.
-    others : list of Crew
-        Those of the same cluster; they are stopped where this one needs their GPUs.
+    others : list of ModelActors
+        Those of the same cluster; they are stopped where this model needs their GPUs.
     """
 
     llm: LLMSpec
     template: Template
     recipe: Recipe
     copies: int
-    others: list[Crew] = field(default_factory=list, repr=False)
+    others: list[ModelActors] = field(default_factory=list, repr=False)
 
     def read(self, batches: Sequence[Batch]) -> Iterator[tuple[int, list[Score]]]:
-        """``(place of the batch, its scores)``: each idle actor gets the next batch, or that of an actor that died."""
-        left, idle = deque(range(len(batches))), list(self.actors)
+        """Yield ``(place of the batch, its scores)``; an idle actor gets the next batch, or that of one that died."""
+        left, idle = deque(range(len(batches))), list(self.handles)
         busy: dict[Any, tuple[Any, int | None]] = {}
         while left or any(place is not None for _, place in busy.values()):
             while left and idle:
@@ -125,20 +112,24 @@ class Crew:
 
     def stop(self) -> None:
         """End the actors; the next call of :meth:`read` starts others."""
-        for actor in self.__dict__.pop("actors", ()):
+        for actor in self.__dict__.pop("handles", ()):
             ray().kill(actor)
 
     @cached_property
-    def actors(self) -> list[Any]:
+    def handles(self) -> list[Any]:
         """Ray's handles of the actors."""
         gpus = 1 if self.llm.device == "cuda" else 0
-        for crew in self.others if gpus else ():  # else this one would wait for theirs for ever
-            crew.stop()
+        for actors in self.others if gpus else ():  # else this model would wait for their GPUs for ever
+            actors.stop()
         threads = max(1, int(ray().cluster_resources().get("CPU", 1)) // self.copies)
-        # No cores are claimed: actors live until the pool ends, and tasks would wait for theirs.
-        options: dict[str, Any] = {"num_cpus": 0, "num_gpus": gpus, "scheduling_strategy": "SPREAD"}
-        remote = ray().remote(_Reader).options(max_restarts=_RESTARTS, **options)
-        return [remote.remote(self.llm, self._shared_template, threads) for _ in range(self.copies)]
+        actor = ray().remote(_ModelActor)
+        actor = actor.options(
+            max_restarts=_RESTARTS,
+            num_cpus=0,  # actors live until the pool ends: tasks would wait for ever for cores that these claim
+            num_gpus=gpus,
+            scheduling_strategy="SPREAD",
+        )
+        return [actor.remote(self.llm, self._shared_template, threads) for _ in range(self.copies)]
 
     @cached_property
     def _shared_template(self) -> Any:
@@ -152,7 +143,7 @@ _ALL_DEAD = (
 )
 
 
-class _Reader:
+class _ModelActor:
     """One copy, in a process of its own; the weights are read at the first call, whose error reaches the driver."""
 
     def __init__(self, llm: LLMSpec, template: Template, threads: int) -> None:
@@ -162,24 +153,23 @@ class _Reader:
         """Answer as soon as the process is there."""
 
     def score(self, expected: Recipe, batch: Batch) -> list[Score]:
-        reader = self._reader
-        refuse_other(expected, reader.recipe)
-        return reader.score(batch)
+        refuse_other(expected, self._model.recipe)
+        return self._model.score(batch)
 
     @cached_property
-    def _reader(self) -> StockLLM:
+    def _model(self) -> StockLLM:
         import torch
 
         torch.set_num_threads(self._threads)
-        return load_reader(self._llm, self._template, adapter_of(self._llm))
+        return load_stockllm(self._llm, self._template, adapter_of(self._llm))
 
 
-def refuse_other(expected: Recipe, found: Recipe) -> None:
+def refuse_other(expected: Recipe, actual: Recipe) -> None:
     """Raise ``ModelError`` where a worker would not give the driver's answers."""
-    names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    names = [name for name in {**expected, **actual} if expected.get(name) != actual.get(name)]
     if names:
-        told = "; ".join(f"{name}: {found.get(name)!r} there, {expected.get(name)!r} here" for name in names)
+        differences = "; ".join(f"{name}: {actual.get(name)!r} there, {expected.get(name)!r} here" for name in names)
         raise ModelError(
-            f"a worker computes with another recipe, so its answers are not this run's ({told}); install the same "
-            "versions on every machine, and set llm.dtype where processors differ"
+            f"a worker computes with another recipe, so its answers are not this run's ({differences}); install the "
+            "same versions on every machine, and set llm.dtype where processors differ"
         )

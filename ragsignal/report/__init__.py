@@ -15,18 +15,18 @@ Computes no figure of its own: metrics and findings arrive in the result.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ragsignal.backtest import RunResult
 from ragsignal.report.answers import answers_in_words
 from ragsignal.report.page import write_page
-from ragsignal.report.record import check_target, record_of, replacing, write_record, write_tables
+from ragsignal.report.record import RECORD, check_target, record_of, replacing, write_tables
 from ragsignal.report.tearsheet import write_tearsheets
+from ragsignal.utils import Record, write_json
 
 __all__ = ["answers_in_words", "check_target", "record_of", "write_report"]
 
 
-def write_report(result: RunResult, folder: Path) -> dict[str, Any]:
+def write_report(result: RunResult, folder: Path) -> Record:
     """Write the report of ``result`` to ``folder``; an older report there stands until the new one is whole.
 
     Returns
@@ -39,8 +39,9 @@ def write_report(result: RunResult, folder: Path) -> dict[str, Any]:
     ConfigError
         If ``folder`` holds something, but no report.
     """
+    record = record_of(result)
     with replacing(folder) as draft:
-        record = write_record(result, draft)
+        write_json(draft / RECORD, record)
         write_tables(result, draft)
         write_tearsheets(result, draft)
         write_page(result, draft)

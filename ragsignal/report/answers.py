@@ -6,20 +6,25 @@ a row survives the correction for the number of all rows; a difference in the wr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ragsignal.report.words import MISSING, count, number, percent
+from ragsignal.backtest import Certainty, PairedDifference, Power, RunFindings, Verdict
+from ragsignal.report.words import MINUS, MISSING, count, number, percent
 
 SHOWN = 4
 """Comparisons on a card before the rest is folded away: the clearest one of each kind."""
 
-_POINTS = {"hit rate": "of hit rate", "mean return a year": "of mean return a year"}
-_UNITS = {"log loss": (5, "log loss (less is better)"), "Sharpe ratio": (2, "Sharpe")}
+_UNITS = {  # factor, digits, unit
+    "hit rate": (100, 1, "points of hit rate"),
+    "mean return a year": (100, 1, "points of mean return a year"),
+    "log loss": (1, 5, "log loss (less is better)"),
+    "Sharpe ratio": (1, 2, "Sharpe"),
+}
 
-Row = Mapping[str, Any]
+Trials = Mapping[str, Any]
+"""What the ledger knows, from :func:`ragsignal.study.count_run`."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +59,21 @@ class Card:
     tone: str
     because: str
     lines: tuple[Line, ...]
-    more: tuple[Line, ...] = field(default=())
+    more: tuple[Line, ...] = ()
 
 
-def cards(findings: Mapping[str, Any], trials: Mapping[str, Any] | None = None) -> list[Card]:
-    """Answer the four questions.
-
-    Parameters
-    ----------
-    findings : dict
-        From :func:`ragsignal.backtest.findings.findings_of`.
-    trials : dict, optional
-        What the ledger knows, from :func:`ragsignal.trials.count_run`.
-    """
-    benchmark = findings["benchmark"]
-    questions = {
-        "retrieval": "Did retrieval help?",
-        "llm": "Did the LLM help?",
-        "benchmark": f"Would {benchmark} have done better?",
-    }
+def cards(findings: RunFindings, trials: Trials | None = None) -> list[Card]:
+    """Answer the four questions; ``trials`` is the ledger's part of the last answer."""
+    answers, benchmark = findings.answers, findings.benchmark
     return [
-        *(_card(key, question, findings) for key, question in questions.items()),
-        _certainty(findings, trials),
+        _card("retrieval", "Did retrieval help?", answers.retrieval, findings),
+        _card("llm", "Did the LLM help?", answers.llm, findings),
+        _card("benchmark", f"Would {benchmark} have done better?", answers.benchmark, findings),
+        _certainty(answers.certainty, trials),
     ]
 
 
-def answers_in_words(findings: Mapping[str, Any], trials: Mapping[str, Any] | None = None) -> list[str]:
+def answers_in_words(findings: RunFindings, trials: Trials | None = None) -> list[str]:
     """Four lines for a console: each question, its answer, and the clearest evidence."""
     return [
         " ".join(
@@ -89,48 +83,37 @@ def answers_in_words(findings: Mapping[str, Any], trials: Mapping[str, Any] | No
     ]
 
 
-def line_of(row: Row, comparisons: int) -> Line:
+def line_of(row: PairedDifference, comparisons: int) -> Line:
     """Say what one paired difference shows; ``comparisons`` is how many were made in all."""
-    pair = f"{row['left']} {MINUS} {row['right']}"
-    measure = row["measure"]
-    known = [row[key] for key in ("difference", "low", "high")]
-    if known[0] is None or math.isnan(known[0]):
-        return Line(f"{pair}: {measure}", "does not exist, one side never moved")
-    if any(value is None or not math.isfinite(value) for value in known):
-        return Line(f"{pair}: {measure}", "too few data to tell")
-    difference, low, high = known
-    if difference == low == high == 0:
-        return Line(f"{pair}: {measure}", "both did the same")
-    digits, unit = _UNITS.get(measure, (1, ""))
-    if measure in _POINTS:
-        difference, low, high = 100 * difference, 100 * low, 100 * high
-        unit = f"points {_POINTS[measure]}"
-    size = number(difference, digits, signed=True)
-    interval = f"{number(low, digits, signed=True)} … {number(high, digits, signed=True)}"
-    conclusion = _conclusion(row, comparisons)
-    return Line(f"{pair}: {size} {unit}, 95 % interval {interval}", conclusion, bool(row["distinguishable"]))
+    pair = f"{row.left} {MINUS} {row.right}"
+    if row.difference is None:
+        return Line(f"{pair}: {row.measure}", "does not exist, one side never moved")
+    if row.low is None or row.high is None:
+        return Line(f"{pair}: {row.measure}", "too few data to tell")
+    if row.difference == row.low == row.high == 0:
+        return Line(f"{pair}: {row.measure}", "both did the same")
+    factor, digits, unit = _UNITS[row.measure]
+    size, low, high = (number(factor * it, digits, signed=True) for it in (row.difference, row.low, row.high))
+    effect = f"{pair}: {size} {unit}, 95 % interval {low} … {high}"
+    return Line(effect, _conclusion(row, comparisons), row.distinguishable)
 
 
-MINUS = "−"
-
-
-def _conclusion(row: Row, comparisons: int) -> str:
-    if row["distinguishable"]:
-        return f"{row['left'] if row['better'] else row['right']} is better"
-    if row["low"] > 0 or row["high"] < 0:
+def _conclusion(row: PairedDifference, comparisons: int) -> str:
+    if row.distinguishable:
+        return f"{row.left if row.better else row.right} is better"
+    if row.interval.distinguishable:
         return f"one of {comparisons}: chance can explain it, not distinguishable"
     return "not distinguishable"
 
 
-def _card(key: str, question: str, findings: Mapping[str, Any]) -> Card:
-    verdict = findings["answers"][key]
-    rows = [row for row in findings["comparisons"] if row["question"] == key]
-    comparisons = findings["answers"]["certainty"]["comparisons"]
+def _card(key: str, question: str, verdict: Verdict, findings: RunFindings) -> Card:
+    rows = [row for row in findings.comparisons if row.question == key]
+    comparisons = findings.answers.certainty.comparisons
     shown = _clearest(rows)
-    told, tone = _headline(key, verdict, findings["benchmark"])
+    answer, tone = _headline(key, verdict, findings.benchmark)
     return Card(
         question=question,
-        answer=told,
+        answer=answer,
         tone=tone,
         because=_because(key, verdict, rows, findings),
         lines=tuple(line_of(row, comparisons) for row in shown),
@@ -138,43 +121,42 @@ def _card(key: str, question: str, findings: Mapping[str, Any]) -> Card:
     )
 
 
-def _clearest(rows: Sequence[Row]) -> list[Row]:
+def _clearest(rows: Sequence[PairedDifference]) -> list[PairedDifference]:
     """Of each measure and kind of rival the row with the smallest p; claims first, then in the order of the rows."""
-    best: dict[tuple[str, str], Row] = {}
-    for row in sorted(rows, key=lambda row: 2.0 if row["p"] is None else row["p"]):
-        best.setdefault((row["measure"], row["against"]), row)
-    kinds = dict.fromkeys((row["measure"], row["against"]) for row in rows)
-    return sorted((best[kind] for kind in kinds), key=lambda row: not row["distinguishable"])[:SHOWN]
+    best: dict[tuple[str, str], PairedDifference] = {}
+    for row in sorted(rows, key=lambda row: 2.0 if row.p is None else row.p):
+        best.setdefault((row.measure, row.against), row)
+    kinds = dict.fromkeys((row.measure, row.against) for row in rows)
+    return sorted((best[kind] for kind in kinds), key=lambda row: not row.distinguishable)[:SHOWN]
 
 
-def _headline(key: str, verdict: Mapping[str, Any], benchmark: str) -> tuple[str, str]:
-    kind = verdict["verdict"]
-    if kind in _OPEN:
-        return _OPEN[kind], "open"
+def _headline(key: str, verdict: Verdict, benchmark: str) -> tuple[str, str]:
+    better, worse = _names(verdict.better), _names(verdict.worse)
+    if verdict.verdict in _OPEN:
+        return _OPEN[verdict.verdict], "open"
     if key == "benchmark":
         return _of_benchmark(verdict, benchmark)
-    if kind == "mixed":
-        return f"Mixed: {_names(verdict['better'])} did better, {_names(verdict['worse'])} worse", "open"
-    if kind == "worse":
-        return f"No: {_names(verdict['worse'])} did worse", "bad"
+    if verdict.verdict == "mixed":
+        return f"Mixed: {better} did better, {worse} worse", "open"
+    if verdict.verdict == "worse":
+        return f"No: {worse} did worse", "bad"
     if key == "retrieval":
         return _of_retrieval(verdict), "good"
-    if verdict["unbeaten"]:  # to beat the weakest rule is not yet to help
-        beaten, rest = _names(verdict["beaten"]), _names(verdict["unbeaten"])
-        return f"Partly: {_names(verdict['better'])} did better than {beaten}, not distinguishable from {rest}", "good"
-    return f"Yes: {_names(verdict['better'])} did better", "good"
+    if verdict.unbeaten:  # to beat the weakest rule is not yet to help
+        beaten, rest = _names(verdict.beaten), _names(verdict.unbeaten)
+        return f"Partly: {better} did better than {beaten}, not distinguishable from {rest}", "good"
+    return f"Yes: {better} did better", "good"
 
 
-def _of_retrieval(verdict: Mapping[str, Any]) -> str:
+def _of_retrieval(verdict: Verdict) -> str:
     """Say yes only where the retrieved helped, and not any candidates at all, or none instead of bad ones."""
-    over, rivals = verdict["over"], verdict["rivals"]
-    if over == ["random"] and "none" in rivals:
+    if verdict.over == ("random",) and "none" in verdict.rivals:
         return "Partly: better than random candidates, not distinguishable from no retrieval"
-    if over == ["none"] and "random" in rivals:
+    if verdict.over == ("none",) and "random" in verdict.rivals:
         return "Partly: better than no retrieval, not distinguishable from random candidates"
-    if over == ["random"]:
-        return f"Yes, compared with random candidates: {_names(verdict['better'])}"
-    return f"Yes: {_names(verdict['better'])} did better"
+    if verdict.over == ("random",):
+        return f"Yes, compared with random candidates: {_names(verdict.better)}"
+    return f"Yes: {_names(verdict.better)} did better"
 
 
 _OPEN = {
@@ -184,42 +166,41 @@ _OPEN = {
 }
 
 
-def _of_benchmark(verdict: Mapping[str, Any], benchmark: str) -> tuple[str, str]:
+def _of_benchmark(verdict: Verdict, benchmark: str) -> tuple[str, str]:
     """Answer the one question that is asked the other way round: here the benchmark's success is bad news."""
-    better, worse, lefts = verdict["better"], verdict["worse"], verdict["lefts"]
-    if verdict["verdict"] == "mixed":
-        return f"Mixed: than {_names(worse)}, but not than {_names(better)}", "open"
-    if verdict["verdict"] == "better":
-        return f"No: {_names(better)} did better than {benchmark}", "good"
-    those = _names(worse) if len(worse) < lefts else f"all {lefts} variants" if lefts > 1 else worse[0]
-    return f"Yes: than {those}", "bad"
+    better, worse, lefts = _names(verdict.better), _names(verdict.worse), verdict.lefts
+    if verdict.verdict == "mixed":
+        return f"Mixed: than {worse}, but not than {better}", "open"
+    if verdict.verdict == "better":
+        return f"No: {better} did better than {benchmark}", "good"
+    return f"Yes: than {worse if len(verdict.worse) < lefts or lefts == 1 else f'all {lefts} variants'}", "bad"
 
 
-def _because(key: str, verdict: Mapping[str, Any], rows: Sequence[Row], findings: Mapping[str, Any]) -> str:
-    if verdict["verdict"] == "absent":
+def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findings: RunFindings) -> str:
+    if verdict.verdict == "absent":
         return _NOTHING[key]
-    if verdict["verdict"] == "too few":
+    if verdict.verdict == "too few":
         return "Fewer than 100 days say nothing."
-    claims, total = sum(row["distinguishable"] for row in rows), len(rows)
+    claims, total = sum(row.distinguishable for row in rows), len(rows)
     fact = _earned_less(rows) + _paid(findings) if key == "benchmark" else ""
     if total == 1:
-        told = "the one comparison " + ("is more" if claims else "is no more") + " than chance can explain"
+        counts = "the one comparison " + ("is more" if claims else "is no more")
     else:
-        told = f"{claims or 'none'} of {total} comparisons {'is' if claims < 2 else 'are'} more than chance can explain"
-    sentence = f"{fact}{told}."
+        counts = f"{claims or 'none'} of {total} comparisons {'is' if claims < 2 else 'are'} more"
+    sentence = f"{fact}{counts} than chance can explain."
     return sentence[0].upper() + sentence[1:]
 
 
-def _earned_less(rows: Sequence[Row]) -> str:
+def _earned_less(rows: Sequence[PairedDifference]) -> str:
     """Say in which direction the differences go, which no interval does."""
-    yearly = [row for row in rows if row["measure"] == "mean return a year" and row["difference"] is not None]
-    less = sum(row["difference"] < 0 for row in yearly)
-    return f"{less} of {len(yearly)} variants earned less than {rows[0]['right']}; " if yearly else ""
+    yearly = [row.difference for row in rows if row.measure == "mean return a year" and row.difference is not None]
+    less = sum(difference < 0 for difference in yearly)
+    return f"{less} of {len(yearly)} variants earned less than {rows[0].right}; " if yearly else ""
 
 
-def _paid(findings: Mapping[str, Any]) -> str:
+def _paid(findings: RunFindings) -> str:
     """Say what costs took: no interval is needed for that part of a difference."""
-    others = [it["paid"] for name, it in findings["costs"]["variants"].items() if name != findings["benchmark"]]
+    others = [it.paid for name, it in findings.costs.variants.items() if name != findings.benchmark]
     paid = [it for it in others if it is not None]
     if not any(paid):
         return ""
@@ -236,10 +217,8 @@ _NOTHING = {
 }
 
 
-def _certainty(findings: Mapping[str, Any], trials: Mapping[str, Any] | None) -> Card:
-    found = findings["answers"]["certainty"]
-    lines = [*_multiplicity(found), *_trials(trials), *_power(found["power"])]
-    total, claims = found["comparisons"], found["claims"]
+def _certainty(certainty: Certainty, trials: Trials | None) -> Card:
+    total, claims = certainty.comparisons, certainty.claims
     if not total:
         answer = "Cannot be said: too few data"
     elif claims:
@@ -248,30 +227,27 @@ def _certainty(findings: Mapping[str, Any], trials: Mapping[str, Any] | None) ->
         answer = (
             f"Not sure: {'all ' if total > 1 else ''}{count(total)} difference{'s' if total > 1 else ''} may be chance"
         )
-    return Card("How sure can one be?", answer, "open", "", tuple(lines))
+    lines = [*_multiplicity(certainty), *_trials(trials), *_power(certainty.power)]
+    return Card("How sure can one be?", answer, "open", "", tuple(map(Line, lines)))
 
 
-def _multiplicity(found: Mapping[str, Any]) -> list[Line]:
+def _multiplicity(certainty: Certainty) -> list[str]:
     lines = []
-    if found["comparisons"]:
+    if certainty.comparisons:
         lines.append(
-            Line(
-                f"Of {count(found['comparisons'])} intervals chance alone would make about "
-                f"{number(found['expected'], 0 if found['expected'] >= 2 else 1)} leave out zero; "
-                f"{count(found['apart'])} do, and {count(found['claims'])} of them "
-                f"{'stands' if found['claims'] == 1 else 'stand'} once corrected for their number (Holm)"
-            )
+            f"Of {count(certainty.comparisons)} intervals chance alone would make about "
+            f"{number(certainty.expected, 0 if certainty.expected >= 2 else 1)} leave out zero; "
+            f"{count(certainty.apart)} do, and {count(certainty.claims)} of them "
+            f"{'stands' if certainty.claims == 1 else 'stand'} once corrected for their number (Holm)"
         )
-    superior = found["superior"]
-    if superior["p"] is not None and superior["variants"] > 1:
-        which = _names(superior["which"]) if superior["which"] else "none"
+    superior = certainty.superior
+    if superior.p is not None and superior.variants > 1:
+        which = _names(superior.which) if superior.which else "none"
         lines.append(
-            Line(
-                f"The best of {superior['variants']} variants by mean return is {superior['best']}: were none any "
-                f"better than the benchmark, one of them would look as good in {_in_hundred(superior['p'])} such runs "
-                f"(SPA, p {'< 0.01' if superior['p'] < 0.01 else '= ' + number(superior['p'])}); "
-                f"named as better, at a chance of 5 % that any name is false: {which} (StepM)"
-            )
+            f"The best of {superior.variants} variants by mean return is {superior.best}: were none any "
+            f"better than the benchmark, one of them would look as good in {_in_hundred(superior.p)} such runs "
+            f"(SPA, p {'< 0.01' if superior.p < 0.01 else '= ' + number(superior.p)}); "
+            f"named as better, at a chance of 5 % that any name is false: {which} (StepM)"
         )
     return lines
 
@@ -280,13 +256,13 @@ def _in_hundred(p: float) -> str:
     return f"{round(100 * p)} of 100" if p >= 0.01 else "fewer than 1 of 100"
 
 
-def _trials(trials: Mapping[str, Any] | None) -> list[Line]:
+def _trials(trials: Trials | None) -> list[str]:
     if not trials:
         return []
-    tried = trials["count"]
-    text = f"{count(tried)} configuration{'s have' if tried > 1 else ' has'} been tried on these data"
+    total = trials["count"]
+    text = f"{count(total)} configuration{'s have' if total > 1 else ' has'} been tried on these data"
     if "best" not in trials:  # one ratio has no spread
-        return [Line(text)]
+        return [text]
     best = trials["best"]
     chance = trials["deflated_sharpe"].get(best)
     text += f": the best of as many worthless ones would show a Sharpe ratio of {number(trials['sharpe0'])}"
@@ -294,29 +270,22 @@ def _trials(trials: Mapping[str, Any] | None) -> list[Line]:
         text += f"; the chance that the true one of {best} is above that: {percent(chance, 0)} (deflated Sharpe ratio)"
     if trials["needed_years"] is not None:
         text += f"; at its present size it takes {_years(trials['needed_years'])} to be believed"
-    return [Line(text)]
+    return [text]
 
 
-def _power(power: Mapping[str, Any]) -> list[Line]:
+def _power(power: Power) -> list[str]:
     lines = []
-    sharpe = power["sharpe"]
-    if sharpe:
+    if power.sharpe:
         lines.append(
-            Line(
-                f"About {_years(sharpe['years'])} of data would show a difference of {sharpe['difference']:g} Sharpe; "
-                f"this run has {_years(power['window_years'])}"
-            )
+            f"About {_years(power.sharpe.years)} of data would show a difference of {power.sharpe.difference:g} "
+            f"Sharpe; this run has {_years(power.window_years)}"
         )
-    for measure, unit in _POINTS.items():
-        seen = power[measure]
+    for seen, unit in ((power.hit_rate, "of hit rate"), (power.yearly, "of mean return a year")):
         if seen:
             lines.append(
-                Line(
-                    "A single comparison, uncorrected for the others, would show four times in five a difference of "
-                    f"{number(100 * seen['detectable'], 1)} points {unit}; "
-                    f"the largest seen is {number(100 * abs(seen['seen']), 1)}"
-                    + _would_take(seen["years"], power["window_years"])
-                )
+                "A single comparison, uncorrected for the others, would show four times in five a difference of "
+                f"{number(100 * seen.detectable, 1)} points {unit}; "
+                f"the largest seen is {number(100 * abs(seen.seen), 1)}{_would_take(seen.years, power.window_years)}"
             )
     return lines
 

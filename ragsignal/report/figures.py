@@ -25,8 +25,11 @@ BENCHMARK_COLOR = "#444444"
 DASHES = {"solid": "none", "dash": "5 3", "dot": "2 2", "dashdot": "6 2 2 2"}
 """plotly's dash names, and how SVG says the same in a legend."""
 
+Plotly = dict[str, Any]
+"""A trace or a layout as plotly.js takes it, or several by name."""
+
 AXIS = {"gridcolor": "#e8eaed", "zeroline": False, "automargin": True, "fixedrange": False}
-LAYOUT: dict[str, Any] = {
+LAYOUT: Plotly = {
     "margin": {"l": 56, "r": 16, "t": 12, "b": 36},
     "paper_bgcolor": "white",
     "plot_bgcolor": "white",
@@ -61,19 +64,24 @@ def styles(result: RunResult) -> dict[str, Style]:
     return {result.benchmark: Style(BENCHMARK_COLOR, "dash"), **chosen}
 
 
-def curves(result: RunResult) -> dict[str, Any]:
+def curves(result: RunResult) -> Plotly:
     """Account values (start = 100) above drawdowns (per cent), every variant in both."""
     equity = equity_table(result)
     wealth = 100 * equity / equity.iloc[0]
     drawdown = 100 * (equity / equity.cummax() - 1)
     style = styles(result)
-    names = [variant.name for variant in result.variants]
     traces = [
-        {"name": name, "type": "scatter", "mode": "lines", "yaxis": axis, "y": packed(table[name])}
-        | {"line": {"color": style[name].color, "dash": style[name].dash, "width": 2.2 if axis == "y" else 1.4}}
-        | {"hovertemplate": "%{y:.1f}" if axis == "y" else "%{y:.1f} %"}
-        for axis, table in (("y", wealth), ("y2", drawdown))
-        for name in names
+        {
+            "name": name,
+            "type": "scatter",
+            "mode": "lines",
+            "yaxis": axis,
+            "y": packed(table[name]),
+            "line": {"color": style[name].color, "dash": style[name].dash, "width": width},
+            "hovertemplate": hover,
+        }
+        for axis, table, width, hover in (("y", wealth, 2.2, "%{y:.1f}"), ("y2", drawdown, 1.4, "%{y:.1f} %"))
+        for name in map(str, equity)
     ]
     layout = {
         **LAYOUT,
@@ -85,7 +93,7 @@ def curves(result: RunResult) -> dict[str, Any]:
     return {"dates": _iso(equity.index), "traces": traces, "layout": layout}
 
 
-def signal_panels(result: RunResult) -> dict[str, Any]:
+def signal_panels(result: RunResult) -> Plotly:
     """Collect the closes of every symbol, and P(rise) - P(fall) of every variant that has a signal."""
     days = naive_days(result.closes.index)
     layout = {
@@ -94,8 +102,13 @@ def signal_panels(result: RunResult) -> dict[str, Any]:
         "bargap": 0,
         "xaxis": {**AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
         "yaxis": {**AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close"}},
-        "yaxis2": {**AXIS, "domain": [0, 0.38], "title": {"text": "P(rise) − P(fall)"}, "zeroline": True}
-        | {"zerolinecolor": "#9aa0a6"},
+        "yaxis2": {
+            **AXIS,
+            "domain": [0, 0.38],
+            "title": {"text": "P(rise) − P(fall)"},
+            "zeroline": True,
+            "zerolinecolor": "#9aa0a6",
+        },
     }
     return {
         "dates": _iso(days),
@@ -110,7 +123,7 @@ def packed(values: ArrayLike) -> str:
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
-def _panel(variant: VariantResult, result: RunResult, days: pd.DatetimeIndex) -> dict[str, Any]:
+def _panel(variant: VariantResult, result: RunResult, days: pd.DatetimeIndex) -> Plotly:
     """``limit`` is one scale for all symbols of a variant, so that they can be compared."""
     signals = variant.signals.assign(date=naive_days(variant.signals["date"]))
     largest = float(signals["value"].abs().max())
@@ -122,7 +135,7 @@ def _panel(variant: VariantResult, result: RunResult, days: pd.DatetimeIndex) ->
     }
 
 
-def _of_symbol(signals: pd.DataFrame, days: pd.DatetimeIndex) -> dict[str, Any]:
+def _of_symbol(signals: pd.DataFrame, days: pd.DatetimeIndex) -> Plotly:
     by_day = signals.set_index("date").reindex(days)
     reasons = Counter(by_day["abstained"].dropna())
     return {

@@ -5,8 +5,9 @@ Takes figures as they are in the result and gives them words and units; computes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
@@ -25,16 +26,15 @@ from ragsignal.report.sections import (
     symbol_tables,
 )
 from ragsignal.report.words import (
-    COLUMNS,
     COSTS,
     GROUPS,
+    KINDS,
     MISSING,
     MODEL_KEYS,
     SIGNAL_KEYS,
     Column,
     Number,
     count,
-    money,
 )
 
 _TEMPLATES = Environment(
@@ -53,32 +53,26 @@ def write_page(result: RunResult, folder: Path) -> None:
 
 def render_page(result: RunResult) -> str:
     """Return the comparison page as HTML; whatever comes from the spec is escaped."""
+    findings = result.findings
     return _TEMPLATES.get_template("page.html.j2").render(
-        spec=result.spec,
-        title=result.title,
+        result=result,
         facts=facts(result),
-        notes=result.notes,
-        in_sample=result.title.startswith("IN SAMPLE"),
-        cards=cards(result.findings, result.times.get("trials")),
-        regimes=regimes_table(result.findings),
-        other_costs=costs_table(result.findings),
-        run_bps=f"{result.findings['costs']['run_bps']:g}",
-        calibration=calibration_table(result.findings),
-        by_symbol=symbol_tables(result.findings),
-        random=random_table(result.findings),
-        random_caption=random_caption(result.findings),
-        shifted=shifted_table(result.findings),
-        margin=result.findings["null"]["margin"],
+        cards=cards(findings, result.times.get("trials")),
+        regimes=regimes_table(findings),
+        other_costs=costs_table(findings),
+        calibration=calibration_table(findings),
+        by_symbol=symbol_tables(findings),
+        random=random_table(findings),
+        random_caption=random_caption(findings),
+        shifted=shifted_table(findings),
         groups=GROUPS,
-        rows=[_row(variant, result) for variant in result.variants],
         cost_groups=COSTS,
-        costs=[_cost_row(variant) for variant in result.variants if variant.kind != "none"],
+        cells=_cells,
+        kinds=KINDS,
+        styles=styles(result),
         from_store=_from_store(result),
         rejected=_rejected(result),
         panels={"curves": curves(result), "signals": signal_panels(result), "findings": finding_panels(result)},
-        fingerprints=result.fingerprints,
-        versions=result.versions,
-        command=result.command,
         style=_style(),
         plotly=get_plotlyjs(),
     )
@@ -86,13 +80,14 @@ def render_page(result: RunResult) -> str:
 
 def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, path: Path) -> None:
     """Write a variant's page where quantstats has nothing correct to say: the reason, and the figures that exist."""
-    figures = [(column, column.form(_figure(variant, column))) for column in COLUMNS]
+    columns = [column for _, group in GROUPS for column in group]
+    shown = [(column, text) for column, text in zip(columns, _cells(variant, columns), strict=True) if text != MISSING]
     text = _TEMPLATES.get_template("sheet.html.j2").render(
         run=result.title,
         variant=variant.name,
         reason=reason,
         facts=facts(result),
-        figures=[(column, shown) for column, shown in figures if shown != MISSING],
+        figures=shown,
         style=_style(),
     )
     path.write_text(text, encoding="utf-8")
@@ -100,63 +95,38 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
 
 def facts(result: RunResult) -> dict[str, str]:
     """Say what the run was, as label and words."""
-    days, data, costs = result.closes.index, result.spec["data"], result.spec["costs"]
+    days, data, costs = result.closes.index, result.spec.data, result.spec.costs
     fills = {
         "next_open": "at the next bar's open",
         "same_close": "at the close that the signal saw (asked for in the spec)",
     }
     return {
         "Window": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {count(len(days))} bars",
-        "Symbols": f"{', '.join(data['symbols'])} ({data['source']})",
-        "Start": f"{money(costs['cash'])} in cash",
-        "Costs per side": f"{costs['commission_bps']:g} bp commission + {costs['slippage_bps']:g} bp slippage",
-        "Fills": fills[costs["execution"]],
+        "Symbols": f"{', '.join(data.symbols)} ({data.source})",
+        "Start": f"{count(costs.cash)} in cash",
+        "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
+        "Fills": fills[costs.execution],
         "Benchmark": result.benchmark,
     }
 
 
-def _row(variant: VariantResult, result: RunResult) -> dict[str, Any]:
-    return {
-        "name": variant.name,
-        "kind": {"llm": "LLM", "vote": "vote of the hits", "classifier": "classifier", "none": "no model"}[
-            variant.kind
-        ],
-        "benchmark": variant.name == result.benchmark,
-        "style": styles(result)[variant.name],
-        "cells": [[column.form(_figure(variant, column)) for column in columns] for _, columns in GROUPS],
-    }
-
-
-def _cost_row(variant: VariantResult) -> dict[str, Any]:
-    """What a variant's signals cost, and its reader's numbers and batches: both move P(rise) by up to 0.02."""
-    scorer = (variant.recipe or {}).get("scorer", {})
-    return {
-        "name": variant.name,
-        "cells": [[column.form(_figure(variant, column)) for column in columns] for _, columns in COSTS],
-        "numbers": scorer.get("dtype", MISSING),
-        "batches": scorer.get("batch", MISSING),
-    }
-
-
-def _figure(variant: VariantResult, column: Column) -> Number:
-    """Return the figure, or None; a variant without a signal has no abstentions, rather than zero of them."""
-    if (column.key in SIGNAL_KEYS and variant.kind == "none") or (
-        column.key in MODEL_KEYS and variant.kind not in ("llm", "classifier")
-    ):
-        return None
-    return variant.cost.get(column.key, variant.metrics.get(column.key))
+def _cells(variant: VariantResult, columns: Sequence[Column]) -> list[str]:
+    """The variant's figures in words; one without a signal has no abstentions, rather than zero of them."""
+    figures = {**variant.metrics, **variant.cost_record()}
+    hidden = (frozenset() if variant.has_signal else SIGNAL_KEYS) | (frozenset() if variant.is_model else MODEL_KEYS)
+    return [column.form(cast(Number, None if column.key in hidden else figures.get(column.key))) for column in columns]
 
 
 def _rejected(result: RunResult) -> str:
     """Name the variants whose orders the broker refused, for want of cash."""
-    counts = {variant.name: variant.metrics.get("rejected_orders") for variant in result.variants}
+    counts = {variant.name: variant.metrics["rejected_orders"] for variant in result.variants}
     return ", ".join(f"{name} {count(orders)}" for name, orders in counts.items() if orders)
 
 
 def _from_store(result: RunResult) -> bool:
     """Whether a model decided signals, but answered none of them in this run."""
-    llm = [variant.cost.get("model_calls", 0) for variant in result.variants if variant.kind == "llm"]
-    return bool(llm) and not any(llm)
+    calls = [variant.cost.model_calls for variant in result.variants if variant.is_llm]
+    return bool(calls) and not any(calls)
 
 
 def _style() -> str:

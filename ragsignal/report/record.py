@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ragsignal.backtest import RunResult
 from ragsignal.errors import ConfigError
-from ragsignal.utils import plain, swap_folder, write_json
+from ragsignal.utils import Record, plain, swap_folder
 
 RECORD = "record.json"
 OWN = {RECORD, "equity.parquet", "orders.parquet", "signals.parquet", "index.html", "tearsheets"}
@@ -94,7 +94,7 @@ def _keep_others(old: Path, folder: Path) -> None:
         shutil.rmtree(old)
 
 
-def record_of(result: RunResult) -> dict[str, Any]:
+def record_of(result: RunResult) -> Record:
     """Everything that rebuilds and explains the run, as JSON-able data.
 
     Floats are rounded to 12 significant digits; NaN and infinities are None.
@@ -104,25 +104,17 @@ def record_of(result: RunResult) -> dict[str, Any]:
     TypeError
         For a value that JSON cannot hold, with its place.
     """
-    record = {
-        "spec": result.spec,
-        "fingerprints": result.fingerprints,
+    record: Record = {
+        "spec": result.spec.model_dump(mode="json", by_alias=True),
+        "fingerprints": result.digests,
         "versions": result.versions,
         "benchmark": result.benchmark,
         "notes": result.notes,
         "findings": result.findings,
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],
-        "times": {**result.times, "variants": {v.name: v.cost for v in result.variants}},
+        "times": {**result.times, "variants": {v.name: v.cost_record() for v in result.variants}},
     }
-    told: dict[str, Any] = plain(record, "record")
-    return told
-
-
-def write_record(result: RunResult, folder: Path) -> dict[str, Any]:
-    """Write ``record.json``; returns what it holds."""
-    record = record_of(result)
-    write_json(folder / RECORD, record)
-    return record
+    return cast(Record, plain(record))
 
 
 def write_tables(result: RunResult, folder: Path) -> None:

@@ -2,147 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from ragsignal.backtest import AmongSeeds, RunFindings, StrongSignals
 from ragsignal.report.words import MISSING, bps, count, number, percent
 
-Table = dict[str, Any]
-"""``columns`` (labels), ``rows`` (``name``, ``cells``), and ``groups`` (label and width) where columns have any."""
+
+@dataclass(frozen=True)
+class FigureTable:
+    """Labels of columns, cells by the name of their row; ``groups``: label and width, where columns have any."""
+
+    columns: Sequence[str]
+    rows: Mapping[str, Sequence[str]]
+    groups: Sequence[tuple[str, int]] = ()
 
 
-def regimes_table(findings: Mapping[str, Any]) -> Table:
+def regimes_table(findings: RunFindings) -> FigureTable:
     """Each variant in each regime."""
-    found = findings["regimes"]
-    days = found["days"]
-    regimes = [name for name in days if name != "none"]
-    return {
-        "groups": [(f"{name.capitalize()}, {count(days[name])} bars", 3) for name in regimes],
-        "columns": ["Return a year", "Sharpe", "Hit rate"] * len(regimes),
-        "rows": [
-            {
-                "name": name,
-                "cells": [
-                    text
-                    for regime in regimes
-                    for text in (
-                        percent(by_regime[regime]["return"]),
-                        number(by_regime[regime]["sharpe"]),
-                        percent(by_regime[regime]["hit_rate"]),
-                    )
-                ],
-            }
-            for name, by_regime in found["variants"].items()
-        ],
-    }
+    days = {name: bars for name, bars in findings.regimes.days.items() if name != "none"}
+    return FigureTable(
+        columns=["Return a year", "Sharpe", "Hit rate"] * len(days),
+        rows={
+            name: [
+                text
+                for it in by_regime.values()
+                for text in (percent(it.yearly), number(it.sharpe), percent(it.hit_rate))
+            ]
+            for name, by_regime in findings.regimes.variants.items()
+        },
+        groups=[(f"{name.capitalize()}, {count(bars)} bars", 3) for name, bars in days.items()],
+    )
 
 
-def costs_table(findings: Mapping[str, Any]) -> Table:
+def costs_table(findings: RunFindings) -> FigureTable:
     """Mean return a year and Sharpe ratio at other costs, and what costs a variant can bear."""
-    found = findings["costs"]
-    sides = [f"{bp:g} bp" for bp in found["sides_bps"]]
-    return {
-        "groups": [
-            ("Mean return a year", len(sides)),
-            ("Sharpe", len(sides)),
-            ("Cost a side at which it earns", 2),
-        ],
-        "columns": [*sides, *sides, "nothing", "as much as the benchmark"],
-        "rows": [
-            {
-                "name": name,
-                "cells": [
-                    *(percent(value) for value in row["return"]),
-                    *(number(value) for value in row["sharpe"]),
-                    bps(row["break_even_bps"]),
-                    bps(row["equal_bps"]),
-                ],
-            }
-            for name, row in found["variants"].items()
-        ],
-    }
+    sides = [f"{bp:g} bp" for bp in findings.costs.sides_bps]
+    return FigureTable(
+        columns=[*sides, *sides, "nothing", "as much as the benchmark"],
+        rows={
+            name: [*map(percent, it.yearly), *map(number, it.sharpe), bps(it.break_even_bps), bps(it.equal_bps)]
+            for name, it in findings.costs.variants.items()
+        },
+        groups=[("Mean return a year", len(sides)), ("Sharpe", len(sides)), ("Cost a side at which it earns", 2)],
+    )
 
 
-def symbol_tables(findings: Mapping[str, Any]) -> dict[str, Table]:
+def symbol_tables(findings: RunFindings) -> dict[str, FigureTable]:
     """A table a variant with signals."""
+    columns = ["Signals", "Hit rate", "95 % interval", "Base rate", "Earned a bar"]
     return {
-        name: {
-            "groups": [],
-            "columns": ["Signals", "Hit rate", "95 % interval", "Base rate", "Earned a bar"],
-            "rows": [
-                {
-                    "name": row["symbol"],
-                    "cells": [
-                        count(row["signals"]),
-                        percent(row["hit_rate"]),
-                        spread(row["low"], row["high"]),
-                        percent(row["base_rate"]),
-                        bps(None if row["earned"] is None else 1e4 * row["earned"]),
-                    ],
-                }
-                for row in rows
-            ],
-        }
-        for name, rows in findings["symbols"].items()
-    }
-
-
-def calibration_table(findings: Mapping[str, Any]) -> Table:
-    """Calibration errors, and the dead band at its two ends: all signals, and the strongest tenth."""
-    rows = []
-    for name, found in findings["calibration"].items():
-        error, band = found["ece"], found["dead_band"]
-        ends = [_of_band(band, 1.0), _of_band(band, 0.1)]
-        rows.append(
+        name: FigureTable(
+            columns,
             {
-                "name": name,
-                "cells": [
-                    percent(error["value"]),
-                    spread(error["low"], error["high"]),
-                    percent(error["noise"]),
-                    *(
-                        text
-                        for end in ends
-                        for text in (
-                            percent(end.get("hit_rate")),
-                            spread(end.get("low"), end.get("high")),
-                            bps(None if end.get("earned") is None else 1e4 * end["earned"]),
-                        )
-                    ),
-                ],
-            }
+                it.symbol: [
+                    count(it.signals),
+                    percent(it.hit_rate),
+                    _interval(it.low, it.high),
+                    percent(it.base_rate),
+                    _earned(it.earned),
+                ]
+                for it in rows
+            },
         )
-    return {
-        "groups": [("Calibration error of P(rise)", 3), ("All signals", 3), ("The surest tenth", 3)],
-        "columns": ["ECE", "95 % interval", "by chance"] + ["Hit rate", "95 % interval", "Earned a bar"] * 2,
-        "rows": rows,
+        for name, rows in findings.symbols.items()
     }
 
 
-def random_table(findings: Mapping[str, Any]) -> Table:
+def calibration_table(findings: RunFindings) -> FigureTable:
+    """Calibration errors, and the dead band at its two ends: all signals, and the strongest tenth."""
+    rows = {}
+    for name, calibration in findings.calibration.items():
+        error, band = calibration.ece, calibration.dead_band
+        own = [percent(error.value), _interval(error.low, error.high), percent(error.noise)]
+        rows[name] = [*own, *_band_cells(band, 1.0), *_band_cells(band, 0.1)]
+    return FigureTable(
+        columns=["ECE", "95 % interval", "by chance"] + ["Hit rate", "95 % interval", "Earned a bar"] * 2,
+        rows=rows,
+        groups=[("Calibration error of P(rise)", 3), ("All signals", 3), ("The surest tenth", 3)],
+    )
+
+
+def random_table(findings: RunFindings) -> FigureTable:
     """Each retriever among its random seeds."""
-    rows = []
-    forms = {"hit_rate": percent, "cagr": percent, "sharpe": number}
-    for name, found in findings["null"]["random"].items():
-        cells = []
-        for figure, form in forms.items():
-            standing = found[figure]
-            if standing is None:
-                cells += [MISSING] * 3
-            else:
-                low, high = min(standing["random"]), max(standing["random"])
-                cells += [form(standing["own"]), f"{form(low)} … {form(high)}", number(standing["p"])]
-        rows.append({"name": name, "cells": cells})
-    return {
-        "groups": [("Hit rate", 3), ("CAGR", 3), ("Sharpe", 3)],
-        "columns": ["its own", "random", "p"] * 3,
-        "rows": rows,
-    }
+    return FigureTable(
+        columns=["its own", "random", "p"] * 3,
+        rows={name: _standings(seeds) for name, seeds in findings.null.random.items()},
+        groups=[("Hit rate", 3), ("CAGR", 3), ("Sharpe", 3)],
+    )
 
 
-def random_caption(findings: Mapping[str, Any]) -> str:
+def random_caption(findings: RunFindings) -> str:
     """How little few seeds can say."""
-    seeds = [len(found["seeds"]) for found in findings["null"]["random"].values()]
+    seeds = [len(among.seeds) for among in findings.null.random.values()]
     if not seeds:
         return ""
     fewest = min(seeds)
@@ -153,34 +105,48 @@ def random_caption(findings: Mapping[str, Any]) -> str:
     )
 
 
-def shifted_table(findings: Mapping[str, Any]) -> Table:
+def shifted_table(findings: RunFindings) -> FigureTable:
     """Each variant's hit rate among those of its own signals on other days."""
-    shown = {name: found for name, found in findings["null"]["shifted"].items() if found}
-    return {
-        "groups": [],
-        "columns": ["Hit rate", "on other days, middle", "95 % of them", "below it", "p", "shifts"],
-        "rows": [
-            {
-                "name": name,
-                "cells": [
-                    percent(found["hit_rate"]),
-                    percent(found["middle"]),
-                    spread(found["low"], found["high"]),
-                    percent(found["below"], 0),
-                    number(found["p"]),
-                    count(found["shifts"]),
-                ],
-            }
-            for name, found in shown.items()
-        ],
-    }
+    return FigureTable(
+        columns=["Hit rate", "on other days, middle", "95 % of them", "below it", "p", "shifts"],
+        rows={
+            name: [
+                percent(it.hit_rate),
+                percent(it.middle),
+                _interval(it.low, it.high),
+                percent(it.below, 0),
+                number(it.p),
+                count(it.shifts),
+            ]
+            for name, it in findings.null.shifted.items()
+            if it
+        },
+    )
 
 
-def spread(low: float | None, high: float | None) -> str:
+def _standings(seeds: AmongSeeds) -> list[str]:
+    cells = []
+    for standing, form in ((seeds.hit_rate, percent), (seeds.cagr, percent), (seeds.sharpe, number)):
+        if standing is None:
+            cells += [MISSING] * 3
+        else:
+            low, high = form(min(standing.random)), form(max(standing.random))
+            cells += [form(standing.own), f"{low} … {high}", number(standing.p)]
+    return cells
+
+
+def _band_cells(band: Sequence[StrongSignals], share: float) -> list[str]:
+    """Hit rate, interval and earnings at the threshold that keeps about ``share`` of the signals."""
+    if not band:
+        return [MISSING] * 3
+    row = min(band, key=lambda row: abs(row.share - share))
+    return [percent(row.hit_rate), _interval(row.low, row.high), _earned(row.earned)]
+
+
+def _interval(low: float | None, high: float | None) -> str:
     """An interval of fractions in per cent; a dash where it is unknown."""
     return MISSING if low is None or high is None else f"{number(100 * low, 1)} … {percent(high)}"
 
 
-def _of_band(band: list[dict[str, Any]], share: float) -> dict[str, Any]:
-    """The row of the dead band that keeps about ``share`` of the signals."""
-    return min(band, key=lambda row: abs(row["share"] - share), default={})
+def _earned(fraction: float | None) -> str:
+    return bps(None if fraction is None else 1e4 * fraction)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 Number = float | int | None
 
 MISSING = "–"
-_MINUS = "−"
+MINUS = "−"
 _THIN = "\u202f"
 """A narrow no-break space, between a number and its unit."""
 
@@ -23,42 +24,30 @@ def number(value: Number, digits: int = 2, *, signed: bool = False, unit: str = 
         return MISSING
     rounded = round(value, digits) + 0.0  # + 0.0: no "-0.0"
     text = f"{rounded:+,.{digits}f}" if signed and rounded else f"{rounded:,.{digits}f}"
-    return text.replace("-", _MINUS) + (_THIN + unit if unit else "")
+    return text.replace("-", MINUS) + (_THIN + unit if unit else "")
 
 
-def percent(value: Number, digits: int = 1, *, signed: bool = False) -> str:
+def percent(value: Number, digits: int = 1) -> str:
     """Write a fraction as per cent."""
-    return number(None if value is None else 100 * value, digits, signed=signed, unit="%")
+    return number(None if value is None else 100 * value, digits, unit="%")
 
 
-def times(value: Number) -> str:
-    """Write a multiple."""
-    return number(value, 1, unit="×")
+def rate(value: Number, unit: str = "") -> str:
+    """Write how many a second, or seconds, with a decimal below ten."""
+    return number(value, 0 if value is None or value >= 10 else 1, unit=unit)
 
 
-def money(value: Number) -> str:
-    """Write an amount in the account's currency, without decimals."""
-    return number(value, 0)
+count = partial(number, digits=0)
+"""A whole number, or an amount in the account's currency."""
+times = partial(number, digits=1, unit="×")
+"""A multiple."""
+bps = partial(number, digits=1, unit="bp")
+"""Basis points."""
+seconds = partial(rate, unit="s")
+"""A duration."""
 
-
-def count(value: Number) -> str:
-    """Write a whole number."""
-    return number(value, 0)
-
-
-def bps(value: Number) -> str:
-    """Write basis points."""
-    return number(value, 1, unit="bp")
-
-
-def seconds(value: Number) -> str:
-    """Write a duration, with a decimal below ten seconds."""
-    return number(value, 0 if value is None or value >= 10 else 1, unit="s")
-
-
-def rate(value: Number) -> str:
-    """Write how many a second, with a decimal below ten."""
-    return number(value, 0 if value is None or value >= 10 else 1)
+KINDS = {"llm": "LLM", "vote": "vote of the hits", "classifier": "classifier", "none": "no model"}
+"""What made a variant's signal."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,7 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         "Trading",
         (
             Column("turnover", "Turnover", "value traded a year over the mean account", times),
-            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", money),
+            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", count),
             Column("trades", "Trades", "positions opened", count),
             Column("exposure", "Exposure", "position values over the account, mean of all closes", percent),
         ),
@@ -105,7 +94,6 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         ),
     ),
 )
-COLUMNS = tuple(column for _, columns in GROUPS for column in columns)
 SIGNAL_KEYS = frozenset(column.key for column in GROUPS[2][1])
 """Figures that only a variant with a signal has."""
 

@@ -33,7 +33,7 @@ from ragsignal.data import (
 )
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
-from ragsignal.types import Candidate, Movement
+from ragsignal.types import Candidate, FloatArray, Movement
 from ragsignal.utils import json_digest, write_folder
 
 FORMAT = 1
@@ -78,9 +78,9 @@ class Corpus:
     symbol_id: NDArray[np.int32]
     sequence_id: NDArray[np.int32]
     dates: NDArray[np.datetime64]
-    values: NDArray[np.float64]
-    scaled: NDArray[np.float64]
-    outcome: NDArray[np.float64]
+    values: FloatArray
+    scaled: FloatArray
+    outcome: FloatArray
     movement: NDArray[np.int8]
     _kept: ClassVar[DayDigests | None] = None  # of the instance that was loaded; no field, or `replace` would carry it
 
@@ -116,13 +116,13 @@ class Corpus:
         return {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
 
     def digest_as_of(self, as_of: date, embargo: int = 0) -> str:
-        """Fingerprint of the prefix that is visible as of a day, whatever comes after it."""
+        """Digest of the prefix that is visible as of a day, whatever comes after it."""
         days = self._days_seen(as_of, embargo)
         return self._digests[days - 1] if days else ""
 
     @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the whole corpus; empty for an empty one."""
+    def digest(self) -> str:
+        """Digest of the whole corpus; empty for an empty one."""
         return self._digests[-1] if self._digests else ""
 
     def _days_seen(self, as_of: date, embargo: int) -> int:
@@ -172,7 +172,7 @@ class Corpus:
             If a column is missing, or a file damaged. Without the file of digests they are computed when asked for.
         """
         try:
-            names: dict[str, Any] = json.loads((folder / "names.json").read_text())
+            names = json.loads((folder / "names.json").read_text())
             arrays = {
                 name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
                 for name in ("calendar", *_COLUMNS)
@@ -197,7 +197,7 @@ class _Draft:
     blocks: Iterable[Columns]
 
     def fill(self) -> Corpus:
-        """All in memory."""
+        """Build the columns in memory."""
         columns = {name: np.empty(self._shape(name), dtype) for name, dtype in _COLUMNS.items()}
         start = 0
         for block in self.blocks:
@@ -208,7 +208,7 @@ class _Draft:
         return Corpus(self.symbols, self.sequences, self.calendar, **columns)
 
     def write(self, folder: Path) -> None:
-        """All on disk, and no more than a block in memory."""
+        """Write the columns to disk; in memory is one block at a time."""
         (folder / "names.json").write_text(json.dumps({"symbols": self.symbols, "sequences": self.sequences}))
         np.save(folder / "calendar.npy", self.calendar)
         running = RunningDigest(self.symbols, self.sequences)

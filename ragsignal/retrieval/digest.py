@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
+from ragsignal.types import IntArray
 
 _FILE = "digests.npy"
 _DAY = np.dtype([("day", "<M8[D]"), ("end", "<i8"), ("digest", "S64")])
@@ -76,26 +77,30 @@ class RunningDigest:
 
     def add(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Take the next candidates, as columns of a :class:`~ragsignal.retrieval.corpus.Corpus`; a day comes whole."""
-        known = rows["available_at"]
+        available_at = rows["available_at"]
         columns = [
             self._symbols[rows["symbol_id"]],
             self._sequences[rows["sequence_id"]],
-            *(rows[name] for name in ("dates", "available_at", "values", "scaled", "outcome")),
+            rows["dates"],
+            available_at,
+            rows["values"],
+            rows["scaled"],
+            rows["outcome"],
         ]
         start = 0
-        for end in last_rows(known).tolist():
+        for end in last_rows(available_at).tolist():
             for column in columns:
                 self._running.update(np.ascontiguousarray(column[start:end]).view(np.uint8).data)
-            self._days.append((known[end - 1], self._seen + end, self._running.hexdigest()))
+            self._days.append((available_at[end - 1], self._seen + end, self._running.hexdigest()))
             start = end
-        self._seen += len(known)
+        self._seen += len(available_at)
 
     def result(self) -> DayDigests:
         """The digests so far."""
         return DayDigests(np.array(self._days, dtype=_DAY))
 
 
-def last_rows(available_at: NDArray[np.datetime64]) -> NDArray[np.int64]:
+def last_rows(available_at: NDArray[np.datetime64]) -> IntArray:
     """Row after the last one of each day, of ascending days."""
     return np.flatnonzero(np.r_[available_at[1:] != available_at[:-1], True][: len(available_at)]) + 1
 

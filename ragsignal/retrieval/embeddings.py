@@ -64,9 +64,9 @@ class EmbeddingCache:
         """
         keys = _keys(encoder, texts)
         with self._connected() as connection:
-            known = _known(connection, keys)
-            # by length: a batch is padded to its longest text
-            missing = sorted((row for row, key in enumerate(keys) if key not in known), key=lambda row: len(texts[row]))
+            stored = _stored(connection, keys)
+            missing = [row for row, key in enumerate(keys) if key not in stored]
+            missing.sort(key=lambda row: len(texts[row]))  # a batch is padded to its longest text
             for start in range(0, len(missing), batch_size):
                 rows = missing[start : start + batch_size]
                 made = encode([texts[row] for row in rows])
@@ -85,7 +85,7 @@ class EmbeddingCache:
             If the file is not a readable cache.
         """
         with self._connected() as connection:
-            return len(texts) - len(_known(connection, _keys(encoder, texts)))
+            return len(texts) - len(_stored(connection, _keys(encoder, texts)))
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -108,8 +108,8 @@ def _keys(encoder: str, texts: Sequence[str]) -> list[bytes]:
     return [hashlib.sha256(f"{encoder}\n{text}".encode()).digest() for text in texts]
 
 
-def _known(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
-    """Those of ``keys`` that the file has; reads its index alone."""
+def _stored(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of ``keys`` that the file has; only its index is read."""
     return {key for chunk in _chunks(keys) for (key,) in _select(connection, "key", chunk)}
 
 
@@ -117,8 +117,8 @@ def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> NDArray[np.f
     """The vectors of ``keys``, all of which the file has; filled in place, so that they are in memory once."""
     vectors = np.empty((len(keys), 0), dtype=np.float32)
     for number, chunk in enumerate(_chunks(keys)):
-        found = dict(_select(connection, "key, vector", chunk))
-        rows = np.frombuffer(b"".join([found[key] for key in chunk]), dtype=np.float32).reshape(len(chunk), -1)
+        vector_of = dict(_select(connection, "key, vector", chunk))
+        rows = np.frombuffer(b"".join([vector_of[key] for key in chunk]), dtype=np.float32).reshape(len(chunk), -1)
         if not number:
             vectors = np.empty((len(keys), rows.shape[1]), dtype=np.float32)
         vectors[number * _READ_CHUNK :][: len(chunk)] = rows

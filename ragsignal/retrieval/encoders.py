@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
 from ragsignal.data import LETTERS, QUERY_SEQUENCE, Bins, log_returns, spell
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
-from ragsignal.types import Query
+from ragsignal.types import FloatArray, IntArray, Query, Recipe
 from ragsignal.utils import Steps, json_digest, quiet_loading, silent_steps
 
 _FLAT = 1e-12
@@ -29,7 +28,7 @@ _BLOCK = 16_384
 _PACKED = 8  # letters of 4 bits that are packed at once; beside them 31 bits count what was packed before
 
 
-def zscore_rows(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+def zscore_rows(windows: FloatArray) -> FloatArray:
     """Centre each row and scale it to length 1; a flat row becomes zeros (it resembles nothing).
 
     Parameters
@@ -43,7 +42,7 @@ def zscore_rows(windows: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = windows - windows.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(centred, axis=1, keepdims=True)
     flat = norm <= _FLAT * np.abs(windows).max(axis=1, keepdims=True)
-    unit: NDArray[np.float64] = np.where(flat, 0.0, centred / np.where(flat, 1.0, norm))
+    unit: FloatArray = np.where(flat, 0.0, centred / np.where(flat, 1.0, norm))
     return unit
 
 
@@ -150,17 +149,14 @@ class TextEncoder:
             If the cache cannot be read.
         """
         lines, _ = corpus_lines(corpus, self._bins)
-        asked = {query_line(query, self._bins) for query in queries}.difference(lines)
-        return self._cache.missing(self._cache_key, [*lines, *sorted(asked)])
+        others = {query_line(query, self._bins) for query in queries}.difference(lines)
+        return self._cache.missing(self._cache_key, [*lines, *sorted(others)])
+
+    def _embed(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        return self._cache.vectors(self._cache_key, lines, self.encode_lines, self.batch_size, self._progress)
 
     def encode_lines(self, lines: Sequence[str]) -> NDArray[np.float32]:
         """Return (n_lines, dim) float32 unit rows, made now and not kept: what a calibration times."""
-        return self._encode(lines)
-
-    def _embed(self, lines: Sequence[str]) -> NDArray[np.float32]:
-        return self._cache.vectors(self._cache_key, lines, self._encode, self.batch_size, self._progress)
-
-    def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
         encoded = self._loaded().encode(
             list(lines), batch_size=self.batch_size, normalize_embeddings=True, show_progress_bar=False
         )
@@ -199,7 +195,7 @@ def query_line(query: Query, bins: Bins) -> str:
     return bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
 
 
-def corpus_lines(corpus: Corpus, bins: Bins) -> tuple[list[str], NDArray[np.int64]]:
+def corpus_lines(corpus: Corpus, bins: Bins) -> tuple[list[str], IntArray]:
     """The distinct serialised lines of a corpus, and which of them each candidate has.
 
     Windows are compared by their letters' numbers, and only distinct ones are spelled: of 433,000 candidates two in
@@ -225,7 +221,7 @@ def corpus_lines(corpus: Corpus, bins: Bins) -> tuple[list[str], NDArray[np.int6
     return [spell(name, codes) for name, codes in zip(names, letters[first].tolist(), strict=True)], line_of
 
 
-def _distinct(rank: NDArray[np.int64], letters: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _distinct(rank: IntArray, letters: NDArray[np.int8]) -> tuple[IntArray, IntArray]:
     """First row of each distinct (rank, letters), in ascending order, and each row's position among them."""
     packed = rank
     for start in range(0, letters.shape[1], _PACKED):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ragsignal.config import RetrievalSpec
 from ragsignal.retrieval.corpus import Corpus
@@ -31,9 +30,9 @@ def make_retriever(
     cache : Path, optional
         Folder where vectors stay; without one they are kept in memory alone.
     """
-    pool: dict[str, Any] = {"k": spec.k, "exclude_own_symbol": spec.exclude_own_symbol, "embargo": spec.embargo}
+    options = (spec.k, spec.exclude_own_symbol, spec.embargo)
     if spec.retriever == "random":
-        return RandomRetriever(corpus, seed=spec.seed, **pool)
+        return RandomRetriever(corpus, *options, seed=spec.seed)
     if spec.retriever == "dtw":
-        return DTWRetriever(corpus, **pool)
-    return DenseRetriever(corpus, encoder(), storage=spec.storage, index=spec.index, cache=cache, **pool)
+        return DTWRetriever(corpus, *options)
+    return DenseRetriever(corpus, encoder(), *options, storage=spec.storage, index=spec.index, cache=cache)

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import LookAheadError, ModelError
+from ragsignal.types import BoolArray, FloatArray, IntArray
 
 Vectors = NDArray[np.float32] | NDArray[np.float16]
-Allowed = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+Allowed = Callable[[IntArray], BoolArray]
 """From (m,) rows to (m,) bool: which of them may be hits."""
-Ranked = tuple[NDArray[np.int64], NDArray[np.float64]]
-Nominees = tuple[list[NDArray[np.int64]], NDArray[np.float64]]
+Ranked = tuple[IntArray, FloatArray]
+Nominees = tuple[list[IntArray], FloatArray]
 """Of every query the nominated rows, ascending, and the score that no other row of its prefix exceeds."""
 
 _QUERIES, _ROWS = 1024, 8192  # of one product: 32 MiB of scores
@@ -67,7 +68,7 @@ class AsOfIndex:
     def search_all(
         self,
         queries: NDArray[np.float32],
-        visible: Sequence[int] | NDArray[np.int64],
+        visible: Sequence[int] | IntArray,
         as_of: Sequence[np.datetime64] | NDArray[np.datetime64],
         k: int,
         allowed: Sequence[Allowed | None] | None = None,
@@ -100,29 +101,29 @@ class AsOfIndex:
         seen = np.asarray(visible, dtype=np.int64)
         self._check_known(seen, np.asarray(as_of, dtype="datetime64[D]"))
         _check_finite(queries)
-        asked = np.ascontiguousarray(queries, dtype=np.float32)
-        masks = [None] * len(asked) if allowed is None else allowed
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        masks = [None] * len(queries) if allowed is None else allowed
         answers: dict[int, Ranked] = {}
         waiting, fetch = np.argsort(seen, kind="stable"), k + _SLACK
         while len(waiting):
             unsettled = []
             for block in _blocks(waiting, min(_QUERIES, max(1, _NOMINEES // fetch))):
-                nominated, floors = self._nominate(asked[block], seen[block], fetch)
+                nominated, floors = self._nominate(queries[block], seen[block], fetch)
                 for number, rows, floor in zip(block.tolist(), nominated, floors.tolist(), strict=True):
-                    rows, scores = self._rank(asked[number], rows, masks[number])
+                    rows, scores = self._rank(queries[number], rows, masks[number])
                     answers[number] = rows[:k], scores[:k]
                     # a row that was not nominated scores at most floor: it can neither beat nor tie the k-th
                     settled = len(rows) >= k and scores[k - 1] > floor + 2 * 10.0**-_DECIMALS
                     if not settled and fetch < seen[number]:
                         unsettled.append(number)
             waiting, fetch = np.array(unsettled, dtype=np.int64), 4 * fetch
-        return [answers[number] for number in range(len(asked))]
+        return [answers[number] for number in range(len(queries))]
 
-    def _nominate(self, queries: NDArray[np.float32], visible: NDArray[np.int64], fetch: int) -> Nominees:
+    def _nominate(self, queries: NDArray[np.float32], visible: IntArray, fetch: int) -> Nominees:
         """At least the ``fetch`` best rows of each prefix; all of it where it is no longer. ``visible`` ascends."""
         return scan(self._vectors, queries, 0, visible, fetch)
 
-    def _rank(self, query: NDArray[np.float32], rows: NDArray[np.int64], allowed: Allowed | None) -> Ranked:
+    def _rank(self, query: NDArray[np.float32], rows: IntArray, allowed: Allowed | None) -> Ranked:
         """The rows that are allowed, in the stable order, with their scores."""
         if allowed is not None:
             rows = rows[allowed(rows)]
@@ -130,7 +131,7 @@ class AsOfIndex:
         order = np.argsort(-scores, kind="stable")
         return rows[order], scores[order]
 
-    def _check_known(self, visible: NDArray[np.int64], as_of: NDArray[np.datetime64]) -> None:
+    def _check_known(self, visible: IntArray, as_of: NDArray[np.datetime64]) -> None:
         asking = np.flatnonzero(visible > 0)
         last = self._available_at[visible[asking] - 1]
         early = np.flatnonzero(last > as_of[asking])
@@ -141,9 +142,7 @@ class AsOfIndex:
             )
 
 
-def scan(
-    vectors: Vectors, queries: NDArray[np.float32], first: int, visible: NDArray[np.int64], fetch: int
-) -> Nominees:
+def scan(vectors: Vectors, queries: NDArray[np.float32], first: int, visible: IntArray, fetch: int) -> Nominees:
     """The ``fetch`` rows of ``[first, visible)`` with the highest float32 scores, for each query.
 
     Parameters
@@ -191,7 +190,7 @@ class _Best:
         self._owner = np.empty(0, dtype=np.int64)
         self._row = np.empty(0, dtype=np.int64)
         self._score = np.empty(0, dtype=np.float32)
-        self._pending: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+        self._pending: list[tuple[IntArray, IntArray, NDArray[np.float32]]] = []
         self._waiting = 0
 
     def offer(self, scores: NDArray[np.float32], owner: int, row: int) -> None:
@@ -206,7 +205,7 @@ class _Best:
         if self._waiting >= self._limit:
             self._merge()
 
-    def _thinned(self, scores: NDArray[np.float32], passed: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _thinned(self, scores: NDArray[np.float32], passed: IntArray) -> IntArray:
         """At most ``4 * fetch`` of ``passed`` a query: of a query with more, the ``fetch`` best."""
         down = passed // scores.shape[1]
         crowded = np.bincount(down, minlength=len(scores)) > 4 * self._fetch
@@ -237,7 +236,7 @@ class _Best:
         self._pending, self._waiting = [], 0
 
 
-def _blocks(numbers: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+def _blocks(numbers: IntArray, size: int) -> Iterator[IntArray]:
     for start in range(0, len(numbers), size):
         yield numbers[start : start + size]
 

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from ragsignal.artifacts import Artifact
 from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.types import Query
+from ragsignal.types import FloatArray, IntArray, Query, Recipe
 
 if TYPE_CHECKING:
     from ragsignal.retrieval.tower import Tower
@@ -36,7 +35,7 @@ _CENTRE_LIMIT = 5.0
 _BATCH = 65_536
 
 
-def features(scaled: NDArray[np.float64]) -> NDArray[np.float32]:
+def features(scaled: FloatArray) -> NDArray[np.float32]:
     """What the network reads of scale-free windows.
 
     Parameters
@@ -103,7 +102,7 @@ class NumericEncoder:
             rows = slice(start, start + _BATCH)
             yield self._encode(features(np.asarray(corpus.scaled[rows])), names[corpus.sequence_id[rows]])
 
-    def _encode(self, inputs: NDArray[np.float32], names: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _encode(self, inputs: NDArray[np.float32], names: IntArray) -> NDArray[np.float32]:
         import torch
 
         tower = self._tower()
@@ -116,12 +115,12 @@ class NumericEncoder:
             vectors: NDArray[np.float32] = tower(torch.from_numpy(inputs), torch.from_numpy(names)).numpy()
         return vectors
 
-    def _name_ids(self, sequences: Sequence[str]) -> NDArray[np.int64]:
-        known = self._tower().config.sequences
-        unknown = sorted(set(sequences) - set(known))
+    def _name_ids(self, sequences: Sequence[str]) -> IntArray:
+        trained_on = self._tower().config.sequences
+        unknown = sorted(set(sequences) - set(trained_on))
         if unknown:
             raise ModelError(f"{self._artifact.ref} was not trained on {', '.join(unknown)}; train it again")
-        return np.array([known.index(name) for name in sequences], dtype=np.int64)
+        return np.array([trained_on.index(name) for name in sequences], dtype=np.int64)
 
     def _tower(self) -> Tower:
         if self._loaded is None:

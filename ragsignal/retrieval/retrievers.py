@@ -15,20 +15,28 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.protocols import Encoder, Recipe
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import zscore_rows
 from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
-from ragsignal.types import Candidate, Hit, Query
+from ragsignal.types import Candidate, FloatArray, Hit, IntArray, Query, Recipe
 from ragsignal.utils import json_digest
 
 IndexName = Literal["exact", "segmented"]
 
 
-class CorpusEncoder(Encoder, Protocol):
-    """An encoder of both sides: queries and candidates."""
+class CorpusEncoder(Protocol):
+    """Turns windows of queries and candidates into unit vectors; sees scale-free values only, never an outcome."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity of the encoder: a change of it is a change of every signal."""
+        ...
+
+    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Return (n_queries, dim) float32, unit rows."""
+        ...
 
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, dim) float32, unit rows."""
@@ -64,16 +72,16 @@ class CorpusRetriever(ABC):
         return options | self._identity()
 
     def corpus_digest(self, query: Query) -> str:
-        """Fingerprint of the candidates that ``query`` can see."""
+        """Digest of the candidates that ``query`` can see."""
         return self.corpus.digest_as_of(query.as_of, self.embargo)
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
         """Hits of every query, best first; an empty tuple where nothing was known yet."""
         ranked = self._rank_all(queries) if queries else []
         # once a row: queries of one day often share their hits
-        found = {row for rows, _ in ranked for row in rows.tolist()}
-        candidates = {row: self.corpus.candidate(row) for row in sorted(found)}
-        return [_hits(candidates, *it) for it in ranked]
+        distinct = {row for rows, _ in ranked for row in rows.tolist()}
+        candidates = {row: self.corpus.candidate(row) for row in sorted(distinct)}
+        return [_hits(candidates, rows, scores) for rows, scores in ranked]
 
     @abstractmethod
     def _identity(self) -> Recipe: ...
@@ -91,7 +99,7 @@ class CorpusRetriever(ABC):
         return self.corpus.symbols.index(query.symbol)
 
 
-def _hits(candidates: Mapping[int, Candidate], rows: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[Hit, ...]:
+def _hits(candidates: Mapping[int, Candidate], rows: IntArray, scores: FloatArray) -> tuple[Hit, ...]:
     pairs = zip(rows.tolist(), scores.tolist(), strict=True)
     return tuple(Hit(candidates[row], score, rank) for rank, (row, score) in enumerate(pairs))
 
@@ -174,7 +182,7 @@ class DTWRetriever(CorpusRetriever):
         windows = zscore_rows(np.array([query.closes[1:] for query in queries]))
         return [self._rank(query, window, candidates) for query, window in zip(queries, windows, strict=True)]
 
-    def _rank(self, query: Query, window: NDArray[np.float64], candidates: NDArray[np.float64]) -> Ranked:
+    def _rank(self, query: Query, window: FloatArray, candidates: FloatArray) -> Ranked:
         from dtaidistance import dtw
 
         own, rows = self._own(query), np.arange(self._visible(query))
@@ -201,7 +209,7 @@ class RandomRetriever(CorpusRetriever):
     ) -> None:
         super().__init__(corpus, k, exclude_own_symbol, embargo)
         self.seed = seed
-        self._rows_of: dict[int, NDArray[np.int64]] = {}
+        self._rows_of: dict[int, IntArray] = {}
 
     def _identity(self) -> Recipe:
         return {"retriever": "random/1", "seed": self.seed}
@@ -220,7 +228,7 @@ class RandomRetriever(CorpusRetriever):
         before = np.searchsorted(own - np.arange(len(own)), chosen, side="right")
         return chosen + before, np.zeros(len(chosen))
 
-    def _own_rows(self, query: Query) -> NDArray[np.int64]:
+    def _own_rows(self, query: Query) -> IntArray:
         """Ascending rows that are left out, of the whole corpus."""
         own = self._own(query)
         if own is None:
@@ -241,9 +249,9 @@ class NoRetriever:
         return {"retriever": "none"}
 
     def corpus_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
-        """Nothing is visible."""
+        """Return the digest of nothing."""
         return ""
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
-        """One empty tuple a query."""
+        """Return one empty tuple a query."""
         return [() for _ in queries]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.index import AsOfIndex, Nominees, Vectors, scan
+from ragsignal.types import IntArray, Recipe
 from ragsignal.utils import array_digest, json_digest, write_folder
 
 FORMAT = 1
@@ -90,20 +90,18 @@ class SegmentedIndex(AsOfIndex):
         options = {"segment_rows": SEGMENT_ROWS, "rows_a_list": ROWS_A_LIST, "probes": PROBES}
         return {"index": f"segmented/{FORMAT}", **options}
 
-    def _nominate(self, queries: NDArray[np.float32], visible: NDArray[np.int64], fetch: int) -> Nominees:
+    def _nominate(self, queries: NDArray[np.float32], visible: IntArray, fetch: int) -> Nominees:
         """The best of the lists that are read of each closed segment, and of all rows after the last of them."""
-        nominated: list[list[NDArray[np.int64]]] = [[] for _ in queries]
+        nominated: list[list[IntArray]] = [[] for _ in queries]
         floors = np.full(len(queries), -np.inf)
-        for begin, (found, lowest) in self._parts(queries, visible, fetch):
-            those = slice(begin, begin + len(found))
+        for begin, (rows_of, lowest) in self._parts(queries, visible, fetch):
+            those = slice(begin, begin + len(rows_of))
             floors[those] = np.maximum(floors[those], lowest)
-            for parts, rows in zip(nominated[those], found, strict=True):
+            for parts, rows in zip(nominated[those], rows_of, strict=True):
                 parts.append(rows)
         return [np.sort(np.concatenate(parts)) for parts in nominated], floors
 
-    def _parts(
-        self, queries: NDArray[np.float32], visible: NDArray[np.int64], fetch: int
-    ) -> Iterator[tuple[int, Nominees]]:
+    def _parts(self, queries: NDArray[np.float32], visible: IntArray, fetch: int) -> Iterator[tuple[int, Nominees]]:
         """Nominees of one segment, or of the newest part, for some queries in a row; with the number of the first."""
         closed = visible // self._segment_rows  # whole segments in each prefix; ascending, as visible is
         for count in np.unique(closed).tolist():
@@ -115,8 +113,8 @@ class SegmentedIndex(AsOfIndex):
             few = min(segment.nlist, self._probes * (fetch // _WANTED))
             for begin, end, lists in ((first, all_wanted, segment.nlist), (max(first, all_wanted), len(queries), few)):
                 if begin < end:
-                    rows, floors = _read(segment, queries[begin:end], fetch, lists)
-                    yield begin, ([number * self._segment_rows + it for it in rows], floors)
+                    places, floors = _read(segment, queries[begin:end], fetch, lists)
+                    yield begin, ([number * self._segment_rows + rows for rows in places], floors)
 
 
 def _read(segment: Any, queries: NDArray[np.float32], fetch: int, lists: int) -> Nominees:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval.corpus import Corpus
+from ragsignal.types import Recipe
 from ragsignal.utils import json_digest, write_folder
 
 Storage = Literal["float32", "float16"]
@@ -63,7 +63,7 @@ def corpus_vectors(
     StoreError
         If the file is damaged.
     """
-    key = json_digest([FORMAT, encoder.recipe, corpus.fingerprint, storage])
+    key = json_digest([FORMAT, encoder.recipe, corpus.digest, storage])
     folder = cache / key[:32]
     if not folder.exists():
         write_folder(folder, lambda scratch: _write(scratch / _FILE, encoder, corpus, np.dtype(storage)))

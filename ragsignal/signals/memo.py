@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ragsignal.errors import ModelError
-from ragsignal.protocols import Recipe, Scorer
+from ragsignal.protocols import Scorer
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import Prompt, Recipe, Score
 from ragsignal.utils import json_digest
 
 
@@ -22,29 +22,17 @@ class ReadOnce:
 
     inner: Scorer
     store: SignalStore
-    is_model: bool = True
+    is_model = True
 
     @property
     def recipe(self) -> Recipe:
-        """That of the scorer inside: remembering decides nothing."""
+        """The recipe of the inner scorer: remembering decides nothing."""
         return self.inner.recipe
 
     @property
     def batch_size(self) -> int:
-        """That of the scorer inside."""
+        """The batch size of the inner scorer."""
         return self.inner.batch_size
-
-    def context_digest(self, query: Query) -> str:
-        """That of the scorer inside."""
-        return self.inner.context_digest(query)
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        """The prompt of the scorer inside."""
-        return self.inner.render(query, hits)
-
-    def length(self, prompt: Prompt) -> int:
-        """That of the scorer inside."""
-        return self.inner.length(prompt)
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """P(rise) of every prompt, in order; each distinct text that was never read is read once.
@@ -52,20 +40,21 @@ class ReadOnce:
         Raises
         ------
         ModelError
-            If the scorer inside gives what is no probability: that is not kept.
+            If the inner scorer gives what is no probability: that is not kept.
         """
         if not all(prompt.text for prompt in prompts):  # numbers are read, not words
             return self.inner.score(prompts)
         recipe = json_digest(self.recipe)
         keys = [json_digest([recipe, prompt.system, prompt.text]) for prompt in prompts]
-        known = self.store.scores(keys)
-        unread = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
-        asked = list(unread.values())
-        fresh = dict(zip(unread, checked(asked, self.inner.score(asked)), strict=True)) if asked else {}
-        self.store.put_scores(fresh)
-        known |= {key: replace(score, seconds=0.0, reused=True) for key, score in fresh.items()}
-        # the first prompt of a text pays for it
-        return [fresh.pop(key, known[key]) for key in keys]
+        scores = self.store.scores(keys)
+        unread = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in scores}
+        fresh: dict[str, Score] = {}
+        if unread:
+            texts = list(unread.values())
+            fresh = dict(zip(unread, checked(texts, self.inner.score(texts)), strict=True))
+            self.store.put_scores(fresh)
+        scores |= {key: replace(score, seconds=0.0, reused=True) for key, score in fresh.items()}
+        return [fresh.pop(key, scores[key]) for key in keys]  # the first prompt of a text pays for its reading
 
 
 def checked(prompts: Sequence[Prompt], scores: list[Score]) -> list[Score]:

@@ -13,10 +13,10 @@ from datetime import date
 from typing import Any, Protocol
 
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.protocols import Recipe, Retriever, Scorer, SignalSource
+from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Hit, Prompt, Query, Score, Signal
+from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
 from ragsignal.utils import Steps, json_digest, silent_steps
 
 TOO_FEW_BARS = "too few bars"
@@ -96,11 +96,14 @@ class Pipeline(SignalSource, Protocol):
 
 @dataclass
 class RagPipeline:
-    """A :class:`~ragsignal.protocols.SignalSource` made of a retriever, a scorer and a store.
+    """A :class:`~ragsignal.protocols.SignalSource` made of a retriever, a prompter, a scorer and a store.
 
     Parameters
     ----------
-    retriever, scorer : Retriever, Scorer
+    retriever : Retriever
+    prompter : Prompter
+        Writes what ``scorer`` reads: the two belong together, and the scorer's recipe names both.
+    scorer : Scorer
     store : SignalStore
     lookback : int
         Returns a query must have.
@@ -111,6 +114,7 @@ class RagPipeline:
     """
 
     retriever: Retriever
+    prompter: Prompter
     scorer: Scorer
     store: SignalStore
     lookback: int = 5
@@ -142,13 +146,13 @@ class RagPipeline:
         began = time.perf_counter()
         answers: list[Signal | None] = [self._too_short(query) for query in queries]
         recipe, keys = self._addresses(queries)
-        known = self.store.get(keys.values())
-        missing = {key: queries[number] for number, key in keys.items() if key not in known}
+        signals = self.store.get(keys.values())
+        missing = {key: queries[number] for number, key in keys.items() if key not in signals}
         self.cost.asked += len(queries)
-        self.cost.found += sum(key in known for key in keys.values())
-        known |= self._make(recipe, missing)
+        self.cost.found += sum(key in signals for key in keys.values())
+        signals |= self._make(recipe, missing)
         self.cost.seconds += time.perf_counter() - began
-        return [answer if answer is not None else known[keys[number]] for number, answer in enumerate(answers)]
+        return [answer if answer is not None else signals[keys[number]] for number, answer in enumerate(answers)]
 
     def missing(self, queries: Sequence[Query]) -> list[Query]:
         """Queries whose signals :meth:`signals` would have to make: long enough, and not in the store.
@@ -163,7 +167,7 @@ class RagPipeline:
         return list({key: queries[number] for number, key in keys.items() if key in absent}.values())
 
     def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
-        """All of ``queries``, answered by this one."""
+        """Yield this pipeline with all of ``queries``."""
         yield self, list(queries)
 
     def __reduce__(self) -> Any:
@@ -177,10 +181,6 @@ class RagPipeline:
             "a loaded pipeline cannot go to another process, as optstrategy asks; give RagMomentum the path of its "
             'spec: source="backtests/sample.toml"'
         )
-
-    def prompt(self, query: Query) -> Prompt:
-        """The prompt of one query with its hits, for people to read; scores nothing."""
-        return self.scorer.render(query, self._retrieve([query])[0])
 
     def _refuse_in_sample(self, queries: Sequence[Query]) -> None:
         if self.trained_through is None:
@@ -206,10 +206,10 @@ class RagPipeline:
         return recipe, {number: self._key(recipe, query) for number, query in long_enough}
 
     def _key(self, recipe: str, query: Query) -> str:
-        seen = self.retriever.corpus_digest(query)
+        corpus = self.retriever.corpus_digest(query)
         # repr of a float is exact, so the window is in the key bit by bit
-        address = [recipe, seen, query.symbol, [day.isoformat() for day in query.dates], query.closes]
-        context = self.scorer.context_digest(query)
+        address = [recipe, corpus, query.symbol, [day.isoformat() for day in query.dates], query.closes]
+        context = self.prompter.context_digest(query)
         return json_digest([*address, context] if context else address)
 
     def _make(self, recipe: str, missing: dict[str, Query]) -> dict[str, Signal]:
@@ -218,10 +218,8 @@ class RagPipeline:
             return {}
         keys, queries = list(missing), list(missing.values())
         self.progress(0, len(keys))  # the cost, before it is paid
-        prompts = [
-            self.scorer.render(query, hits) for query, hits in zip(queries, self._retrieve(queries), strict=True)
-        ]
-        order = sorted(range(len(keys)), key=lambda number: self.scorer.length(prompts[number]))
+        prompts = list(map(self.prompter.render, queries, self._retrieve(queries)))
+        order = sorted(range(len(keys)), key=lambda number: self.prompter.length(prompts[number]))
         made: dict[str, Signal] = {}
         for start in range(0, len(order), self.scorer.batch_size):
             batch = order[start : start + self.scorer.batch_size]
@@ -247,15 +245,15 @@ class RagPipeline:
         return bool(prompt.hits) or not self.retriever.requires_hits
 
     def _retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
-        found = self.retriever.retrieve(queries)
-        for query, hits in zip(queries, found, strict=True):
+        hits_of = self.retriever.retrieve(queries)
+        for query, hits in zip(queries, hits_of, strict=True):
             for hit in hits:
                 if hit.candidate.available_at > query.as_of:
                     raise LookAheadError(
                         f"{query.symbol} as of {query.as_of}: the retriever returned {hit.candidate.id}, whose outcome "
                         f"was only known on {hit.candidate.available_at}"
                     )
-        return found
+        return hits_of
 
 
 def _signal(prompt: Prompt, score: Score, key: str) -> Signal:
@@ -276,5 +274,4 @@ def _signal(prompt: Prompt, score: Score, key: str) -> Signal:
 
 def _abstain(query: Query, reason: str, hits: tuple[Hit, ...], key: str) -> Signal:
     # 0.0, not NaN: Backtrader's SIGNAL_*_ANY takes NaN for true (backtrader/strategy.py:1648).
-    extra: dict[str, Any] = {"value": 0.0, "probability": 0.5, "abstained": reason}
-    return Signal(symbol=query.symbol, as_of=query.as_of, hits=hits, key=key, **extra)
+    return Signal(query.symbol, query.as_of, value=0.0, probability=0.5, abstained=reason, hits=hits, key=key)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
 from ragsignal.errors import StoreError
-from ragsignal.types import Candidate, Hit, Movement, Prompt, Score, Signal
+from ragsignal.types import Candidate, Hit, Movement, Prompt, Recipe, Score, Signal
 from ragsignal.utils import canonical_json, json_digest, open_database
 
 _SCHEMA = """
@@ -59,7 +59,6 @@ class SignalStore:
             # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
-            self._keys_at_once = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
@@ -69,8 +68,8 @@ class SignalStore:
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those among ``keys`` that are not stored."""
-        wanted = set(keys)
-        return wanted - {key for (key,) in self._among(wanted, "key", "signals")}
+        distinct = set(keys)
+        return distinct - {key for (key,) in self._among(distinct, "key", "signals")}
 
     def put(self, recipe: str, signals: Sequence[Signal], prompts: Sequence[Prompt]) -> None:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
@@ -85,10 +84,10 @@ class SignalStore:
 
     def put_scores(self, scores: Mapping[str, Score]) -> None:
         """Keep what a model said; an answer that is already there stays as it is."""
-        rows = [(key, float(it.probability), int(it.tokens)) for key, it in scores.items()]
+        rows = [(key, float(score.probability), int(score.tokens)) for key, score in scores.items()]
         self._write("INSERT INTO scores VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
 
-    def put_recipe(self, recipe: dict[str, Any]) -> str:
+    def put_recipe(self, recipe: Recipe) -> str:
         """Record a recipe in clear beside its digest; return the digest."""
         digest = json_digest(recipe)
         if digest not in self._recipes:  # a write for each bar would be most of the time of a replay
@@ -105,13 +104,10 @@ class SignalStore:
     def __len__(self) -> int:
         return int(self._read("SELECT count(*) FROM signals", [])[0][0])
 
-    def _among(self, keys: Iterable[str], columns: str, table: str) -> Iterator[tuple[Any, ...]]:
-        """Rows with one of ``keys``: one statement, unless there are more of them than SQLite takes (often 250,000)."""
-        wanted = list(dict.fromkeys(keys))
-        for start in range(0, len(wanted), self._keys_at_once):
-            chunk = wanted[start : start + self._keys_at_once]
-            marks = ",".join("?" * len(chunk))
-            yield from self._read(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", chunk)
+    def _among(self, keys: Iterable[str], columns: str, table: str) -> list[tuple[Any, ...]]:
+        """Rows with one of ``keys``, as one JSON list: SQLite limits the variables of a statement."""
+        statement = f"SELECT {columns} FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
+        return self._read(statement, [json.dumps(list(keys))])
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._refuse_other_process()
@@ -145,8 +141,17 @@ class SignalStore:
 def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
     text = f"{prompt.system}\n\n{prompt.text}" if prompt.system else prompt.text
     return (
-        *(signal.key, recipe, signal.symbol, signal.as_of.isoformat(), signal.value, signal.probability),
-        *(signal.abstained, json.dumps([_hit_record(hit) for hit in signal.hits]), text, signal.tokens, signal.seconds),
+        signal.key,
+        recipe,
+        signal.symbol,
+        signal.as_of.isoformat(),
+        signal.value,
+        signal.probability,
+        signal.abstained,
+        json.dumps([_hit_record(hit) for hit in signal.hits]),
+        text,
+        signal.tokens,
+        signal.seconds,
     )
 
 
@@ -202,10 +207,19 @@ def _signal_of(row: tuple[Any, ...]) -> Signal:
 
 
 def _hit_record(hit: Hit) -> list[Any]:
-    it = hit.candidate
-    days = [day.isoformat() for day in it.dates]
-    place = [it.id, it.symbol, it.sequence, days, list(it.values), list(it.scaled)]
-    return [hit.score, *place, int(it.movement), it.outcome, it.available_at.isoformat()]
+    candidate = hit.candidate
+    return [
+        hit.score,
+        candidate.id,
+        candidate.symbol,
+        candidate.sequence,
+        [day.isoformat() for day in candidate.dates],
+        list(candidate.values),
+        list(candidate.scaled),
+        int(candidate.movement),
+        candidate.outcome,
+        candidate.available_at.isoformat(),
+    ]
 
 
 def _hit_of(record: list[Any], rank: int) -> Hit:

@@ -5,7 +5,14 @@ What each assumes, and what it cannot say: docs/statistics.md.
 
 from __future__ import annotations
 
-from ragsignal.statistics.account import bars_a_year, base_rate, hit_rate, performance, spoken_and_known
+from ragsignal.statistics.account import (
+    Performance,
+    bars_a_year,
+    base_rate,
+    hit_rate,
+    performance,
+    spoken_and_known,
+)
 from ragsignal.statistics.forecasts import (
     Bin,
     McNemar,
@@ -52,6 +59,7 @@ __all__ = [
     "Bin",
     "Interval",
     "McNemar",
+    "Performance",
     "backtest_overfitting",
     "bars_a_year",
     "base_rate",

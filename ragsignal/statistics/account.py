@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal.statistics.ratios import sharpe_a_year, sharpe_error
-
-Floats = NDArray[np.float64]
+from ragsignal.types import BoolArray, FloatArray
 
 _DAILY = 120  # more bars a year than this are days: between 52 and 252, on a logarithmic scale
 _COARSER = (52, 12, 4)  # weeks, months, quarters
@@ -26,7 +26,22 @@ def bars_a_year(index: pd.DatetimeIndex) -> int:
     return min(_COARSER, key=lambda usual: abs(np.log(usual / held)))
 
 
-def performance(equity: pd.Series) -> dict[str, float | None]:
+Performance = TypedDict(
+    "Performance",
+    {
+        "return": float,
+        "cagr": float,
+        "volatility": float | None,
+        "sharpe": float | None,
+        "sharpe_error": float | None,
+        "sortino": float | None,
+        "max_drawdown": float,
+    },
+)
+"""Figures of :func:`performance`."""
+
+
+def performance(equity: pd.Series) -> Performance:
     """Figures of an equity curve; a figure that does not exist is None.
 
     Parameters
@@ -36,13 +51,13 @@ def performance(equity: pd.Series) -> dict[str, float | None]:
 
     Returns
     -------
-    dict
+    Performance
         ``return`` over the whole window and ``cagr`` by calendar days (365.25 a year); ``volatility`` (sample standard
         deviation), ``sharpe`` (risk-free rate 0), ``sharpe_error``, its standard error, and ``sortino`` (downside
         deviation below 0 over *all* bars; Sortino and Price 1994), annualised by :func:`bars_a_year`: None for an
         account that lost everything before its last bar; ``max_drawdown`` (negative). Fractions, not per cent.
     """
-    returns: Floats = np.asarray(equity.pct_change().iloc[1:], dtype=np.float64)
+    returns: FloatArray = np.asarray(equity.pct_change().iloc[1:], dtype=np.float64)
     if equity.iloc[:-1].min() <= 0.0:  # a further loss over a value below 0 would read as a gain
         returns = np.full(len(returns), np.nan, dtype=np.float64)
     growth = float(equity.iloc[-1] / equity.iloc[0])
@@ -63,7 +78,7 @@ def performance(equity: pd.Series) -> dict[str, float | None]:
     }
 
 
-def hit_rate(values: Floats, targets: Floats) -> float | None:
+def hit_rate(values: FloatArray, targets: FloatArray) -> float | None:
     """Share of signals whose sign is the sign of what followed; signals of 0 and unknown or zero targets do not count.
 
     Parameters
@@ -77,7 +92,7 @@ def hit_rate(values: Floats, targets: Floats) -> float | None:
     return float(np.mean(np.sign(values[counted]) == np.sign(targets[counted])))
 
 
-def base_rate(values: Floats, targets: Floats) -> float | None:
+def base_rate(values: FloatArray, targets: FloatArray) -> float | None:
     """Hit rate of the better constant answer (always rise, or always fall) on the signals that :func:`hit_rate` counts.
 
     It is known in hindsight only: what a signal must exceed before its hit rate means anything.
@@ -89,7 +104,7 @@ def base_rate(values: Floats, targets: Floats) -> float | None:
     return max(rises, 1.0 - rises)
 
 
-def spoken_and_known(values: Floats, targets: Floats) -> NDArray[np.bool_]:
+def spoken_and_known(values: FloatArray, targets: FloatArray) -> BoolArray:
     """Which signals (n,) can be right or wrong: they take a side, and the price has moved since."""
     return np.asarray((values != 0.0) & np.isfinite(targets) & (targets != 0.0))
 

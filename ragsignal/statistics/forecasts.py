@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 
 from ragsignal.statistics.account import spoken_and_known
 from ragsignal.statistics.intervals import Interval, block_length, bounds, day_weights, ratio_interval
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from ragsignal.types import BoolArray, FloatArray, IntArray
 
 CERTAIN = 1e-6
 """Probabilities are held that far from 0 and 1 in the log-loss: one certain error is not infinite."""
@@ -37,10 +34,8 @@ def hit_rate_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) 
         None where they share no signal.
     """
     both = _paired(left, right)
-    values = {side: both[side].to_numpy(dtype=np.float64) for side in ("value", "value_right")}
-    rises = np.sign(both["target"].to_numpy(dtype=np.float64))
-    right_of = {side: (np.sign(array) == rises).astype(float) for side, array in values.items()}
-    return _per_signal(both["date"], right_of["value"] - right_of["value_right"], seed)
+    left_right, right_right = _right(both)
+    return _per_signal(both["date"], left_right.astype(np.float64) - right_right, seed)
 
 
 def hit_rate_mcnemar(left: pd.DataFrame, right: pd.DataFrame) -> McNemar | None:
@@ -48,9 +43,7 @@ def hit_rate_mcnemar(left: pd.DataFrame, right: pd.DataFrame) -> McNemar | None:
     both = _paired(left, right)
     if not len(both):
         return None
-    rises = np.sign(both["target"].to_numpy(dtype=np.float64))
-    sides = [np.sign(both[side].to_numpy(dtype=np.float64)) == rises for side in ("value", "value_right")]
-    return mcnemar(sides[0], sides[1], both["date"].to_numpy())
+    return mcnemar(*_right(both), both["date"].to_numpy())
 
 
 def log_loss_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) -> Interval | None:
@@ -70,12 +63,11 @@ def log_loss_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) 
         None where they share no signal.
     """
     both = _paired(left, right)
-    rose = both["target"].to_numpy(dtype=np.float64) > 0.0
-    losses = [log_losses(both[side].to_numpy(dtype=np.float64), rose) for side in ("probability", "probability_right")]
-    return _per_signal(both["date"], losses[0] - losses[1], seed)
+    ours, theirs, target = _columns(both, "probability", "probability_right", "target")
+    return _per_signal(both["date"], log_losses(ours, target > 0.0) - log_losses(theirs, target > 0.0), seed)
 
 
-def log_losses(probability: Floats, rose: Mask) -> Floats:
+def log_losses(probability: FloatArray, rose: BoolArray) -> FloatArray:
     """Loss (n,) of each forecast in nats: minus the logarithm of what was said of the side that came."""
     held = np.clip(probability, CERTAIN, 1.0 - CERTAIN)
     return -np.log(np.where(rose, held, 1.0 - held))
@@ -84,12 +76,21 @@ def log_losses(probability: Floats, rose: Mask) -> Floats:
 def _paired(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     """Rows that both sides spoke on and that can be judged; the right's columns end in ``_right``."""
     both = left.merge(right, on=["date", "symbol"], suffixes=("", "_right"))
-    target = both["target"].to_numpy(dtype=np.float64)
-    sides = [both[side].to_numpy(dtype=np.float64) for side in ("value", "value_right")]
-    return both[spoken_and_known(sides[0], target) & spoken_and_known(sides[1], target)]
+    ours, theirs, target = _columns(both, "value", "value_right", "target")
+    return both[spoken_and_known(ours, target) & spoken_and_known(theirs, target)]
 
 
-def _per_signal(dates: pd.Series, gains: Floats, seed: int) -> Interval | None:
+def _right(both: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
+    """Whether the left and whether the right said the side that came, (n,) each."""
+    ours, theirs, target = (np.sign(column) for column in _columns(both, "value", "value_right", "target"))
+    return ours == target, theirs == target
+
+
+def _columns(both: pd.DataFrame, *names: str) -> list[FloatArray]:
+    return [both[name].to_numpy(dtype=np.float64) for name in names]
+
+
+def _per_signal(dates: pd.Series, gains: FloatArray, seed: int) -> Interval | None:
     if not len(gains):
         return None
     daily = pd.DataFrame({"gain": gains, "n": 1.0}).groupby(dates.to_numpy()).sum()
@@ -106,7 +107,7 @@ class McNemar:
     p: float
 
 
-def mcnemar(left_right: Mask, right_right: Mask, day: NDArray[Any] | None = None) -> McNemar:
+def mcnemar(left_right: BoolArray, right_right: BoolArray, day: NDArray[Any] | None = None) -> McNemar:
     """McNemar's test of two forecasters on the same signals.
 
     Parameters
@@ -146,7 +147,7 @@ def _exact(only_left: int, only_right: int) -> tuple[float, float]:
     return (only_left - only_right) ** 2 / disagreed, p
 
 
-def _by_day(gain: Floats, day: NDArray[Any]) -> tuple[float, float]:
+def _by_day(gain: FloatArray, day: NDArray[Any]) -> tuple[float, float]:
     from scipy.special import chdtrc
 
     _, number = np.unique(day, return_inverse=True)
@@ -160,7 +161,7 @@ def _by_day(gain: Floats, day: NDArray[Any]) -> tuple[float, float]:
     return statistic, float(chdtrc(1.0, statistic))
 
 
-def equal_mass_bins(values: Floats, n_bins: int) -> NDArray[np.int64]:
+def equal_mass_bins(values: FloatArray, n_bins: int) -> IntArray:
     """Bin (n,) of each value, from 0, at most ``n_bins``; equal values share one, few distinct values have one each."""
     distinct, number = np.unique(values, return_inverse=True)
     if len(distinct) <= n_bins:
@@ -180,7 +181,9 @@ class Bin:
     high: float
 
 
-def reliability(probability: Floats, rose: Mask, day: NDArray[Any], n_bins: int = 10, seed: int = 0) -> tuple[Bin, ...]:
+def reliability(
+    probability: FloatArray, rose: BoolArray, day: NDArray[Any], n_bins: int = 10, seed: int = 0
+) -> tuple[Bin, ...]:
     """Reliability diagram: what was said of a rise, and what was seen, in bins of equal mass.
 
     Parameters
@@ -205,18 +208,20 @@ def reliability(probability: Floats, rose: Mask, day: NDArray[Any], n_bins: int 
     bins = equal_mass_bins(probability, n_bins)
     days, number = np.unique(day, return_inverse=True)
     weights, block = day_weights(len(days), seed), block_length(len(days))
-    found = []
-    for wanted in np.unique(bins):
-        inside = bins == wanted
+    diagram = []
+    for number_of_bin in np.unique(bins):
+        inside = bins == number_of_bin
         rises = np.bincount(number[inside & rose], minlength=len(days)).astype(np.float64)
         counts = np.bincount(number[inside], minlength=len(days)).astype(np.float64)
         seen = float(rose[inside].mean())
         low, high = _share_bounds(seen, rises, counts, weights, block)
-        found.append(Bin(int(inside.sum()), float(probability[inside].mean()), seen, low, high))
-    return tuple(found)
+        diagram.append(Bin(int(inside.sum()), float(probability[inside].mean()), seen, low, high))
+    return tuple(diagram)
 
 
-def _share_bounds(seen: float, rises: Floats, counts: Floats, weights: Floats, block: int) -> tuple[float, float]:
+def _share_bounds(
+    seen: float, rises: FloatArray, counts: FloatArray, weights: FloatArray, block: int
+) -> tuple[float, float]:
     drawn = weights @ counts
     draws = np.divide(weights @ rises, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
     low, high = bounds(seen, draws, int(np.count_nonzero(counts)), block)

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ragsignal.types import FloatArray
 
 REPETITIONS = 1000
 LONGEST_BLOCK = 30
@@ -66,7 +65,7 @@ class Interval:
         return Interval(self.difference * factor, self.low * factor, self.high * factor, self.p)
 
 
-def mean_interval(series: Floats, seed: int = 0) -> Interval:
+def mean_interval(series: FloatArray, seed: int = 0) -> Interval:
     """Mean of a time series with a 95 % interval that resamples days in blocks.
 
     Parameters
@@ -77,7 +76,7 @@ def mean_interval(series: Floats, seed: int = 0) -> Interval:
     return ratio_interval(series, np.ones_like(series), seed)
 
 
-def ratio_interval(numerators: Floats, denominators: Floats, seed: int = 0) -> Interval:
+def ratio_interval(numerators: FloatArray, denominators: FloatArray, seed: int = 0) -> Interval:
     """``sum(numerators) / sum(denominators)`` over days, with an interval that resamples whole days in blocks.
 
     Signals of one day share that day's move, so days are drawn, not signals. Fewer than 100 days say nothing: their
@@ -91,25 +90,25 @@ def ratio_interval(numerators: Floats, denominators: Floats, seed: int = 0) -> I
     estimate = _ratio(np.sum(numerators), np.sum(denominators))
     n_days = len(numerators)
     if not np.isfinite(estimate) or n_days < LEAST_DAYS:
-        return unknown(estimate)
+        return unbounded(estimate)
     weights = day_weights(n_days, seed)
     return interval_of_draws(estimate, (weights @ numerators) / (weights @ denominators), n_days, block_length(n_days))
 
 
-def unknown(estimate: float) -> Interval:
-    """What is said where too few days speak; NaN throughout where there is not even a figure."""
+def unbounded(estimate: float) -> Interval:
+    """Return an infinite interval, as too few days speak; NaN throughout where there is not even a figure."""
     if not np.isfinite(estimate):
         return Interval(math.nan, math.nan, math.nan)
     return Interval(estimate, -math.inf, math.inf)
 
 
-def interval_of_draws(estimate: float, draws: Floats, n_days: int, block: int) -> Interval:
+def interval_of_draws(estimate: float, draws: FloatArray, n_days: int, block: int) -> Interval:
     """Interval and p-value of a difference from its bootstrap draws; parameters as for :func:`bounds`."""
     low, high = bounds(estimate, draws, n_days, block)
     return Interval(estimate, low, high, p_value(estimate, draws, n_days, block))
 
 
-def day_weights(n_days: int, seed: int = 0, repetitions: int = REPETITIONS) -> Floats:
+def day_weights(n_days: int, seed: int = 0, repetitions: int = REPETITIONS) -> FloatArray:
     """How often each day is drawn in each repetition of a circular block bootstrap.
 
     Parameters
@@ -126,7 +125,7 @@ def day_weights(n_days: int, seed: int = 0, repetitions: int = REPETITIONS) -> F
 
 
 @lru_cache(maxsize=4)  # half a second for 5,000 days, and a report has dozens of differences on the same days
-def _drawn(n_days: int, seed: int, repetitions: int) -> Floats:
+def _drawn(n_days: int, seed: int, repetitions: int) -> FloatArray:
     block = block_length(n_days)
     n_blocks = -(-n_days // block)
     starts = np.random.default_rng(seed).integers(0, n_days, size=(repetitions, n_blocks, 1))
@@ -142,7 +141,7 @@ def block_length(n_days: int) -> int:
     return max(1, min(LONGEST_BLOCK, math.isqrt(n_days)))
 
 
-def bounds(value: float, draws: Floats, n_days: int, block: int) -> tuple[float, float]:
+def bounds(value: float, draws: FloatArray, n_days: int, block: int) -> tuple[float, float]:
     """Lower and upper end of a basic 95 % interval around ``value``, as wide as few blocks ask for (:func:`widening`).
 
     Parameters
@@ -154,17 +153,17 @@ def bounds(value: float, draws: Floats, n_days: int, block: int) -> tuple[float,
     n_days, block : int
         Days that the figure rests on, and days in a block.
     """
-    known: Floats = draws[np.isfinite(draws)]
-    if not np.isfinite(value) or not len(known):
+    finite: FloatArray = draws[np.isfinite(draws)]
+    if not np.isfinite(value) or not len(finite):
         return math.nan, math.nan
     if n_days < LEAST_DAYS:
         return -math.inf, math.inf
     tail = (1.0 - LEVEL) / 2.0
-    below, above = (np.quantile(known, [tail, 1.0 - tail]) - value) * widening(n_days, block)
+    below, above = (np.quantile(finite, [tail, 1.0 - tail]) - value) * widening(n_days, block)
     return float(value - above), float(value - below)
 
 
-def p_value(value: float, draws: Floats, n_days: int, block: int) -> float:
+def p_value(value: float, draws: FloatArray, n_days: int, block: int) -> float:
     """Two-sided p-value of "the figure is zero": 1 less the highest level at which :func:`bounds` leaves zero out.
 
     Beyond the reach of the draws (1 in ``repetitions``) Student's t of the widened standard error carries on, so that a
@@ -172,7 +171,7 @@ def p_value(value: float, draws: Floats, n_days: int, block: int) -> float:
     """
     from scipy.optimize import brentq
 
-    away: Floats = np.sort(draws[np.isfinite(draws)] - value)
+    away: FloatArray = np.sort(draws[np.isfinite(draws)] - value)
     if not np.isfinite(value) or not len(away) or n_days < LEAST_DAYS:
         return math.nan
     if value == 0.0:
@@ -205,7 +204,7 @@ def widening(n_days: int, block: int, level: float = LEVEL) -> float:
     return float(stdtrit(_freedom(n_days, block), upper) / ndtri(upper) / np.sqrt(1.0 - block / n_days))
 
 
-def _student_p(value: float, deviations: Floats, n_days: int, block: int) -> float:
+def _student_p(value: float, deviations: FloatArray, n_days: int, block: int) -> float:
     from scipy.special import stdtr
 
     error = float(np.sqrt(np.mean(deviations**2) / (1.0 - block / n_days)))

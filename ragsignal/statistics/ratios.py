@@ -8,18 +8,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragsignal.statistics.intervals import LEAST_DAYS, LEVEL, Interval, unknown
-
-Floats = NDArray[np.float64]
+from ragsignal.statistics.intervals import LEAST_DAYS, LEVEL, Interval, unbounded
+from ragsignal.types import FloatArray
 
 REPETITIONS = 4999
 _NOISE = 1e-10
 _PARZEN_RATE = 2.6614  # Andrews (1991), Econometrica 59, equation 6.2
 
 
-def sharpe(returns: Floats) -> float:
+def sharpe(returns: FloatArray) -> float:
     """Mean over sample standard deviation, per bar; NaN for a series that does not move, or of one bar."""
     if len(returns) < 2:
         return math.nan
@@ -28,13 +26,13 @@ def sharpe(returns: Floats) -> float:
     return mean / deviation if deviation > _NOISE * abs(mean) else math.nan
 
 
-def sharpe_a_year(returns: Floats, bars: int) -> float | None:
+def sharpe_a_year(returns: FloatArray, bars: int) -> float | None:
     """:func:`sharpe` times the root of the ``bars`` of a year; None where there is none."""
-    found = sharpe(returns)
-    return found * math.sqrt(bars) if math.isfinite(found) else None
+    ratio = sharpe(returns)
+    return ratio * math.sqrt(bars) if math.isfinite(ratio) else None
 
 
-def sharpe_error(returns: Floats) -> float:
+def sharpe_error(returns: FloatArray) -> float:
     """Standard error of :func:`sharpe`, with the returns' own skew and kurtosis.
 
     It takes bars for independent: with autocorrelation the truth is wider (Lo 2002, section "Non-IID returns").
@@ -60,7 +58,7 @@ def _variance(ratio: float, skew: float, kurtosis: float) -> float:
     return 1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
 
 
-def shape(returns: Floats) -> tuple[float, float]:
+def shape(returns: FloatArray) -> tuple[float, float]:
     """Skew and kurtosis (3 for the normal distribution) of a series; NaN for one that does not move."""
     if not len(returns):
         return math.nan, math.nan
@@ -72,7 +70,7 @@ def shape(returns: Floats) -> tuple[float, float]:
     return float(np.mean(standard**3)), float(np.mean(standard**4))
 
 
-def probabilistic_sharpe(returns: Floats, benchmark: float = 0.0) -> float:
+def probabilistic_sharpe(returns: FloatArray, benchmark: float = 0.0) -> float:
     """Probability that the true Sharpe ratio exceeds ``benchmark``, both per bar; NaN for a series that does not move.
 
     References
@@ -92,7 +90,7 @@ def probabilistic_sharpe_of(
     return float(ndtr((ratio - benchmark) / error)) if error > 0.0 else math.nan
 
 
-def minimum_track_record(returns: Floats, benchmark: float = 0.0, confidence: float = 0.95) -> float:
+def minimum_track_record(returns: FloatArray, benchmark: float = 0.0, confidence: float = 0.95) -> float:
     """Bars that a Sharpe ratio such as this needs before it is above ``benchmark`` with that confidence.
 
     Infinite for one that is not above it.
@@ -115,7 +113,7 @@ def minimum_track_record_of(
     return 1.0 + _variance(ratio, skew, kurtosis) * float(ndtri(confidence) / (ratio - benchmark)) ** 2
 
 
-def sharpe_difference(left: Floats, right: Floats, seed: int = 0) -> Interval:
+def sharpe_difference(left: FloatArray, right: FloatArray, seed: int = 0) -> Interval:
     """Sharpe ratio of ``left`` minus that of ``right``, per bar, on the same bars.
 
     Studentised circular block bootstrap: the difference over its standard error is compared with the same of resampled
@@ -139,7 +137,7 @@ def sharpe_difference(left: Floats, right: Floats, seed: int = 0) -> Interval:
     """
     estimate = sharpe(left) - sharpe(right)
     if not np.isfinite(estimate) or len(left) < LEAST_DAYS:
-        return unknown(estimate)
+        return unbounded(estimate)
     returns = np.column_stack([left, right])
     error = _long_run_error(_influence(returns))
     if error <= _NOISE:  # the same account, or one that holds the other's positions at another size
@@ -156,7 +154,7 @@ def sharpe_block(n_bars: int) -> int:
     return max(1, round(1.5 * math.pow(n_bars, 1.0 / 3.0)))
 
 
-def _influence(returns: Floats) -> Floats:
+def _influence(returns: FloatArray) -> FloatArray:
     """What each bar adds to the difference of the two Sharpe ratios, to first order (n_bars,)."""
     scaled = (returns - returns.mean(axis=0)) / returns.std(axis=0)
     ratios = returns.mean(axis=0) / returns.std(axis=0)
@@ -164,7 +162,7 @@ def _influence(returns: Floats) -> Floats:
     return np.asarray(moves[:, 0] - moves[:, 1])
 
 
-def _long_run_error(series: Floats) -> float:
+def _long_run_error(series: FloatArray) -> float:
     """Standard error of the mean of a series that has mean zero: Parzen kernel, bandwidth of Andrews (1991)."""
     n = len(series)
     spread = float(series @ series)
@@ -182,7 +180,7 @@ def _parzen(x: float) -> float:
     return 1.0 - 6.0 * x**2 + 6.0 * x**3 if x <= 0.5 else 2.0 * (1.0 - x) ** 3
 
 
-def _studentised(returns: Floats, estimate: float, block: int, seed: int) -> Floats:
+def _studentised(returns: FloatArray, estimate: float, block: int, seed: int) -> FloatArray:
     """Distances (repetitions,) of resampled differences from the original's, in their own standard errors."""
     sums = _block_sums(np.column_stack([returns, returns**2]), block)
     n_blocks = len(returns) // block
@@ -201,7 +199,7 @@ def _studentised(returns: Floats, estimate: float, block: int, seed: int) -> Flo
     return np.asarray(np.abs(ratios[:, 0] - ratios[:, 1] - estimate) / np.maximum(error, 1e-300))
 
 
-def _block_sums(columns: Floats, block: int) -> Floats:
+def _block_sums(columns: FloatArray, block: int) -> FloatArray:
     """Sums (n, m) of the ``block`` rows from each row on; the first row follows the last."""
     running = np.cumsum(np.vstack([np.zeros(columns.shape[1]), columns, columns[: block - 1]]), axis=0)
     return np.asarray(running[block:] - running[:-block])

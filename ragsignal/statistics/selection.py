@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -12,8 +13,7 @@ from numpy.typing import NDArray
 
 from ragsignal.statistics.intervals import LEAST_DAYS, REPETITIONS, block_length
 from ragsignal.statistics.ratios import probabilistic_sharpe
-
-Floats = NDArray[np.float64]
+from ragsignal.types import FloatArray
 
 _NOISE = 1e-10
 _CELLS = 2_000_000  # splits x points at a time: some 100 MB
@@ -45,7 +45,7 @@ def best_of_noise(variance: float, trials: float) -> float:
     return float(math.sqrt(variance) * (weights @ highest))
 
 
-def deflated_sharpe(returns: Floats, trials: float, variance: float) -> float:
+def deflated_sharpe(returns: FloatArray, trials: float, variance: float) -> float:
     """Probability that the true Sharpe ratio is above what the best of so many worthless trials would show.
 
     Parameters
@@ -64,7 +64,7 @@ def deflated_sharpe(returns: Floats, trials: float, variance: float) -> float:
     return probabilistic_sharpe(returns, best_of_noise(variance, trials))
 
 
-def superior_predictive_ability(gaps: Floats, seed: int = 0) -> float:
+def superior_predictive_ability(gaps: FloatArray, seed: int = 0) -> float:
     """P-value of "none of these beats the benchmark", however many were tried.
 
     Parameters
@@ -88,12 +88,10 @@ def superior_predictive_ability(gaps: Floats, seed: int = 0) -> float:
         return math.nan
     if not scaled.shape[1]:
         return 1.0
-    test = SPA(np.zeros(len(gaps)), -scaled, **_arch_settings(len(gaps), seed))
-    test.compute()
-    return float(test.pvalues["consistent"])
+    return float(_computed(SPA, scaled, seed).pvalues["consistent"])
 
 
-def step_m(gaps: Floats, seed: int = 0) -> tuple[int, ...]:
+def step_m(gaps: FloatArray, seed: int = 0) -> tuple[int, ...]:
     """Columns that beat the benchmark, with a chance of 5 % that any of them does not.
 
     Parameters
@@ -110,12 +108,11 @@ def step_m(gaps: Floats, seed: int = 0) -> tuple[int, ...]:
     scaled, columns = _comparable(gaps)
     if len(gaps) < LEAST_DAYS or not len(columns):
         return ()
-    test = StepM(np.zeros(len(gaps)), -scaled, size=0.05, **_arch_settings(len(gaps), seed))
-    test.compute()
-    return tuple(int(it) for it in columns[np.array(test.superior_models, dtype=np.intp)])
+    superior = _computed(partial(StepM, size=0.05), scaled, seed).superior_models
+    return tuple(int(it) for it in columns[np.array(superior, dtype=np.intp)])
 
 
-def _comparable(gaps: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def _comparable(gaps: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
     """Columns that move at all, each over its deviation, and their numbers.
 
     A variant of twice the size has twice the gap on every day: unscaled, the wildest one would decide the maximum.
@@ -125,15 +122,22 @@ def _comparable(gaps: Floats) -> tuple[Floats, NDArray[np.intp]]:
     return gaps[:, moving] / deviation[moving], moving
 
 
-def _arch_settings(n_days: int, seed: int) -> dict[str, Any]:
-    # the spread of each column by its own resamples: the closed form takes one pass over all columns for every lag
-    return {
-        **{"block_size": block_length(n_days), "reps": REPETITIONS, "bootstrap": "circular", "nested": True},
-        "seed": np.random.default_rng(seed),
-    }
+def _computed(make: Callable[..., Any], scaled: FloatArray, seed: int) -> Any:
+    """Compute a test of ``arch`` on losses, less than 0 where a variant beats the benchmark."""
+    test = make(
+        np.zeros(len(scaled)),
+        -scaled,
+        block_size=block_length(len(scaled)),
+        reps=REPETITIONS,
+        bootstrap="circular",
+        nested=True,  # each column's spread by its own resamples: the closed form passes over all columns for each lag
+        seed=np.random.default_rng(seed),
+    )
+    test.compute()
+    return test
 
 
-def backtest_overfitting(returns: Floats, blocks: int = 16) -> float:
+def backtest_overfitting(returns: FloatArray, blocks: int = 16) -> float:
     """Share of ways to halve the days in which the best point of one half is below the median of the other: PBO.
 
     Combinatorially symmetric cross-validation: days are cut into ``blocks`` of consecutive ones, and every choice of
@@ -165,7 +169,7 @@ def backtest_overfitting(returns: Floats, blocks: int = 16) -> float:
     return float(np.mean(np.concatenate([_ranks_of_the_best(returns, it, blocks) for it in parts]) <= 0.5))
 
 
-def _ranks_of_the_best(returns: Floats, chosen: Floats, blocks: int) -> Floats:
+def _ranks_of_the_best(returns: FloatArray, chosen: FloatArray, blocks: int) -> FloatArray:
     """Rank (n_choices,) on the other blocks of the point that is best on the chosen ones: near 1 the best there too."""
     inside, outside = (_sharpes(returns, it, blocks) for it in (chosen, 1.0 - chosen))
     reached = np.take_along_axis(outside, np.argmax(inside, axis=1)[:, None], axis=1)
@@ -174,7 +178,7 @@ def _ranks_of_the_best(returns: Floats, chosen: Floats, blocks: int) -> Floats:
     return np.asarray((below + 0.5 * (equal + 1)) / (returns.shape[1] + 1))
 
 
-def _halves(blocks: int) -> Floats:
+def _halves(blocks: int) -> FloatArray:
     """Every choice of half of the blocks as 0 and 1 (n_choices, blocks)."""
     picks = np.array(list(combinations(range(blocks), blocks // 2)))
     chosen = np.zeros((len(picks), blocks))
@@ -182,7 +186,7 @@ def _halves(blocks: int) -> Floats:
     return chosen
 
 
-def _sharpes(returns: Floats, chosen: Floats, blocks: int) -> Floats:
+def _sharpes(returns: FloatArray, chosen: FloatArray, blocks: int) -> FloatArray:
     """Sharpe ratio (n_choices, n_points) on the chosen blocks; 0 for a point that does not move there."""
     centre = returns.mean(axis=0)  # sums of squares about it, lest a small deviation drown in a large mean
     parts = np.array_split(returns - centre, blocks)
@@ -194,7 +198,7 @@ def _sharpes(returns: Floats, chosen: Floats, blocks: int) -> Floats:
     return np.asarray(np.divide(mean + centre, deviation, out=np.zeros_like(mean), where=moving))
 
 
-def holm(p_values: Sequence[float] | Floats) -> Floats:
+def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     """P-values (m,) adjusted for m comparisons: the chance of any false discovery below 0.05 stays below 5 %.
 
     An unknown one (NaN) stays unknown and is not counted.
@@ -204,8 +208,8 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
     """
     given = np.asarray(p_values, dtype=np.float64)
-    known = np.flatnonzero(np.isfinite(given))
-    order = known[np.argsort(given[known], kind="stable")]
+    finite = np.flatnonzero(np.isfinite(given))
+    order = finite[np.argsort(given[finite], kind="stable")]
     adjusted = np.full(len(given), np.nan)
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(given[order] * factors))

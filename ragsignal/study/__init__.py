@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spread, work_of
+from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
 from ragsignal.study.provenance import notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
-from ragsignal.study.trials import Trial, check_ledger, configuration_of, count, count_run, deflated, sharpe_of
-from ragsignal.study.walk_forward.address import ORDER, Trained, needs
+from ragsignal.study.trials import (
+    LuckFigures,
+    Trial,
+    TrialCount,
+    configuration_of,
+    count,
+    count_run,
+    deflated,
+    sharpe_of,
+)
+from ragsignal.study.walk_forward.address import TrainedKind, training_order
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.steps import Step
 
 __all__ = [
-    "ORDER",
     "Before",
     "Estimate",
+    "LuckFigures",
     "Materials",
     "Parts",
     "Plan",
+    "RunFrame",
     "Step",
     "Study",
-    "Trained",
+    "TrainedKind",
     "Trial",
+    "TrialCount",
     "Work",
-    "check_ledger",
     "configuration_of",
     "count",
     "count_run",
+    "data_digests",
     "deflated",
     "duration",
     "estimate",
     "load_pipeline",
-    "needs",
     "notes_on_training",
     "sharpe_of",
     "spread",
+    "training_order",
     "weights_without_card",
     "work_of",
 ]

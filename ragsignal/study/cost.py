@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,11 +21,11 @@ import pandas as pd
 
 from ragsignal.config import RunSpec, Variant
 from ragsignal.data import Bins
-from ragsignal.protocols import Recipe, Retriever, Scorer
+from ragsignal.protocols import Retriever
 from ragsignal.retrieval import Corpus, DenseRetriever, RandomRetriever, TextEncoder
 from ragsignal.signals import RagPipeline, ReadOnce, queries_of
 from ragsignal.study.study import Study
-from ragsignal.types import Query
+from ragsignal.types import Query, Recipe
 from ragsignal.utils import json_digest
 
 _FIRST = 4  # prompts that load the model, and then show about how long one takes
@@ -214,10 +214,10 @@ def _rate(pipeline: RagPipeline, queries: Sequence[Query], rates: dict[str, _Rat
     """Measured once for each reader and kind of prompt; two random draws of candidates are one kind."""
     # not through what remembers texts: a sample that is kept would be one batch of another shape
     scorer = pipeline.scorer.inner if isinstance(pipeline.scorer, ReadOnce) else pipeline.scorer
-    retriever = _without_vectors(pipeline.retriever)
-    kind = json_digest([_without_weights(scorer.recipe), retriever.recipe])
+    bare = replace(pipeline, scorer=scorer, retriever=_without_vectors(pipeline.retriever))
+    kind = json_digest([_without_weights(scorer.recipe), bare.retriever.recipe])
     if kind not in rates:
-        rates[kind] = _measured(scorer, retriever, queries)
+        rates[kind] = _measured(bare, queries)
     return rates[kind]
 
 
@@ -234,23 +234,22 @@ def _without_vectors(retriever: Retriever) -> Retriever:
     return RandomRetriever(retriever.corpus, retriever.k, retriever.exclude_own_symbol, retriever.embargo)
 
 
-def _measured(scorer: Scorer, retriever: Retriever, queries: Sequence[Query]) -> _Rate:
+def _measured(pipeline: RagPipeline, queries: Sequence[Query]) -> _Rate:
     sample = spread(queries, _FIRST)
-    _ask(scorer, retriever, sample)  # loads the model
-    seconds, tokens = _ask(scorer, retriever, sample)
-    count = min(scorer.batch_size, len(queries), int(_SECONDS * len(sample) / max(seconds, 1e-6)))
+    _ask(pipeline, sample)  # loads the model
+    seconds, tokens = _ask(pipeline, sample)
+    count = min(pipeline.scorer.batch_size, len(queries), int(_SECONDS * len(sample) / max(seconds, 1e-6)))
     if count > len(sample):
         sample = spread(queries, count)
-        seconds, tokens = _ask(scorer, retriever, sample)
+        seconds, tokens = _ask(pipeline, sample)
     return _Rate(seconds / len(sample), tokens / len(sample))
 
 
-def _ask(scorer: Scorer, retriever: Retriever, queries: Sequence[Query]) -> tuple[float, int]:
+def _ask(pipeline: RagPipeline, queries: Sequence[Query]) -> tuple[float, int]:
     """Seconds that signals of ``queries`` take, and tokens that are read for them; nothing is kept."""
     began = time.perf_counter()
-    hits = retriever.retrieve(queries)
-    prompts = [scorer.render(query, found) for query, found in zip(queries, hits, strict=True)]
-    scores = scorer.score([it for it in prompts if it.hits or not retriever.requires_hits])
+    prompts = map(pipeline.prompter.render, queries, pipeline.retriever.retrieve(queries))
+    scores = pipeline.scorer.score([it for it in prompts if it.hits or not pipeline.retriever.requires_hits])
     return time.perf_counter() - began, sum(score.tokens for score in scores)
 
 

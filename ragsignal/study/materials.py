@@ -1,6 +1,6 @@
-"""What runs and trainings are both made of: prices, candidates, letters, ranks. Here is decided what they may know of.
+"""What runs and trainings are both made of: prices, candidates, letters, ranks.
 
-All of it ends with ``data.end``; what a single query may see of it is decided by its own day.
+All of them end with ``data.end``; what a single query may see of them is decided by its own day.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ class Materials:
     @cached_property
     def prices(self) -> Prices:
         """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
-        found = self.history or load_prices(self.data, self.candidates.symbols)
-        return found.between(None, self.data.end)
+        history = self.history or load_prices(self.data, self.candidates.symbols)
+        return history.between(None, self.data.end)
 
     @cached_property
     def corpus(self) -> Corpus:
         """The candidates."""
-        chosen = self._of_corpus()
-        return load_or_build(chosen.frames, chosen.fingerprint, self.candidates, cache_folder())
+        prices = self._corpus_prices()
+        return load_or_build(prices.frames, prices.digest, self.candidates, cache_folder())
 
     @cached_property
     def bins(self) -> Bins:
         """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
         through = self.candidates.bins_through
-        return shipped_bins() if through is None else fit_bins(self._of_corpus().frames, through)
+        return shipped_bins() if through is None else fit_bins(self._corpus_prices().frames, through)
 
     @cached_property
     def panel(self) -> Panel:
@@ -58,5 +58,5 @@ class Materials:
         """The template that ``llm`` names."""
         return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None)
 
-    def _of_corpus(self) -> Prices:
+    def _corpus_prices(self) -> Prices:
         return self.prices.select(self.candidates.symbols or self.data.symbols)

@@ -1,4 +1,4 @@
-"""The working parts of one plain spec: retrievers, readers, artifacts, and the pipelines that are made of them."""
+"""The working parts of one plain spec: retrievers, models, artifacts, and the pipelines that are made of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.llm import ClassifierScorer, StockLLM, VoteScorer, adapter_of, load_reader
-from ragsignal.protocols import Retriever, Scorer
+from ragsignal.llm import ClassifierScorer, StockLLM, TextlessPrompter, VoteScorer, adapter_of, load_stockllm
+from ragsignal.protocols import Prompter, Retriever, Scorer
 from ragsignal.retrieval import (
     CorpusEncoder,
     EmbeddingCache,
@@ -28,6 +28,8 @@ from ragsignal.utils import Progress, cache_folder, silent
 
 Distribute = Callable[[LLMSpec, StockLLM], Scorer]
 """Given each language model before its weights are read; what it returns does the scoring instead."""
+Reading = tuple[Prompter, Scorer]
+"""What writes the prompts of a variant, and what scores them."""
 
 
 @dataclass
@@ -79,15 +81,18 @@ class Parts:
     shared: Shared
     progress: Progress = silent
     distribute: Distribute | None = None
-    _scorers: dict[LLMSpec | tuple[str, LLMSpec], Scorer] = field(default_factory=dict)
+    _readings: dict[LLMSpec | tuple[str, LLMSpec], Reading] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
 
     def pipeline(self, variant: Variant) -> RagPipeline:
         """The signal source of a variant; raises as :meth:`ragsignal.study.Study.pipeline`."""
         trained_through = self.check(variant)  # before any model is loaded
+        retriever = self._retriever(variant)
+        prompter, scorer = self._reading(variant)
         return RagPipeline(
-            retriever=self._retriever(variant),
-            scorer=self._scorer(variant),
+            retriever=retriever,
+            prompter=prompter,
+            scorer=scorer,
             store=self.shared.store,
             lookback=self.spec.corpus.lookback,
             trained_through=None if self.spec.allow_in_sample else trained_through,
@@ -141,24 +146,24 @@ class Parts:
     def _adapter(self, llm: LLMSpec) -> Artifact | Path | None:
         return adapter_of(llm, self.shared.artifact)
 
-    def _scorer(self, variant: Variant) -> Scorer:
+    def _reading(self, variant: Variant) -> Reading:
         if variant.is_vote:
-            return VoteScorer()
+            return TextlessPrompter(), VoteScorer()
         key = (variant.classifier, variant.llm) if variant.is_classifier else variant.llm
-        if key not in self._scorers:
-            make = self._classifier if variant.is_classifier else self._reader
-            self._scorers[key] = ReadOnce(make(variant), self.shared.store)
-        return self._scorers[key]
+        if key not in self._readings:
+            prompter, scorer = self._classifier(variant) if variant.is_classifier else self._language_model(variant.llm)
+            self._readings[key] = prompter, ReadOnce(scorer, self.shared.store)
+        return self._readings[key]
 
-    def _reader(self, variant: Variant) -> Scorer:
-        llm = variant.llm
+    def _language_model(self, llm: LLMSpec) -> Reading:
         weights = self.shared.weights(llm.model, llm.revision, llm.sha256)
-        reader = load_reader(llm, self.materials.template(llm), self._adapter(llm), weights)
-        return self.distribute(llm, reader) if self.distribute else reader
+        model = load_stockllm(llm, self.materials.template(llm), self._adapter(llm), weights)
+        return model, (self.distribute(llm, model) if self.distribute else model)
 
-    def _classifier(self, variant: Variant) -> Scorer:
+    def _classifier(self, variant: Variant) -> Reading:
         artifact = self.shared.artifact(variant.classifier, "classifier")
-        return ClassifierScorer(artifact, self.materials.template(variant.llm), device=variant.llm.device)
+        scorer = ClassifierScorer(artifact, self.materials.template(variant.llm), device=variant.llm.device)
+        return scorer.prompter, scorer
 
     def _retriever(self, variant: Variant) -> Retriever:
         if variant.is_vote and not variant.reads_corpus:

@@ -10,7 +10,7 @@ from ragsignal.study.study import Study
 
 
 def notes_on_training(study: Study) -> list[str]:
-    """What was trained, on what and through which day; what was not; and what nobody can know.
+    """Say what was trained, on what and through which day, what was not, and what is not recorded.
 
     A sentence that begins with ``IN SAMPLE`` stamps every page.
     """
@@ -23,7 +23,7 @@ def notes_on_training(study: Study) -> list[str]:
         if in_sample:
             notes[f"IN SAMPLE: {variant.name} proves nothing: {'; '.join(in_sample)}."] = None
         cards = _cards_of(study, variant)
-        notes |= dict.fromkeys(_note_on_role(role, [*found.values()]) for role, found in cards.items())
+        notes |= dict.fromkeys(_note_on_role(role, [*by_digest.values()]) for role, by_digest in cards.items())
         notes |= dict.fromkeys(_note_on_bare_weights(role, ref) for role, ref in weights_without_card(variant, cards))
     return list(notes)
 

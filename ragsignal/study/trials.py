@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,36 @@ CREATE TRIGGER IF NOT EXISTS trials_stay BEFORE DELETE ON trials
 CREATE TRIGGER IF NOT EXISTS trials_hold BEFORE UPDATE ON trials
     BEGIN SELECT RAISE(ABORT, 'the ledger of trials only grows'); END;
 """
+_MADE_UP = ("planted", "noise")
 _AT_ONCE = 500  # data sets in one statement; older SQLite takes 999 values
+
+
+class LuckFigures(TypedDict):
+    """What the number of trials says about the best of some results.
+
+    ``best``: the name with the highest Sharpe ratio; ``sharpe0``: what the best of as many worthless ones would have, a
+    year; ``deflated_sharpe``: by name, the probability that its true Sharpe ratio is above that; ``needed_years``: how
+    long the best one must go on like this to be above it with 95 % confidence, None where it is below.
+    """
+
+    best: str
+    sharpe0: float
+    deflated_sharpe: dict[str, float]
+    needed_years: float | None
+
+
+class TrialCount(TypedDict, total=False):
+    """``count`` of configurations ever tried on some bars, those of this run (``configurations``) included.
+
+    The other keys are those of :class:`LuckFigures`, and are there only where ratios exist.
+    """
+
+    count: Required[int]
+    configurations: Required[int]
+    best: str
+    sharpe0: float
+    deflated_sharpe: dict[str, float]
+    needed_years: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +182,6 @@ class TrialLedger:
         )
 
 
-_MADE_UP = ("planted", "noise")
-
-
 def bars_of(spec: RunSpec) -> Bars:
     """The bars that a spec tries its variants on."""
     data = spec.data
@@ -185,8 +211,8 @@ def sharpe_of(returns: pd.Series | np.ndarray[Any, Any]) -> float | None:
 
     A look at two weeks may show any ratio: kept, it would raise what luck is taken for on these bars for ever.
     """
-    found = statistics.sharpe(np.asarray(returns, dtype=np.float64))
-    return float(found) if np.isfinite(found) and len(returns) >= statistics.LEAST_DAYS else None
+    ratio = statistics.sharpe(np.asarray(returns, dtype=np.float64))
+    return float(ratio) if np.isfinite(ratio) and len(returns) >= statistics.LEAST_DAYS else None
 
 
 def check_ledger() -> None:
@@ -209,7 +235,7 @@ def count_run(
     returns: Mapping[str, pd.Series],
     recipes: Mapping[str, Mapping[str, Any] | None],
     codes: Mapping[str, str],
-) -> dict[str, Any]:
+) -> TrialCount:
     """Count a backtest.
 
     Parameters
@@ -221,15 +247,6 @@ def count_run(
         What decided its signals.
     codes : mapping of variant to str
         Digests of the strategies' code.
-
-    Returns
-    -------
-    dict
-        ``count``: configurations ever tried on these bars, those of this run (``configurations``) included; ``best``:
-        the variant with the highest Sharpe ratio of those that were counted; ``sharpe0``: what the best of ``count``
-        worthless ones would have, a year; ``deflated_sharpe``: by variant, the probability that its true Sharpe ratio
-        is above that of luck; ``needed_years``: how long the best one must go on like this to be above it with 95 %
-        confidence, None where it is below. The last four only where ratios exist.
     """
     counted = {name: earned for name, earned in returns.items() if name != spec.benchmark}
     trials = [
@@ -238,18 +255,19 @@ def count_run(
         )
         for name, earned in counted.items()
     ]
-    known = count(spec, trials)
-    told: dict[str, Any] = {"count": len(known), "configurations": len(trials)}
-    return told | deflated(counted, known)
+    ever = count(spec, trials)
+    own: TrialCount = {"count": len(ever), "configurations": len(trials)}
+    luck = deflated(counted, ever)
+    return own if luck is None else {**own, **luck}
 
 
-def deflated(returns: Mapping[str, pd.Series], trials: Sequence[Trial]) -> dict[str, Any]:
-    """``best``, ``sharpe0``, ``deflated_sharpe``, ``needed_years`` as in :func:`count_run`; empty below two ratios."""
-    known = [it.sharpe for it in trials if it.sharpe is not None]
-    ratios = {name: ratio for name, it in returns.items() if (ratio := sharpe_of(it)) is not None}
-    if len(known) < 2 or not ratios:
-        return {}
-    variance = float(np.var(known, ddof=1))
+def deflated(returns: Mapping[str, pd.Series], trials: Sequence[Trial]) -> LuckFigures | None:
+    """What ``trials`` say about the best of ``returns``; None below two ratios."""
+    tried = [trial.sharpe for trial in trials if trial.sharpe is not None]
+    ratios = {name: ratio for name, earned in returns.items() if (ratio := sharpe_of(earned)) is not None}
+    if len(tried) < 2 or not ratios:
+        return None
+    variance = float(np.var(tried, ddof=1))
     a_year = statistics.bars_a_year(pd.DatetimeIndex(next(iter(returns.values())).index))
     luck = statistics.best_of_noise(variance, len(trials))
     best = max(ratios, key=lambda name: ratios[name])

@@ -5,17 +5,16 @@ Not behind this door, because they import torch: :mod:`ragsignal.training.stockl
 
 from __future__ import annotations
 
-from ragsignal.training.classifier import train_classifier
 from ragsignal.training.finseer.feedback import load_feedback, run_feedback
-from ragsignal.training.finseer.train import train_finseer
-from ragsignal.training.run import Bench
-from ragsignal.training.walk_forward import Course
+from ragsignal.training.run import TrainingRun
+from ragsignal.training.trainers import TRAINERS
+from ragsignal.training.walk_forward import Task, WalkForwardTraining
 
 __all__ = [
-    "Bench",
-    "Course",
+    "TRAINERS",
+    "Task",
+    "TrainingRun",
+    "WalkForwardTraining",
     "load_feedback",
     "run_feedback",
-    "train_classifier",
-    "train_finseer",
 ]

@@ -7,12 +7,12 @@ An adapter trained on a few thousand days is about three times too sure of itsel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal.artifacts import Calibration
 from ragsignal.errors import DataError
 from ragsignal.llm import calibrated, probability_of
 from ragsignal.statistics import equal_mass_bins
@@ -23,7 +23,25 @@ Method = Literal["platt", "temperature", "none"]
 _LEAST_SLOPE = 0.01
 
 
-def fit_calibration(log_odds: NDArray[np.float64], rise: NDArray[np.bool_], method: Method) -> dict[str, Any]:
+class ValidationMetrics(TypedDict):
+    """Figures of one set of validation queries.
+
+    ``base_rate`` is the share of rises, ``log_loss_of_base_rate`` what knowing nothing costs, ``report`` scikit-learn's
+    classification report at P(rise) = 0.5.
+    """
+
+    queries: int
+    base_rate: float
+    log_loss: float
+    log_loss_uncalibrated: float
+    log_loss_of_base_rate: float
+    brier: float
+    auc: float
+    ece: float
+    report: dict[str, float | dict[str, float]]
+
+
+def fit_calibration(log_odds: NDArray[np.float64], rise: NDArray[np.bool_], method: Method) -> Calibration:
     """Fit what makes log-odds honest.
 
     Parameters
@@ -38,8 +56,8 @@ def fit_calibration(log_odds: NDArray[np.float64], rise: NDArray[np.bool_], meth
 
     Returns
     -------
-    dict
-        ``method``, ``slope`` (0.01 at least) and ``intercept``, in log-odds.
+    Calibration
+        Its slope is 0.01 at least; the intercept is in log-odds.
 
     Raises
     ------
@@ -78,9 +96,9 @@ def expected_calibration_error(probability: NDArray[np.float64], rise: NDArray[n
 
 
 def validation_metrics(
-    log_odds: NDArray[np.float64], rise: NDArray[np.bool_], calibration: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Figures of one set of validation queries, for an artifact's card.
+    log_odds: NDArray[np.float64], rise: NDArray[np.bool_], calibration: Calibration
+) -> ValidationMetrics:
+    """Compute the figures of one set of validation queries, for an artifact's card.
 
     Parameters
     ----------
@@ -88,35 +106,24 @@ def validation_metrics(
         Raw scores.
     rise : (n,) bool
         What followed, both outcomes present.
-    calibration : mapping or None
+    calibration : Calibration
         Fitted on the same queries, so that ``log_loss``, ``brier`` and ``ece`` flatter; ``auc`` does not depend on it.
-
-    Returns
-    -------
-    dict
-        ``queries``, ``base_rate`` (share of rises); ``auc``, ``log_loss``, ``log_loss_uncalibrated``,
-        ``log_loss_of_base_rate`` (what knowing nothing costs), ``brier``, ``ece``; ``report``: scikit-learn's
-        classification report at P(rise) = 0.5.
     """
     from sklearn import metrics
 
     chance, share = probability_of(calibrated(log_odds, calibration)), float(rise.mean())
-    losses = {
-        "log_loss": metrics.log_loss(rise, chance),
-        "log_loss_uncalibrated": metrics.log_loss(rise, probability_of(log_odds)),
-        "log_loss_of_base_rate": metrics.log_loss(rise, np.full(len(rise), share)),
-        "brier": metrics.brier_score_loss(rise, chance),
-        "auc": metrics.roc_auc_score(rise, log_odds),
-        "ece": expected_calibration_error(chance, rise),
-    }
-    report = metrics.classification_report(
-        rise, chance > 0.5, labels=[False, True], target_names=["fall", "rise"], output_dict=True, zero_division=0.0
-    )
     return {
         "queries": len(rise),
         "base_rate": share,
-        **{name: float(value) for name, value in losses.items()},
-        "report": report,
+        "log_loss": float(metrics.log_loss(rise, chance)),
+        "log_loss_uncalibrated": float(metrics.log_loss(rise, probability_of(log_odds))),
+        "log_loss_of_base_rate": float(metrics.log_loss(rise, np.full(len(rise), share))),
+        "brier": float(metrics.brier_score_loss(rise, chance)),
+        "auc": float(metrics.roc_auc_score(rise, log_odds)),
+        "ece": expected_calibration_error(chance, rise),
+        "report": metrics.classification_report(
+            rise, chance > 0.5, labels=[False, True], target_names=["fall", "rise"], output_dict=True, zero_division=0.0
+        ),
     }
 
 

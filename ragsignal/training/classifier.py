@@ -12,23 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifacts import Artifact, Weights, refuse_foreign, resolve, save_artifact
-from ragsignal.config import ClassifierTraining
+from ragsignal.artifacts import Artifact, Base, Weights, refuse_foreign, resolve, save_artifact
 from ragsignal.data import log_returns
 from ragsignal.errors import DataError
-from ragsignal.llm import BertReader, LogisticReader, Reader, checked_device, encode, load_encoder
+from ragsignal.llm import BertClassifier, ClassifierModel, LogisticClassifier, checked_device, encode, load_encoder
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
-from ragsignal.types import Prompt
+from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import versions_of
-
-if TYPE_CHECKING:
-    from ragsignal.training.run import Bench
 
 _KEPT = ("adapter_config.json", "adapter_model.safetensors")
 _COMPUTING = ("torch", "transformers", "peft")
@@ -36,23 +33,23 @@ _OF_BERT = ("rank", "epochs", "learning_rate", "batch_size", "eval_steps", "pati
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class _Model:
     """A trained model: how it reads, how it is saved, and the base it needs."""
 
-    reader: Reader
+    reader: ClassifierModel
     write: Callable[[Path], None]
-    base: dict[str, Any] | None
+    base: Base | None
 
 
-def train_classifier(bench: Bench) -> Artifact:
-    """Train, calibrate and save the classifier of ``bench.spec.classifier``.
+def train_classifier(run: TrainingRun) -> Artifact:
+    """Train, calibrate and save the classifier of ``run.spec.classifier``.
 
     A run that was killed goes on from its last checkpoint, if recipe, examples, base and libraries are the same.
 
     Returns
     -------
     Artifact
-        Of kind ``classifier``, in ``bench.folder("classifier")``.
+        Of kind ``classifier``, in ``run.folder("classifier")``.
 
     Raises
     ------
@@ -61,36 +58,36 @@ def train_classifier(bench: Bench) -> Artifact:
     ModelError
         If the base is missing or altered, or a query's line is longer than it reads.
     """
-    spec = bench.spec.classifier
-    refuse_foreign(bench.folder("classifier"))
-    train = draw(bench.train, spec.examples, spec.seed)
-    valid = draw(bench.valid, spec.valid_examples, spec.seed)
-    for name, part in (("training", train), ("validation", valid)):
-        _check_outcomes(name, part)
-    fitted = {"bert": _fit_bert, "logistic": _fit_logistic}[spec.kind](bench, train, valid)
+    spec = run.spec.classifier
+    refuse_foreign(run.folder("classifier"))
+    train = draw(run.train, spec.examples, spec.seed)
+    valid = draw(run.valid, spec.valid_examples, spec.seed)
+    _check_outcomes("training", train)
+    _check_outcomes("validation", valid)
+    model = _fit_logistic(train) if spec.kind == "logistic" else _fit_bert(run, train, valid)
     rise = _rises(valid)
-    log_odds = fitted.reader.log_odds([fitted.reader.prompt(bench.template, it.query) for it in valid])
+    prompter = model.reader.prompter(run.template)
+    log_odds = model.reader.log_odds([prompter.render(example.query, ()) for example in valid])
     calibration = fit_calibration(log_odds, rise, "platt")
-    card = bench.card(
-        "classifier",
-        _recipe(bench),
-        validation_metrics(log_odds, rise, calibration),
-        base=fitted.base,
-        template=fitted.reader.reads(bench.template),
+    result = TrainingResult(
+        recipe=_recipe(run),
+        metrics=validation_metrics(log_odds, rise, calibration),
+        base=model.base,
+        template=model.reader.reads(run.template),
         train=train,
         valid=valid,
         calibration=calibration,
     )
-    artifact = save_artifact(bench.folder("classifier"), card, fitted.write)
-    shutil.rmtree(bench.scratch("classifier"), ignore_errors=True)  # its checkpoints have served
+    artifact = save_artifact(run.folder("classifier"), run.card("classifier", result), model.write)
+    shutil.rmtree(run.scratch("classifier"), ignore_errors=True)  # its checkpoints have served
     return artifact
 
 
-def _recipe(bench: Bench) -> dict[str, Any]:
+def _recipe(run: TrainingRun) -> Recipe:
     """What decided the result, without what the other kind would have read."""
-    spec = bench.spec.classifier
-    chosen = ("kind", "examples", "valid_examples", "seed", *(_OF_BERT if spec.kind == "bert" else ()))
-    return {"lookback": bench.spec.corpus.lookback, **{name: getattr(spec, name) for name in chosen}}
+    spec = run.spec.classifier
+    names = ["kind", "examples", "valid_examples", "seed", *(_OF_BERT if spec.kind == "bert" else ())]
+    return {"lookback": run.spec.corpus.lookback} | {name: getattr(spec, name) for name in names}
 
 
 def _check_outcomes(name: str, part: Sequence[Example]) -> None:
@@ -106,62 +103,67 @@ def _rises(examples: Sequence[Example]) -> NDArray[np.bool_]:
     return np.array([example.rise for example in examples])
 
 
-def _fit_logistic(bench: Bench, train: Sequence[Example], valid: Sequence[Example]) -> _Fitted:  # noqa: ARG001
+def _fit_logistic(train: Sequence[Example]) -> _Model:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     returns = np.array([log_returns(example.query) for example in train])
     scaler = StandardScaler().fit(returns)
     model = LogisticRegression().fit(scaler.transform(returns), _rises(train))
-    reader = LogisticReader(model.coef_[0], model.intercept_, scaler.mean_, scaler.scale_)
-    return _Fitted(reader, reader.save, None)
+    reader = LogisticClassifier(model.coef_[0], model.intercept_, scaler.mean_, scaler.scale_)
+    return _Model(reader, reader.save, None)
 
 
-def _fit_bert(bench: Bench, train: Sequence[Example], valid: Sequence[Example]) -> _Fitted:
-    spec = bench.spec.classifier
+def _fit_bert(run: TrainingRun, train: Sequence[Example], valid: Sequence[Example]) -> _Model:
+    spec = run.spec.classifier
     weights = resolve(spec.base, spec.revision)
-    best = _fine_tuned(bench, weights, _run_folder(bench, weights, train, valid), train, valid)
-    base = {"ref": weights.ref, "revision": spec.revision, "sha256": weights.digest}
+    best = _fine_tune(run, weights, _work_folder(run, weights, train, valid), train, valid)
+    base: Base = {"ref": weights.ref, "revision": spec.revision, "sha256": weights.digest}
 
     def write(target: Path) -> None:
         for name in _KEPT:  # and not peft's README.md, which names folders of this machine
             shutil.copy2(best / name, target / name)
 
-    return _Fitted(BertReader(weights, best, bench.spec.llm.device), write, base)
+    return _Model(BertClassifier(weights, best, run.spec.llm.device), write, base)
 
 
-def _run_folder(bench: Bench, weights: Weights, *parts: Sequence[Example]) -> Path:
-    """Named after all that decides the weights: a checkpoint of anything else is never gone on from."""
-    from ragsignal.training import loop
-
+def _work_folder(run: TrainingRun, weights: Weights, *parts: Sequence[Example]) -> Path:
     decides = {
-        "recipe": _recipe(bench),
+        "recipe": _recipe(run),
         "base": weights.digest,
-        "device": bench.spec.llm.device,
+        "device": run.spec.llm.device,
         "libraries": versions_of(_COMPUTING),
-        "examples": [[[bench.template.query_line(it.query), it.rise] for it in part] for part in parts],
+        "examples": [[[run.template.query_line(it.query), it.rise] for it in part] for part in parts],
     }
-    return loop.run_folder(bench.scratch("classifier"), decides)
+    return run.work_folder("classifier", decides)
 
 
-def _fine_tuned(
-    bench: Bench, weights: Weights, folder: Path, train: Sequence[Example], valid: Sequence[Example]
+def _fine_tune(
+    run: TrainingRun, weights: Weights, folder: Path, train: Sequence[Example], valid: Sequence[Example]
 ) -> Path:
     """Fine-tune below ``folder``, or go on there; return the folder of the best adapter."""
     from transformers import DataCollatorWithPadding, Trainer, set_seed
 
     from ragsignal.training import loop
 
-    spec, device = bench.spec.classifier, checked_device(bench.spec.llm.device)
+    spec, device = run.spec.classifier, checked_device(run.spec.llm.device)
     set_seed(spec.seed)  # before the model is made: head and adapter start at random
     model, tokenizer = _with_lora(weights, spec.rank)
+    arguments = loop.arguments(
+        spec,
+        folder,
+        device,
+        warmup_steps=loop.WARMUP,
+        per_device_eval_batch_size=BertClassifier.batch_size,
+        label_names=["labels"],  # the Trainer cannot see them through peft's wrapper
+    )
     trainer = Trainer(
         model=model,
-        args=_arguments(spec, folder, device),
+        args=arguments,
         data_collator=DataCollatorWithPadding(tokenizer),
-        train_dataset=_rows(bench, tokenizer, model.config, train),
-        eval_dataset=_rows(bench, tokenizer, model.config, valid),
-        callbacks=loop.callbacks(partial(bench.progress, "classifier"), spec.patience),
+        train_dataset=_token_rows(run, tokenizer, model.config, train),
+        eval_dataset=_token_rows(run, tokenizer, model.config, valid),
+        callbacks=loop.callbacks(partial(run.progress, "classifier"), spec.patience),
     )
     loop.run(trainer, folder)
     _save(model, weights.ref, folder / "best")
@@ -188,25 +190,10 @@ def _save(model: Any, ref: str, folder: Path) -> None:
     model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
-def _rows(bench: Bench, tokenizer: Any, config: Any, part: Sequence[Example]) -> list[dict[str, Any]]:
-    """Token ids and labels, 0 fall and 1 rise, of the lines that :class:`BertReader` will read."""
-    prompts = [Prompt(it.query, (), bench.template.query_line(it.query)) for it in part]
+def _token_rows(
+    run: TrainingRun, tokenizer: Any, config: Any, part: Sequence[Example]
+) -> list[dict[str, list[int] | int]]:
+    """Token ids and labels, 0 fall and 1 rise, of the lines that :class:`BertClassifier` will read."""
+    prompts = [Prompt(it.query, (), run.template.query_line(it.query)) for it in part]
     tokens = encode(tokenizer, config, prompts)
-    return [{"input_ids": row, "labels": int(it.rise)} for row, it in zip(tokens, part, strict=True)]
-
-
-def _arguments(spec: ClassifierTraining, folder: Path, device: str) -> Any:
-    from ragsignal.training import loop
-
-    return loop.arguments(
-        folder,
-        device=device,
-        every=spec.eval_steps,
-        num_train_epochs=spec.epochs,
-        learning_rate=spec.learning_rate,
-        warmup_steps=loop.WARMUP,
-        per_device_train_batch_size=spec.batch_size,
-        per_device_eval_batch_size=BertReader.batch_size,
-        seed=spec.seed,
-        label_names=["labels"],  # the Trainer cannot see them through peft's wrapper
-    )
+    return [{"input_ids": ids, "labels": int(example.rise)} for ids, example in zip(tokens, part, strict=True)]

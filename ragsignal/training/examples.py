@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.config import Target
-from ragsignal.data import Part, cut_query, forward_returns
+from ragsignal.data import SplitPart, cut_query, forward_returns
 from ragsignal.types import Query
 
 
@@ -28,7 +28,7 @@ class Example:
         return self.outcome > 0.0
 
 
-def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: int, part: Part) -> list[Example]:
+def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: int, part: SplitPart) -> list[Example]:
     """Every query of a part whose answer is known by ``part.known_by``, by day, then symbol.
 
     Parameters
@@ -38,7 +38,7 @@ def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: in
     target : {"movement", "open_to_open", "relative"}
     lookback : int
         Returns in a query.
-    part : Part
+    part : SplitPart
 
     Raises
     ------
@@ -46,11 +46,16 @@ def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: in
         If an answer was not known by then: nothing of the kind may come out of here.
     """
     labelled = forward_returns(frames, target)
-    found: list[Example] = []
+    examples: list[Example] = []
     for symbol in part.symbols:
-        found += _of_symbol(symbol, frames[symbol], labelled[symbol], lookback, part)
-    part.check(np.array([it.available_at for it in found], dtype="datetime64[D]"))
-    return sorted(found, key=lambda it: (it.query.as_of, it.query.symbol))
+        examples += _of_symbol(symbol, frames[symbol], labelled[symbol], lookback, part)
+    check_labels(part, examples)
+    return sorted(examples, key=lambda it: (it.query.as_of, it.query.symbol))
+
+
+def check_labels(part: SplitPart, examples: Sequence[Example]) -> None:
+    """Raise ``LookAheadError`` if an answer became known after the end of ``part``."""
+    part.check(np.array([example.available_at for example in examples], dtype="datetime64[D]"))
 
 
 def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
@@ -61,16 +66,16 @@ def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
     return [examples[number] for number in sorted(chosen.tolist())]
 
 
-def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: Part) -> list[Example]:
+def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: SplitPart) -> list[Example]:
     days = [stamp.date() for stamp in frame.index]
     closes = frame["close"].tolist()
     outcomes = label["outcome"].to_numpy()
-    known = [None if pd.isna(stamp) else stamp.date() for stamp in label["available_at"]]
-    found = []
+    known_at = [None if pd.isna(stamp) else stamp.date() for stamp in label["available_at"]]
+    examples = []
     for bar in range(lookback, len(days)):
-        known_at = known[bar]
-        if known_at is None or not np.isfinite(outcomes[bar]) or not part.holds(symbol, days[bar], known_at):
+        day = known_at[bar]
+        if day is None or not np.isfinite(outcomes[bar]) or not part.holds(symbol, days[bar], day):
             continue
         window = slice(bar - lookback, bar + 1)
-        found.append(Example(cut_query(symbol, days[window], closes[window], lookback), float(outcomes[bar]), known_at))
-    return found
+        examples.append(Example(cut_query(symbol, days[window], closes[window], lookback), float(outcomes[bar]), day))
+    return examples

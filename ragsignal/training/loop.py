@@ -1,45 +1,39 @@
 """transformers' Trainer, set up once for all models here: quiet, resumable, stopped early, with progress.
 
-Checkpoints lie in a scratch folder named after a digest of the recipe, so that a rerun goes on where the last one was
-killed and a changed recipe begins anew. They are torch's own files (read with ``weights_only``); artifacts hold none.
+A rerun goes on from the last checkpoint (:meth:`ragsignal.training.run.TrainingRun.work_folder`). Checkpoints are
+torch's own files (read with ``weights_only``); artifacts hold none.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils
 
+from ragsignal.config import ClassifierTraining, FinseerTraining, StockLLMTraining
 from ragsignal.errors import ModelError
-from ragsignal.utils import json_digest, quiet_loading
+from ragsignal.utils import Steps, quiet_loading
 
-Told = Callable[[int, int], None]
 WARMUP = 0.05
 """Share of the steps, for models that start from pretrained weights."""
 _STATE = "trainer_state.json"  # the last file of a checkpoint: where it is missing, the kill came in between
 
 
-def run_folder(scratch: Path, recipe: Any) -> Path:
-    """The folder of this recipe's checkpoints below ``scratch``."""
-    return scratch / json_digest(recipe)[:16]
-
-
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    whole = [path for path in found if _is_whole(path)]
-    for torn in set(found) - set(whole):
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    whole = [path for path in checkpoints if _is_whole(path)]
+    for torn in set(checkpoints) - set(whole):
         shutil.rmtree(torn)
     return whole[-1] if whole else None
 
 
-def checked_trackers(names: tuple[str, ...]) -> list[str]:
-    """The trackers that a run reports to, made once on trial: before the model is loaded, not after.
+def check_trackers(names: tuple[str, ...]) -> None:
+    """Make the trackers that a run reports to once on trial: before the model is loaded, not after.
 
     Raises
     ------
@@ -52,29 +46,32 @@ def checked_trackers(names: tuple[str, ...]) -> list[str]:
             tracker()
     except (ImportError, RuntimeError, ValueError) as error:
         raise ModelError(f"cannot report to {', '.join(names)}: {error} Install it, or empty report_to") from error
-    return list(names)
 
 
 def arguments(
-    folder: Path, *, device: str, every: int, evaluated: bool = True, kind: Any = TrainingArguments, **options: Any
+    settings: StockLLMTraining | FinseerTraining | ClassifierTraining,
+    folder: Path,
+    device: str,
+    *,
+    kind: Any = TrainingArguments,
+    **options: Any,
 ) -> Any:
     """Arguments of a quiet run along half a cosine, with a checkpoint every few steps.
 
     Parameters
     ----------
+    settings
+        Where they have ``eval_steps``, the validation loss is computed before each checkpoint, and the best one kept.
     folder : Path
         Of the checkpoints.
     device : {"cpu", "cuda"}
-    every : int
-        Steps between checkpoints.
-    evaluated : bool
-        Whether the validation loss is computed before each checkpoint, and the best one kept.
     kind : type
         ``TrainingArguments``, or a subclass of it.
     **options
         Of ``kind``.
     """
-    watched = {
+    every = settings.save_steps if isinstance(settings, FinseerTraining) else settings.eval_steps
+    evaluation = {
         "eval_strategy": "steps",
         "eval_steps": every,
         "load_best_model_at_end": True,
@@ -84,6 +81,10 @@ def arguments(
     }
     fixed = {
         "output_dir": str(folder),
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "per_device_train_batch_size": settings.batch_size,
+        "seed": settings.seed,
         "use_cpu": device == "cpu",
         "dataloader_pin_memory": device != "cpu",
         "lr_scheduler_type": "cosine",
@@ -95,28 +96,26 @@ def arguments(
         "report_to": "none",
         "remove_unused_columns": False,
     }
-    return kind(**{**fixed, **(watched if evaluated else {}), **options})
+    return kind(**fixed | ({} if isinstance(settings, FinseerTraining) else evaluation) | options)
 
 
-class Progress(TrainerCallback):
-    """Tells (step, steps) to people; the ETA is theirs to draw."""
+class ProgressCallback(TrainerCallback):
+    """Reports the number of steps that are done, and of all."""
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Say the cost before it is paid."""
-        self._told(state.global_step, state.max_steps)
+    def __init__(self, progress: Steps) -> None:
+        self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Say a step."""
-        self._told(state.global_step, state.max_steps)
+        """Report a step."""
+        self._progress(state.global_step, state.max_steps)
+
+    on_train_begin = on_step_end  # the cost is told before it is paid
 
 
-def callbacks(told: Told, patience: int | None = None) -> list[TrainerCallback]:
+def callbacks(progress: Steps, patience: int | None = None) -> list[TrainerCallback]:
     """Progress, and early stopping where there is a patience: evaluations that bring nothing better."""
     stopping = [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
-    return [Progress(told), *stopping]
+    return [ProgressCallback(progress), *stopping]
 
 
 def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
@@ -134,9 +133,9 @@ def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
     trainer.remove_callback(PrinterCallback)  # it prints every log to stdout, where only the result belongs
     if not resumed:
         shutil.rmtree(folder, ignore_errors=True)
-    found = last_checkpoint(folder)
+    checkpoint = last_checkpoint(folder)
     with quiet_loading():
-        trainer.train(resume_from_checkpoint=str(found) if found else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def _is_whole(checkpoint: Path) -> bool:

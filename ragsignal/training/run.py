@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from ragsignal.artifacts import Card, Kind, Span, Weights, resolve
+import pandas as pd
+
+from ragsignal.artifacts import Base, Calibration, Card, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
-from ragsignal.data import HORIZON, Bins, Prices, Split, calendar_of, make_split
+from ragsignal.data import HORIZON, Bins, Prices, Split, SplitPart, calendar_of, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
-from ragsignal.study import Materials
+from ragsignal.study import Materials, TrainedKind
 from ragsignal.training.examples import Example, examples_of
-from ragsignal.utils import Progress, silent, versions_of
+from ragsignal.types import Recipe
+from ragsignal.utils import Progress, json_digest, silent, versions_of
 
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a training tells the card of its artifact.
+
+    ``recipe`` decided the weights, with the split; ``template`` is the recipe of what the model reads; ``seen_through``
+    the last day that anything knew which took part besides the examples: early stopping, or a teacher.
+    """
+
+    recipe: Recipe
+    metrics: Mapping[str, object]
+    base: Base | None
+    template: Recipe
+    train: Sequence[Example]
+    valid: Sequence[Example]
+    seen_through: date = date.min
+    calibration: Calibration | None = None
+
+
 @dataclass
-class Bench:
+class TrainingRun:
     """The parts of one training spec, each made on first need.
 
     Parameters
@@ -78,80 +98,67 @@ class Bench:
     @cached_property
     def train(self) -> list[Example]:
         """Training examples, by day and symbol."""
-        return self._examples("train")
+        return self._examples(self.split.train)
 
     @cached_property
     def valid(self) -> list[Example]:
         """Validation examples, by day and symbol."""
-        return self._examples("valid")
+        return self._examples(self.split.valid)
 
-    def folder(self, kind: str) -> Path:
+    def folder(self, kind: TrainedKind) -> Path:
         """Where the artifact of a kind goes."""
         return self.spec.out / kind
 
-    def scratch(self, kind: str) -> Path:
+    def scratch(self, kind: TrainedKind) -> Path:
         """Where unfinished work of a kind waits for a rerun."""
         return self.spec.out / ".work" / kind
 
-    def card(
-        self,
-        kind: Kind,
-        recipe: dict[str, Any],
-        metrics: dict[str, Any],
-        *,
-        base: dict[str, Any] | None,
-        template: dict[str, Any],
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        watched: Sequence[Example] = (),
-        calibration: dict[str, Any] | None = None,
-    ) -> Card:
-        """The card of an artifact of this spec.
+    def work_folder(self, kind: TrainedKind, decides: object) -> Path:
+        """Where checkpoints lie, by all that decides the weights: no run goes on from another one's checkpoint."""
+        return self.scratch(kind) / json_digest(decides)[:16]
 
-        ``trained_through`` covers training, validation, letters, and ``watched``: what early stopping looked at.
-        """
-        seen = [it.available_at for it in (*train, *valid, *watched)] + [self.bins.fitted_through]
-        data = self.spec.data
-        return Card.model_validate(
-            {
-                "kind": kind,
-                "name": f"{self.spec.name}-{kind}",
-                "base": base,
-                "template": template,
-                "target": self.spec.corpus.target,
-                "recipe": {"split": self.spec.split.model_dump(mode="json"), **recipe},
-                "train": _span(train),
-                "valid": _span(valid) if valid else None,
-                "trained_through": max(seen),
-                "protocol": self.spec.split.protocol,
-                "data": {
-                    "source": data.source,
-                    "symbols": sorted({it.query.symbol for it in train}),
-                    "fingerprint": self.prices.fingerprint,
-                },
-                "seed": int(recipe.get("seed", 0)),
-                "versions": versions_of(_LIBRARIES),
-                "command": self.command,
-                "metrics": metrics,
-                "calibration": calibration,
-            }
+    def card(self, kind: Kind, result: TrainingResult) -> Card:
+        """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
+        data, split = self.spec.data, self.spec.split
+        days = [example.available_at for example in (*result.train, *result.valid)]
+        return Card(
+            kind=kind,
+            name=f"{self.spec.name}-{kind}",
+            base=result.base,
+            template=result.template,
+            target=self.spec.corpus.target,
+            recipe={"split": split.model_dump(mode="json"), **result.recipe},
+            train=span_of(result.train),
+            valid=span_of(result.valid) if result.valid else None,
+            trained_through=max(self.bins.fitted_through, result.seen_through, *days),
+            protocol=split.protocol,
+            data={
+                "source": data.source,
+                "symbols": sorted({example.query.symbol for example in result.train}),
+                "fingerprint": self.prices.digest,
+            },
+            seed=int(result.recipe.get("seed", 0)),
+            versions=versions_of(_LIBRARIES),
+            command=self.command,
+            metrics=dict(result.metrics),
+            calibration=result.calibration,
         )
 
     @cached_property
-    def _frames(self) -> dict[str, Any]:
+    def _frames(self) -> dict[str, pd.DataFrame]:
         return dict(self.prices.select(self.spec.data.symbols).frames)
 
-    def _examples(self, name: str) -> list[Example]:
-        part = self.split.train if name == "train" else self.split.valid
-        found = examples_of(self._frames, self.spec.corpus.target, self.spec.corpus.lookback, part)
-        if not found:
+    def _examples(self, part: SplitPart) -> list[Example]:
+        examples = examples_of(self._frames, self.spec.corpus.target, self.spec.corpus.lookback, part)
+        if not examples:
             raise DataError(
-                f"no {name} example from {part.first} to {part.last} for {len(part.symbols)} symbols; "
+                f"no {part.name} example from {part.first} to {part.last} for {len(part.symbols)} symbols; "
                 "move data.start, split.valid_from or data.end"
             )
-        return found
+        return examples
 
 
-def _span(examples: Sequence[Example]) -> Span:
-    days: list[date] = [it.query.as_of for it in examples]
+def span_of(examples: Sequence[Example]) -> Span:
+    """Return the first and the last day of the examples' queries, and how many there are."""
+    days = [example.query.as_of for example in examples]
     return Span(first=min(days), last=max(days), queries=len(days))

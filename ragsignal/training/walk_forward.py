@@ -1,6 +1,6 @@
 """Train what a walk-forward lacks, step by step, by the code that trains a single model.
 
-    plan -> tasks, oldest step first -> those that are not there -> a bench each -> train -> artifact at its address
+    plan -> tasks, oldest step first -> those that are not there -> a training run each -> artifact at its address
 
 An artifact lies at the address of all that decides it (:mod:`ragsignal.study.walk_forward.address`): what is there is
 never trained again, whichever spec asked for it, and a run that was killed goes on, the task that it was at from its
@@ -15,19 +15,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from ragsignal.artifacts import CARD, Artifact, load_artifact
-from ragsignal.config import RunSpec, TrainSpec, Walked
+from ragsignal.artifacts import CARD, Artifact, Kind, load_artifact
+from ragsignal.config import RunSpec, TrainSpec
 from ragsignal.errors import StoreError
-from ragsignal.study import ORDER, Materials, Plan, Step, Study, Trained, needs
-from ragsignal.training.run import Bench
+from ragsignal.study import Materials, Plan, Step, Study, TrainedKind, training_order
+from ragsignal.training.finseer.feedback import load_feedback, run_feedback
+from ragsignal.training.run import TrainingRun
+from ragsignal.training.trainers import TRAINERS
 from ragsignal.utils import Progress, silent
 
 
 @dataclass(kw_only=True)
-class StepBench(Bench):
-    """The bench of one step: its past is cut from the plan's prices, and its folders are addresses.
+class StepTrainingRun(TrainingRun):
+    """The training run of one step: its past is cut from the plan's prices, and its folders are addresses.
 
     Parameters
     ----------
@@ -43,21 +44,21 @@ class StepBench(Bench):
         """Of the step's past alone."""
         return Materials(self.spec.data, self.spec.corpus, self.plan.history)
 
-    def folder(self, kind: str) -> Path:
+    def folder(self, kind: TrainedKind) -> Path:
         """The address of what this step learns."""
-        return self.plan.folder(self.step, _trained(kind))
+        return self.plan.folder(self.step, kind)
 
-    def scratch(self, kind: str) -> Path:
+    def scratch(self, kind: TrainedKind) -> Path:
         """Unfinished work, by the same address."""
         return self.plan.root / ".work" / kind / self.folder(kind).name
 
 
 @dataclass(frozen=True)
 class Task:
-    """One training run: what, for which step, where it will lie, and the training spec that it is."""
+    """One training: of what, for which step, where its result will lie, and the training spec that it is."""
 
     step: Step
-    kind: Trained
+    kind: TrainedKind
     folder: Path
     spec: TrainSpec
 
@@ -68,8 +69,8 @@ class Task:
 
 
 @dataclass
-class Course:
-    """All training runs of a walk-forward.
+class WalkForwardTraining:
+    """All trainings of a walk-forward.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ class Course:
     spec: RunSpec
     progress: Progress = silent
     command: str = ""
-    _seconds: dict[Trained, list[float]] = field(default_factory=dict, repr=False)
+    _seconds: dict[TrainedKind, float] = field(default_factory=dict, repr=False)  # of the last task of each kind
 
     @cached_property
     def plan(self) -> Plan:
@@ -92,28 +93,28 @@ class Course:
         return Study(self.spec).plan
 
     @cached_property
-    def kinds(self) -> tuple[Walked, ...]:
+    def kinds(self) -> tuple[Kind, ...]:
         """What the variants read."""
         read = {kind for variant in self.spec.variants for kind in variant.retrained}
-        return tuple(kind for kind in ORDER if kind != "feedback" and kind in read)
+        return tuple(kind for kind in TRAINERS if kind in read)
 
     def missing(self) -> list[Task]:
         """What is not there yet, in the order of time; what a finished artifact was made from is not needed again."""
-        found = []
+        tasks = []
         for step in self.plan.steps:
             absent = tuple(kind for kind in self.kinds if not self._is_there(step, kind))
-            wanted = [kind for kind in needs(absent) if not self._is_there(step, kind)]
-            found += [Task(step, kind, self.plan.folder(step, kind), self.plan.training(step)) for kind in wanted]
-        return found
+            kinds = [kind for kind in training_order(absent) if not self._is_there(step, kind)]
+            tasks += [Task(step, kind, self.plan.folder(step, kind), self.plan.training(step)) for kind in kinds]
+        return tasks
 
-    def train(self, told: Callable[[Task, float, float | None], None] | None = None) -> list[Artifact]:
+    def train(self, on_finish: Callable[[Task, float, float | None], None] | None = None) -> list[Artifact]:
         """Train what is missing.
 
         Parameters
         ----------
-        told : callable, optional
-            Told after each task what was done, the minutes it took, and about how many are left (None: not every kind
-            of task was measured yet).
+        on_finish : callable, optional
+            Called after each task with it, the minutes it took, and about how many minutes are left (None: not every
+            kind of task was measured yet).
 
         Returns
         -------
@@ -129,98 +130,55 @@ class Course:
         for number, task in enumerate(tasks):
             began = time.perf_counter()
             self._do(task)
-            self._seconds.setdefault(task.kind, []).append(time.perf_counter() - began)
-            if told:
-                told(task, self._seconds[task.kind][-1] / 60, self._minutes(tasks[number + 1 :]))
+            self._seconds[task.kind] = time.perf_counter() - began
+            if on_finish:
+                on_finish(task, self._seconds[task.kind] / 60, self._minutes(tasks[number + 1 :]))
         return [load_artifact(self.plan.folder(step, kind), kind) for step in self.plan.steps for kind in self.kinds]
 
     def _do(self, task: Task) -> None:
         def progress(what: str, done: int, total: int) -> None:
             self.progress(f"{task.step.first}: {what}", done, total)
 
-        bench = StepBench(task.spec, progress, self.command, plan=self.plan, step=task.step)
-        _TRAIN[task.kind](bench)
-        shutil.rmtree(bench.scratch(task.kind), ignore_errors=True)  # of many steps, checkpoints would fill a disk
+        run = StepTrainingRun(task.spec, progress, self.command, plan=self.plan, step=task.step)
+        if task.kind == "feedback":
+            run_feedback(run)
+        else:
+            TRAINERS[task.kind](run)
+        shutil.rmtree(run.scratch(task.kind), ignore_errors=True)  # of many steps, checkpoints would fill a disk
 
     def _minutes(self, left: Sequence[Task]) -> float | None:
         """Of the tasks that are left: each as long as the last of its kind (an expanding window has more each time)."""
         if any(task.kind not in self._seconds for task in left):
             return None
-        return sum(self._seconds[task.kind][-1] for task in left) / 60
+        return sum(self._seconds[task.kind] for task in left) / 60
 
-    def _is_there(self, step: Step, kind: Trained) -> bool:
+    def _is_there(self, step: Step, kind: TrainedKind) -> bool:
         folder = self.plan.folder(step, kind)
         if kind != "feedback":
             return (folder / CARD).is_file()
-        return self._has_scores_of(folder, self.plan.folder(step, "stockllm"))
-
-    def _has_scores_of(self, folder: Path, teacher: Path) -> bool:
-        """Whether there are teacher scores, and of the teacher that is there: one trained again has other opinions."""
-        from ragsignal.training.finseer.feedback import load_feedback
-
-        if not (teacher / CARD).is_file():
-            return False
-        try:
-            asked: str = load_feedback(folder).meta["recipe"]["stockllm"]
-        except StoreError:
-            return False
-        return asked == load_artifact(teacher, "stockllm").digest
+        return _holds_scores_of(folder, self.plan.folder(step, "stockllm"))
 
 
-def _trained(kind: str) -> Trained:
-    return next(it for it in ORDER if it == kind)
+def _holds_scores_of(folder: Path, teacher: Path) -> bool:
+    """Whether there are teacher scores, and of the teacher that is there: one trained again has other opinions."""
+    if not (teacher / CARD).is_file():
+        return False
+    try:
+        digest: str = load_feedback(folder).meta["recipe"]["stockllm"]
+    except StoreError:
+        return False
+    return digest == load_artifact(teacher, "stockllm").digest
 
 
-def _stockllm(bench: Bench) -> Any:
-    from ragsignal.training.stockllm.train import train_stockllm
-
-    return train_stockllm(bench)
-
-
-def _feedback(bench: Bench) -> Any:
-    from ragsignal.training.finseer.feedback import run_feedback
-
-    return run_feedback(bench)
-
-
-def _text(bench: Bench) -> Any:
-    from ragsignal.training.finseer.train import train_finseer
-
-    return train_finseer(bench, "text")
-
-
-def _numeric(bench: Bench) -> Any:
-    from ragsignal.training.finseer.train import train_finseer
-
-    return train_finseer(bench, "numeric")
-
-
-def _classifier(bench: Bench) -> Any:
-    from ragsignal.training.classifier import train_classifier
-
-    return train_classifier(bench)
-
-
-# torch is imported by what is trained, and not before
-_TRAIN: dict[Trained, Callable[[Bench], Any]] = {
-    "stockllm": _stockllm,
-    "feedback": _feedback,
-    "finseer-text": _text,
-    "finseer-numeric": _numeric,
-    "classifier": _classifier,
-}
-
-
-def _size(spec: TrainSpec, kind: Trained) -> str:
-    reader, asked, student, line = spec.stockllm, spec.feedback, spec.finseer, spec.classifier
+def _size(spec: TrainSpec, kind: TrainedKind) -> str:
+    stockllm, feedback, finseer, classifier = spec.stockllm, spec.feedback, spec.finseer, spec.classifier
     if kind == "stockllm":
-        return (
-            f"{reader.examples * reader.epochs:,.0f} prompts forward and back, {reader.valid_examples:,} to calibrate"
-        )
+        prompts = stockllm.examples * stockllm.epochs
+        return f"{prompts:,.0f} prompts forward and back, {stockllm.valid_examples:,} to calibrate"
     if kind == "feedback":
-        return f"{asked.queries * (asked.candidates + 1):,} prompts"
+        return f"{feedback.queries * (feedback.candidates + 1):,} prompts"
     if kind == "finseer-text":
-        return f"{2 * asked.queries * (student.negatives + 2) * student.epochs:,.0f} lines"
+        return f"{2 * feedback.queries * (finseer.negatives + 2) * finseer.epochs:,.0f} lines"
     if kind == "finseer-numeric":
-        return f"{2 * student.numeric_epochs:,} passes over {asked.queries:,} queries"
-    return "a regression" if line.kind == "logistic" else f"{line.examples * line.epochs:,.0f} lines"
+        return f"{2 * finseer.numeric_epochs:,} passes over {feedback.queries:,} queries"
+    return "a regression" if classifier.kind == "logistic" else f"{classifier.examples * classifier.epochs:,.0f} lines"

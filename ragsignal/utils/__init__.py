@@ -7,11 +7,12 @@ from ragsignal.utils.digest import array_digest, canonical_json, file_digest, js
 from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
-from ragsignal.utils.records import plain, write_json
+from ragsignal.utils.records import Record, plain, rounded, write_json
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
     "Progress",
+    "Record",
     "Steps",
     "array_digest",
     "cache_folder",
@@ -22,6 +23,7 @@ __all__ = [
     "open_database",
     "plain",
     "quiet_loading",
+    "rounded",
     "silent",
     "silent_steps",
     "swap_folder",

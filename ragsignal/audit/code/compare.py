@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal.audit.code.trace import BrokerEvent, Trace
+from ragsignal.types import BoolArray, FloatArray
 
 RTOL = 1e-9
 ATOL = 1e-12
@@ -76,7 +76,7 @@ def _of_lines(left: Trace, right: Trace, bars: int) -> list[Difference]:
     return [Difference(bar, left.labels[k], float(ours[bar, k]), float(theirs[bar, k])) for bar, k in places]
 
 
-def equal(ours: NDArray[np.float64], theirs: NDArray[np.float64], rtol: float = RTOL) -> NDArray[np.bool_]:
+def equal(ours: FloatArray, theirs: FloatArray, rtol: float = RTOL) -> BoolArray:
     """(bars, lines) bool: equal within ``rtol`` of the value, or of rounding at the line's scale; NaN equals NaN."""
     if not ours.size:
         return np.ones(ours.shape, dtype=bool)
@@ -84,7 +84,7 @@ def equal(ours: NDArray[np.float64], theirs: NDArray[np.float64], rtol: float = 
         size = np.where(np.isfinite(ours), np.abs(ours), 0.0)
         room = rtol * size + ATOL * size.max(axis=0, keepdims=True)
         near = np.abs(ours - theirs) <= room
-    same: NDArray[np.bool_] = near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    same: BoolArray = near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     return same
 
 

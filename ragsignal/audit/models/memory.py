@@ -24,18 +24,18 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.artifacts import resolve
-from ragsignal.audit.models.recall import FamiliarText, Floats, firm_date_text, question
+from ragsignal.audit.models.recall import FamiliarText, firm_date_text, question
 from ragsignal.audit.models.traces import MemoryTests, knowledge
 from ragsignal.audit.signals.retrieval import AuditedVariant, audited_variants, spread_from_last
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import LLMSpec
 from ragsignal.data import forward_returns
-from ragsignal.llm import Template, load_reader
+from ragsignal.llm import Template, load_stockllm
 from ragsignal.protocols import Scorer
 from ragsignal.signals import ReadOnce
 from ragsignal.statistics import LEAST_DAYS
 from ragsignal.study import Study
-from ragsignal.types import Hit, Prompt, Query
+from ragsignal.types import FloatArray, Hit, Prompt, Query
 from ragsignal.utils import Progress
 
 QUERIES = 200
@@ -89,7 +89,7 @@ class ProbeQueries:
     hits: list[Sequence[Hit]]
     table: pd.DataFrame
 
-    def answered(self, probability: Floats) -> pd.DataFrame:
+    def answered(self, probability: FloatArray) -> pd.DataFrame:
         """The table of the answers to one kind of prompt, as the statistics take it."""
         return self.table[["date", "symbol", "target"]].assign(probability=probability, value=2.0 * probability - 1.0)
 
@@ -148,7 +148,7 @@ class _MemoryProbe:
         table = pd.DataFrame(rows, columns=["date", "symbol", "target", "next", "rose", "probability"])
         return ProbeQueries([query for query, _ in answered], [signal.hits for _, signal in answered], table)
 
-    def _read(self, what: str, queries: ProbeQueries, template: Template, years: int = 0) -> Floats:
+    def _read(self, what: str, queries: ProbeQueries, template: Template, years: int = 0) -> FloatArray:
         """P(rise) of each query by the reader itself, prompted with ``template`` and its dates moved by ``years``."""
         answers: dict[Query, float] = {}
         hits = dict(zip(queries.queries, queries.hits, strict=True))
@@ -157,19 +157,19 @@ class _MemoryProbe:
             answers |= dict(zip(part, self._scores(what, pipeline.scorer, prompts), strict=True))
         return np.array([answers[query] for query in queries.queries])
 
-    def _recall(self, queries: ProbeQueries) -> Floats:
+    def _recall(self, queries: ProbeQueries) -> FloatArray:
         """The base model alone: memory lies there, and an adapter has taught it one kind of text."""
         base = self.llm.model_copy(update={"adapter": None})
-        scorer = ReadOnce(load_reader(base, self._template, None), self.study.store)
+        scorer = ReadOnce(load_stockllm(base, self._template, None), self.study.store)
         chat = self._template.chat
         return self._scores("recall", scorer, queries.prompts(lambda symbol, day: question(symbol, day, chat)))
 
-    def _familiarity(self, queries: ProbeQueries) -> Floats:
+    def _familiarity(self, queries: ProbeQueries) -> FloatArray:
         weights = resolve(self.llm.model, self.llm.revision, self.llm.sha256)
         scorer = ReadOnce(FamiliarText(weights), self.study.store)
         return np.log(self._scores("familiarity", scorer, queries.prompts(firm_date_text)))
 
-    def _scores(self, what: str, scorer: Scorer, prompts: Sequence[Prompt]) -> Floats:
+    def _scores(self, what: str, scorer: Scorer, prompts: Sequence[Prompt]) -> FloatArray:
         progress = partial(self.progress, f"memory of {self.llm.model}: {what}")
         scores: list[float] = []
         size = min(scorer.batch_size, _AT_ONCE)

@@ -21,11 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Weights
-from ragsignal.protocols import Recipe
-from ragsignal.types import Hit, Prompt, Query, Score
+from ragsignal.types import FloatArray, Prompt, Query, Recipe, Score
 from ragsignal.utils import libraries_of, quiet_loading
-
-Floats = NDArray[np.float64]
 
 LEAST_LIKELY = 0.2
 """Share of tokens that MIN-K% averages: Gao, Jiang and Yan take the 20 % that are least likely."""
@@ -66,7 +63,7 @@ def firm_date_text(symbol: str, day: date) -> Prompt:
     return Prompt(Query(symbol, (day,), (1.0,)), (), text)
 
 
-def min_k(log_probabilities: Sequence[float] | Floats, share: float = LEAST_LIKELY) -> float:
+def min_k(log_probabilities: Sequence[float] | FloatArray, share: float = LEAST_LIKELY) -> float:
     """Mean log probability of the least likely ``share`` of tokens, at least one: MIN-K% PROB.
 
     Parameters
@@ -106,18 +103,6 @@ class FamiliarText:
         identity = {"scorer": "min-k/1", "weights": self._weights.digest, "share": LEAST_LIKELY, "dtype": "float32"}
         return {**identity, "libraries": libraries_of("torch", "transformers")}
 
-    def context_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
-        """Nothing besides the text."""
-        return ""
-
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:  # noqa: ARG002
-        """The words of the query's day."""
-        return firm_date_text(query.symbol, query.as_of)
-
-    def length(self, prompt: Prompt) -> int:
-        """Characters stand for tokens: the texts are alike."""
-        return len(prompt.text)
-
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """exp(MIN-K%) of every prompt's text, in order."""
         scores: list[Score] = []
@@ -126,7 +111,7 @@ class FamiliarText:
             scores += [Score(math.exp(min_k(logs)), tokens=len(logs) + 1) for logs in self._log_probabilities(texts)]
         return scores
 
-    def _log_probabilities(self, texts: list[str]) -> list[Floats]:
+    def _log_probabilities(self, texts: list[str]) -> list[FloatArray]:
         """Log probability of each text's tokens from the second on, given those before it."""
         import torch
 
@@ -157,8 +142,8 @@ class FamiliarText:
 class Fit:
     """Coefficients (k,) of a regression, their covariance (k, k), and the clusters that it rests on."""
 
-    coefficients: Floats
-    covariance: Floats
+    coefficients: FloatArray
+    covariance: FloatArray
     clusters: int
 
 
@@ -173,7 +158,7 @@ class Slope:
     p: float
 
 
-def clustered_fit(outcome: Floats, columns: Floats, cluster: NDArray[Any]) -> Fit:
+def clustered_fit(outcome: FloatArray, columns: FloatArray, cluster: NDArray[Any]) -> Fit:
     """Least squares with a covariance that lets rows of one cluster move together.
 
     Parameters
@@ -199,7 +184,7 @@ def clustered_fit(outcome: Floats, columns: Floats, cluster: NDArray[Any]) -> Fi
     return Fit(coefficients, factor * inverse @ (sums.T @ sums) @ inverse, groups)
 
 
-def interaction(outcome: Floats, forecast: Floats, propensity: Floats, day: NDArray[Any]) -> Slope | None:
+def interaction(outcome: FloatArray, forecast: FloatArray, propensity: FloatArray, day: NDArray[Any]) -> Slope | None:
     """Coefficient of forecast x LAP in ``outcome ~ 1 + forecast + LAP + forecast x LAP``, clustered by day.
 
     Forecast and LAP are standardised, so that with outcomes of +1 and -1 the coefficient is what a LAP of one standard
@@ -231,8 +216,8 @@ def interaction(outcome: Floats, forecast: Floats, propensity: Floats, day: NDAr
 _LEAST_DAYS = 20  # clusters: below, the covariance itself is noise
 
 
-def _standardised(values: Floats) -> Floats:
-    scaled: Floats = (values - values.mean()) / values.std()
+def _standardised(values: FloatArray) -> FloatArray:
+    scaled: FloatArray = (values - values.mean()) / values.std()
     return scaled
 
 

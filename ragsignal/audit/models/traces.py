@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.audit.models.recall import Floats, Slope, cutoff_of, interaction
+from ragsignal.audit.models.recall import Slope, cutoff_of, interaction
 from ragsignal.audit.verdict import Evidence, Finding, Verdict
 from ragsignal.statistics import Interval, detectable, hit_rate_difference, holm, log_loss_difference, ratio_interval
+from ragsignal.types import BoolArray, FloatArray
 
 SIZEABLE = 0.15
 """Gain of accuracy that a probe must be able to see: half of what a table of known outcomes earned (0.74 to 0.83)."""
@@ -71,7 +72,7 @@ class MemoryTests:
             return self._remembers(test, f"{gain}, or surer where they are: the model remembers.", evidence)
         return self._no_trace(test, gain, hits, evidence)
 
-    def test_recall(self, table: pd.DataFrame, probability: Floats) -> Finding:
+    def test_recall(self, table: pd.DataFrame, probability: FloatArray) -> Finding:
         """Whether answers to symbol and date alone are right more often than their shares of rises would be."""
         rose = table["rose"].to_numpy(dtype=bool)
         gain = above_chance(table["date"], probability, rose)
@@ -90,7 +91,7 @@ class MemoryTests:
             return self._remembers("memory-recall", f"{words}: it remembers.", evidence)
         return self._no_trace("memory-recall", words, gain, evidence)
 
-    def test_interaction(self, table: pd.DataFrame, propensities: dict[str, Floats]) -> Finding:
+    def test_interaction(self, table: pd.DataFrame, propensities: dict[str, FloatArray]) -> Finding:
         """Whether the run's own forecasts are better where the model has more to remember."""
         test, day = "memory-lap", table["date"].to_numpy()
         outcome, forecast = np.sign(table["target"].to_numpy()), table["probability"].to_numpy()
@@ -145,7 +146,7 @@ def better(left: pd.DataFrame, right: pd.DataFrame) -> tuple[bool, Interval | No
     return bool(holm(np.array(p_values)).min() < LEVEL), hits, loss
 
 
-def above_chance(day: pd.Series, probability: Floats, rose: NDArray[np.bool_]) -> Interval:
+def above_chance(day: pd.Series, probability: FloatArray, rose: BoolArray) -> Interval:
     """Accuracy of calls above that of independent calls with the same shares, clustered by day.
 
     The more confident half of the answers is taken as "rise" (the median itself as half a call), so that a model that
@@ -169,7 +170,7 @@ def planted(table: pd.DataFrame, remembers: bool) -> pd.DataFrame:
     return table.assign(probability=probability, value=2.0 * probability - 1.0)
 
 
-def _planted_interaction(outcome: Floats, day: NDArray[Any]) -> Slope | None:
+def _planted_interaction(outcome: FloatArray, day: NDArray[Any]) -> Slope | None:
     """The control: forecasts that are right where the propensity is high, and noise elsewhere."""
     rng = np.random.default_rng(0)
     propensity = rng.uniform(0.0, 1.0, len(outcome))

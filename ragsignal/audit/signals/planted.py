@@ -11,11 +11,11 @@ import numpy as np
 from ragsignal.config import RetrievalSpec
 from ragsignal.data import QUERY_SEQUENCE, log_returns
 from ragsignal.errors import LookAheadError
-from ragsignal.llm import VoteScorer
-from ragsignal.protocols import Recipe, Retriever
+from ragsignal.llm import TextlessPrompter, VoteScorer
+from ragsignal.protocols import Retriever
 from ragsignal.retrieval import Corpus
 from ragsignal.signals import RagPipeline, SignalStore
-from ragsignal.types import Candidate, Hit, Movement, Query
+from ragsignal.types import Candidate, Hit, Movement, Query, Recipe
 
 BEST_OUTCOME = 0.2
 """Outcome of a planted candidate, a fraction: better than any that is known."""
@@ -98,7 +98,8 @@ class LeakyRetriever:
 
 def is_refused(retriever: Retriever, query: Query) -> bool:
     """Whether a pipeline raises ``LookAheadError`` on what ``retriever`` returns; without any model."""
-    pipeline = RagPipeline(retriever, VoteScorer(), SignalStore(":memory:"), lookback=len(query.closes) - 1)
+    store = SignalStore(":memory:")
+    pipeline = RagPipeline(retriever, TextlessPrompter(), VoteScorer(), store, lookback=len(query.closes) - 1)
     try:
         pipeline.signals([query])
     except LookAheadError:

@@ -1,4 +1,4 @@
-"""What a run comes to: figures beside the table of variants, as JSON-able data without a word for the page.
+"""What a run comes to: figures beside the table of variants, as records without a word for the page.
 
 :func:`findings_of` is called by the engine once all variants are traded::
 
@@ -16,25 +16,40 @@ Only the family carries claims. All other parts describe: their many cells are n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
-from ragsignal.backtest.findings.answers import answers_of
-from ragsignal.backtest.findings.calibration import calibration_of
-from ragsignal.backtest.findings.costs import costs_of
-from ragsignal.backtest.findings.family import family_of
-from ragsignal.backtest.findings.null import null_of
-from ragsignal.backtest.findings.regimes import regimes_of
-from ragsignal.backtest.findings.symbols import symbols_of
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.findings.answers import Answers, answers_of
+from ragsignal.backtest.findings.calibration import VariantCalibration, calibration_of
+from ragsignal.backtest.findings.costs import OtherCosts, costs_of
+from ragsignal.backtest.findings.days import grids_of
+from ragsignal.backtest.findings.family import PairedDifference, family_of
+from ragsignal.backtest.findings.null import Chance, null_of
+from ragsignal.backtest.findings.regimes import Regimes, regimes_of
+from ragsignal.backtest.findings.symbols import SymbolFigures, symbols_of
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
-from ragsignal.utils import plain
+from ragsignal.utils import rounded
 
-__all__ = ["findings_of"]
+__all__ = ["RunFindings", "findings_of"]
 
 
-def findings_of(spec: RunSpec, variants: Sequence[VariantResult], closes: pd.DataFrame) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunFindings:
+    """Everything that the report says beyond the figures of each variant; mappings are by variant."""
+
+    benchmark: str
+    answers: Answers
+    comparisons: list[PairedDifference]
+    regimes: Regimes
+    costs: OtherCosts
+    calibration: dict[str, VariantCalibration]
+    symbols: dict[str, list[SymbolFigures]]
+    null: Chance
+
+
+def findings_of(spec: RunSpec, variants: Sequence[VariantResult], closes: pd.DataFrame) -> RunFindings:
     """Work out everything that the report says beyond the figures of each variant.
 
     Parameters
@@ -47,21 +62,22 @@ def findings_of(spec: RunSpec, variants: Sequence[VariantResult], closes: pd.Dat
 
     Returns
     -------
-    dict
-        JSON-able and the same for the same run; None for what does not exist.
+    RunFindings
+        Rounded as in the record, so that the page shows the same digits; None for what does not exist.
     """
     family = family_of(spec, variants)
-    told: dict[str, Any] = plain(
-        {
-            "benchmark": spec.benchmark,
-            "answers": answers_of(spec, variants, family),
-            "comparisons": family,
-            "regimes": regimes_of(variants, closes),
-            "costs": costs_of(spec, variants),
-            "calibration": calibration_of(spec, variants),
-            "symbols": symbols_of(spec, variants),
-            "null": null_of(spec, variants),
-        },
-        "findings",
+    grids = grids_of(variants)
+    cost = (spec.costs.commission_bps + spec.costs.slippage_bps) / 1e4
+    findings: RunFindings = rounded(
+        RunFindings(
+            benchmark=spec.benchmark,
+            answers=answers_of(spec, variants, family),
+            comparisons=family,
+            regimes=regimes_of(variants, closes),
+            costs=costs_of(spec, variants),
+            calibration=calibration_of(grids, cost),
+            symbols=symbols_of(grids, cost),
+            null=null_of(spec, variants),
+        )
     )
-    return told
+    return findings

@@ -8,48 +8,56 @@ year by less than a twentieth of what the costs themselves do (tests/test_findin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal import statistics
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.findings.days import Floats
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
 
 SIDES_BPS = (0.0, 5.0, 10.0, 20.0, 50.0)
 
-Floats = NDArray[np.float64]
+
+@dataclass(frozen=True)
+class CostFigures:
+    """One variant at other costs: mean return a year and Sharpe ratio at each of :data:`SIDES_BPS`."""
+
+    paid: float | None  # what costs took, a fraction of the account a year
+    yearly: list[float | None] = field(metadata={"key": "return"})
+    sharpe: list[float | None]
+    break_even_bps: float | None  # cost at which the mean return is 0; below 0: loses even free of costs
+    equal_bps: float | None  # cost at which the mean return is the benchmark's
 
 
-def costs_of(spec: RunSpec, variants: Sequence[VariantResult]) -> dict[str, Any]:
-    """Mean return a year and Sharpe ratio of every variant at other costs.
+@dataclass(frozen=True)
+class OtherCosts:
+    """Costs a side in the run, and those reckoned, in basis points; the figures by variant."""
 
-    Returns
-    -------
-    dict
-        ``run_bps`` and ``sides_bps``: costs a side. ``variants``: by name ``paid`` (what costs took, a fraction of the
-        account a year), ``return`` and ``sharpe``, a value a cost;
-        ``break_even_bps``: the cost a side at which the mean return is 0 (below 0: it loses even free of costs; None:
-        never traded); ``equal_bps``: the cost at which it is the benchmark's (None where no cost makes them equal).
-    """
+    run_bps: float
+    sides_bps: tuple[float, ...]
+    variants: dict[str, CostFigures]
+
+
+def costs_of(spec: RunSpec, variants: Sequence[VariantResult]) -> OtherCosts:
+    """Mean return a year and Sharpe ratio of every variant at other costs."""
     run_bps = spec.costs.commission_bps + spec.costs.slippage_bps
-    by_name = {variant.name: variant for variant in variants}
-    held, held_traded = _books(by_name[spec.benchmark])
-    told = {}
-    for name, variant in by_name.items():
-        returns, traded = _books(variant)
+    books = {variant.name: _books(variant) for variant in variants}
+    held, held_traded = books[spec.benchmark]
+    a_year = statistics.bars_a_year(pd.DatetimeIndex(variants[0].equity.index))
+    figures = {}
+    for name, (returns, traded) in books.items():
         reckoned = [returns + (run_bps - bps) / 1e4 * traded for bps in SIDES_BPS]
-        a_year = statistics.bars_a_year(pd.DatetimeIndex(variant.equity.index))
-        told[name] = {
-            "paid": run_bps / 1e4 * float(traded.mean()) * a_year,
-            "return": [float(it.mean()) * a_year for it in reckoned],
-            "sharpe": [statistics.sharpe_a_year(it, a_year) for it in reckoned],
-            "break_even_bps": _crossing(returns, traded, run_bps),
-            "equal_bps": _crossing(returns - held, traded - held_traded, run_bps),
-        }
-    return {"run_bps": run_bps, "sides_bps": list(SIDES_BPS), "variants": told}
+        figures[name] = CostFigures(
+            paid=run_bps / 1e4 * float(traded.mean()) * a_year,
+            yearly=[float(it.mean()) * a_year for it in reckoned],
+            sharpe=[statistics.sharpe_a_year(it, a_year) for it in reckoned],
+            break_even_bps=_crossing(returns, traded, run_bps),
+            equal_bps=_crossing(returns - held, traded - held_traded, run_bps),
+        )
+    return OtherCosts(run_bps, SIDES_BPS, figures)
 
 
 def _books(variant: VariantResult) -> tuple[Floats, Floats]:
@@ -58,7 +66,8 @@ def _books(variant: VariantResult) -> tuple[Floats, Floats]:
     dates = pd.DatetimeIndex(pd.to_datetime(variant.orders["date"])).tz_localize(None)
     by_day = variant.orders["value"].abs().astype(np.float64).groupby(dates).sum()
     traded = by_day.reindex(days, fill_value=0.0).to_numpy()[1:]
-    returns, before = (it.to_numpy(dtype=np.float64) for it in (variant.returns, variant.equity.iloc[:-1]))
+    returns = variant.returns.to_numpy(dtype=np.float64)
+    before = variant.equity.iloc[:-1].to_numpy(dtype=np.float64)
     return returns, traded / np.where(np.isfinite(returns), before, np.nan)  # nothing once everything is lost
 
 

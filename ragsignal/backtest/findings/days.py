@@ -6,33 +6,44 @@ drawn, in blocks; one matrix of draws serves all figures of a run, which makes h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.statistics import block_length, bounds, day_weights
 
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Share:
+    """A figure within [0, 1] and its 95 % interval; ``low`` and ``high`` are None for fewer than 100 days."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Signals of one variant that say something and whose outcome is known, day by day.
+    """Signals of one variant that say something and that have an outcome, day by day.
 
     Parameters
     ----------
+    variant : VariantResult
     table : DataFrame
         ``symbol``, ``value``, ``probability``, ``target`` (open-to-open return, a fraction, never NaN nor 0) and
         ``day`` (number of the day, from 0); in the order of days.
     n_days : int
-        Days on which any signal was asked for; some may hold none of the table's rows.
+        Days with any signal or abstention; some may hold none of the table's rows.
     """
 
+    variant: VariantResult
     table: pd.DataFrame
     n_days: int
 
@@ -41,7 +52,7 @@ class Grid:
         """(repetitions, n_days): how often each day is drawn."""
         return day_weights(self.n_days)
 
-    def shares(self, numerators: Floats, denominators: Floats) -> list[dict[str, Any]]:
+    def shares(self, numerators: Floats, denominators: Floats) -> list[Share]:
         """Ratios of sums with 95 % intervals.
 
         Parameters
@@ -50,25 +61,17 @@ class Grid:
 
         Returns
         -------
-        list of m dicts
-            ``value``, ``low``, ``high`` (within [0, 1]; None for fewer than 100 days).
+        list of m Share
         """
         draws = _ratio(self.weights @ numerators, self.weights @ denominators)
         values = _ratio(numerators.sum(axis=0), denominators.sum(axis=0))
-        block = block_length(self.n_days)
-        told = []
-        for column, value in enumerate(values):
-            days = int((denominators[:, column] > 0).sum())
-            low, high = bounds(float(value), draws[:, column], days, block)
-            known = bool(np.isfinite(low))
-            told.append(
-                {
-                    "value": float(value),
-                    "low": max(low, 0.0) if known else None,
-                    "high": min(high, 1.0) if known else None,
-                }
-            )
-        return told
+        days = np.count_nonzero(denominators > 0, axis=0)
+        return [self.share(float(value), draws[:, m], int(days[m])) for m, value in enumerate(values)]
+
+    def share(self, value: float, draws: Floats, days: int) -> Share:
+        """``value`` with the interval of its ``draws`` (repetitions,); ``days`` are those that it rests on."""
+        low, high = bounds(value, draws, days, block_length(self.n_days))
+        return Share(value, max(low, 0.0), min(high, 1.0)) if np.isfinite(low) else Share(value, None, None)
 
     def sums(self, values: Floats, group: NDArray[np.int64], n_groups: int) -> Floats:
         """(n_days, n_groups) sums of ``values`` (n,) by day and group of each row of the table."""
@@ -84,8 +87,14 @@ class Grid:
         return np.where(value != 0.0, right, np.nan)
 
 
+def grids_of(variants: Sequence[VariantResult]) -> dict[str, Grid]:
+    """By name the signals of each variant that has any that can be judged."""
+    grids = {variant.name: grid_of(variant) for variant in variants}
+    return {name: grid for name, grid in grids.items() if grid is not None}
+
+
 def grid_of(variant: VariantResult) -> Grid | None:
-    """The variant's signals; None without any that could be judged."""
+    """The variant's signals; None without any that can be judged."""
     signals = variant.signals
     if not len(signals):
         return None
@@ -95,7 +104,7 @@ def grid_of(variant: VariantResult) -> Grid | None:
     if not judged.any():
         return None
     table = signals.loc[judged, ["symbol", "value", "probability", "target"]].assign(day=number.ravel()[judged])
-    return Grid(table.sort_values("day", kind="stable", ignore_index=True), len(days))
+    return Grid(variant, table.sort_values("day", kind="stable", ignore_index=True), len(days))
 
 
 def earnings(variant: VariantResult, cost: float, threshold: float = 0.0) -> pd.DataFrame:
@@ -112,6 +121,11 @@ def earnings(variant: VariantResult, cost: float, threshold: float = 0.0) -> pd.
     held, target = held.where(target.notna(), 0.0), target.fillna(0.0)
     paid = cost * held.diff().fillna(held).abs()
     return pd.DataFrame({"earned": (held * target - paid).sum(), "held": held.abs().sum()})
+
+
+def earned_a_bar(book: pd.Series) -> float | None:
+    """Mean return of the held bars in ``book`` (``earned``, ``held``), a fraction; None where none was held."""
+    return float(book["earned"] / book["held"]) if book["held"] else None
 
 
 def positions(variant: VariantResult, threshold: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame]:

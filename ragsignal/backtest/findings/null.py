@@ -7,49 +7,78 @@ shifted signal gets right is what its mixture of rises and falls gets right with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal import statistics
-from ragsignal.backtest.findings.days import positions
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.findings.days import Floats, positions
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
 
 MARGIN = 20
-"""Days: a signal of a few days earlier still knows something of today's."""
-
-FIGURES = ("hit_rate", "cagr", "sharpe")
-
-Floats = NDArray[np.float64]
+"""Days: a signal of a few days earlier still says something of today."""
 
 
-def null_of(spec: RunSpec, variants: Sequence[VariantResult]) -> dict[str, Any]:
-    """``random``: each retriever among the seeds of its random rival; ``shifted``: each variant with signals."""
-    by_name = {variant.name: variant for variant in variants}
-    return {
-        "random": {
-            variant.name: _among(by_name[variant.name], [by_name[name] for name in names])
-            for variant in spec.variants
-            if (names := spec.rivals_of(variant).get("random"))
-        },
-        "shifted": {name: shifted(variant) for name, variant in by_name.items() if len(variant.signals)},
-        "margin": MARGIN,
-    }
+@dataclass(frozen=True)
+class Standing:
+    """A figure beside those of the random seeds; ``p``: share of all, itself among them, that are at least as high."""
+
+    own: float
+    random: list[float]
+    p: float
 
 
-def shifted(variant: VariantResult) -> dict[str, Any] | None:
-    """Hit rate of a variant's signals, beside that of the same signals moved in time; None for too few days.
+@dataclass(frozen=True)
+class AmongSeeds:
+    """A retriever among the seeds of its random rival, with the smallest p that so few can give."""
 
-    Returns
-    -------
-    dict or None
-        ``hit_rate``; ``shifts`` (how many); ``low``, ``middle``, ``high``: quantiles 0.025, 0.5 and 0.975 of the hit
-        rates of the shifted; ``below``: share of them below the real one (half of the equal); ``p``: (1 + number at
-        least as high) / (1 + shifts). Shifts by neighbouring days are alike, so p is coarser than their number says.
+    seeds: list[str]
+    least_p: float
+    hit_rate: Standing | None
+    cagr: Standing | None
+    sharpe: Standing | None
+
+
+@dataclass(frozen=True)
+class ShiftedSignals:
+    """Hit rate of a variant's signals, beside those of the same signals moved in time.
+
+    Shifts by neighbouring days are alike, so ``p`` is coarser than their number says.
     """
+
+    hit_rate: float
+    shifts: int
+    low: float  # quantiles 0.025, 0.5 and 0.975 of the hit rates of the shifted
+    middle: float
+    high: float
+    below: float  # share of them below the real one (half of the equal)
+    p: float  # (1 + number at least as high) / (1 + shifts)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Each retriever among random ones; each variant with signals among its shifts, None for too few days."""
+
+    random: dict[str, AmongSeeds]
+    shifted: dict[str, ShiftedSignals | None]
+    margin: int
+
+
+def null_of(spec: RunSpec, variants: Sequence[VariantResult]) -> Chance:
+    """Put what the run did beside what chance does."""
+    by_name = {variant.name: variant for variant in variants}
+    seeds = {variant.name: spec.rivals_of(variant).get("random") for variant in spec.variants}
+    return Chance(
+        random={name: _among(by_name[name], [by_name[it] for it in names]) for name, names in seeds.items() if names},
+        shifted={name: shifted(variant) for name, variant in by_name.items() if len(variant.signals)},
+        margin=MARGIN,
+    )
+
+
+def shifted(variant: VariantResult) -> ShiftedSignals | None:
+    """Move the signals by every number of days beyond the margin; None for too few days."""
     side, target = positions(variant)
     rates = hit_rates_by_shift(side.to_numpy(), np.sign(target.fillna(0.0).to_numpy()))
     others = rates[MARGIN : len(rates) - MARGIN + 1]
@@ -57,13 +86,15 @@ def shifted(variant: VariantResult) -> dict[str, Any] | None:
     if len(side) < statistics.LEAST_DAYS or not np.isfinite(rates[0]) or not len(others):
         return None
     low, middle, high = np.quantile(others, [0.025, 0.5, 0.975])
-    return {
-        "hit_rate": float(rates[0]),
-        "shifts": len(others),
-        **{"low": float(low), "middle": float(middle), "high": float(high)},
-        "below": float(np.mean(others < rates[0]) + 0.5 * np.mean(others == rates[0])),
-        "p": float((1 + np.sum(others >= rates[0])) / (1 + len(others))),
-    }
+    return ShiftedSignals(
+        hit_rate=float(rates[0]),
+        shifts=len(others),
+        low=float(low),
+        middle=float(middle),
+        high=float(high),
+        below=float(np.mean(others < rates[0]) + 0.5 * np.mean(others == rates[0])),
+        p=float((1 + np.sum(others >= rates[0])) / (1 + len(others))),
+    )
 
 
 def hit_rates_by_shift(side: Floats, outcome: Floats) -> Floats:
@@ -91,17 +122,21 @@ def _correlate(left: Floats, right: Floats) -> Floats:
     return np.asarray(np.rint(np.fft.irfft(spectrum.sum(axis=1), n=len(left))))
 
 
-def _among(variant: VariantResult, seeds: Sequence[VariantResult]) -> dict[str, Any]:
-    return {
-        "seeds": [seed.name for seed in seeds],
-        "least_p": 1.0 / (len(seeds) + 1),
-        **{figure: _standing(variant.metrics, [seed.metrics for seed in seeds], figure) for figure in FIGURES},
-    }
+def _among(variant: VariantResult, seeds: Sequence[VariantResult]) -> AmongSeeds:
+    metrics = [variant.metrics, *(seed.metrics for seed in seeds)]
+    return AmongSeeds(
+        seeds=[seed.name for seed in seeds],
+        least_p=1.0 / (len(seeds) + 1),
+        hit_rate=_standing([it["hit_rate"] for it in metrics]),
+        cagr=_standing([it["cagr"] for it in metrics]),
+        sharpe=_standing([it["sharpe"] for it in metrics]),
+    )
 
 
-def _standing(ours: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]], figure: str) -> dict[str, Any] | None:
-    """Our figure beside those of the seeds, and the share of all (ours among them) that are at least as high."""
-    own, others = ours.get(figure), [it.get(figure) for it in seeds]
-    if own is None or None in others:
+def _standing(figures: Sequence[float | None]) -> Standing | None:
+    """The first figure among all of them; None where one does not exist."""
+    values = [figure for figure in figures if figure is not None]
+    if len(values) < len(figures):
         return None
-    return {"own": own, "random": others, "p": (1 + sum(it >= own for it in others)) / (len(others) + 1)}
+    own, *others = values
+    return Standing(own, others, (1 + sum(other >= own for other in others)) / len(values))

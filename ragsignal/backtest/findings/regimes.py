@@ -8,45 +8,54 @@ no such past within the run, belong to no regime.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.variant import VariantResult
 
 TREND_BARS = 60
 VOLATILITY_BARS = 20
 MEDIAN_BARS = 20
-"""Deviations that must be known before their median says anything."""
+"""Deviations that there must be before their median says anything."""
 
 REGIMES = ("bull", "bear", "low volatility", "high volatility")
 
 
-def regimes_of(variants: Sequence[VariantResult], closes: pd.DataFrame) -> dict[str, Any]:
-    """What each variant did in each regime.
+@dataclass(frozen=True)
+class RegimeFigures:
+    """One variant in one regime: mean return a year (a fraction), annual Sharpe ratio, hit rate."""
 
-    Returns
-    -------
-    dict
-        ``days``: bars in each regime, and ``none``: bars in no regime of trend. ``variants``: by name and regime
-        ``return`` (mean a year, a fraction), ``sharpe`` (annual) and ``hit_rate``; None where it does not exist.
-    """
-    known = known_at_close(closes)
-    traded = known.shift(1)
-    return {
-        "days": {name: int((traded[name] == 1.0).sum()) for name in REGIMES}
-        | {"none": int(traded["bull"].isna().sum()) - 1},
-        "variants": {
-            variant.name: {name: _figures(variant, known[name], traded[name]) for name in REGIMES}
-            for variant in variants
-        },
+    yearly: float | None = field(metadata={"key": "return"})
+    sharpe: float | None
+    hit_rate: float | None
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """Bars in each regime (``none``: in no regime of trend), and each variant's figures by regime."""
+
+    days: dict[str, int]
+    variants: dict[str, dict[str, RegimeFigures]]
+
+
+def regimes_of(variants: Sequence[VariantResult], closes: pd.DataFrame) -> Regimes:
+    """What each variant did in each regime."""
+    at_close = regimes_at_close(closes)
+    of_bar = at_close.shift(1)
+    days = {name: int((of_bar[name] == 1.0).sum()) for name in REGIMES}
+    days["none"] = int(of_bar["bull"].isna().sum()) - 1
+    figures = {
+        variant.name: {name: _figures(variant, at_close[name], of_bar[name]) for name in REGIMES}
+        for variant in variants
     }
+    return Regimes(days, figures)
 
 
-def known_at_close(closes: pd.DataFrame) -> pd.DataFrame:
-    """(n_bars, 4) 1.0, 0.0, or NaN where unknown: the regimes that each close knows, for what follows it."""
+def regimes_at_close(closes: pd.DataFrame) -> pd.DataFrame:
+    """(n_bars, 4) 1.0, 0.0, or NaN where unknown: the regimes by each close, for the bar that follows."""
     market = closes.ffill().pct_change(fill_method=None).mean(axis=1)
     trend = np.log1p(market).rolling(TREND_BARS).sum()
     deviation = market.rolling(VOLATILITY_BARS).std()
@@ -56,22 +65,20 @@ def known_at_close(closes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(REGIMES, (bull, 1.0 - bull, 1.0 - high, high), strict=True)))
 
 
-def _figures(variant: VariantResult, known: pd.Series, traded: pd.Series) -> dict[str, float | None]:
-    here = traded.to_numpy()[1:] == 1.0
-    returns = variant.returns.to_numpy(dtype=np.float64)[here]
+def _figures(variant: VariantResult, at_close: pd.Series, of_bar: pd.Series) -> RegimeFigures:
+    returns = variant.returns.to_numpy(dtype=np.float64)[of_bar.to_numpy()[1:] == 1.0]
     a_year = statistics.bars_a_year(pd.DatetimeIndex(variant.equity.index))
-    return {
-        "return": float(returns.mean()) * a_year if len(returns) else None,
-        "sharpe": statistics.sharpe_a_year(returns, a_year),
-        "hit_rate": _hit_rate(variant, known),
-    }
+    return RegimeFigures(
+        yearly=float(returns.mean()) * a_year if len(returns) else None,
+        sharpe=statistics.sharpe_a_year(returns, a_year),
+        hit_rate=_hit_rate(variant, at_close),
+    )
 
 
-def _hit_rate(variant: VariantResult, known: pd.Series) -> float | None:
-    """Of the signals given at closes that knew themselves in the regime: their outcome comes after it."""
+def _hit_rate(variant: VariantResult, at_close: pd.Series) -> float | None:
+    """Hit rate of the signals of those closes that are in the regime; their outcome comes after the close."""
     signals = variant.signals
     if not len(signals):
         return None
-    days = known.index[known == 1.0]
-    here = signals[signals["date"].isin(days) & signals["abstained"].isna()]
-    return statistics.hit_rate(*(here[name].to_numpy(dtype=np.float64) for name in ("value", "target")))
+    inside = signals[signals["date"].isin(at_close.index[at_close == 1.0]) & signals["abstained"].isna()]
+    return statistics.hit_rate(*(inside[name].to_numpy(dtype=np.float64) for name in ("value", "target")))

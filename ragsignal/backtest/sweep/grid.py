@@ -12,12 +12,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragsignal.config import RunSpec, Variant, checked, did_you_mean
+from ragsignal.config import RawTable, RunSpec, Variant, checked, did_you_mean
 from ragsignal.errors import ConfigError
 
 Grid = Mapping[str, Sequence[Any]]
 """Values by dotted place, such as ``strategy.enter``."""
-Point = dict[str, Any]
+Point = RawTable
 """One value for each place of a grid."""
 
 SHARED = ("costs", "corpus")
@@ -66,14 +66,14 @@ def chosen_variants(spec: RunSpec, names: Sequence[str] = ()) -> list[Variant]:
         raise ConfigError(f"a variant is named twice: {', '.join(names)}")
     if names:
         return [spec.find_variant(name) for name in names]
-    others = [it for it in spec.variants if it.name != spec.benchmark]
-    found = [it for it in others if it.has_signal and not it.own_strategy]
-    if not found:
+    others = [variant for variant in spec.variants if variant.name != spec.benchmark]
+    swept = [variant for variant in others if variant.has_signal and not variant.own_strategy]
+    if not swept:
         raise ConfigError(
             f"spec {spec.name!r}: no variant but the benchmark trades a signal by [strategy]; name one with --variant "
-            f"({', '.join(it.name for it in others)})"
+            f"({', '.join(variant.name for variant in others)})"
         )
-    return found
+    return swept
 
 
 def spec_at(spec: RunSpec, point: Point, names: Sequence[str]) -> RunSpec:
@@ -85,8 +85,8 @@ def spec_at(spec: RunSpec, point: Point, names: Sequence[str]) -> RunSpec:
         For a place that does not exist, or a value that it does not take.
     """
     raw = spec.model_dump(mode="json", by_alias=True)
-    raw["variant"] = [it for it in raw["variant"] if it["name"] in (*names, spec.benchmark)]
-    changed = [it for it in raw["variant"] if it["name"] in names]
+    raw["variant"] = [table for table in raw["variant"] if table["name"] in (*names, spec.benchmark)]
+    changed = [table for table in raw["variant"] if table["name"] in names]
     for place, value in point.items():
         table, key = _split(place)
         for owner in [raw] if table in SHARED else changed:
@@ -94,7 +94,7 @@ def spec_at(spec: RunSpec, point: Point, names: Sequence[str]) -> RunSpec:
     return checked(raw, RunSpec, "--grid " + " ".join(f"{place}={_shown(value)}" for place, value in point.items()))
 
 
-def _put(owner: dict[str, Any], raw: dict[str, Any], table: str, key: str, value: Any) -> None:
+def _put(owner: RawTable, raw: RawTable, table: str, key: str, value: Any) -> None:
     """Write one value into a variant, or into the spec itself."""
     if table == "strategy":
         strategy = owner["strategy"] or raw["strategy"]

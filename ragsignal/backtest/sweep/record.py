@@ -12,9 +12,12 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils import write_file, write_json
+from ragsignal.utils import Record, write_file, write_json
 
-RECORD, TABLE, JOURNAL = "sweep.json", "sweep.parquet", "points.jsonl"
+RECORD, TABLE = "sweep.json", "sweep.parquet"
+
+Row = dict[str, Any]
+"""A line of the journal and of ``sweep.json``: figures by name and the gap to the benchmark, or why it was refused."""
 
 
 class Journal:
@@ -33,7 +36,7 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.rows: dict[str, Row] = {}
         if path is None:
             return
         try:
@@ -44,7 +47,7 @@ class Journal:
         for line in lines:
             self._take_up(line)
 
-    def add(self, address: str, row: dict[str, Any]) -> None:
+    def add(self, address: str, row: Row) -> None:
         """Keep one row."""
         self.rows[address] = row
         if self.path is not None:
@@ -64,19 +67,19 @@ class Journal:
         self.rows[address] = row
 
 
-def write_sweep(record: dict[str, Any], folder: Path) -> None:
+def write_sweep(record: Record, folder: Path) -> None:
     """Write the two files into ``folder``; each appears whole, and the record last. Other files stay."""
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / TABLE, lambda path: table_of(record).to_parquet(path, index=False))
     write_json(folder / RECORD, record)
 
 
-def table_of(record: dict[str, Any]) -> pd.DataFrame:
+def table_of(record: Record) -> pd.DataFrame:
     """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year."""
     return pd.DataFrame([_flat(row) for row in record["rows"]])
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def _flat(row: Row) -> Row:
     figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap", "refused")}
     gap = row.get("gap", {})
     beside = {f"gap_{key}": gap.get(key) for key in ("difference", "low", "high", "p", "adjusted", "distinguishable")}

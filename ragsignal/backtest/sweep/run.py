@@ -6,28 +6,33 @@ benchmark is run once for each set of costs (and candidates), so that every poin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 
 from ragsignal.backtest.engine import LIBRARIES, notes_of, prepare, signals_of, trade
-from ragsignal.backtest.findings.family import corrected, yearly_gap
-from ragsignal.backtest.results import VariantResult
+from ragsignal.backtest.findings.family import PairedDifference, corrected, yearly_gap
 from ragsignal.backtest.strategy import check_strategy, code_of
 from ragsignal.backtest.sweep.grid import SHARED, Grid, Point, chosen_variants, points_of, spec_at
-from ragsignal.backtest.sweep.record import Journal
-from ragsignal.backtest.sweep.selection import Floats, against_all, packed, selection_of, unpacked, words_of
+from ragsignal.backtest.sweep.record import Journal, Row
+from ragsignal.backtest.sweep.selection import (
+    Selection,
+    SweepCount,
+    against_all,
+    packed,
+    selection_of,
+    unpacked,
+    words_of,
+)
+from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
-from ragsignal.parallel import Here, Pool
-from ragsignal.protocols import Recipe
+from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
-from ragsignal.study import Study, Trial, check_ledger, configuration_of, count, sharpe_of
-from ragsignal.utils import Progress, json_digest, plain, silent, versions_of
+from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of
+from ragsignal.types import Recipe
+from ragsignal.utils import Progress, Record, json_digest, plain, silent, versions_of
 
 _RETURNS = "returns"  # of a row, until the points are judged together
 
@@ -39,7 +44,7 @@ def run_sweep(
     progress: Progress = silent,
     pool: Pool | None = None,
     journal: Journal | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Run every point of ``grid``.
 
     Parameters
@@ -67,37 +72,36 @@ def run_sweep(
     ConfigError
         If the grid does not fit the spec, or no point can be run.
     """
-    began, started = time.perf_counter(), datetime.now(UTC)
-    chosen = [it.name for it in chosen_variants(spec, names)]
-    trials = [_Trial.at(spec, point, name) for point in points_of(grid) for name in chosen]
-    pool = pool or Here()
-    check_ledger()
-    shared = _share(trials, progress, pool)
-    rows = _traded(trials, shared, pool, journal or Journal(None), progress)
+    chosen = [variant.name for variant in chosen_variants(spec, names)]
+    entries = [_Entry.at(spec, point, name) for point in points_of(grid) for name in chosen]
+    pool = pool or InProcessPool()
+    frame = RunFrame()
+    shared = _share(entries, progress, pool)
+    rows = _traded(entries, shared, pool, journal or Journal(None), progress)
     ran = sum("refused" not in row for row in rows)
     if not ran:
         raise ConfigError(f"no point can be run. {rows[0]['refused']}")
-    selection, tried = _judged(trials, rows, shared)
+    selection, tried = _judged(entries, rows, shared)
     record = {
         "spec": spec.model_dump(mode="json", by_alias=True),
-        **{"grid": grid, "variants": chosen, "benchmark": spec.benchmark, "trials": ran},
-        **{"rows": rows, "benchmarks": shared.benchmark_rows, "selection": selection},
-        "notes": [_note_on_trials(ran, len(rows)), *words_of(selection, ran, spec.benchmark), *_notes(trials)],
+        "grid": grid,
+        "variants": chosen,
+        "benchmark": spec.benchmark,
+        "trials": ran,
+        "rows": rows,
+        "benchmarks": shared.benchmark_rows,
+        "selection": selection,
+        "notes": [_note_on_trials(ran, len(rows)), *words_of(selection, ran, spec.benchmark), *_notes(entries)],
         "fingerprints": {"prices": sorted(shared.prices)},
         "versions": versions_of(LIBRARIES),
-        "times": {
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - began, 1),
-            "signals": _sum(shared.costs).record(),
-            "trials": tried,
-        },
+        "times": frame.times(signals=_sum(shared.costs).record(), trials=tried),
     }
-    told: dict[str, Any] = plain(record, "sweep")
-    return told
+    rounded: Record = plain(record, "sweep")
+    return rounded
 
 
 @dataclass(frozen=True)
-class _Trial:
+class _Entry:
     """One point for one variant. ``spec`` holds that variant and the benchmark alone; the rest are addresses."""
 
     point: Point
@@ -106,9 +110,9 @@ class _Trial:
     spec: RunSpec
 
     @classmethod
-    def at(cls, spec: RunSpec, point: Point, name: str) -> _Trial:
-        there = spec_at(spec, point, [name])
-        return cls(point, there.find_variant(name), there.find_variant(spec.benchmark), there)
+    def at(cls, spec: RunSpec, point: Point, name: str) -> _Entry:
+        changed = spec_at(spec, point, [name])
+        return cls(point, changed.find_variant(name), changed.find_variant(spec.benchmark), changed)
 
     @property
     def market(self) -> str:
@@ -117,10 +121,8 @@ class _Trial:
 
     def signals(self, variant: Variant) -> str:
         """Address of a variant's signals."""
-        parts = (variant.retrieval, variant.llm)
-        return json_digest(
-            [self.market, variant.signal, variant.classifier, *(it.model_dump(mode="json") for it in parts)]
-        )
+        tables = [variant.retrieval.model_dump(mode="json"), variant.llm.model_dump(mode="json")]
+        return json_digest([self.market, variant.signal, variant.classifier, *tables])
 
     @property
     def terms(self) -> str:
@@ -136,10 +138,10 @@ class _Held:
     signals: dict[str, KnownSignals] = field(default_factory=dict)
     benchmarks: dict[str, VariantResult] = field(default_factory=dict)
 
-    def trade(self, trial: _Trial, variant: Variant) -> VariantResult:
+    def trade(self, entry: _Entry, variant: Variant) -> VariantResult:
         """One Cerebro run."""
-        source = self.signals.get(trial.signals(variant))
-        return trade(variant, trial.spec, self.frames[trial.market], source)
+        source = self.signals.get(entry.signals(variant))
+        return trade(variant, entry.spec, self.frames[entry.market], source)
 
 
 @dataclass
@@ -149,120 +151,112 @@ class _Shared:
     held: _Held = field(default_factory=_Held)
     prices: set[str] = field(default_factory=set)
     costs: list[Cost] = field(default_factory=list)
-    benchmark_rows: list[dict[str, Any]] = field(default_factory=list)
+    benchmark_rows: list[Row] = field(default_factory=list)
     identities: dict[str, str] = field(default_factory=dict)  # of prices, signals and strategies, by address
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of signals, by address
 
 
-def _share(trials: Sequence[_Trial], progress: Progress, pool: Pool) -> _Shared:
+def _share(entries: Sequence[_Entry], progress: Progress, pool: Pool) -> _Shared:
     """Bars, signals and benchmarks of all points; one corpus after the other, as each is large."""
-    for trial in trials:  # a typo must not cost a model call
-        check_strategy(trial.variant.strategy, trial.variant)
+    for entry in entries:  # a typo must not cost a model call
+        check_strategy(entry.variant)
     shared = _Shared()
-    for market in dict.fromkeys(trial.market for trial in trials):
-        group = [trial for trial in trials if trial.market == market]
+    for market in dict.fromkeys(entry.market for entry in entries):
+        group = [entry for entry in entries if entry.market == market]
         study, shared.held.frames[market] = prepare(group[0].spec, progress, pool)
-        shared.prices.add(study.prices.fingerprint)
-        shared.identities[market] = study.prices.fingerprint
-        for trial in group:
-            for variant in (trial.variant, trial.benchmark):
-                _make_signals(shared, study, trial, variant)
-            _run_benchmark(shared, trial)
+        shared.prices.add(study.prices.digest)
+        shared.identities[market] = study.prices.digest
+        for entry in group:
+            for variant in (entry.variant, entry.benchmark):
+                _make_signals(shared, study, entry, variant)
+            _run_benchmark(shared, entry)
     return shared
 
 
-def _make_signals(shared: _Shared, study: Study, trial: _Trial, variant: Variant) -> None:
-    address = trial.signals(variant)
+def _make_signals(shared: _Shared, study: Study, entry: _Entry, variant: Variant) -> None:
+    address = entry.signals(variant)
     if not variant.has_signal or address in shared.held.signals:
         return
     pipeline = study.pipeline(variant)
-    found = signals_of(pipeline, shared.held.frames[trial.market])
-    shared.held.signals[address] = found
-    shared.identities[address] = json_digest([signal.key for signal in found.known.values()])
+    signals = signals_of(pipeline, shared.held.frames[entry.market])
+    shared.held.signals[address] = signals
+    shared.identities[address] = json_digest([signal.key for signal in signals.known.values()])
     shared.recipes[address] = pipeline.recipe
     shared.costs.append(pipeline.cost)
 
 
-def _run_benchmark(shared: _Shared, trial: _Trial) -> None:
-    if trial.terms in shared.held.benchmarks:
+def _run_benchmark(shared: _Shared, entry: _Entry) -> None:
+    if entry.terms in shared.held.benchmarks:
         return
-    result = shared.held.trade(trial, trial.benchmark)
-    shared.held.benchmarks[trial.terms] = result
-    point = {place: value for place, value in trial.point.items() if place.partition(".")[0] in SHARED}
+    result = shared.held.trade(entry, entry.benchmark)
+    shared.held.benchmarks[entry.terms] = result
+    point = {place: value for place, value in entry.point.items() if place.partition(".")[0] in SHARED}
     shared.benchmark_rows.append({"variant": result.name, "point": point, **result.metrics})
 
 
-def _traded(
-    trials: Sequence[_Trial], shared: _Shared, pool: Pool, journal: Journal, progress: Progress
-) -> list[dict[str, Any]]:
-    """Rows in the order of ``trials``; those in the journal are not run again."""
-    addresses = [_identity(trial, shared) for trial in trials]
+def _traded(entries: Sequence[_Entry], shared: _Shared, pool: Pool, journal: Journal, progress: Progress) -> list[Row]:
+    """Rows in the order of ``entries``; those in the journal are not run again."""
+    addresses = [_identity(entry, shared) for entry in entries]
     left = [number for number, address in enumerate(addresses) if address not in journal.rows]
-    for done, (place, row) in enumerate(_trade_all([trials[number] for number in left], shared, pool), 1):
+    for done, (place, row) in enumerate(_trade_all([entries[number] for number in left], shared, pool), 1):
         journal.add(addresses[left[place]], row)
-        progress("points", len(trials) - len(left) + done, len(trials))
+        progress("points", len(entries) - len(left) + done, len(entries))
     return [
-        {"variant": trial.variant.name, "point": trial.point, **journal.rows[address]}
-        for trial, address in zip(trials, addresses, strict=True)
+        {"variant": entry.variant.name, "point": entry.point, **journal.rows[address]}
+        for entry, address in zip(entries, addresses, strict=True)
     ]
 
 
-def _trade_all(trials: Sequence[_Trial], shared: _Shared, pool: Pool) -> Iterator[tuple[int, dict[str, Any]]]:
-    if trials:
+def _trade_all(entries: Sequence[_Entry], shared: _Shared, pool: Pool) -> Iterator[tuple[int, Row]]:
+    if entries:
         with pool.holding(shared.held) as workers:
-            yield from workers.map_unordered(_row, trials)
+            yield from workers.map_unordered(_row, entries)
 
 
-def _row(held: _Held, trial: _Trial) -> dict[str, Any]:
+def _row(held: _Held, entry: _Entry) -> Row:
     """Figures of one point; a combination that its strategy does not take says so."""
     try:
-        result = held.trade(trial, trial.variant)
+        result = held.trade(entry, entry.variant)
     except ConfigError as error:
         return {"refused": str(error)}
-    gap = yearly_gap(result, held.benchmarks[trial.terms])
-    row: dict[str, Any] = plain({**result.metrics, "gap": gap}, "row")
+    gap = yearly_gap(result, held.benchmarks[entry.terms])
+    row: Row = plain({**result.metrics, "gap": gap}, "row")
     return row | {_RETURNS: packed(result.returns)}
 
 
-def _judged(
-    trials: Sequence[_Trial], rows: list[dict[str, Any]], shared: _Shared
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _judged(entries: Sequence[_Entry], rows: list[Row], shared: _Shared) -> tuple[Selection, SweepCount]:
     """Take the returns out of the rows; judge the choice among them, and count them in the ledger of trials.
 
     A gap to the benchmark is distinguishable only if its p survives the number of points. The second answer is what
     the ledger says, which another run may change.
     """
-    ran = [(trial, unpacked(row.pop(_RETURNS))) for trial, row in zip(trials, rows, strict=True) if _RETURNS in row]
-    judged = _at_the_highest_costs(ran)
-    benchmarks = [shared.held.benchmarks[trial.terms].returns for trial, _ in judged]
+    ran = [(entry, unpacked(row.pop(_RETURNS))) for entry, row in zip(entries, rows, strict=True) if _RETURNS in row]
+    highest = max((entry.spec.costs for entry, _ in ran), key=lambda costs: costs.commission_bps + costs.slippage_bps)
+    # of two costs the lower always wins, which is no choice that could fail later
+    rivals = [(entry, returns) for entry, returns in ran if entry.spec.costs == highest]
+    benchmarks = [shared.held.benchmarks[entry.terms].returns for entry, _ in rivals]
     days = pd.DatetimeIndex(benchmarks[0].index)
-    selection = selection_of([it for _, it in judged], [it.to_numpy() for it in benchmarks], days)
-    done = [row for row in rows if "gap" in row]
-    for row, gap in zip(done, corrected([row["gap"] for row in done]), strict=True):
+    judged = [returns for _, returns in rivals]
+    selection = selection_of(judged, [earned.to_numpy() for earned in benchmarks], days)
+    with_gap = [row for row in rows if "gap" in row]
+    for row, gap in zip(with_gap, corrected([PairedDifference(**row["gap"]) for row in with_gap]), strict=True):
         row["gap"] = gap
-    counted = [Trial(_configuration(trial, shared), "sweep", sharpe_of(returns)) for trial, returns in ran]
-    known = count(trials[0].spec, counted)
-    told = {"count": len(known), "configurations": len(ran)}  # ever tried on these bars, by any command
-    return {"points": len(judged), **selection}, told | against_all([it for _, it in judged], known, days)
+    trials = [Trial(_configuration(entry, shared), "sweep", sharpe_of(returns)) for entry, returns in ran]
+    ever = count(entries[0].spec, trials)  # tried on these bars by any command
+    return selection, {"count": len(ever), "configurations": len(ran), **against_all(judged, ever, days)}
 
 
-def _at_the_highest_costs(ran: list[tuple[_Trial, Floats]]) -> list[tuple[_Trial, Floats]]:
-    """Points that were rivals: of two costs the lower always wins, which is no choice that could fail later."""
-    highest = max((trial.spec.costs for trial, _ in ran), key=lambda it: it.commission_bps + it.slippage_bps)
-    return [it for it in ran if it[0].spec.costs == highest]
+def _configuration(entry: _Entry, shared: _Shared) -> str:
+    recipe = shared.recipes.get(entry.signals(entry.variant))
+    return configuration_of(entry.spec, entry.variant, recipe, code_of(entry.variant.strategy))
 
 
-def _configuration(trial: _Trial, shared: _Shared) -> str:
-    code = code_of(trial.variant.strategy)
-    recipe = shared.recipes.get(trial.signals(trial.variant))
-    return configuration_of(trial.spec, trial.variant, recipe, code)
-
-
-def _identity(trial: _Trial, shared: _Shared) -> str:
+def _identity(entry: _Entry, shared: _Shared) -> str:
     """Address of a row: the spec there, bars, signals, the strategies' code, and the software."""
-    made = [shared.identities.get(it) for it in (trial.market, *map(trial.signals, (trial.variant, trial.benchmark)))]
-    code = [code_of(variant.strategy) for variant in (trial.variant, trial.benchmark)]
-    return json_digest([trial.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
+    both = (entry.variant, entry.benchmark)
+    made = [shared.identities.get(address) for address in (entry.market, *map(entry.signals, both))]
+    code = [code_of(variant.strategy) for variant in both]
+    return json_digest([entry.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
 
 
 def _note_on_trials(ran: int, asked: int) -> str:
@@ -273,17 +267,18 @@ def _note_on_trials(ran: int, asked: int) -> str:
     )
 
 
-def _notes(trials: Sequence[_Trial]) -> list[str]:
+def _notes(entries: Sequence[_Entry]) -> list[str]:
     """What holds at all points, and, with their number, what holds at some."""
-    workshops: dict[str, Study] = {}  # by signals: each verifies its artifacts once
+    studies: dict[str, Study] = {}  # by signals: each verifies its artifacts once
     counts: dict[str, int] = {}
-    for trial in trials:
-        study = workshops.setdefault(trial.signals(trial.variant), Study(trial.spec))
-        for note in notes_of(trial.spec, (), study):
+    for entry in entries:
+        study = studies.setdefault(entry.signals(entry.variant), Study(entry.spec))
+        for note in notes_of(entry.spec, (), study):
             counts[note] = counts.get(note, 0) + 1
-    whole = len(trials)
-    return [note if count == whole else f"At {count} of {whole} points: {note}" for note, count in counts.items()]
+    whole = len(entries)
+    return [note if number == whole else f"At {number} of {whole} points: {note}" for note, number in counts.items()]
 
 
 def _sum(costs: Sequence[Cost]) -> Cost:
-    return Cost(**{it.name: sum(getattr(cost, it.name) for cost in costs) for it in fields(Cost)})
+    totals = {figure.name: sum(getattr(cost, figure.name) for cost in costs) for figure in fields(Cost)}
+    return Cost(**totals)

@@ -16,26 +16,24 @@ from ragsignal.utils import json_digest
 FORMAT = 1
 """Raised when the same training spec and prices would give other weights."""
 
-Trained = Literal["stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier"]
+TrainedKind = Literal["stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier"]
 """What a training command writes: an artifact, or the teacher scores of FinSeer."""
 
-ORDER: tuple[Trained, ...] = ("stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier")
-"""In which they are trained."""
-
-_MADE_FROM: dict[Trained, Trained] = {
+_ORDER: tuple[TrainedKind, ...] = ("stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier")
+_MADE_FROM: dict[TrainedKind, TrainedKind] = {
     "feedback": "stockllm",
     "finseer-text": "feedback",
     "finseer-numeric": "feedback",
 }
-_TABLE: dict[Trained, str] = {
+_TABLE: dict[TrainedKind, str] = {
     "stockllm": "stockllm",
     "feedback": "feedback",
     "finseer-text": "finseer",
     "finseer-numeric": "finseer",
     "classifier": "classifier",
 }
-# of [llm]: the base is told by its digest, and FinSeer reads the rest through its feedback alone
-_OF_LLM: dict[Trained, set[str]] = {
+# of [llm]: the base is known by its digest, and FinSeer reads the rest through its feedback alone
+_OF_LLM: dict[TrainedKind, set[str]] = {
     "stockllm": {"template", "mask", "dtype", "device", "batch_size"},
     "feedback": {"dtype", "device", "batch_size"},
     "classifier": {"template", "mask", "device"},
@@ -43,18 +41,18 @@ _OF_LLM: dict[Trained, set[str]] = {
 _NOT_DECIDING = {"report_to", "base", "revision"}
 
 
-def needs(kinds: tuple[Walked, ...]) -> tuple[Trained, ...]:
-    """``kinds`` and what they are made from, in the order of training."""
-    wanted: set[Trained] = set()
+def training_order(kinds: tuple[Walked, ...]) -> tuple[TrainedKind, ...]:
+    """Return ``kinds`` and what they are made from, in the order of training."""
+    wanted: set[TrainedKind] = set()
     for kind in kinds:
-        made: Trained | None = kind
-        while made is not None:
-            wanted.add(made)
-            made = _MADE_FROM.get(made)
-    return tuple(kind for kind in ORDER if kind in wanted)
+        source: TrainedKind | None = kind
+        while source is not None:
+            wanted.add(source)
+            source = _MADE_FROM.get(source)
+    return tuple(kind for kind in _ORDER if kind in wanted)
 
 
-def base_of(spec: TrainSpec, kind: Trained) -> tuple[str, str | None, str | None] | None:
+def base_of(spec: TrainSpec, kind: TrainedKind) -> tuple[str, str | None, str | None] | None:
     """Reference, revision and expected SHA-256 of the weights that a kind begins from; None where it has none."""
     if kind == "stockllm":
         return spec.llm.model, spec.llm.revision, spec.llm.sha256
@@ -65,7 +63,7 @@ def base_of(spec: TrainSpec, kind: Trained) -> tuple[str, str | None, str | None
     return None
 
 
-def address(spec: TrainSpec, kind: Trained, prices: str, base: Callable[[Trained], str | None]) -> str:
+def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[TrainedKind], str | None]) -> str:
     """SHA-256 of everything that decides a training run.
 
     Parameters
@@ -79,7 +77,7 @@ def address(spec: TrainSpec, kind: Trained, prices: str, base: Callable[[Trained
         Gives the digest of the weights that a kind begins from; None where it begins from nothing.
     """
     plain = spec.model_dump(mode="json")
-    before = _MADE_FROM.get(kind)
+    source = _MADE_FROM.get(kind)
     return json_digest(
         {
             "walk-forward": FORMAT,
@@ -92,6 +90,6 @@ def address(spec: TrainSpec, kind: Trained, prices: str, base: Callable[[Trained
             "llm": {key: plain["llm"][key] for key in _OF_LLM.get(kind, ())},
             "settings": {key: value for key, value in plain[_TABLE[kind]].items() if key not in _NOT_DECIDING},
             "base": base(kind),
-            "made from": address(spec, before, prices, base) if before else None,
+            "made from": address(spec, source, prices, base) if source else None,
         }
     )

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 from ragsignal.artifacts import CARD, Weights, resolve
-from ragsignal.config import WALK, RunSpec, TrainSpec, Variant, VariantSpec, WalkForwardSpec
+from ragsignal.config import WALK, RunSpec, TrainSpec, Variant, WalkForwardSpec
 from ragsignal.data import Prices, calendar_of, load_prices, shipped_bins
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.study.walk_forward.address import Trained, address, base_of
+from ragsignal.study.walk_forward.address import TrainedKind, address, base_of
 from ragsignal.study.walk_forward.steps import Step, steps_of
 
 Resolve = Callable[[str, str | None, str | None], Weights]
+Ref = TypeVar("Ref", str, str | None)
 
 _ALWAYS = ("lookback", "target", "bins_through")
 _OF_READER = ("model", "revision", "template", "mask")
@@ -49,7 +50,7 @@ class Plan:
     spec: RunSpec
     prices: Prices
     resolve: Resolve = resolve
-    _folders: dict[tuple[Step, Trained], Path] = field(default_factory=dict, repr=False)
+    _folders: dict[tuple[Step, TrainedKind], Path] = field(default_factory=dict, repr=False)
     _fingerprints: dict[Step, str] = field(default_factory=dict, repr=False)
     _bases: dict[tuple[str, str | None, str | None], str] = field(default_factory=dict, repr=False)
 
@@ -80,9 +81,9 @@ class Plan:
         traded = self.prices.select(self.spec.data.symbols)
         learned = self.history.select(self.walk.train.data.symbols)
         calendar = calendar_of([*traded.frames.values(), *learned.frames.values()])
-        found = steps_of(self.walk, calendar, self.spec.data.start, self.spec.data.end)
-        _refuse_cut_letters(self.walk.train, found[0])
-        return found
+        steps = steps_of(self.walk, calendar, self.spec.data.start, self.spec.data.end)
+        _refuse_cut_letters(self.walk.train, steps[0])
+        return steps
 
     def training(self, step: Step) -> TrainSpec:
         """The training spec of a step: nothing after ``step.train_end`` exists for it."""
@@ -96,12 +97,12 @@ class Plan:
             }
         )
 
-    def folder(self, step: Step, kind: Trained) -> Path:
+    def folder(self, step: Step, kind: TrainedKind) -> Path:
         """Where what ``kind`` learned for a step lies, or will lie: a place for its content, whichever spec asks."""
         key = (step, kind)
         if key not in self._folders:
-            found = address(self.training(step), kind, self._fingerprint(step), self._base)
-            self._folders[key] = self.root / kind / f"{step.train_end}-{found[:16]}"
+            digest = address(self.training(step), kind, self._fingerprint(step), self._base)
+            self._folders[key] = self.root / kind / f"{step.train_end}-{digest[:16]}"
         return self._folders[key]
 
     @property
@@ -126,47 +127,32 @@ class Plan:
                     )
 
     def spec_at(self, step: Step) -> RunSpec:
-        """The run of one step alone, as if it were all: a plain spec that names the step's artifacts."""
+        """The run on the days of one step alone; :meth:`variant_at` says what its variants read there."""
         days = {"start": step.first, "end": step.last}
-        tables = {
-            "data": self.spec.data.model_copy(update=days),
-            "llm": self.spec.llm.model_copy(update=self._named(step, self.spec.llm.model_dump())),
-            "retrieval": self.spec.retrieval.model_copy(update=self._named(step, self.spec.retrieval.model_dump())),
-            "variant": tuple(self._raw_at(step, raw) for raw in self.spec.variant),
-        }
-        return self.spec.model_copy(update={**tables, "walk_forward": None})
+        return self.spec.model_copy(update={"data": self.spec.data.model_copy(update=days)})
 
     def variant_at(self, step: Step, variant: Variant) -> Variant:
         """``variant`` with the step's artifacts in the place of its ``walk:KIND`` references."""
-        named = self._named(step, {"classifier": variant.classifier})
         return replace(
             variant,
-            llm=variant.llm.model_copy(update=self._named(step, {"adapter": variant.llm.adapter})),
-            retrieval=variant.retrieval.model_copy(update=self._named(step, {"encoder": variant.retrieval.encoder})),
-            classifier=named.get("classifier", variant.classifier),
+            llm=variant.llm.model_copy(update={"adapter": self._located(step, variant.llm.adapter)}),
+            retrieval=variant.retrieval.model_copy(update={"encoder": self._located(step, variant.retrieval.encoder)}),
+            classifier=self._located(step, variant.classifier),
         )
 
-    def _raw_at(self, step: Step, raw: VariantSpec) -> VariantSpec:
-        changed: dict[str, Any] = {
-            "llm": raw.llm | self._named(step, raw.llm),
-            "retrieval": raw.retrieval | self._named(step, raw.retrieval),
-            **self._named(step, {"classifier": raw.classifier}),
-        }
-        return raw.model_copy(update=changed)
-
-    def _named(self, step: Step, table: dict[str, Any]) -> dict[str, str]:
-        """The keys of a table that hold a reference, with the folders that it means at ``step``."""
-        refs = {key: ref for key, ref in table.items() if isinstance(ref, str) and ref.startswith(WALK)}
-        kinds: dict[str, Any] = {key: ref.removeprefix(WALK) for key, ref in refs.items()}
-        return {key: str(self.folder(step, kind)) for key, kind in kinds.items()}
+    def _located(self, step: Step, ref: Ref) -> Ref:
+        """Return the folder that ``walk:KIND`` means at ``step``; any other reference as it is."""
+        if ref is None or not ref.startswith(WALK):
+            return ref
+        return str(self.folder(step, cast(TrainedKind, ref.removeprefix(WALK))))
 
     def _fingerprint(self, step: Step) -> str:
         """Of all that training can see of the prices, candidates from before its window included."""
         if step not in self._fingerprints:
-            self._fingerprints[step] = self.history.between(None, step.train_end).fingerprint
+            self._fingerprints[step] = self.history.between(None, step.train_end).digest
         return self._fingerprints[step]
 
-    def _base(self, kind: Trained) -> str | None:
+    def _base(self, kind: TrainedKind) -> str | None:
         """Digest of the weights that ``kind`` begins from; found once, as hashing them takes up to a second."""
         base = base_of(self.walk.train, kind)
         if base is None:

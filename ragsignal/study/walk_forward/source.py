@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.protocols import Recipe
 from ragsignal.signals import Cost, RagPipeline
 from ragsignal.study.walk_forward.steps import Step
-from ragsignal.types import Query, Signal
+from ragsignal.types import Query, Recipe, Signal
 from ragsignal.utils import Steps, silent_steps
 
-Opened = tuple[RagPipeline, object]
+StepPipeline = tuple[RagPipeline, object]
 """A step's pipeline, and what it shares with other variants, which lives as long as somebody holds it."""
 
 
@@ -41,18 +40,19 @@ class WalkForward:
     """
 
     steps: Sequence[Step]
-    open_step: Callable[[Step], Opened]
+    open_step: Callable[[Step], StepPipeline]
     lookback: int
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
-    _held: tuple[Step, Opened] | None = None  # one step's models at a time: ten would not fit into memory
+    _held: tuple[Step, StepPipeline] | None = None  # one step's models at a time: ten would not fit into memory
 
     @property
     def recipe(self) -> Recipe:
         """The recipe of every step, with its days."""
         return {
             "walk_forward": [
-                {"first": it.first.isoformat(), "last": it.last.isoformat(), **self._at(it).recipe} for it in self.steps
+                {"first": step.first.isoformat(), "last": step.last.isoformat(), **self._at(step).recipe}
+                for step in self.steps
             ]
         }
 
@@ -68,13 +68,13 @@ class WalkForward:
         """
         answers: dict[int, Signal] = {}
         for step, numbers in self._by_step(queries):
-            found = self._at(step).signals([queries[number] for number in numbers])
-            answers |= dict(zip(numbers, found, strict=True))
+            signals = self._at(step).signals([queries[number] for number in numbers])
+            answers |= dict(zip(numbers, signals, strict=True))
         return [answers[number] for number in range(len(queries))]
 
     def missing(self, queries: Sequence[Query]) -> list[Query]:
         """Queries whose signals would have to be made; raises as :meth:`signals`."""
-        return [query for pipeline, asked in self.parts(queries) for query in pipeline.missing(asked)]
+        return [query for pipeline, part in self.parts(queries) for query in pipeline.missing(part)]
 
     def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
         """Who answers what: each step's pipeline that has something to answer, with its queries."""

@@ -118,9 +118,9 @@ def _train_start(spec: WalkForwardSpec, calendar: Days, train_end: int, step_fir
         begin = 0
         started = _years_before(calendar[train_end].item(), spec.years or 0) + timedelta(days=1)
     if begin < 0 or np.datetime64(started) < calendar[0]:
-        asked = f"bars = {spec.bars}" if spec.bars else f"years = {spec.years}"
+        length = f"bars = {spec.bars}" if spec.bars else f"years = {spec.years}"
         raise ConfigError(
-            f"walk_forward: {asked} of history are not there for the step from {step_first}: prices begin on "
+            f"walk_forward: {length} of history are not there for the step from {step_first}: prices begin on "
             f"{calendar[0]}; take fewer, or begin later (data.start)"
         )
     return started

@@ -7,8 +7,8 @@ can be done again without the model.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ragsignal.errors import ModelError, StoreError
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import Corpus
 from ragsignal.training.examples import Example
-from ragsignal.types import Hit, Prompt, Query
+from ragsignal.types import Hit, Prompt, Query, Recipe
+from ragsignal.utils import write_file
 
 COLUMNS = [
     ("block", pa.int32()),
@@ -59,10 +59,10 @@ class LogOddsScorer(Protocol):
         ...
 
 
-def ask(
+def answer_block(
     scorer: LogOddsScorer, corpus: Corpus, block: Sequence[Example], rows: NDArray[np.int64], number: int
 ) -> Any:  # pyarrow carries no types
-    """A block's answers, one row a query and candidate; the seconds they took stand in the table's metadata."""
+    """Return a block's answers, one row a query and candidate; the table's metadata holds the seconds they took."""
     began = time.perf_counter()
     hits = [(Hit(corpus.candidate(int(row)), 0.0, 0),) for row in rows]
     odds = _log_odds(scorer, [example.query for example in block], [(), *hits])  # the bare query first
@@ -106,14 +106,9 @@ def _alike(left: Prompt, right: Prompt) -> int:
 
 
 def write_part(table: Any, path: Path) -> None:
-    """Write beside ``path``, then rename: a run that goes on finds the whole block or none of it."""
+    """Write a block whole: a run that goes on finds all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        pq.write_table(table, scratch)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_file(path, partial(pq.write_table, table))
 
 
 def read_part(path: Path) -> Any:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -27,18 +27,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ragsignal.artifacts import load_artifact
+from ragsignal.artifacts import CARD, load_artifact
 from ragsignal.errors import ConfigError, StoreError
-from ragsignal.llm import StockLLM
-from ragsignal.protocols import Recipe
-from ragsignal.training.examples import Example, draw
-from ragsignal.training.finseer import teacher
-from ragsignal.training.finseer.answers import COLUMNS, LogOddsScorer, ask, matrix, read_part, seconds_of, write_part
-from ragsignal.training.finseer.pools import Pools, generator
+from ragsignal.llm import load_stockllm
+from ragsignal.training.examples import Example, check_labels, draw
+from ragsignal.training.finseer.answers import (
+    COLUMNS,
+    LogOddsScorer,
+    answer_block,
+    matrix,
+    read_part,
+    seconds_of,
+    write_part,
+)
+from ragsignal.training.finseer.candidate_pools import CandidatePools, generator
+from ragsignal.training.finseer.teacher import is_tied, lift, main_effect_share, scores, shuffle, split_half
+from ragsignal.training.run import TrainingRun, span_of
+from ragsignal.types import Recipe
 from ragsignal.utils import file_digest, json_digest, write_folder
-
-if TYPE_CHECKING:
-    from ragsignal.training.run import Bench
 
 FORMAT = 1
 """Raised when the same recipe would give other scores, or other columns."""
@@ -49,21 +55,30 @@ _AGAIN = "type: ragsignal train feedback SPEC"
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model whose opinion is asked, the digest of its artifact, and the last day of which it has learned."""
+    """A model that is asked, the digest of its artifact, and the last day of which it has learned."""
 
     scorer: LogOddsScorer
     digest: str
     trained_through: date
 
 
-class Group(NamedTuple):
-    """One query: its candidates' rows in the corpus, with their scores and the shuffled control."""
+class FeedbackMeta(TypedDict):
+    """What ``feedback.json`` says of the scores.
 
-    symbol: str
-    as_of: date
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    shuffled: NDArray[np.float32]
+    ``digest`` is the recipe's; ``span`` the queries'; ``trained_through`` the last day of which labels or teacher know;
+    ``too_early`` counts training queries that saw too few candidates, ``tied`` those whose scores all tie;
+    ``diagnostics`` are those of :mod:`ragsignal.training.finseer.teacher`; ``seconds`` is model time, over all runs.
+    """
+
+    recipe: Recipe
+    digest: str
+    span: dict[str, str | int]
+    trained_through: str
+    too_early: int
+    blocks: int
+    tied: int
+    diagnostics: dict[str, float | None]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -76,25 +91,15 @@ class Feedback:
         ``block, symbol, as_of, rise, candidate_id, row`` (of the corpus), ``log_odds`` (with the candidate), ``base``
         (without any), ``lift`` (towards the true label), ``score`` (lift less the query's mean and the candidate's main
         effect), ``shuffled`` (``score``, permuted within the query); sorted by block and query, then by row.
-    meta : dict
-        ``recipe`` (model, template, corpus, queries, settings) and its ``digest``; ``span`` of the queries;
-        ``trained_through``, the last day of which labels or teacher know; ``blocks``; ``too_early``, training queries
-        that saw too few candidates; ``tied``, queries whose scores all tie; ``diagnostics`` (see
-        :mod:`ragsignal.training.finseer.teacher`); ``seconds`` of model time, over all runs that it took.
+    meta : FeedbackMeta
     """
 
     table: pd.DataFrame
-    meta: dict[str, Any]
-
-    def groups(self) -> Iterator[Group]:
-        """One group a query, in the order of the table; those whose scores all tie are among them."""
-        for _, group in self.table.groupby(["symbol", "as_of"], sort=False):
-            columns = (group[name].to_numpy() for name in ("row", "score", "shuffled"))
-            yield Group(group["symbol"].iloc[0], group["as_of"].iloc[0], *columns)
+    meta: FeedbackMeta
 
 
-def run_feedback(bench: Bench) -> Path:
-    """Ask the trained StockLLM of ``bench`` about candidates of its training queries.
+def run_feedback(run: TrainingRun) -> Path:
+    """Ask the trained StockLLM of ``run`` about candidates of its training queries.
 
     Returns
     -------
@@ -112,35 +117,34 @@ def run_feedback(bench: Bench) -> Path:
     StoreError
         If a finished part is damaged, or the folder holds something else.
     """
-    return score_candidates(bench, _trained_teacher(bench))
+    return score_candidates(run, _trained_teacher(run))
 
 
-def score_candidates(bench: Bench, asked: Teacher) -> Path:
+def score_candidates(run: TrainingRun, teacher: Teacher) -> Path:
     """Let any teacher score every block that is not done yet, and join them; see :func:`run_feedback`."""
-    spec = bench.spec.feedback
-    _check_folder(bench.folder("feedback"))
-    examples, too_early = _chosen(bench)
-    blocks = _split_evenly(examples, spec.block)
-    recipe = _recipe(bench, asked, examples)
+    settings, folder = run.spec.feedback, run.folder("feedback")
+    _check_folder(folder)
+    examples, too_early = _chosen(run)
+    recipe = _recipe(run, teacher, examples)
     digest = json_digest(recipe)
-    parts = [bench.scratch("feedback") / f"{digest[:16]}-{number:05d}.parquet" for number in range(len(blocks))]
-    pools = Pools(bench.corpus, spec.candidates, spec.seed)
-    told, done, total = partial(bench.progress, "teacher scores"), 0, len(examples) * (spec.candidates + 1)
-    told(done, total)  # the cost, in prompts, before the first of them
-    for number, (block, part) in enumerate(zip(blocks, parts, strict=True)):
-        if not part.exists():
-            rows = pools.rows(number, [example.query for example in block])
-            write_part(ask(asked.scorer, bench.corpus, block, rows, number), part)
-        done += len(block) * (spec.candidates + 1)
-        told(done, total)
-    meta = {
+    answers = _answers(run, teacher.scorer, examples, digest)
+    scored = [
+        _scored(table, settings.candidates, generator(settings.seed, "shuffle", number))
+        for number, table in enumerate(answers)
+    ]
+    meta: FeedbackMeta = {
         "recipe": recipe,
         "digest": digest,
-        "span": _span(examples),
-        "trained_through": max(asked.trained_through, *(it.available_at for it in examples)).isoformat(),
+        "span": span_of(examples).model_dump(mode="json"),
+        "trained_through": max(teacher.trained_through, *(it.available_at for it in examples)).isoformat(),
         "too_early": too_early,
+        "blocks": len(answers),
+        "tied": sum(is_tied(row) for table in scored for row in matrix(table, "score", settings.candidates)),
+        "diagnostics": _diagnostics([matrix(it, "log_odds", settings.candidates) for it in answers], settings.seed),
+        "seconds": round(sum(map(seconds_of, answers)), 3),
     }
-    return _join(bench, parts, meta)
+    _write(folder, pa.concat_tables(scored), meta)
+    return folder
 
 
 def load_feedback(folder: str | Path) -> Feedback:
@@ -154,37 +158,31 @@ def load_feedback(folder: str | Path) -> Feedback:
     folder = Path(folder)
     try:
         meta = json.loads((folder / "feedback.json").read_text(encoding="utf-8"))
-        found = file_digest(folder / "scores.parquet")
+        digest = file_digest(folder / "scores.parquet")
     except FileNotFoundError as error:
         raise StoreError(f"no teacher scores in {folder}: there is no {error.filename}; {_AGAIN}") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read the teacher scores in {folder}: {error}; {_AGAIN}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise StoreError(f"{folder}/feedback.json is not of format {FORMAT}, which this version reads; {_AGAIN}")
-    if meta.get("scores_sha256") != found:
+    if meta.get("scores_sha256") != digest:
         raise StoreError(
-            f"{folder}/scores.parquet has SHA-256 {found}, but feedback.json says {meta.get('scores_sha256')}: "
+            f"{folder}/scores.parquet has SHA-256 {digest}, but feedback.json says {meta.get('scores_sha256')}: "
             f"it was altered, or the two are of different runs; {_AGAIN}"
         )
-    return Feedback(table=pq.read_table(folder / "scores.parquet", partitioning=None).to_pandas(), meta=meta)
+    table = pq.read_table(folder / "scores.parquet", partitioning=None).to_pandas()
+    return Feedback(table, cast(FeedbackMeta, meta))
 
 
-def _trained_teacher(bench: Bench) -> Teacher:
-    folder, llm = bench.folder("stockllm"), bench.spec.llm
-    if not (folder / "card.json").is_file():
+def _trained_teacher(run: TrainingRun) -> Teacher:
+    folder = run.folder("stockllm")
+    if not (folder / CARD).is_file():
         raise ConfigError(
             f"no trained StockLLM in {folder}: its answers are the teacher scores; "
             "type first: ragsignal train stockllm SPEC"
         )
     artifact = load_artifact(folder, "stockllm")
-    scorer = StockLLM(
-        bench.weights,
-        bench.template,
-        adapter=artifact,
-        dtype=llm.dtype,
-        device=llm.device,
-        batch_size=llm.batch_size,
-    )
+    scorer = load_stockllm(run.spec.llm, run.template, artifact, run.weights)
     return Teacher(scorer, artifact.digest, artifact.card.trained_through)
 
 
@@ -194,18 +192,51 @@ def _check_folder(folder: Path) -> None:
         raise StoreError(f"{folder} holds other files than teacher scores; move them away, or name another out folder")
 
 
-def _chosen(bench: Bench) -> tuple[list[Example], int]:
-    """The queries to score, in date order, and how many came too early to see a whole pool."""
-    spec = bench.spec.feedback
-    able = [example for example in bench.train if bench.corpus.visible(example.query.as_of) >= spec.candidates]
+def _chosen(run: TrainingRun) -> tuple[list[Example], int]:
+    """Return the queries to score, in date order, and how many came too early to see a whole pool."""
+    settings = run.spec.feedback
+    able = [example for example in run.train if run.corpus.visible(example.query.as_of) >= settings.candidates]
     if len(able) < 2:
         raise ConfigError(
-            f"feedback: {len(able)} of {len(bench.train)} training queries see {spec.candidates} candidates or more, "
+            f"feedback: {len(able)} of {len(run.train)} training queries see {settings.candidates} candidates or more, "
             "but two at least are needed; lower feedback.candidates, or let [corpus] begin earlier"
         )
-    chosen = draw(able, spec.queries, spec.seed)
-    bench.split.train.check(np.array([example.available_at for example in chosen], dtype="datetime64[D]"))
-    return chosen, len(bench.train) - len(able)
+    chosen = draw(able, settings.queries, settings.seed)
+    check_labels(run.split.train, chosen)
+    return chosen, len(run.train) - len(able)
+
+
+def _recipe(run: TrainingRun, teacher: Teacher, examples: Sequence[Example]) -> Recipe:
+    """Everything that decides a score."""
+    queries = [example.query for example in examples]
+    read = [[it.symbol, it.as_of, it.closes, teacher.scorer.context_digest(it)] for it in queries]
+    return {
+        "feedback": FORMAT,
+        "stockllm": teacher.digest,
+        "scorer": teacher.scorer.recipe,
+        "template": run.template.recipe,
+        "corpus": run.corpus.digest,
+        "queries": json_digest([read, [example.rise for example in examples]]),
+        "settings": run.spec.feedback.model_dump(mode="json"),
+    }
+
+
+def _answers(run: TrainingRun, scorer: LogOddsScorer, examples: Sequence[Example], digest: str) -> list[Any]:
+    """Return the answers of every block; those of a finished one are read, not asked for again."""
+    settings, scratch = run.spec.feedback, run.scratch("feedback")
+    blocks = _split_evenly(examples, settings.block)
+    pools = CandidatePools(run.corpus, settings.candidates, settings.seed)
+    prompts, done, total = settings.candidates + 1, 0, len(examples) * (settings.candidates + 1)
+    progress = partial(run.progress, "teacher scores")
+    progress(done, total)  # the cost, in prompts, before the first of them
+    parts = [scratch / f"{digest[:16]}-{number:05d}.parquet" for number in range(len(blocks))]
+    for number, (block, part) in enumerate(zip(blocks, parts, strict=True)):
+        if not part.exists():
+            rows = pools.rows(number, [example.query for example in block])
+            write_part(answer_block(scorer, run.corpus, block, rows, number), part)
+        done += len(block) * prompts
+        progress(done, total)
+    return [read_part(part) for part in parts]
 
 
 def _split_evenly(examples: Sequence[Example], size: int) -> list[list[Example]]:
@@ -214,55 +245,13 @@ def _split_evenly(examples: Sequence[Example], size: int) -> list[list[Example]]
     return [[examples[place] for place in block] for block in places]
 
 
-def _recipe(bench: Bench, asked: Teacher, examples: Sequence[Example]) -> Recipe:
-    """Everything that decides a score."""
-    asked_of = [it.query for it in examples]
-    queries = [[it.symbol, it.as_of, it.closes, asked.scorer.context_digest(it)] for it in asked_of]
-    return {
-        "feedback": FORMAT,
-        "stockllm": asked.digest,
-        "scorer": asked.scorer.recipe,
-        "template": bench.template.recipe,
-        "corpus": bench.corpus.fingerprint,
-        "queries": json_digest([queries, [it.rise for it in examples]]),
-        "settings": bench.spec.feedback.model_dump(mode="json"),
-    }
-
-
-def _span(examples: Sequence[Example]) -> dict[str, Any]:
-    days = [example.query.as_of for example in examples]
-    return {"first": min(days).isoformat(), "last": max(days).isoformat(), "queries": len(days)}
-
-
-def _join(bench: Bench, parts: Sequence[Path], meta: dict[str, Any]) -> Path:
-    """Read the parts, work the scores out, and write both files."""
-    spec, folder = bench.spec.feedback, bench.folder("feedback")
-    tables = [read_part(part) for part in parts]
-    scored = [_scored(table, spec.candidates, generator(spec.seed, "shuffle", n)) for n, table in enumerate(tables)]
-    scores = np.concatenate([matrix(table, "score", spec.candidates) for table in scored])
-    record = meta | {
-        "blocks": len(parts),
-        "tied": sum(map(teacher.is_tied, scores)),
-        "diagnostics": _diagnostics([matrix(table, "log_odds", spec.candidates) for table in tables], spec.seed),
-        "seconds": round(sum(seconds_of(table) for table in tables), 3),
-    }
-
-    def write(scratch: Path) -> None:
-        pq.write_table(pa.concat_tables(scored), scratch / "scores.parquet")
-        sealed = {"format": FORMAT, "scores_sha256": file_digest(scratch / "scores.parquet"), **record}
-        (scratch / "feedback.json").write_text(json.dumps(sealed, indent=1) + "\n", encoding="utf-8")
-
-    write_folder(folder, write, replace=True)
-    return folder
-
-
 def _scored(table: Any, candidates: int, rng: np.random.Generator) -> Any:
-    """A block's answers, with lift, score and control."""
+    """Return a block's answers with lift, score and control."""
     log_odds = matrix(table, "log_odds", candidates).astype(np.float64)
     base, rise = (matrix(table, name, candidates)[:, 0] for name in ("base", "rise"))
-    score = teacher.scores(log_odds, rise)
-    derived = (teacher.lift(log_odds, base, rise), score, teacher.shuffle(score, rng))
-    columns = [pa.array(matrix.ravel(), pa.float32()) for matrix in derived]
+    score = scores(log_odds, rise)
+    derived = (lift(log_odds, base, rise), score, shuffle(score, rng))
+    columns = [pa.array(each.ravel(), pa.float32()) for each in derived]
     return pa.table([*table.columns, *columns], schema=pa.schema(COLUMNS + _DERIVED))
 
 
@@ -270,7 +259,16 @@ def _diagnostics(blocks: Sequence[NDArray[np.float32]], seed: int) -> dict[str, 
     """What a reader of the scores should know first; None where there is nothing to measure."""
     exact = [block.astype(np.float64) for block in blocks]
     values = {
-        "main_effect_share": teacher.main_effect_share(exact),
-        "residual_split_half": teacher.split_half(exact, generator(seed, "halves")),
+        "main_effect_share": main_effect_share(exact),
+        "residual_split_half": split_half(exact, generator(seed, "halves")),
     }
     return {name: None if math.isnan(value) else round(value, 4) for name, value in values.items()}
+
+
+def _write(folder: Path, table: Any, meta: FeedbackMeta) -> None:
+    def write(scratch: Path) -> None:
+        pq.write_table(table, scratch / "scores.parquet")
+        sealed = {"format": FORMAT, "scores_sha256": file_digest(scratch / "scores.parquet"), **meta}
+        (scratch / "feedback.json").write_text(json.dumps(sealed, indent=1) + "\n", encoding="utf-8")
+
+    write_folder(folder, write, replace=True)

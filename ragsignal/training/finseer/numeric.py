@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ragsignal.artifacts import Base
 from ragsignal.config import FinseerTraining
 from ragsignal.data import SEQUENCES
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import EXTRA, READS, Corpus, features, query_features
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.finseer.distill import Distillation
-from ragsignal.training.finseer.lessons import Group, Lesson
-from ragsignal.utils import Steps
+from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
+from ragsignal.types import Query, Recipe
+from ragsignal.utils import Steps, write_file
 
 _SEQUENCES = tuple(SEQUENCES)
 
@@ -38,7 +40,7 @@ class NumericStudent:
     settings : FinseerTraining
     """
 
-    base: dict[str, Any] | None = None
+    base: Base | None = None
     template: Recipe = READS
 
     def __init__(self, corpus: Corpus, settings: FinseerTraining) -> None:
@@ -49,49 +51,49 @@ class NumericStudent:
         config = TowerConfig(lookback + EXTRA, _SEQUENCES, settings.hidden, settings.dim)
         self._tower = new_tower(config, settings.seed)
 
-    def fit(self, lessons: Sequence[Lesson], scratch: Path, progress: Steps) -> None:
-        """Learn, from the checkpoint in ``scratch`` if there is one; ``progress`` hears (steps done, steps)."""
+    def fit(self, queries: Sequence[RankedQuery], scratch: Path, progress: Steps) -> None:
+        """Learn, from the checkpoint in ``scratch`` if there is one; ``progress`` is told the steps done, and all."""
         settings = self._settings
-        inputs = self._inputs([it.example.query for it in lessons], np.array([it.rows for it in lessons]))
-        scores = torch.from_numpy(np.array([it.scores for it in lessons], dtype=np.float32))
+        inputs = self._inputs([it.example.query for it in queries], np.array([it.rows for it in queries]))
+        scores = torch.from_numpy(np.array([it.scores for it in queries], dtype=np.float32))
         loss = Distillation(None, settings)
         optimizer = torch.optim.AdamW(self._tower.parameters(), lr=settings.numeric_learning_rate)
-        epoch_steps = math.ceil(len(lessons) / settings.numeric_batch_size)
+        epoch_steps = math.ceil(len(queries) / settings.numeric_batch_size)
         steps = epoch_steps * settings.numeric_epochs
         checkpoint = scratch / "checkpoint.safetensors"
         for step in range(self._resume(checkpoint, optimizer), steps):
-            batch = torch.from_numpy(self._batch(len(lessons), *divmod(step, epoch_steps)))
+            batch = torch.from_numpy(self._batch(len(queries), *divmod(step, epoch_steps)))
             optimizer.param_groups[0]["lr"] = settings.numeric_learning_rate * _cosine(step / steps)
             optimizer.zero_grad()
             value: Any = loss.compute_loss_from_embeddings(self._embed(inputs, batch), scores[batch])
-            value.backward()
+            value.backward()  # torch does not type it
             optimizer.step()
             done = step + 1
             if done % settings.save_steps == 0 or done == steps:
                 self._save(checkpoint, optimizer, done)
             progress(done, steps)
 
-    def similarities(self, groups: Sequence[Group]) -> list[NDArray[np.float64]]:
-        """The (n_candidates,) cosines of each group's query with its candidates."""
-        found = []
+    def similarities(self, queries: Sequence[ScoredQuery]) -> list[NDArray[np.float64]]:
+        """Return the (n_candidates,) cosines of each query with its candidates."""
+        cosines = []
         with torch.inference_mode():
-            for group in groups:
-                inputs = self._inputs([group.example.query], group.rows[None])
-                query, *candidates = self._embed(inputs, torch.zeros(1, dtype=torch.int64))
-                found.append((torch.cat(candidates) @ query[0]).numpy().astype(np.float64))
-        return found
+            for query in queries:
+                inputs = self._inputs([query.example.query], query.rows[None])
+                own, *candidates = self._embed(inputs, torch.zeros(1, dtype=torch.int64))
+                cosines.append((torch.cat(candidates) @ own[0]).numpy().astype(np.float64))
+        return cosines
 
     def write(self, folder: Path) -> None:
         """Save what :class:`ragsignal.retrieval.numeric.NumericEncoder` loads."""
         save_tower(self._tower, folder)
 
-    def _inputs(self, queries: Sequence[Any], rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _inputs(self, queries: Sequence[Query], rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Queries and (n, n_candidates) rows as (n, 1 + n_candidates, n_features) numbers and (n, 1 + ...) names."""
         shape = rows.shape
         candidates = features(np.asarray(self._corpus.scaled[rows.ravel()])).reshape(*shape, -1)
         numbers = np.concatenate([query_features(queries)[:, None], candidates], axis=1)
-        own = np.full((shape[0], 1), self._tower.config.query_name)
-        names = np.concatenate([own, self._names[self._corpus.sequence_id[rows]]], axis=1)
+        query_names = np.full((shape[0], 1), self._tower.config.query_name)
+        names = np.concatenate([query_names, self._names[self._corpus.sequence_id[rows]]], axis=1)
         return torch.from_numpy(numbers), torch.from_numpy(names)
 
     def _embed(self, inputs: tuple[Tensor, Tensor], batch: Tensor) -> list[Tensor]:
@@ -109,9 +111,7 @@ class NumericStudent:
         for number, moments in optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        save_file(state | {"step": torch.tensor(step)}, part)
-        part.replace(path)
+        write_file(path, partial(save_file, state | {"step": torch.tensor(step)}))
 
     def _resume(self, path: Path, optimizer: torch.optim.Optimizer) -> int:
         """Steps that are already done; 0 where nothing was saved."""

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from peft import LoraConfig
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
-from ragsignal.artifacts import Weights
+from ragsignal.artifacts import Base, Weights
 from ragsignal.config import FinseerTraining
 from ragsignal.data import Bins
-from ragsignal.protocols import Recipe
 from ragsignal.retrieval import Corpus, line_recipe, load_sentence_model, query_line
 from ragsignal.training import loop
 from ragsignal.training.finseer.distill import Distillation
-from ragsignal.training.finseer.lessons import Group, Lesson
+from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
+from ragsignal.types import Recipe
 from ragsignal.utils import Steps, quiet_loading
 
 _BATCH = 256
@@ -47,7 +47,7 @@ class TextStudent:
         self._bins = bins
         self._corpus = corpus
         self._settings = settings
-        self.base = {"ref": weights.ref, "revision": settings.revision, "sha256": weights.digest}
+        self.base: Base | None = {"ref": weights.ref, "revision": settings.revision, "sha256": weights.digest}
         with quiet_loading(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)  # of the adapter's first half; the other begins at zero
             self._model = load_sentence_model(weights.folder)
@@ -58,22 +58,22 @@ class TextStudent:
         """The line that is read."""
         return line_recipe(self._bins)
 
-    def fit(self, lessons: Sequence[Lesson], scratch: Path, progress: Steps) -> None:
-        """Learn, from the last checkpoint in ``scratch`` if there is one; ``progress`` hears (steps done, steps)."""
+    def fit(self, queries: Sequence[RankedQuery], scratch: Path, progress: Steps) -> None:
+        """Learn, from the last checkpoint in ``scratch`` if there is one; ``progress`` is told steps done, and all."""
         with torch.random.fork_rng(devices=[]):
-            trainer = _Trainer(
+            trainer = _TextTrainer(
                 model=self._model,
-                args=self._arguments(scratch),
-                train_dataset=self._dataset(lessons),
+                args=loop.arguments(self._settings, scratch, "cpu", kind=SentenceTransformerTrainingArguments),
+                train_dataset=self._dataset(queries),
                 loss=Distillation(self._model, self._settings),
                 callbacks=loop.callbacks(progress),
             )
             loop.run(trainer, scratch)
         self._model.eval()
 
-    def similarities(self, groups: Sequence[Group]) -> list[NDArray[np.float64]]:
-        """The (n_candidates,) cosines of each group's query with its candidates."""
-        lines = [[query_line(it.example.query, self._bins), *self._lines(it.rows)] for it in groups]
+    def similarities(self, queries: Sequence[ScoredQuery]) -> list[NDArray[np.float64]]:
+        """Return the (n_candidates,) cosines of each query with its candidates."""
+        lines = [[query_line(it.example.query, self._bins), *self._lines(it.rows)] for it in queries]
         distinct = sorted({line for group in lines for line in group})
         encoded = self._model.encode(
             distinct, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
@@ -96,30 +96,16 @@ class TextStudent:
         names = [corpus.sequences[number] for number in corpus.sequence_id[rows]]
         return [self._bins.line(name, scaled) for name, scaled in zip(names, corpus.scaled[rows], strict=True)]
 
-    def _dataset(self, lessons: Sequence[Lesson]) -> Dataset:
-        candidates = [self._lines(lesson.rows) for lesson in lessons]
-        columns: dict[str, Any] = {"query": [query_line(it.example.query, self._bins) for it in lessons]}
+    def _dataset(self, queries: Sequence[RankedQuery]) -> Dataset:
+        candidates = [self._lines(query.rows) for query in queries]
+        columns = {"query": [query_line(it.example.query, self._bins) for it in queries]}
         for number, lines in enumerate(zip(*candidates, strict=True)):
             columns["positive" if number == 0 else f"negative_{number}"] = list(lines)
-        return Dataset.from_dict(columns | {"label": [lesson.scores.tolist() for lesson in lessons]})
-
-    def _arguments(self, scratch: Path) -> Any:
-        settings = self._settings
-        return loop.arguments(
-            scratch,
-            device="cpu",
-            every=settings.save_steps,
-            evaluated=False,
-            kind=SentenceTransformerTrainingArguments,
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            seed=settings.seed,
-        )
+        return Dataset.from_dict({**columns, "label": [query.scores.tolist() for query in queries]})
 
 
-class _Trainer(SentenceTransformerTrainer):
+class _TextTrainer(SentenceTransformerTrainer):
     """Without the model card of sentence-transformers, which shows a bar of its own; ours is written elsewhere."""
 
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+    def add_model_card_callback(self, default_args_dict: Any) -> None:
         """Add none."""

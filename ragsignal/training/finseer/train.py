@@ -1,7 +1,7 @@
 """FinSeer: an encoder that learns which candidates help the language model, from the model's own answers.
 
-    teacher scores ──► lessons ──► student ──► artifact
-                          └─ shuffled ──► control ──► beside it in the card
+    teacher scores ──► rankings ──► student ──► artifact
+                           └─ shuffled ──► control ──► beside it in the card
 
 Beside every encoder stand two others, measured on the same later queries: the untrained one, and one trained with the
 same settings on a teacher whose scores were shuffled. What the control reaches is not learned from the teacher.
@@ -13,61 +13,41 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ragsignal.artifacts import Artifact, Card, Kind, load_artifact, refuse_foreign, resolve, save_artifact
+from ragsignal.artifacts import Artifact, Kind, load_artifact, refuse_foreign, resolve, save_artifact
 from ragsignal.errors import ConfigError
-from ragsignal.protocols import Recipe
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
-from ragsignal.training.finseer.lessons import Group, Lesson, agreement, gather, hold_out, ranked, recall_by_chance
-from ragsignal.utils import Steps, json_digest
+from ragsignal.training.finseer.ranking import (
+    RankedQuery,
+    agreement,
+    gather,
+    hold_out,
+    rank_candidates,
+    recall_by_chance,
+)
+from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.types import Recipe
 
 if TYPE_CHECKING:
-    from ragsignal.training.run import Bench
+    from ragsignal.training.finseer.numeric import NumericStudent
+    from ragsignal.training.finseer.text import TextStudent
 
 EncoderName = Literal["text", "numeric"]
-_KINDS: dict[str, Kind] = {"text": "finseer-text", "numeric": "finseer-numeric"}
+Student: TypeAlias = "TextStudent | NumericStudent"
+_KINDS: dict[EncoderName, Kind] = {"text": "finseer-text", "numeric": "finseer-numeric"}
 _NOT_IN_RECIPE = {
     "text": {"dim", "hidden", "numeric_epochs", "numeric_learning_rate", "numeric_batch_size"},
     "numeric": {"base", "revision", "rank", "alpha", "epochs", "learning_rate", "batch_size"},
 }
 
 
-class Student(Protocol):
-    """An encoder that can be taught."""
-
-    @property
-    def base(self) -> dict[str, Any] | None:
-        """The weights it begins from, as the card says them."""
-        ...
-
-    @property
-    def template(self) -> Recipe:
-        """What it reads of a window."""
-        ...
-
-    def fit(self, lessons: Sequence[Lesson], scratch: Path, progress: Steps) -> None:
-        """Learn; go on from what an interrupted run left in ``scratch``."""
-        ...
-
-    def similarities(self, groups: Sequence[Group]) -> list[NDArray[np.float64]]:
-        """Cosines of each query with its candidates."""
-        ...
-
-    def write(self, folder: Path) -> None:
-        """Save the model into an empty folder."""
-        ...
-
-
-def train_finseer(bench: Bench, encoder: EncoderName) -> Artifact:
-    """Distil the teacher scores of ``bench`` into an encoder.
+def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
+    """Distil the teacher scores of ``run`` into an encoder.
 
     Parameters
     ----------
-    bench : Bench
+    run : TrainingRun
         Its folder ``feedback`` holds the scores.
     encoder : {"text", "numeric"}
         LoRA over a sentence encoder, or a small network over numbers.
@@ -87,90 +67,76 @@ def train_finseer(bench: Bench, encoder: EncoderName) -> Artifact:
     ModelError
         If the base weights cannot be used.
     """
-    kind, settings = _KINDS[encoder], bench.spec.finseer
-    refuse_foreign(bench.folder(kind))
-    feedback = load_feedback(bench.folder("feedback"))
-    _refuse_stale(bench, feedback)
-    train, valid = hold_out(gather(feedback, bench.train, bench.corpus.fingerprint), settings.valid_share)
-    make = _maker(bench, encoder)
+    kind, settings = _KINDS[encoder], run.spec.finseer
+    refuse_foreign(run.folder(kind))
+    feedback = load_feedback(run.folder("feedback"))
+    _refuse_stale(run, feedback)
+    train, valid = hold_out(gather(feedback, run.train, run.corpus.digest), settings.valid_share)
+    make = _maker(run, encoder)
     student, control = make(), make()
     metrics = _suffixed(agreement(student.similarities(valid), valid, settings), "_untrained")
-    recipe = _recipe(bench, encoder, feedback)
+    recipe = _recipe(run, encoder, feedback)
     arms = ((control, True, "_shuffled", ", control"), (student, False, "", ""))
     for learner, shuffled, suffix, word in arms:
-        lessons = ranked(train, settings.negatives, shuffled)
-        scratch = bench.scratch(kind) / _scratch_name(recipe, learner, lessons)
-        learner.fit(lessons, scratch, partial(bench.progress, f"FinSeer ({encoder}{word})"))
+        queries = rank_candidates(train, settings.negatives, shuffled)
+        folder = _work_folder(run, kind, recipe, learner, queries)
+        learner.fit(queries, folder, partial(run.progress, f"FinSeer ({encoder}{word})"))
         metrics |= _suffixed(agreement(learner.similarities(valid), valid, settings), suffix)
     metrics["recall_at_5_chance"] = recall_by_chance(valid)
-    card = _card(bench, kind, recipe, metrics, student, train, valid, feedback)
-    return save_artifact(bench.folder(kind), card, student.write)
+    result = TrainingResult(
+        recipe=recipe,
+        metrics=metrics,
+        base=student.base,
+        template=student.template,
+        train=[query.example for query in train],
+        valid=[query.example for query in valid],
+        # the teacher may have learned from later days than the queries it was asked
+        seen_through=date.fromisoformat(feedback.meta["trained_through"]),
+    )
+    return save_artifact(run.folder(kind), run.card(kind, result), student.write)
 
 
-def _refuse_stale(bench: Bench, feedback: Feedback) -> None:
+def _refuse_stale(run: TrainingRun, feedback: Feedback) -> None:
     """Teacher scores of another StockLLM, template or ``[feedback]`` are not those of this spec."""
-    folder = bench.folder("stockllm")
+    folder = run.folder("stockllm")
     if not folder.exists():  # the scores may outlive their teacher
         return
     now = {
         "stockllm": load_artifact(folder, "stockllm").digest,
-        "template": bench.template.recipe,
-        "settings": bench.spec.feedback.model_dump(mode="json"),
+        "template": run.template.recipe,
+        "settings": run.spec.feedback.model_dump(mode="json"),
     }
-    stale = [key for key, value in now.items() if feedback.meta["recipe"][key] != value]
+    stale = [key for key, value in now.items() if feedback.meta["recipe"].get(key) != value]
     if stale:
         raise ConfigError(
-            f"the teacher scores in {bench.folder('feedback')} were made with another {', '.join(stale)} than the "
+            f"the teacher scores in {run.folder('feedback')} were made with another {', '.join(stale)} than the "
             "spec has now; type: ragsignal train feedback SPEC"
         )
 
 
-def _maker(bench: Bench, encoder: EncoderName) -> Callable[[], Student]:
-    """A way to get the same untrained student twice; torch is imported here and not before."""
-    settings = bench.spec.finseer
+def _maker(run: TrainingRun, encoder: EncoderName) -> Callable[[], Student]:
+    """Return a way to get the same untrained student twice; torch is imported here and not before."""
+    settings = run.spec.finseer
     if encoder == "numeric":
         from ragsignal.training.finseer.numeric import NumericStudent
 
-        return lambda: NumericStudent(bench.corpus, settings)
+        return lambda: NumericStudent(run.corpus, settings)
     from ragsignal.training.finseer.text import TextStudent
 
     weights = resolve(settings.base, settings.revision)
-    return lambda: TextStudent(weights, bench.bins, bench.corpus, settings)
+    return lambda: TextStudent(weights, run.bins, run.corpus, settings)
 
 
-def _recipe(bench: Bench, encoder: EncoderName, feedback: Feedback) -> Recipe:
-    settings = bench.spec.finseer.model_dump(mode="json", exclude=_NOT_IN_RECIPE[encoder])
+def _recipe(run: TrainingRun, encoder: EncoderName, feedback: Feedback) -> Recipe:
+    settings = run.spec.finseer.model_dump(mode="json", exclude=_NOT_IN_RECIPE[encoder])
     return settings | {"encoder": encoder, "feedback": feedback.meta["digest"]}
 
 
-def _scratch_name(recipe: Recipe, learner: Student, lessons: Sequence[Lesson]) -> str:
-    """A folder for what decides the weights, so that no run goes on from another one's checkpoint."""
-    taught = [[it.example.query.symbol, it.example.query.as_of, it.rows.tolist(), it.scores.tolist()] for it in lessons]
-    return json_digest([recipe, learner.base, learner.template, taught])[:16]
-
-
-def _card(
-    bench: Bench,
-    kind: Kind,
-    recipe: Recipe,
-    metrics: dict[str, Any],
-    student: Student,
-    train: Sequence[Group],
-    valid: Sequence[Group],
-    feedback: Feedback,
-) -> Card:
-    """The teacher may have learned from later days than the queries it was asked: its date counts too."""
-    card = bench.card(
-        kind,
-        recipe,
-        metrics,
-        base=student.base,
-        template=student.template,
-        train=[group.example for group in train],
-        valid=[group.example for group in valid],
-    )
-    taught_through = date.fromisoformat(str(feedback.meta["trained_through"]))
-    return card.model_copy(update={"trained_through": max(card.trained_through, taught_through)})
+def _work_folder(
+    run: TrainingRun, kind: Kind, recipe: Recipe, learner: Student, queries: Sequence[RankedQuery]
+) -> Path:
+    taught = [[it.example.query.symbol, it.example.query.as_of, it.rows.tolist(), it.scores.tolist()] for it in queries]
+    return run.work_folder(kind, [recipe, learner.base, learner.template, taught])
 
 
 def _suffixed(metrics: dict[str, float], suffix: str) -> dict[str, float]:

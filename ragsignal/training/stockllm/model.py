@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -17,12 +17,16 @@ from ragsignal.config import StockLLMTraining
 from ragsignal.llm.head import LabelHead, label_tokens, pad_right
 from ragsignal.utils import quiet_loading
 
-Row = dict[str, Any]
-"""One training example: ``input_ids`` (list of int) and ``target`` (0 rise, 1 fall, the order of the label head)."""
+
+class TokenRow(TypedDict):
+    """One training example; ``target`` is 0 for a rise and 1 for a fall, the order of the label head."""
+
+    input_ids: list[int]
+    target: int
 
 
 @dataclass(frozen=True)
-class Reader:
+class TrainableLLM:
     """A peft model that gives two logits a position, its tokenizer, and what the full-vocabulary loss needs.
 
     Parameters
@@ -41,7 +45,9 @@ class Reader:
     vocabulary: torch.Tensor
 
 
-def load_reader(weights: Weights, words: tuple[str, str], dtype: str, training: StockLLMTraining, steps: int) -> Reader:
+def load_trainable(
+    weights: Weights, words: tuple[str, str], dtype: str, training: StockLLMTraining, steps: int
+) -> TrainableLLM:
     """Load a base model and lay a fresh adapter over it.
 
     Parameters
@@ -68,23 +74,23 @@ def load_reader(weights: Weights, words: tuple[str, str], dtype: str, training: 
         model.set_output_embeddings(LabelHead(full, labels))
         model.config.use_cache = False
         adapted = get_peft_model(model, _peft_config(training, steps, model.config.get_text_config()))
-    return Reader(adapted, tokenizer, labels, full.weight.detach())
+    return TrainableLLM(adapted, tokenizer, labels, full.weight.detach())
 
 
-def collate(rows: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:
     """Rows to a batch: ``input_ids`` (batch, width), ``last`` (batch,), ``target`` (batch,)."""
     ids, last = pad_right([row["input_ids"] for row in rows], pad, "cpu")
     return {"input_ids": ids, "last": last, "target": torch.tensor([row["target"] for row in rows])}
 
 
-def label_loss(reader: Reader, model: Any, batch: Mapping[str, torch.Tensor], full: float) -> tuple[Any, Any]:
+def label_loss(llm: TrainableLLM, model: Any, batch: Mapping[str, torch.Tensor], full: float) -> tuple[Any, Any]:
     """Cross-entropy of the true label among the two, and the (batch, 2) float32 logits it came from.
 
     Parameters
     ----------
-    reader : Reader
+    llm : TrainableLLM
     model
-        ``reader.model``, or what a Trainer wrapped around it.
+        ``llm.model``, or what a Trainer wrapped around it.
     batch : mapping
         From :func:`collate`.
     full : float
@@ -98,8 +104,8 @@ def label_loss(reader: Reader, model: Any, batch: Mapping[str, torch.Tensor], fu
     loss = torch.nn.functional.cross_entropy(logits, batch["target"])
     if full:
         hidden = out.hidden_states[-1][rows, last]
-        words = hidden @ reader.vocabulary.T.to(hidden)
-        target = torch.tensor(reader.labels, device=last.device)[batch["target"]]
+        words = hidden @ llm.vocabulary.T.to(hidden)
+        target = torch.tensor(llm.labels, device=last.device)[batch["target"]]
         loss = loss + full * torch.nn.functional.cross_entropy(words.float(), target)
     return loss, logits
 
@@ -109,23 +115,26 @@ def _peft_config(training: StockLLMTraining, steps: int, config: Any) -> Any:
 
     if training.method == "prefix":
         return PrefixTuningConfig(num_virtual_tokens=training.virtual_tokens, task_type="CAUSAL_LM")
-    size: dict[str, Any] = {"lora_alpha": training.alpha, "task_type": "CAUSAL_LM", **_where(training, config)}
+    shape = _shape(training, config)
     if training.method == "lora":
-        return LoraConfig(r=training.rank, **size)
+        return LoraConfig(r=training.rank, **shape)
     # ranks fall from 1.5 times the budget to the budget between a tenth and seven tenths of the steps
-    plan: dict[str, Any] = {
-        "tinit": steps // 10,
-        "tfinal": 3 * steps // 10,
-        "deltaT": max(1, steps // 50),
-        "total_step": steps,
-    }
-    return AdaLoraConfig(init_r=max(1, 3 * training.rank // 2), target_r=training.rank, **plan, **size)
+    return AdaLoraConfig(
+        init_r=max(1, 3 * training.rank // 2),
+        target_r=training.rank,
+        tinit=steps // 10,
+        tfinal=3 * steps // 10,
+        deltaT=max(1, steps // 50),
+        total_step=steps,
+        **shape,
+    )
 
 
-def _where(training: StockLLMTraining, config: Any) -> dict[str, Any]:
-    """Which layers of which blocks get an adapter."""
+def _shape(training: StockLLMTraining, config: Any) -> dict[str, Any]:
+    """Return peft's arguments for the adapter's strength, and for which layers of which blocks get one."""
+    shape = {"lora_alpha": training.alpha, "task_type": "CAUSAL_LM"}
     if not training.modules:
-        return {"target_modules": "all-linear"}
+        return shape | {"target_modules": "all-linear"}
     blocks = int(config.num_hidden_layers)
     lowest = blocks - max(1, round(training.upper * blocks))
-    return {"target_modules": list(training.modules), "layers_to_transform": list(range(lowest, blocks))}
+    return shape | {"target_modules": list(training.modules), "layers_to_transform": list(range(lowest, blocks))}

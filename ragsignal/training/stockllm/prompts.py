@@ -43,15 +43,15 @@ def mixed_prompts(
         In the order of ``examples``.
     """
     rng = np.random.default_rng(seed)
-    wanted = rng.choice(np.asarray(ks), size=len(examples))
-    drawn = rng.choice(len(sources), size=len(examples))
+    numbers = rng.choice(np.asarray(ks), size=len(examples))
+    places = rng.choice(len(sources), size=len(examples))
     hits: list[tuple[Hit, ...]] = [()] * len(examples)
-    for number, source in enumerate(sources):
-        mine = np.flatnonzero((drawn == number) & (wanted > 0)).tolist()
+    for place, source in enumerate(sources):
+        rows = np.flatnonzero((places == place) & (numbers > 0)).tolist()
         retriever = _retriever(source, corpus, int(max(ks)), seed)
-        for row, found in zip(mine, retriever.retrieve([examples[row].query for row in mine]), strict=True):
-            hits[row] = found[: wanted[row]]
-    return [template.render(it.query, found) for it, found in zip(examples, hits, strict=True)]
+        for row, nearest in zip(rows, retriever.retrieve([examples[row].query for row in rows]), strict=True):
+            hits[row] = nearest[: numbers[row]]
+    return [template.render(example.query, shown) for example, shown in zip(examples, hits, strict=True)]
 
 
 def _retriever(source: Source, corpus: Corpus, k: int, seed: int) -> CorpusRetriever:

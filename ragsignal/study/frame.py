@@ -1,0 +1,42 @@
+"""The frame of every run: it is refused if it cannot be counted, and its record says when, on what and with what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ragsignal.config import Variant
+from ragsignal.study.study import Study
+from ragsignal.study.trials import check_ledger
+
+
+@dataclass(frozen=True)
+class RunFrame:
+    """Opened before the work: a run that could not be counted as a trial fails before it costs anything.
+
+    Raises
+    ------
+    StoreError
+        If trials cannot be counted.
+    """
+
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _began: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        check_ledger()
+
+    def times(self, **beside: object) -> dict[str, object]:
+        """What a second run may change: the clock, and what else the run knows of the kind."""
+        seconds = round(time.perf_counter() - self._began, 1)
+        return {"started": self.started.isoformat(timespec="seconds"), "seconds": seconds, **beside}
+
+
+def data_digests(study: Study, variants: Iterable[Variant]) -> dict[str, str]:
+    """Digests of the prices and, where a variant reads it, of the corpus."""
+    digests = {"prices": study.prices.digest}
+    if any(variant.reads_corpus for variant in variants):
+        digests["corpus"] = study.corpus.digest
+    return digests

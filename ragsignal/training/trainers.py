@@ -1,0 +1,26 @@
+"""Which function trains which kind of artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ragsignal.artifacts import Artifact, Kind
+from ragsignal.training.classifier import train_classifier
+from ragsignal.training.finseer.train import train_finseer
+from ragsignal.training.run import TrainingRun
+
+
+def _train_stockllm(run: TrainingRun) -> Artifact:
+    from ragsignal.training.stockllm.train import train_stockllm  # here, because it imports torch
+
+    return train_stockllm(run)
+
+
+TRAINERS: dict[Kind, Callable[[TrainingRun], Artifact]] = {
+    "stockllm": _train_stockllm,
+    "finseer-text": partial(train_finseer, encoder="text"),
+    "finseer-numeric": partial(train_finseer, encoder="numeric"),
+    "classifier": train_classifier,
+}
+"""In the order of training; between the first two come the teacher scores, which are no artifact."""

@@ -1,0 +1,241 @@
+"""The command line as a user meets it: JSON alone on stdout, words on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragsignal.signals.store import SignalStore
+from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, write_spec, write_train_spec
+
+ROOT = Path(__file__).parents[2]
+
+
+def _ragsignal(*words: str | Path, code: int = 0) -> tuple[Any, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ragsignal.cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == code, done.stderr
+    return (json.loads(done.stdout) if done.stdout.strip() else None), done.stderr
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return write_spec(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
+    """A spec, and what its first run answered and said."""
+    # of a market that no other test has: its signals are not in the suite's store yet
+    path = write_spec(tmp_path_factory.mktemp("ran"), data={"seed": 77})
+    return path, *_ragsignal("backtest", path, "--out", path.parent / "runs")
+
+
+def test_backtest_writes_a_report(ran: tuple[Path, Any, str]) -> None:
+    _, answer, said = ran
+    names = [variant["name"] for variant in answer["variants"]]
+    assert names == ["vote", "random", "momentum", "hold"]
+    folder = Path(answer["run_dir"])
+    assert {"record.json", "index.html", "signals.parquet", "orders.parquet", "equity.parquet"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert {path.stem for path in (folder / "tearsheets").glob("*.html")} == set(names)
+    assert f"report: {folder / 'index.html'}" in said
+
+
+def test_a_second_run_gives_the_same_record_apart_from_times(ran: tuple[Path, Any, str]) -> None:
+    path, answer, _ = ran
+    folder = Path(answer["run_dir"])
+    before = _record(folder)
+    again, said = _ragsignal("backtest", path, "--out", path.parent / "runs")
+    assert _record(folder) == before
+    assert "everything is in the store: no model call" in said
+    assert all(variant["model_calls"] == 0 for variant in again["variants"])
+
+
+def _record(folder: Path) -> str:
+    record = json.loads((folder / "record.json").read_text())
+    del record["times"]
+    return json.dumps(record)
+
+
+def test_a_run_says_what_it_will_make_and_then_what_it_made(ran: tuple[Path, Any, str]) -> None:
+    _, answer, said = ran
+    asked = sum(variant["asked"] for variant in answer["variants"])
+    made = sum(variant["asked"] - 10 for variant in answer["variants"] if variant["asked"])  # 5 bars of 2 symbols
+    assert f"to make: {made:,} signals (no model call, about " in said
+    assert f"{asked:,} signals, 0 from the store; 0 model calls, 0 tokens" in said
+
+
+@pytest.mark.parametrize("command", ["backtest", "evaluate"])
+def test_a_dry_run_tells_the_cost_and_leaves_no_report_and_no_signal(
+    command: str, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(spec.parent / "cache"))
+    answer, said = _ragsignal(command, spec, "--dry-run", "--out", spec.parent / "runs")
+    assert [row["name"] for row in answer["signals"]] == ["vote", "random"]
+    assert answer["total"]["to_make"] == sum(row["to_make"] for row in answer["signals"]) > 400
+    assert answer["total"]["model_calls"] == 0
+    assert "to make: " in said
+    assert not (spec.parent / "runs").exists()
+    assert len(SignalStore(spec.parent / "cache" / "signals.sqlite")) == 0
+
+
+TYPO = {"strategy": {"class": "strategies.rag_momentum:LongShrt"}}
+IN_SAMPLE = {
+    "data": {"start": date(2010, 3, 1)},
+    "variant": [VOTE | {"signal": "classifier", "classifier": "shipped:classifier"}, RANDOM, MOMENTUM, HOLD],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "message"),
+    [
+        (TYPO, 2, "Did you mean 'LongShort'"),
+        ({"cost": {}}, 2, "Did you mean 'costs'"),
+        (IN_SAMPLE, 1, "but the backtest starts on 2010-03-01"),
+    ],
+)
+def test_a_dry_run_fails_where_a_run_would_and_with_its_exit_code(
+    tmp_path: Path, changes: Any, code: int, message: str
+) -> None:
+    answer, said = _ragsignal("backtest", write_spec(tmp_path, **changes), "--dry-run", code=code)
+    assert answer is None
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, str]) -> None:
+    _, answer, _ = ran
+    figures = (
+        *("return", "cagr", "volatility", "sharpe", "sortino", "max_drawdown", "turnover", "costs_paid", "trades"),
+        *("exposure", "hit_rate", "abstentions", "model_calls", "tokens", "model_seconds", "asked", "found", "reused"),
+        *("signals_per_second", "tokens_per_second"),
+    )
+    for variant in answer["variants"]:
+        assert set(figures) <= set(variant)
+    record = json.loads((Path(answer["run_dir"]) / "record.json").read_text())
+    assert record["spec"]["costs"]["commission_bps"] == 5.0
+    classes = ("rag_momentum:LongShort", "price_rules:PriceMomentum", "buy_and_hold:BuyAndHold")
+    assert set(record["fingerprints"]) == {"prices", "corpus", *(f"code of strategies.{it}" for it in classes)}
+    assert record["times"]["trials"]["configurations"] == 3
+    assert record["times"]["variants"]["vote"]["asked"] > 500
+    assert not {"asked", "signals_per_second"} & set(record["variants"][0])
+
+
+def test_inspect_shows_hits_that_were_known_on_the_day(spec: Path) -> None:
+    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-01", "--variant", "random")
+    assert answer["as_of"] == "2015-06-01"
+    assert len(answer["hits"]) == 15
+    assert all(hit["available_at"] <= "2015-06-01" for hit in answer["hits"])
+    assert answer["probability"]["rise"] + answer["probability"]["fall"] == pytest.approx(1.0)
+
+
+def test_inspect_on_a_day_without_a_bar_answers_for_the_last_one_before(spec: Path) -> None:
+    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-07")  # a Sunday
+    assert answer["as_of"] == "2015-06-05"
+
+
+def test_inspect_beyond_the_last_bar_is_refused_and_on_the_first_ones_abstains(spec: Path) -> None:
+    _, said = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2016-06-01", code=1)
+    assert "the prices of AAA end on 2015-12-31, before 2016-06-01" in said
+    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2010-01-08")
+    assert answer["abstained"] == "too few bars"
+    assert answer["hits"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "message"),
+    [
+        ({"cost": {}}, 2, "Did you mean 'costs'"),
+        ({"retrieval": {"retriever": "shapes"}}, 2, "retriever"),
+        ({"data": {"source": "folder", "path": "nowhere"}}, 1, "nowhere"),
+        (TYPO, 2, "Did you mean 'LongShort'"),
+    ],
+)
+def test_a_wrong_spec_exits_2_and_a_failed_run_1_without_a_traceback(
+    tmp_path: Path, changes: Any, code: int, message: str
+) -> None:
+    answer, said = _ragsignal("backtest", write_spec(tmp_path, **changes), code=code)
+    assert answer is None
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_symbol_that_is_not_in_the_prices_is_named(spec: Path) -> None:
+    _, said = _ragsignal("inspect", spec, "--symbol", "AAB", "--date", "2015-06-01", code=1)
+    assert "AAB" in said
+    assert "Traceback" not in said
+
+
+def test_data_check_lists_problems_and_exits_1(tmp_path: Path) -> None:
+    bars = [
+        "Date,Open,High,Low,Close,Adj Close,Volume",
+        "2020-01-02,1,2,0.5,1.5,1.5,10",
+        "2020-01-02,1,2,0.5,1.5,1.5,10",
+    ]
+    (tmp_path / "AAA.csv").write_text("\n".join(bars))
+    answer, said = _ragsignal("data", "check", tmp_path, code=1)
+    assert [problem["symbol"] for problem in answer] == ["AAA"]
+    assert "1 problem(s)" in said
+    (tmp_path / "AAA.csv").write_text("\n".join(bars[:2]))
+    assert _ragsignal("data", "check", tmp_path)[0] == []
+
+
+def test_weights_list_tells_what_is_here() -> None:
+    answer, _ = _ragsignal("weights", "list")
+    assert {row["name"] for row in answer} >= {"embedded:all-MiniLM-L6-v2", "shipped:stockllm", "shipped:finseer-text"}
+    assert all(row["intact"] for row in answer)
+
+
+def test_evaluate_scores_a_vote_beside_free_baselines(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, data={"end": date(2015, 3, 31)}, retrieval={"k": 5}, evaluation={"every": 3})
+    answer, said = _ragsignal("evaluate", spec, "--out", spec.parent / "runs")
+    names = [row["name"] for row in answer["forecasters"]]
+    assert names[:2] == ["vote", "random"]
+    assert "logistic" in names
+    assert (Path(answer["run_dir"]) / "record.json").is_file()
+    assert "record: " in said
+
+
+def test_train_lists_its_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ragsignal.cli", "train", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("stockllm", "feedback", "finseer", "classifier"))
+
+
+def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
+    answer, said = _ragsignal("train", "classifier", write_train_spec(tmp_path))
+    assert [row["folder"] for row in answer] == [str(tmp_path / "artifacts/classifier")]
+    assert 0 < answer[0]["metrics"]["auc"] < 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "message"),
+    [
+        (["stockllm"], {"splt": {}}, "splt: unknown key. Did you mean 'split'?"),
+        (["feedback"], {}, "ragsignal train stockllm SPEC"),
+        (["finseer", "--encoder", "nonsense"], {}, "text, numeric or both was expected"),
+    ],
+)
+def test_a_training_that_cannot_begin_exits_2_and_says_what_to_do(
+    tmp_path: Path, words: list[str], changes: Any, message: str
+) -> None:
+    answer, said = _ragsignal("train", words[0], write_train_spec(tmp_path, **changes), *words[1:], code=2)
+    assert answer is None
+    assert message in said
+    assert "Traceback" not in said
