@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -16,13 +16,13 @@ from ragsignal.audit.models.memory import audit_memory
 from ragsignal.audit.models.training import audit_training
 from ragsignal.audit.signals.retrieval import audit_retrieval
 from ragsignal.audit.signals.signals import audit_signals
-from ragsignal.audit.verdict import Evidence, Finding, Verdict, worst
+from ragsignal.audit.verdict import Finding, Verdict, worst
 from ragsignal.backtest import prepare, signals_of
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.signals import RecordedSignals
 from ragsignal.study import Study
-from ragsignal.utils import Progress, plain, silent
+from ragsignal.utils import Progress, Record, plain, silent
 
 _OF_CODE_AND_SIGNALS = ("control", "prefix", "signal-prefix", "poison", "signal-poison", "start_point", "signal-start")
 _OF_THE_REST = ("signal-replay", "retrieval", "modes", "fills", "training", "memory")
@@ -55,9 +55,9 @@ class Audit:
         return "unknown" if verdict == "passed" and untested else verdict
 
     @property
-    def record(self) -> Evidence:
+    def record(self) -> Record:
         """JSON-able."""
-        tests = [plain(asdict(finding)) for finding in self.findings]
+        tests = [plain(finding) for finding in self.findings]
         return {"spec": self.spec, "verdict": self.verdict, "tests": tests, "seconds": round(self.seconds, 1)}
 
 

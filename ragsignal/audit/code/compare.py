@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragsignal.audit.code.trace import BrokerEvent, Trace
+from ragsignal.types import BoolArray, FloatArray
 
 RTOL = 1e-9
 ATOL = 1e-12
@@ -21,8 +21,7 @@ ATOL = 1e-12
 _NAMED = 5
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """Where two traces part.
 
     ``bar`` counts from the traces' first bar; ``what`` is a line's name, ``order``, ``lines`` or ``run``; ``left`` and
@@ -53,10 +52,10 @@ def differences(left: Trace, right: Trace, last: int) -> list[Difference]:
         The last bar that has to be equal, counted from the first bar of both.
     """
     bars = min(last + 1, len(left), len(right))
-    found = _of_lines(left, right, bars) + _of_events(left, right, bars)
+    parted = _of_lines(left, right, bars) + _of_events(left, right, bars)
     if len(right) < min(last + 1, len(left)):
-        found.append(Difference(len(right), "run", "goes on", right.error or "ends here"))
-    return sorted(found, key=lambda difference: difference.bar)
+        parted.append(Difference(len(right), "run", "goes on", right.error or "ends here"))
+    return sorted(parted, key=lambda difference: difference.bar)
 
 
 def _of_lines(left: Trace, right: Trace, bars: int) -> list[Difference]:
@@ -77,7 +76,7 @@ def _of_lines(left: Trace, right: Trace, bars: int) -> list[Difference]:
     return [Difference(bar, left.labels[k], float(ours[bar, k]), float(theirs[bar, k])) for bar, k in places]
 
 
-def equal(ours: NDArray[np.float64], theirs: NDArray[np.float64], rtol: float = RTOL) -> NDArray[np.bool_]:
+def equal(ours: FloatArray, theirs: FloatArray, rtol: float = RTOL) -> BoolArray:
     """(bars, lines) bool: equal within ``rtol`` of the value, or of rounding at the line's scale; NaN equals NaN."""
     if not ours.size:
         return np.ones(ours.shape, dtype=bool)
@@ -85,7 +84,7 @@ def equal(ours: NDArray[np.float64], theirs: NDArray[np.float64], rtol: float = 
         size = np.where(np.isfinite(ours), np.abs(ours), 0.0)
         room = rtol * size + ATOL * size.max(axis=0, keepdims=True)
         near = np.abs(ours - theirs) <= room
-    same: NDArray[np.bool_] = near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    same: BoolArray = near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     return same
 
 

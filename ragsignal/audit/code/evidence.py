@@ -58,12 +58,12 @@ class ComparedRuns:
         if not len(other):
             self.skip(other.error)
             return
-        found = differences(base, other, cut)
+        parted = differences(base, other, cut)
         self.runs += 1
-        self.differing += bool(found)
-        for it in found:
-            day, end = (f"{days[bar]:%Y-%m-%d}" for bar in (it.bar, cut))
-            self.differences.append(DatedDifference(day, end, cut - it.bar, it.what, it.left, it.right))
+        self.differing += bool(parted)
+        for bar, what, left, right in parted:
+            day, end = (f"{days[place]:%Y-%m-%d}" for place in (bar, cut))
+            self.differences.append(DatedDifference(day, end, cut - bar, what, left, right))
 
     def skip(self, reason: str | None) -> None:
         """Count a run that did not come to its first bar."""

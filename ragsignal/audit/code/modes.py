@@ -34,10 +34,10 @@ def finding(runs: SubjectRuns) -> Finding:
     empty = _empty_bar_by_bar(runs.base, runs.modes[0])
     for mode, other in zip(OTHERS, runs.modes, strict=True):
         ours, theirs = (_without(trace, empty) for trace in (runs.base, other))
-        found = differences(ours, theirs, len(runs.base) - 1)
-        if found:
-            first = next((difference for difference in found if difference.is_order), found[0])
-            evidence["differences"] = [_record(difference, mode) for difference in found]
+        parted = differences(ours, theirs, len(runs.base) - 1)
+        if parted:
+            first = next((difference for difference in parted if difference.is_order), parted[0])
+            evidence["differences"] = [_record(difference, mode) for difference in parted]
             return Finding(TEST, label, "failed", _words(first, mode), evidence)
     if empty:
         words = f"{', '.join(sorted(empty))} has no next(), so it is empty where bars are streamed: nothing to compare."

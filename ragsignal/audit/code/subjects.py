@@ -15,7 +15,6 @@ from typing import Any, Literal
 import backtrader as bt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.trace import BATCH, Mode, Trace, isolated, trace_strategy
@@ -23,6 +22,7 @@ from ragsignal.backtest import RagMomentum, import_here
 from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
+from ragsignal.types import FloatArray
 
 Kind = Literal["strategy", "indicator", "function"]
 _INDICATOR: Any = RagMomentum
@@ -140,7 +140,7 @@ def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> T
     day is not known yet, and is left out.
     """
     labels: list[str] = []
-    columns: list[NDArray[np.float64]] = []
+    columns: list[FloatArray] = []
     errors: dict[str, str] = {}
     name = getattr(function, "__name__", "value")  # not the Series' own: it is often that of the price it was made from
     for symbol, frame in market.frames.items():
@@ -178,7 +178,7 @@ def _columns(made: Any, frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
     return {str(column): made.iloc[:, place] for place, column in enumerate(made.columns)}
 
 
-def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> NDArray[np.float64]:
+def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> FloatArray:
     """(n_days,) float64, NaN where nothing is said."""
     by_day = np.full(len(days), np.nan)
     place = days.searchsorted(pd.DatetimeIndex(values.index).as_unit("us"))  # the first day on or after the label
@@ -187,7 +187,7 @@ def _by_day(values: pd.Series, days: pd.DatetimeIndex) -> NDArray[np.float64]:
     return by_day
 
 
-def _numbers(values: pd.Series) -> NDArray[np.float64]:
+def _numbers(values: pd.Series) -> FloatArray:
     """As float64; words, intervals and categories by a digest of their text."""
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)

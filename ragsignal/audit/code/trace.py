@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import backtrader as bt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.backtest import set_costs
 from ragsignal.config import CostSpec
+from ragsignal.types import FloatArray
 
 EPOCH = 719_163
 """1970-01-01 in Backtrader's days."""
@@ -82,7 +82,7 @@ class Trace:
     """
 
     labels: tuple[str, ...]
-    rows: NDArray[np.float64]
+    rows: FloatArray
     events: tuple[BrokerEvent, ...] = ()
     error: str | None = None
     minimum_period: int = 1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ragsignal.audit.models.recall import Slope, cutoff_of, interaction
 from ragsignal.audit.verdict import Evidence, Finding, Verdict
 from ragsignal.statistics import Interval, detectable, hit_rate_difference, holm, log_loss_difference, ratio_interval
-from ragsignal.types import FloatArray
+from ragsignal.types import BoolArray, FloatArray
 
 SIZEABLE = 0.15
 """Gain of accuracy that a probe must be able to see: half of what a table of known outcomes earned (0.74 to 0.83)."""
@@ -146,7 +146,7 @@ def better(left: pd.DataFrame, right: pd.DataFrame) -> tuple[bool, Interval | No
     return bool(holm(np.array(p_values)).min() < LEVEL), hits, loss
 
 
-def above_chance(day: pd.Series, probability: FloatArray, rose: NDArray[np.bool_]) -> Interval:
+def above_chance(day: pd.Series, probability: FloatArray, rose: BoolArray) -> Interval:
     """Accuracy of calls above that of independent calls with the same shares, clustered by day.
 
     The more confident half of the answers is taken as "rise" (the median itself as half a call), so that a model that
