@@ -884,7 +884,10 @@ def test_no_tear_sheet_asks_a_network_for_anything(hard: tuple[RunResult, Path])
 
 
 @pytest.mark.parametrize("n_bars", [2, 3, 40])
-def test_a_short_run_in_a_time_zone_has_tear_sheets_of_its_whole_window(n_bars: int, tmp_path: Path) -> None:
+def test_a_short_run_in_a_time_zone_has_tear_sheets_of_its_whole_window(
+    n_bars: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tearsheet, "PROCESSES", 1)  # each imports quantstats, which takes as long as a sheet
     days = days_of(n_bars).tz_localize("America/New_York")
     variants = [
         variant_of(name, equity_of(random_returns(seed, n_bars), days)) for seed, name in enumerate(("v", BENCHMARK))

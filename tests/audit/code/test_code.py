@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -376,14 +375,8 @@ def test_the_command_exits_with_1_where_a_subject_leaks_and_writes_what_it_says(
     assert "It sees the future" in said
 
 
-def writes_past_python(frame: pd.DataFrame) -> pd.Series:
-    """As LAPACK does where a fit meets a NaN."""
-    os.write(1, b"DLASCL")
-    return frame["close"]
-
-
 def test_the_command_exits_with_0_where_nothing_leaks_and_stdout_is_json_alone(spec: Path) -> None:
-    subject = f"{__name__}:writes_past_python"
+    subject = "tests.tasks:writes_past_python"
     answer, said = _audit(spec, subject, "--jobs", "1", "--out", spec.parent, code=0)
     assert answer["verdict"] == "passed"
     assert "DLASCL" in said
@@ -412,11 +405,8 @@ def test_what_cannot_be_audited_is_said() -> None:
 
 def test_what_could_not_be_tested_is_no_pass(spec: Path) -> None:
     """A feature that asks for a column that is not there, say: green would be read as proof."""
-    answer, said = _audit(spec, f"{__name__}:reads_a_column_that_is_not_there", "--out", spec.parent, code=1)
+    subject = "tests.tasks:reads_a_column_that_is_not_there"
+    answer, said = _audit(spec, subject, "--jobs", "1", "--out", spec.parent, code=1)
     assert answer["verdict"] == "unknown"
     assert "KeyError: 'Close'" in said
     assert "not tested: what code reads beside its feeds" in said
-
-
-def reads_a_column_that_is_not_there(frame: pd.DataFrame) -> pd.Series:
-    return frame["Close"]
