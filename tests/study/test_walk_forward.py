@@ -577,7 +577,7 @@ def test_backtest_evaluate_and_sweep_take_a_walk_forward(trained: Path) -> None:
 
 def test_a_sweep_of_other_variants_need_not_walk(trained: Path) -> None:
     spec = load_spec(trained)
-    plain = spec.model_copy(update={"variant": (spec.variants[1],)})
+    plain = spec.model_copy(update={"variant": (spec.variant[1],)})
     RunSpec.model_validate(json.loads(plain.model_dump_json(by_alias=True)))
 
 

@@ -252,7 +252,7 @@ def test_too_few_days_are_told_and_nothing_is_claimed(n_bars: int) -> None:
 
 def test_a_run_of_the_benchmark_alone_has_nothing_to_compare() -> None:
     spec = spec_of()
-    alone = spec.model_copy(update={"variant": spec.variants[-1:]})
+    alone = spec.model_copy(update={"variant": spec.variant[-1:]})
     findings = findings_of(alone, [variant_of("hold", "none", 200, 1)], closes_of(200))
     assert verdicts(findings) == ["absent"] * 3
     assert findings.calibration == findings.symbols == {}
