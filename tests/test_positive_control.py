@@ -13,6 +13,8 @@ from ragsignal.backtest.engine import run_spec
 from ragsignal.backtest.results import RunResult
 from tests.specs import HOLD, VOTE, spec
 
+pytestmark = pytest.mark.slow
+
 
 def _run(source: str, seed: int = 0, **costs: float) -> RunResult:
     control = spec(

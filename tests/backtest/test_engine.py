@@ -23,6 +23,8 @@ from ragsignal.training.classifier import train_classifier
 from ragsignal.training.run import Bench
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, Tables, spec
 
+pytestmark = pytest.mark.slow
+
 TrainedFor = Callable[[str], Artifact]
 
 # Language models, embedded and untrained, with hits of every kind.

@@ -28,6 +28,8 @@ from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
 from ragsignal.types import Query
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = Template("compact", True, shipped_bins())
 FIRST = date(2010, 1, 1)
 QUICK = {"learning_rate": 1e-2, "epochs": 5.0, "eval_steps": 25, "batch_size": 16, "rank": 4, "patience": 9}

@@ -36,6 +36,8 @@ from ragsignal.study.study import Workshop
 from ragsignal.types import Prompt, Query, Score
 from tests.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2011, 5, 3)
 
 

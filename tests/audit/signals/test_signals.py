@@ -31,6 +31,8 @@ from ragsignal.study.study import Workshop
 from ragsignal.types import Query
 from tests.tiny import tiny_finseer
 
+pytestmark = pytest.mark.slow
+
 Audit = Callable[[Workshop, dict[str, pd.DataFrame], Any], list[Finding]]
 
 SHAPE = {"name": "shape", "signal": "vote"}
