@@ -24,6 +24,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 120
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("language_model")
 def test_the_readmes_strategy_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -200,6 +201,7 @@ def test_the_run_of_the_training_page_fits_what_its_training_leaves(tmp_path: Pa
     assert (finseer.retriever, finseer.encoder) == ("finseer", str(trained.out / "finseer-text"))
 
 
+@pytest.mark.slow
 def test_the_pooling_of_the_training_page_is_that_of_the_first_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from ragsignal.signals.store import SignalStore
 from ragsignal.study.study import Study
 from tests.specs import spec
 
+pytestmark = pytest.mark.slow
+
 MODES = list(itertools.product((True, False), (True, False), (False, 1, -1, -2)))
 BF16_TOLERANCE = 0.02  # of probability, law 2
 

@@ -18,6 +18,8 @@ from ragsignal.config import CostSpec
 from tests.leaks import clean, leaky
 from tests.markets import bars
 
+pytestmark = pytest.mark.slow
+
 
 def _names(module: ModuleType) -> list[str]:
     """Everything that a module of the corpus defines, by the name that the command line takes."""

@@ -19,6 +19,8 @@ import pytest
 import ragsignal
 from ragsignal import errors, types
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(ragsignal.__file__)
 

@@ -14,6 +14,8 @@ from ragsignal.backtest.results import RunResult
 from tests.results import find
 from tests.specs import HOLD, VOTE, spec
 
+pytestmark = pytest.mark.slow
+
 
 def _run(source: str, seed: int = 0, **costs: float) -> RunResult:
     control = spec(

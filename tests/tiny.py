@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ragsignal.artifacts.artifact import Artifact, save_artifact
 from ragsignal.artifacts.card import Card, Span
@@ -23,6 +21,9 @@ _TEXT = (
 
 def tiny_tokenizer() -> Any:
     """Byte pairs learned from a prompt: any text can be written, and each label is one token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
@@ -33,6 +34,8 @@ def tiny_tokenizer() -> Any:
 
 def tiny_llama(folder: Path, tokenizer: Any, context: int = 128) -> Path:
     """A random llama with two layers of width 32, saved beside its tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -23,6 +23,7 @@ def test_embedded_weights_are_installed_and_intact() -> None:
     assert [(row["installed"], row["intact"]) for row in embedded_status()] == [(True, True), (True, True)]
 
 
+@pytest.mark.slow
 def test_the_embedded_model_is_converted_once_and_checked_at_every_use(language_model: str) -> None:
     first = resolve(language_model)
     stamp = (first.folder / "model.safetensors").stat().st_mtime_ns

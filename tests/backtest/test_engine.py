@@ -26,6 +26,8 @@ from ragsignal.training.run import TrainingRun
 from tests.results import find
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, Tables, spec
 
+pytestmark = pytest.mark.slow
+
 TrainedFor = Callable[[str], Artifact]
 
 # Language models, embedded and untrained, with hits of every kind.

@@ -634,6 +634,7 @@ print(json.dumps(report))
 """
 
 
+@pytest.mark.slow
 def test_optstrategy_takes_a_path_and_refuses_a_loaded_pipeline_loudly(spec: Path, tmp_path: Path) -> None:
     import json
 

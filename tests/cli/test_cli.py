@@ -14,6 +14,8 @@ import pytest
 from ragsignal.signals.store import SignalStore
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, write_spec, write_train_spec
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

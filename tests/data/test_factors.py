@@ -101,6 +101,7 @@ def test_multiplying_all_prices_changes_no_scale_free_value(frame: pd.DataFrame,
     pd.testing.assert_frame_equal(actual, expected, check_exact=False, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @few
 @given(markets)
 def test_values_are_unknown_only_at_the_start_and_finite_from_then_on(frame: pd.DataFrame) -> None:
@@ -178,6 +179,7 @@ def test_a_straight_line_does_not_bend_though_its_differences_round(unit: float)
     assert values["overbought_and_oversold_conditions"].eq(0).all()  # K = D = J = 90: J is not above 90
 
 
+@pytest.mark.slow
 @few
 @given(st.lists(markets, min_size=1, max_size=5), st.sampled_from([1, 500, 1 << 16]), st.data())
 def test_symbols_side_by_side_have_the_bits_of_each_alone(

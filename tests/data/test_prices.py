@@ -392,6 +392,7 @@ def test_line_numbers_count_blank_lines_and_all_header_rows(tmp_path):
 CORRUPTIONS = {"Close": "99", "Low": "-1", "Volume": "x", "Date": "soon", "Adj Close": ""}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(n_bars=st.integers(1, 30), data=st.data())
 def test_one_bad_value_anywhere_is_found_on_its_own_line_and_nowhere_else(n_bars, data):

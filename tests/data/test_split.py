@@ -58,6 +58,7 @@ def test_each_part_may_have_symbols_of_its_own() -> None:
     assert (split.train.symbols, split.valid.symbols) == (("C", "A"), ("B",))
 
 
+@pytest.mark.slow
 @given(frames=markets.markets(), embargo=st.integers(1, 8), cut=st.integers(8, 20), data=st.data())
 def test_no_bar_from_validation_on_moves_what_training_sees(
     frames: markets.Frames, embargo: int, cut: int, data: st.DataObject

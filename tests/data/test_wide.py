@@ -178,6 +178,7 @@ def test_an_unknown_symbol_or_day_is_answered_with_the_next_step() -> None:
 # ---- nothing from the future, nothing from the price level
 
 
+@pytest.mark.slow
 @few
 @given(markets(max_bars=280), st.integers(0, 2**32))
 def test_poisoning_the_future_moves_nothing_at_or_before_t(frames: Frames, pick: int) -> None:
@@ -240,6 +241,7 @@ def test_symbols_are_part_of_the_digest_and_of_the_recipe() -> None:
     assert panel.recipe != renamed.recipe
 
 
+@pytest.mark.slow
 def test_225_symbols_of_3000_days_take_seconds() -> None:
     frame = bars(3000)
     frames = {f"S{number:03d}": frame for number in range(225)}

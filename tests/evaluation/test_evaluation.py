@@ -32,6 +32,8 @@ from ragsignal.utils.records import plain
 from tests.fakes import HashScorer, corpus_of, every_query, market, pipeline_of, variant
 from tests.markets import poisoned
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = tuple(f"S{number}" for number in range(6))
 FIRST, START, END = date(2019, 1, 1), date(2020, 1, 1), date(2020, 7, 31)
 

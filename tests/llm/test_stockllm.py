@@ -42,6 +42,8 @@ from tests.llm.test_prompt import HITS, QUERY
 from tests.markets import bars
 from tests.tiny import tiny_llama
 
+pytestmark = pytest.mark.slow
+
 
 def _template(name: TemplateName = "compact") -> Template:
     return Template(name, True, shipped_bins())

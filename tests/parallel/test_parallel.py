@@ -37,6 +37,8 @@ from tests.specs import HOLD, MOMENTUM, RANDOM, spec
 from tests.tasks import die, die_once, divide
 from tests.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 needs_ray = pytest.mark.usefixtures("cluster")
 
 

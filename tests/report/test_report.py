@@ -402,6 +402,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ragsignal.report, "write_tearsheets", lambda *_: None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_equal_results_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
@@ -835,6 +836,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, Path]:
     return result, folder / "tearsheets"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["warm-up", "one-loss", "only-gains", "like-the-benchmark", BENCHMARK])
 def test_every_tear_sheet_is_of_the_whole_window_for_variant_and_benchmark(
     hard: tuple[RunResult, Path], name: str
@@ -843,6 +845,7 @@ def test_every_tear_sheet_is_of_the_whole_window_for_variant_and_benchmark(
     assert_is_the_whole_window(result, name, sheets / f"{name}.html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("never-trades", "This variant never traded"), ("taken-for-prices", "quantstats would take this for prices")],
@@ -859,6 +862,7 @@ def test_where_quantstats_cannot_be_right_a_plain_page_gives_the_reason_and_the_
     assert MISSING not in text
 
 
+@pytest.mark.slow
 def test_a_tear_sheet_gives_each_year_its_own_return_and_leaves_out_what_quantstats_draws_wrong(
     tmp_path: Path,
 ) -> None:
@@ -875,6 +879,7 @@ def test_a_tear_sheet_gives_each_year_its_own_return_and_leaves_out_what_quantst
         assert f'<div id="{chart}"></div>' in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_no_tear_sheet_asks_a_network_for_anything(hard: tuple[RunResult, Path]) -> None:
     for path in hard[1].iterdir():
         page = path.read_text(encoding="utf-8")
@@ -883,6 +888,7 @@ def test_no_tear_sheet_asks_a_network_for_anything(hard: tuple[RunResult, Path])
         assert "onload" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_bars", [2, 3, 40])
 def test_a_short_run_in_a_time_zone_has_tear_sheets_of_its_whole_window(
     n_bars: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -903,6 +909,7 @@ def test_a_short_run_in_a_time_zone_has_tear_sheets_of_its_whole_window(
             assert_is_the_whole_window(result, variant.name, path)
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_never_trades_leaves_the_other_sheets_right(tmp_path: Path) -> None:
     days = days_of(60)
     flat = variant_of(BENCHMARK, equity_of(np.zeros(59), days), trades=0)

@@ -70,6 +70,7 @@ def test_a_search_is_the_plain_search_of_the_prefix(crowd: tuple[Vectors, Vector
     np.testing.assert_allclose(scores, expected_scores, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @many
 @given(crowds(), st.data())
 def test_all_queries_together_get_what_each_would_get_by_the_plain_search(

@@ -173,6 +173,7 @@ def test_points_that_never_trade_rank_as_zero_and_twins_say_nothing() -> None:
 # --- many p-values
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)  # statsmodels takes a tenth of a second
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:

@@ -41,6 +41,8 @@ from tests.results import find
 from tests.specs import HOLD, Tables, changed, write
 from tests.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("AA", "BB", "CC")
 FIRST, LAST = date(2015, 1, 2), date(2015, 8, 31)
 

@@ -30,6 +30,8 @@ from ragsignal.training.run import TrainingResult, span_of
 from ragsignal.types import Query
 from ragsignal.utils import Steps, json_digest, silent_steps
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = Template("compact", True, shipped_bins())
 FIRST = date(2010, 1, 1)
 QUICK = {"learning_rate": 1e-2, "epochs": 5.0, "eval_steps": 25, "batch_size": 16, "rank": 4, "patience": 9}

@@ -35,6 +35,8 @@ from tests import specs
 from tests.markets import Frames, bars, markets
 from tests.specs import HOLD, VOTE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 COSTS = CostSpec()
 

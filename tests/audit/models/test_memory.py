@@ -37,6 +37,8 @@ from ragsignal.types import Prompt, Query, Score
 from ragsignal.utils import Progress, silent
 from tests.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2011, 5, 3)
 
 

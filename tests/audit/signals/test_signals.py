@@ -32,6 +32,8 @@ from ragsignal.types import Query
 from ragsignal.utils import silent
 from tests.tiny import tiny_finseer
 
+pytestmark = pytest.mark.slow
+
 Audit = Callable[[Study, dict[str, pd.DataFrame], Any], list[Finding]]
 
 SHAPE = {"name": "shape", "signal": "vote"}

@@ -359,6 +359,7 @@ def _real(folder: Path, commission: float, slippage: float) -> tuple[RunSpec, Ru
     return spec, run_spec(spec)
 
 
+@pytest.mark.slow
 def test_costs_as_reckoned_are_those_of_a_real_run_at_other_costs(tmp_path: Path) -> None:
     """Within a twentieth of what the change of costs does, and a tenth of a point."""
     spec, result = _real(tmp_path, 5.0, 5.0)
@@ -457,6 +458,7 @@ def test_two_random_seeds_cannot_give_a_p_below_a_third(noise: RunFindings) -> N
     assert min(it.p for it in (among.hit_rate, among.cagr, among.sharpe) if it) >= among.least_p
 
 
+@pytest.mark.slow
 def test_an_account_below_zero_has_no_later_returns_and_no_later_gain() -> None:
     spec = spec_of()
     variants = variants_of(spec)

@@ -28,6 +28,8 @@ from tests import specs
 from tests.specs import HOLD, MOMENTUM, RANDOM
 from tests.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 GRID = {"strategy.enter": [0.0, 0.1], "costs.commission_bps": [0.0, 5.0]}
 

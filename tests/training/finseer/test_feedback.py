@@ -34,6 +34,8 @@ from ragsignal.training.run import TrainingRun
 from ragsignal.types import Hit, Prompt, Query
 from tests.fakes import LOOKBACK, corpus_of, market
 
+pytestmark = pytest.mark.slow
+
 FRAMES = market(("AA", "BB", "CC"), "2020-01-01", "2020-05-29")
 CORPUS = corpus_of(FRAMES)
 PART = SplitPart("train", ("AA", "BB", "CC"), date(2020, 1, 10), date(2020, 4, 30), date(2020, 4, 30))

@@ -43,6 +43,8 @@ from ragsignal.training.run import TrainingRun
 from ragsignal.utils.quiet import quiet_loading
 from tests.markets import bars, queries_of
 
+pytestmark = pytest.mark.slow
+
 SEQUENCES = ("adj_close", "close", "volume")
 WIDTH = 6
 MARKET = {"A": bars(200), "B": bars(200, seed=1)}

@@ -41,6 +41,8 @@ from tests.markets import Frames, markets, queries_of
 from tests.specs import write_train_spec
 from tests.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 TEMPLATE = Template("compact", True, shipped_bins())
 QUICK: dict[str, Any] = {
