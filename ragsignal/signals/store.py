@@ -59,6 +59,7 @@ class SignalStore:
             # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
+            self._keys_at_once = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
@@ -105,9 +106,17 @@ class SignalStore:
         return int(self._read("SELECT count(*) FROM signals", [])[0][0])
 
     def _among(self, keys: Iterable[str], columns: str, table: str) -> list[tuple[Any, ...]]:
-        """Rows with one of ``keys``, as one JSON list: SQLite limits the variables of a statement."""
-        statement = f"SELECT {columns} FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
-        return self._read(statement, [json.dumps(list(keys))])
+        """Rows with one of ``keys``: one statement, unless there are more of them than SQLite takes (often 250,000).
+
+        Not as one JSON list: SQLite's ``json_each`` ends a text at its first NUL.
+        """
+        wanted = list(dict.fromkeys(keys))
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(wanted), self._keys_at_once):
+            chunk = wanted[start : start + self._keys_at_once]
+            marks = ",".join("?" * len(chunk))
+            rows += self._read(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", chunk)
+        return rows
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._refuse_other_process()
