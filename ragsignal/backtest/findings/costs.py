@@ -2,7 +2,7 @@
 
 Reckoned, not run again: the return of a bar changes by the difference in costs times what was traded on it over the
 account of the bar before. A real run at other costs sizes its orders by another account, which moves a mean return a
-year by less than a twentieth of what the costs themselves do (tests/test_findings.py).
+year by less than a twentieth of what the costs themselves do (tests/backtest/findings/test_findings.py).
 """
 
 from __future__ import annotations
