@@ -6,6 +6,7 @@ After such a decision: ``python -m tests.test_house > tests/rooms.txt``.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "ragsignal"
 TABLE = Path(__file__).with_name("rooms.txt")
+COMMANDS = {path.stem for path in (ROOT / "cli").glob("*.py")}
 NOT_BEHIND_A_DOOR = {  # they import torch, which costs seconds: a room without a model must not pay them
     "ragsignal.llm.head",
     "ragsignal.retrieval.tower",
@@ -54,6 +56,16 @@ def test_outside_a_room_nobody_names_its_files(path: Path) -> None:
     own = path.relative_to(ROOT).parts[0]
     foreign = {it for it in imports_of(path) if it.count(".") > 1 and room_of(it) != own}
     assert foreign <= NOT_BEHIND_A_DOOR
+
+
+def test_the_architecture_page_shows_every_room_and_its_files() -> None:
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = page.split("    ragsignal/\n")[1].split("\n\n")[0]
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {line.split("/")[0].strip() for line in tree.splitlines() if re.match(r" {6}\w+/", line)} == rooms
+    words = set(re.findall(r"\w+", tree))
+    files = {path.stem for path in ROOT.glob("*/*.py") if not path.stem.startswith("__")}
+    assert {name for name in files if name not in words and name not in COMMANDS} == set()
 
 
 def text_of(path: Path) -> Iterator[str]:
