@@ -305,7 +305,7 @@ def test_abstentions_are_left_out_counted_and_never_a_probability() -> None:
 
 
 @dataclass
-class Shop:
+class FakeStudy:
     """Stands for a study: hash scores on random candidates."""
 
     spec: RunSpec
@@ -334,7 +334,7 @@ def test_sensitivity_tells_a_reader_of_noise_from_one_that_ignores_it() -> None:
     found = {}
     for name in ("hash", "deaf", "alone"):
         retriever = "none" if name == "alone" else "random"
-        found[name] = sensitivity(Shop(spec_of()), variant(name, retriever=retriever), asked, 40)  # type: ignore[arg-type]
+        found[name] = sensitivity(FakeStudy(spec_of()), variant(name, retriever=retriever), asked, 40)  # type: ignore[arg-type]
     assert found["hash"].queries == 40
     for figure in ("jitter", "random_candidates", "spread"):
         assert getattr(found["hash"], figure) == pytest.approx(1 / 3, abs=0.12)  # of two uniform draws

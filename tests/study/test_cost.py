@@ -38,7 +38,7 @@ LONG = [query for query in QUERIES if len(query.closes) > LOOKBACK]
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class Shop:
+class FakeStudy:
     """Stands in for a study whose variants are ready-made pipelines."""
 
     materials = SimpleNamespace(bins=shipped_bins())
@@ -71,7 +71,7 @@ def test_what_is_missing_is_what_a_run_then_makes(data: st.DataObject) -> None:
     pipeline = pipeline_of(CORPUS)
     pipeline.signals(sorted(stored, key=lambda it: (it.symbol, it.as_of)))
     before, calls = len(pipeline.store), pipeline.cost.model_calls
-    (row,) = Shop(one=pipeline).estimate().signals
+    (row,) = FakeStudy(one=pipeline).estimate().signals
     assert len(pipeline.store) == before
     pipeline.signals(QUERIES)
     assert row.asked == len(QUERIES)
@@ -114,24 +114,24 @@ def _estimate(spec: RunSpec, kind: str) -> Estimate:
 
 def test_signals_of_two_variants_with_one_recipe_are_counted_once() -> None:
     store = SignalStore(":memory:")
-    shop = Shop(first=pipeline_of(CORPUS, store=store), second=pipeline_of(CORPUS, store=store))
-    first, second = shop.estimate().signals
+    study = FakeStudy(first=pipeline_of(CORPUS, store=store), second=pipeline_of(CORPUS, store=store))
+    first, second = study.estimate().signals
     assert (first.to_make, second.to_make) == (len(LONG), 0)
     assert (second.asked, second.found, second.minutes) == (len(QUERIES), len(LONG), 0.0)
 
 
 def test_work_under_one_name_is_one_row() -> None:
-    shop = Shop(one=pipeline_of(CORPUS))
+    study = FakeStudy(one=pipeline_of(CORPUS))
     half = len(LONG) // 2
     work = [Work("both", variant("one"), part) for part in (LONG[:half], LONG[half:])]
-    (row,) = estimate(shop, work).signals  # type: ignore[arg-type]
-    (whole,) = shop.estimate(LONG).signals
+    (row,) = estimate(study, work).signals  # type: ignore[arg-type]
+    (whole,) = study.estimate(LONG).signals
     assert (row.name, row.asked, row.to_make) == ("both", whole.asked, whole.to_make)
 
 
 def test_a_query_before_the_first_known_candidate_is_no_model_call() -> None:
     late = corpus_of({symbol: frame.iloc[15:] for symbol, frame in FRAMES.items()})
-    (row,) = Shop(one=pipeline_of(late)).estimate().signals
+    (row,) = FakeStudy(one=pipeline_of(late)).estimate().signals
     assert row.to_make == len(LONG)
     assert row.model_calls == sum(late.visible(query.as_of) > 0 for query in LONG) < len(LONG)
 
@@ -153,7 +153,7 @@ def test_where_nothing_is_missing_no_model_is_asked_and_no_line_is_spelled(tmp_p
     RagPipeline(retriever, HashScorer(), HashScorer(), store, LOOKBACK).signals(QUERIES)
     encoder.missing_lines = None  # type: ignore[method-assign, assignment]
     encoder.fake = None  # type: ignore[assignment]
-    found = Shop(one=RagPipeline(retriever, Untouchable(), Untouchable(), store, LOOKBACK)).estimate()
+    found = FakeStudy(one=RagPipeline(retriever, Untouchable(), Untouchable(), store, LOOKBACK)).estimate()
     assert found.sentence() == "everything is in the store: no model call"
     assert (found.embeddings, found.minutes) == ((), 0.0)
 
@@ -166,7 +166,7 @@ def test_a_calibration_keeps_no_answer_and_moves_no_signal(calibrate: bool) -> N
         NoRetriever(), scorer, ReadOnce(scorer, store), store, LOOKBACK
     )  # whose samples are real prompts
     if calibrate:
-        Shop(one=pipeline).estimate()
+        FakeStudy(one=pipeline).estimate()
         assert scorer.seen
         assert len(store) == 0
     signals = pipeline.signals(QUERIES)
@@ -214,7 +214,7 @@ def test_minutes_are_the_measured_seconds_of_a_prompt_times_the_calls_without_th
     wait: float, clock: Clock
 ) -> None:
     scorer = SlowScorer(clock=clock, wait=wait)
-    (row,) = Shop(one=pipeline_of(CORPUS, scorer)).estimate().signals
+    (row,) = FakeStudy(one=pipeline_of(CORPUS, scorer)).estimate().signals
     assert row.minutes == pytest.approx(row.model_calls * wait / 60)
     assert row.tokens == 40 * row.model_calls
     assert len(scorer.seen) <= max(8, 8 + 1.5 / wait)  # a slow model is measured on few prompts
@@ -225,9 +225,9 @@ def test_a_reader_is_measured_once_for_each_kind_of_prompt(clock: Clock) -> None
         return RagPipeline(retriever, scorer, scorer, SignalStore(":memory:"), LOOKBACK)
 
     scorer = SlowScorer(clock=clock, batch_size=4)
-    Shop(one=pipeline_of(CORPUS, scorer), two=pipeline(RandomRetriever(CORPUS, k=3, seed=7))).estimate()
+    FakeStudy(one=pipeline_of(CORPUS, scorer), two=pipeline(RandomRetriever(CORPUS, k=3, seed=7))).estimate()
     assert len(scorer.seen) == 8  # vectors and draws give prompts of one kind
-    Shop(one=pipeline(NoRetriever()), two=pipeline(RandomRetriever(CORPUS, k=2))).estimate()
+    FakeStudy(one=pipeline(NoRetriever()), two=pipeline(RandomRetriever(CORPUS, k=2))).estimate()
     assert len(scorer.seen) == 8 + 2 * 8
 
 
@@ -242,7 +242,7 @@ def test_the_own_search_of_a_retriever_without_vectors_is_part_of_the_minutes(
 
     monkeypatch.setattr(DTWRetriever, "retrieve", slow)
     vote = RagPipeline(DTWRetriever(CORPUS, k=3), TextlessPrompter(), VoteScorer(), SignalStore(":memory:"), LOOKBACK)
-    found = Shop(one=vote).estimate()
+    found = FakeStudy(one=vote).estimate()
     assert found.minutes == pytest.approx(2.0 * len(answered(LONG)) / 60)
     assert (found.total("model_calls"), found.total("tokens")) == (0, 0)
     assert "no model call" in found.sentence()
@@ -272,8 +272,8 @@ def test_the_lines_of_one_encoder_are_counted_once_and_as_many_as_are_then_embed
         pipelines[f"k{k}"] = RagPipeline(
             DenseRetriever(CORPUS, encoder, k=k), HashScorer(), HashScorer(), store, LOOKBACK
         )
-    shop = Shop(**pipelines)
-    (row,) = shop.estimate().embeddings
+    study = FakeStudy(**pipelines)
+    (row,) = study.estimate().embeddings
     assert (row.variants, row.candidates) == (("k1", "k2"), len(CORPUS))
     assert row.minutes == pytest.approx(0.5 * row.lines / 60)
     for encoder in encoders:
@@ -281,7 +281,7 @@ def test_the_lines_of_one_encoder_are_counted_once_and_as_many_as_are_then_embed
     for pipeline in pipelines.values():
         pipeline.signals(QUERIES)
     assert sum(len(encoder.fake.asked) for encoder in encoders) == row.lines
-    assert shop.estimate().embeddings == ()
+    assert study.estimate().embeddings == ()
 
 
 # ------------------------------------------------------------------------------------------------------------- words

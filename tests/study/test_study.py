@@ -55,13 +55,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return lambda **changes: specs.write(tmp_path / "spec.toml", changed(STUDY, **changes))
 
 
-def study(path: Path) -> Study:
+def opened(path: Path) -> Study:
     return Study(load_spec(path))
 
 
 def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
-    shop = study(write())
-    made = {name: shop.pipeline(shop.spec.find_variant(name)) for name in ("shape", "dtw", "random")}
+    study = opened(write())
+    made = {name: study.pipeline(study.spec.find_variant(name)) for name in ("shape", "dtw", "random")}
     kinds = {name: type(it.retriever) for name, it in made.items()}
     assert kinds == {"shape": DenseRetriever, "dtw": DTWRetriever, "random": RandomRetriever}
     shared = {"embargo": 2, "exclude_own_symbol": True}
@@ -69,25 +69,27 @@ def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
     assert made["dtw"].retriever.recipe == {"retriever": "dtw/1", "k": 4, **shared}
     assert made["random"].retriever.recipe == {"retriever": "random/1", "seed": 7, "k": 3, **shared}
     assert all(isinstance(it.scorer, VoteScorer) and it.lookback == 5 for it in made.values())
-    shape = shop.spec.find_variant("shape")
+    shape = study.spec.find_variant("shape")
     alone = replace(shape, signal="llm", retrieval=shape.retrieval.model_copy(update={"retriever": "none"}))
-    assert isinstance(shop.parts._retriever(alone), NoRetriever)
+    assert isinstance(study.parts._retriever(alone), NoRetriever)
 
 
 def test_variants_of_a_workshop_share_prices_corpus_retriever_and_store(write: Write) -> None:
-    shop = study(write())
-    shape, again, drawn = (shop.pipeline(shop.spec.find_variant(name)) for name in ("shape", "shape", "random"))
+    study = opened(write())
+    shape, again, drawn = (study.pipeline(study.spec.find_variant(name)) for name in ("shape", "shape", "random"))
     assert shape.retriever is again.retriever
     assert shape.store is drawn.store
     assert shape.retriever.corpus is drawn.retriever.corpus  # type: ignore[attr-defined]
 
 
 def test_the_corpus_holds_its_own_symbols_and_nothing_after_the_last_day_of_the_spec(write: Write) -> None:
-    shop = study(write())
-    assert shop.corpus.symbols == ("BB", "CC")
-    assert shop.prices.symbols == ("AA", "BB", "CC")
-    assert shop.corpus.available_at.max() <= shop.corpus.calendar.max() == shop.prices.frames["AA"].index[-1].to_numpy()
-    assert str(shop.prices.frames["AA"].index[-1].date()) == "2020-03-13"
+    study = opened(write())
+    assert study.corpus.symbols == ("BB", "CC")
+    assert study.prices.symbols == ("AA", "BB", "CC")
+    assert (
+        study.corpus.available_at.max() <= study.corpus.calendar.max() == study.prices.frames["AA"].index[-1].to_numpy()
+    )
+    assert str(study.prices.frames["AA"].index[-1].date()) == "2020-03-13"
 
 
 @pytest.mark.parametrize(
@@ -126,9 +128,9 @@ def with_finseer(encoder: Path | str) -> list[Tables]:
 
 def test_a_trained_retriever_finds_hits(write: Write, tmp_path: Path) -> None:
     artifact = tiny_finseer(tmp_path / "numeric")  # an untrained tower; its card says through 2010-02-02
-    shop = study(write(variant=with_finseer(artifact.folder)))
-    pipeline = shop.pipeline(shop.spec.find_variant("finseer"))
-    frame = shop.prices.frames["AA"]
+    study = opened(write(variant=with_finseer(artifact.folder)))
+    pipeline = study.pipeline(study.spec.find_variant("finseer"))
+    frame = study.prices.frames["AA"]
     query = cut_query("AA", [day.date() for day in frame.index], frame["close"].tolist(), 5)
     (signal,) = pipeline.signals([query])
     assert len(signal.hits) == 3
@@ -146,11 +148,11 @@ def test_what_was_trained_inside_the_window_is_refused_unless_the_spec_says_that
     allowed = write(variant=variants, allow_in_sample=True)
     pipeline = load_pipeline(allowed, "finseer")
     assert pipeline.trained_through is None
-    shop = study(allowed)
-    assert shop.in_sample(shop.spec.find_variant("finseer")) == [
+    study = opened(allowed)
+    assert study.in_sample(study.spec.find_variant("finseer")) == [
         f"retriever {artifact.folder} (fitted through 2020-02-03)"
     ]
-    assert shop.in_sample(shop.spec.find_variant("shape")) == []
+    assert study.in_sample(study.spec.find_variant("shape")) == []
 
 
 def test_an_artifact_that_is_not_shipped_is_answered_with_those_that_are(

@@ -290,21 +290,21 @@ def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_
 
 def test_no_signal_is_made_by_a_model_that_had_seen_its_day(trained: Path, frames: Frames) -> None:
     spec = load_spec(trained)
-    shop = Study(spec)
-    eras = shop.steps(spec.variants[0])
+    study = Study(spec)
+    eras = study.steps(spec.variants[0])
     assert [(it.spec.data.start, it.spec.data.end) for it, _ in eras] == [
         (date(2015, 1, 2), date(2015, 3, 31)),
         (date(2015, 4, 1), date(2015, 6, 30)),
         (date(2015, 7, 1), date(2015, 8, 31)),
     ]
-    source = shop.pipeline(spec.variants[0])
+    source = study.pipeline(spec.variants[0])
     asked = queries_in(frames)
     for pipeline, queries in source.parts(asked):
         assert pipeline.trained_through is not None
         assert pipeline.trained_through < min(it.as_of for it in queries)
     answered = source.signals(asked)
     assert [(it.symbol, it.as_of) for it in answered] == [(it.symbol, it.as_of) for it in asked]
-    assert shop.in_sample(spec.variants[0]) == []
+    assert study.in_sample(spec.variants[0]) == []
 
 
 def test_every_step_is_scored_by_another_model(trained: Path, frames: Frames) -> None:
@@ -496,11 +496,11 @@ def llm_spec(tmp_path_factory: pytest.TempPathFactory, frames: Frames) -> Path:
 
 def test_language_model_retriever_and_classifier_walk_together(llm_spec: Path, frames: Frames) -> None:
     spec = load_spec(llm_spec)
-    shop = Study(spec)
+    study = Study(spec)
     asked = queries_in(frames)[::40]
     for name in ("rag", "none"):
         variant = spec.find_variant(name)
-        source = shop.pipeline(variant)
+        source = study.pipeline(variant)
         for pipeline, queries in source.parts(asked):
             assert pipeline.trained_through is not None
             assert pipeline.trained_through < min(it.as_of for it in queries)
@@ -508,7 +508,7 @@ def test_language_model_retriever_and_classifier_walk_together(llm_spec: Path, f
         assert source.cost.asked == len(asked)
         assert source.missing(asked) == []
     for role in ("reader", "retriever", "classifier"):
-        (note,) = [it for it in notes_on_training(shop) if it.startswith(f"The {role} ")]
+        (note,) = [it for it in notes_on_training(study) if it.startswith(f"The {role} ")]
         assert "was retrained 2 times, through 2014-12-30, " in note
     assert sorted(path.name for path in (llm_spec.parent / "artifacts").iterdir()) == [
         *(".work", "classifier", "feedback", "finseer-numeric", "stockllm")
@@ -527,22 +527,22 @@ def test_an_evaluation_perturbs_a_walk_forward_too(llm_spec: Path) -> None:
 
 
 def test_variants_of_a_step_share_its_model_and_a_left_step_lets_go_of_its_own(llm_spec: Path, frames: Frames) -> None:
-    shop = Study(load_spec(llm_spec))
-    rag, none = (shop.pipeline(shop.spec.find_variant(name)) for name in ("rag", "none"))
+    study = Study(load_spec(llm_spec))
+    rag, none = (study.pipeline(study.spec.find_variant(name)) for name in ("rag", "none"))
     last = queries_in(frames)[-1:]
     ((left, _),), ((right, _),) = rag.parts(last), none.parts(last)
     assert left.scorer is right.scorer
-    assert len(shop._parts_of_steps) == 1
+    assert len(study._parts_of_steps) == 1
     rag.signals(queries_in(frames)[:1])
     none.signals(queries_in(frames)[:1])
-    assert len(shop._parts_of_steps) == 1
+    assert len(study._parts_of_steps) == 1
 
 
 def test_estimate_counts_every_step_and_measures_a_kind_once(llm_spec: Path, frames: Frames) -> None:
     spec = load_spec(llm_spec)
-    shop = Study(spec)
+    study = Study(spec)
     window = {symbol: frame.loc[str(FIRST) : str(LAST)] for symbol, frame in frames.items()}
-    told = estimate(shop, work_of(spec, window))
+    told = estimate(study, work_of(spec, window))
     rows = {row.name: row for row in told.signals}
     bars = sum(map(len, window.values()))
     assert {name: row.asked for name, row in rows.items()} == {"rag": bars, "none": bars, "classifier": bars}
