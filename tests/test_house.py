@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_outside_a_room_nobody_names_its_files(path: Path) -> None:
     own = path.relative_to(ROOT).parts[0]
     foreign = {it for it in imports_of(path) if it.count(".") > 1 and room_of(it) != own}
     assert foreign <= NOT_BEHIND_A_DOOR
+
+
+def imported_at_once(path: Path, modules: set[str]) -> set[str]:
+    """Modules of this package that a module imports when it is imported itself."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names & modules
+
+
+def test_no_module_needs_itself_through_others() -> None:
+    paths = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    TopologicalSorter({name: imported_at_once(path, set(modules)) for name, path in modules.items()}).prepare()
 
 
 def test_the_architecture_page_shows_every_room_and_its_files() -> None:

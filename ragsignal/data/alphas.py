@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ragsignal.data import rolling
+import ragsignal.data.rolling as rolling
 from ragsignal.data.rolling import correlation, delay, delta, mask_missing, mean, ratio, side
 from ragsignal.data.technicals import BarArrays, vwap
 from ragsignal.types import FloatArray

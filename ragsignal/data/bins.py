@@ -17,7 +17,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from ragsignal.data import factors
+import ragsignal.data.factors as factors
 from ragsignal.errors import DataError
 from ragsignal.types import FloatArray, IntArray
 from ragsignal.utils import json_digest

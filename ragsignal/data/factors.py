@@ -16,7 +16,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ragsignal.data import alphas, rolling, technicals
+import ragsignal.data.alphas as alphas
+import ragsignal.data.rolling as rolling
+import ragsignal.data.technicals as technicals
 from ragsignal.data.technicals import BarArrays
 from ragsignal.errors import DataError
 from ragsignal.types import FloatArray, IntArray

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ragsignal.data import labels, rolling
+import ragsignal.data.labels as labels
+import ragsignal.data.rolling as rolling
 from ragsignal.data.readers import COLUMNS
 from ragsignal.data.rolling import mask_missing, ratio, side
 from ragsignal.errors import DataError

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.data import rolling
+import ragsignal.data.rolling as rolling
 from ragsignal.data.bins import LETTERS
 from ragsignal.data.check import nearest_symbol
 from ragsignal.data.prices import calendar_of, days_of

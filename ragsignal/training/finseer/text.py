@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from peft import LoraConfig
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
+import ragsignal.training.loop as loop
 from ragsignal.artifacts import Base, Weights
 from ragsignal.config import FinseerTraining
 from ragsignal.data import Bins
 from ragsignal.retrieval import Corpus, line_recipe, load_sentence_model, query_line
-from ragsignal.training import loop
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
 from ragsignal.types import Recipe

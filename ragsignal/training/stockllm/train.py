@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+import ragsignal.training.loop as loop
 from ragsignal.artifacts import Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.config import StockLLMTraining
 from ragsignal.data import movement_of
 from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_stockllm, probability_of, token_ids
-from ragsignal.training import loop
 from ragsignal.training.calibration import Method, expected_calibration_error, fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, check_labels, draw
 from ragsignal.training.run import TrainingResult, TrainingRun
