@@ -207,6 +207,14 @@ def test_the_same_seed_gives_the_same_adapter_whatever_was_drawn_before(
     same_adapters(whole, train_stockllm(bench_of(base, tmp_path)))
 
 
+def is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
 def test_a_process_that_was_killed_is_gone_on_with_and_ends_the_same(base: Path, tmp_path: Path) -> None:
     path = write_train_spec(
         tmp_path,
@@ -221,7 +229,8 @@ def test_a_process_that_was_killed_is_gone_on_with_and_ends_the_same(base: Path,
     command = [sys.executable, "-m", "ragsignal.cli", "train", "stockllm", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
-    while not list((tmp_path / "killed").glob(".work/stockllm/*/checkpoint-*/trainer_state.json")):
+    # a state that is there but not whole is begun anew: the kill has to come after one that can be read
+    while not any(map(is_json, (tmp_path / "killed").glob(".work/stockllm/*/checkpoint-*/trainer_state.json"))):
         assert process.poll() is None, "it ended before its first checkpoint"
         assert time.monotonic() < until
         time.sleep(0.005)
