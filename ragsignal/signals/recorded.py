@@ -16,6 +16,7 @@ import pandas as pd
 from ragsignal.data import cut_queries
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
+from ragsignal.signals.pipeline import TOO_FEW_BARS
 from ragsignal.types import Query, Signal
 
 
@@ -92,6 +93,6 @@ class RecordedSignals(KnownSignals):
     def _made_up(self, query: Query) -> Signal:
         symbol, as_of = query.symbol, query.as_of
         if len(query.closes) <= self.lookback:
-            return Signal(symbol, as_of, 0.0, 0.5, "too few bars", (), "")
+            return Signal(symbol, as_of, 0.0, 0.5, TOO_FEW_BARS, (), "")
         rise = zlib.crc32(repr(query.closes).encode()) / 2**32
         return Signal(symbol, as_of, 2.0 * rise - 1.0, rise, None, (), "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -122,10 +121,6 @@ class Study:
             for parts, step_variant in self.steps(variant)
             for role, artifact in parts.artifacts(step_variant).items()
         }
-
-    def fitted(self, variant: Variant) -> list[tuple[str, date]]:
-        """Everything fitted in a variant, and the last day that it has seen; :meth:`steps` says when it is used."""
-        return [seen for parts, step_variant in self.steps(variant) for seen in parts.fitted(step_variant)]
 
     def in_sample(self, variant: Variant) -> list[str]:
         """What in a variant was fitted on days that it is traded on; empty for an honest one."""
