@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +40,24 @@ class Movement(enum.IntEnum):
         return self.name.lower()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FeedBars:
+    """All that a feed has shown up to a day: for readers that need more of the past than a window of closes.
+
+    Parameters
+    ----------
+    dates : sequence of date
+        Oldest first; only the first ``count`` may be read, as the others, where there are any, lie in the future.
+    columns : tuple of five sequences of float
+        ``open``, ``high``, ``low``, ``close``, ``volume``, as long as ``dates``.
+    count : int
+    """
+
+    dates: Sequence[date]
+    columns: tuple[Sequence[float], ...]
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is known about one symbol at the close of ``as_of``, and nothing later.
@@ -51,11 +69,14 @@ class Query:
         Bars of the window, oldest first; the first one only serves to form the first return.
     closes : tuple of float, length ``lookback + 1``
         Adjusted closes on ``dates``.
+    bars : FeedBars, optional
+        The feed's whole past, where it is at hand. Two queries of one window are equal whatever else is known.
     """
 
     symbol: str
     dates: tuple[date, ...]
     closes: tuple[float, ...]
+    bars: FeedBars | None = field(default=None, compare=False, repr=False)
 
     @property
     def as_of(self) -> date:
@@ -105,25 +126,31 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A query with its hits, and the text a language model reads (empty for rule scorers)."""
+    """A query with its hits, and the text a language model reads (empty for rule scorers).
+
+    ``abstained`` is the reason why there is nothing to read, or None.
+    """
 
     query: Query
     hits: tuple[Hit, ...]
     text: str = ""
     system: str = ""
+    abstained: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a scorer says of one prompt.
 
-    ``seconds`` is the prompt's share of its batch; ``reused`` tells that the same text had been read before.
+    ``seconds`` is the prompt's share of its batch; ``reused`` tells that the same text had been read before; ``rank``
+    is the place among the stocks of the day, in [-1, 1], of scorers that see them (0.0 from all others).
     """
 
     probability: float
     tokens: int = 0
     seconds: float = 0.0
     reused: bool = False
+    rank: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +165,9 @@ class Signal:
         P(rise) in [0, 1]; 0.5 when abstained.
     abstained : str or None
         The reason for having no view, or None.
+    rank : float
+        Place of the signal among those of the universe's stocks on the day, from -1.0 (lowest) to 1.0 (highest);
+        exactly 0.0 when abstained, and from readers that see one stock alone.
     hits : sequence of Hit
         Best first; compares equal to a tuple of the same hits.
     key : str
@@ -153,3 +183,4 @@ class Signal:
     key: str
     tokens: int = 0
     seconds: float = 0.0
+    rank: float = 0.0

@@ -7,6 +7,7 @@ streaming modes each bar is one call (``next``). Both see the same windows, cut 
 from __future__ import annotations
 
 import itertools
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from ragsignal.data import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.study import load_pipeline
-from ragsignal.types import Query, Signal
+from ragsignal.types import FeedBars, Query, Signal
+
+_BAR = ("open", "high", "low", "close", "volume")
 
 
 class RagMomentum(bt.Indicator):
@@ -28,6 +31,10 @@ class RagMomentum(bt.Indicator):
         P(rise) - P(fall) in [-1, 1]; > 0 long, < 0 short, exactly 0.0 where there is no view (never NaN).
     probability
         P(rise) in [0, 1]; 0.5 where there is no view.
+    rank
+        Place of the signal among those of its universe's stocks on the day, in [-1, 1]: 1.0 is the highest. Exactly 0.0
+        where there is no view, and from readers that see one stock alone. Probabilities of daily moves lie near 0.5
+        whatever the model; a rank is what a threshold can be put on.
     abstained
         1.0 where there is no view, else 0.0; :meth:`evidence` gives the reason.
 
@@ -51,7 +58,7 @@ class RagMomentum(bt.Indicator):
         If there is no source, the input is no data feed, or the feed is intraday.
     """
 
-    lines = ("signal", "probability", "abstained")
+    lines = ("signal", "probability", "rank", "abstained")
     params = (("source", None), ("variant", None), ("symbol", None))
     plotinfo = {"plothlines": [0.0], "plotymargin": 0.15}  # noqa: RUF012 - Backtrader's metaclass reads it
 
@@ -61,6 +68,8 @@ class RagMomentum(bt.Indicator):
         self._symbol = self.p.symbol or _name_of(self.data)
         self._evidence: list[Signal] = []
         self._query: Query | None = None
+        self._days: list[date] = []  # streaming modes keep no more of a feed than the minimum period
+        self._columns: tuple[list[float], ...] = ([], [], [], [], [])
         # Not only the warm-up: under exactbars the feed keeps no more bars than this.
         self.addminperiod(self._source.lookback + 1)
 
@@ -95,7 +104,7 @@ class RagMomentum(bt.Indicator):
         have = min(len(self.data), self._source.lookback + 1)
         days = [self.data.datetime.date(-back) for back in range(have - 1, -1, -1)]
         closes = list(self.data.close.get(size=have))
-        query = cut_query(self._symbol, days, closes, self._source.lookback)
+        query = cut_query(self._symbol, days, closes, self._source.lookback, self._seen(days[-1]))
         if query == self._query:
             return
         _refuse_open_day(self._query, query)
@@ -104,7 +113,16 @@ class RagMomentum(bt.Indicator):
         self._evidence[bar:] = [signal]  # under replaydata a bar comes several times: the last view of it stays
         self.l.signal[0] = signal.value
         self.l.probability[0] = signal.probability
+        self.l.rank[0] = signal.rank
         self.l.abstained[0] = float(signal.abstained is not None)
+
+    def _seen(self, day: date) -> FeedBars:
+        """All bars so far, the present one included; under replaydata its last view only."""
+        again = bool(self._days) and self._days[-1] == day
+        for column, name in zip(self._columns, _BAR, strict=True):
+            column[len(self._days) - again :] = [getattr(self.data, name)[0]]
+        self._days[len(self._days) - again :] = [day]
+        return FeedBars(self._days, self._columns, len(self._days))
 
     def preonce(self, start: int, end: int) -> None:
         """Leave the warm-up bars to :meth:`once`."""
@@ -118,11 +136,13 @@ class RagMomentum(bt.Indicator):
         # The feed's own num2date, which knows its time zone, as data.datetime.date() in next() does.
         days = [self.data.num2date(stamp).date() for stamp in self.data.datetime.array]
         # The arrays hold the whole history under preload: cut_queries is where the future is cut off.
-        queries = cut_queries(self._symbol, days, self.data.close.array, self._source.lookback)
+        columns = tuple(getattr(self.data, name).array for name in _BAR)
+        queries = cut_queries(self._symbol, days, self.data.close.array, self._source.lookback, columns)
         self._evidence = self._source.signals(queries)
         for bar, signal in enumerate(self._evidence):
             self.l.signal.array[bar] = signal.value
             self.l.probability.array[bar] = signal.probability
+            self.l.rank.array[bar] = signal.rank
             self.l.abstained.array[bar] = float(signal.abstained is not None)
 
 

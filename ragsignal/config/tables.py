@@ -135,12 +135,14 @@ class RetrievalSpec(Table):
 class LLMSpec(Table):
     """Which causal LM reads the prompt, and how.
 
-    ``model`` is ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is required, a full commit hash);
+    ``model`` is ``shipped:stockllm`` or another artifact that reads rank letters and needs no base (the other keys but
+    ``device`` then say nothing); or of a text model ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is
+    required, a full commit hash);
     ``batch_size = "auto"`` is 32 on a CPU, and what memory holds on a GPU;
     ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft.
     """
 
-    model: str = "embedded:SmolLM2-135M-Instruct"
+    model: ReaderRef = "embedded:SmolLM2-135M-Instruct"
     revision: str | None = None
     adapter: ReaderRef | None = None
     sha256: str | None = None
@@ -151,14 +153,25 @@ class LLMSpec(Table):
     batch_size: AtLeastOne | Literal["auto"] = 32
 
     @property
+    def is_artifact(self) -> bool:
+        """Whether the model is an artifact of its own, which reads rank letters, and not a base that reads text."""
+        return self.model.startswith(("shipped:", WALK)) or (Path(self.model) / "card.json").is_file()
+
+    @property
     def reads_letters(self) -> bool:
         """Whether the template writes quantile letters."""
-        return self.template in LETTERED
+        return self.template in LETTERED and not self.is_artifact
 
     @property
     def reads_ranks(self) -> bool:
         """Whether the template writes ranks among the stocks of the day."""
-        return self.template in RANKED
+        return self.template in RANKED and not self.is_artifact
+
+    @model_validator(mode="after")
+    def _check(self) -> LLMSpec:
+        if self.is_artifact and self.adapter is not None:
+            raise ValueError(f"model {self.model!r} is whole by itself and takes no adapter; delete llm.adapter")
+        return self
 
 
 class StrategySpec(Table):

@@ -50,6 +50,11 @@ class Variant:
         return self.signal == "llm"
 
     @property
+    def reads_text(self) -> bool:
+        """Whether a language model reads prompts of words, and not rank letters."""
+        return self.is_llm and not self.llm.is_artifact
+
+    @property
     def is_vote(self) -> bool:
         """Whether the hits alone make its signal."""
         return self.signal == "vote"
@@ -98,7 +103,7 @@ class Variant:
     def retrained(self) -> tuple[Walked, ...]:
         """What in it is trained anew at every step: the kinds behind its ``walk:KIND`` references."""
         refs = {
-            "llm": (self.llm.adapter, self.retrieval.encoder if self.reads_finseer else None),
+            "llm": (self.llm.model, self.llm.adapter, self.retrieval.encoder if self.reads_finseer else None),
             "vote": (self.retrieval.encoder if self.reads_finseer else None,),
             "classifier": (self.classifier,),
             "none": (),

@@ -7,6 +7,8 @@ from ragsignal.data.check import find_problems
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import forward_returns, movement_of
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
+from ragsignal.data.rank_factors import RANK_FACTORS
+from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.sources import load_prices
 from ragsignal.data.split import HORIZON, Split, SplitPart, make_split
@@ -27,22 +29,28 @@ __all__ = [
     "HORIZON",
     "LETTERS",
     "QUERY_SEQUENCE",
+    "RANK_FACTORS",
+    "RANK_LETTERS",
     "SEQUENCES",
     "UNREADABLE",
     "Bins",
     "CandidateColumns",
     "CandidateCutter",
     "History",
+    "Letters",
     "Panel",
     "Prices",
+    "RankLetters",
     "Split",
     "SplitPart",
     "build_panel",
+    "build_rank_letters",
     "calendar_of",
     "compute_stacked",
     "csv_path",
     "cut_queries",
     "cut_query",
+    "daily_ranks",
     "days_of",
     "download",
     "find_problems",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.errors import DataError
-from ragsignal.types import BoolArray, FloatArray, IntArray, Query
+from ragsignal.types import BoolArray, FeedBars, FloatArray, IntArray, Query
 
 _BLOCK_ENDS = 512  # window ends a block: with 34 sequences 17,000 candidates, 2.5 MB, which stay in the cache
 
@@ -25,7 +25,9 @@ QUERY_SEQUENCE = "adj_close"
 """The sequence that a query's closes are an instance of."""
 
 
-def cut_query(symbol: str, dates: Sequence[date], closes: Sequence[float], lookback: int) -> Query:
+def cut_query(
+    symbol: str, dates: Sequence[date], closes: Sequence[float], lookback: int, bars: FeedBars | None = None
+) -> Query:
     """Cut the query as of the last of ``dates``.
 
     Parameters
@@ -36,6 +38,8 @@ def cut_query(symbol: str, dates: Sequence[date], closes: Sequence[float], lookb
         for which a pipeline abstains.
     lookback : int
         Returns in the window; ``lookback + 1`` closes are kept.
+    bars : FeedBars, optional
+        All bars of the same past, for readers that need more than the window.
 
     Raises
     ------
@@ -44,10 +48,16 @@ def cut_query(symbol: str, dates: Sequence[date], closes: Sequence[float], lookb
     """
     days, window = list(dates[-lookback - 1 :]), [float(close) for close in closes[-lookback - 1 :]]
     _check(symbol, days, window)
-    return Query(symbol=symbol, dates=tuple(days), closes=tuple(window))
+    return Query(symbol=symbol, dates=tuple(days), closes=tuple(window), bars=bars)
 
 
-def cut_queries(symbol: str, dates: Sequence[date], closes: Sequence[float], lookback: int) -> list[Query]:
+def cut_queries(
+    symbol: str,
+    dates: Sequence[date],
+    closes: Sequence[float],
+    lookback: int,
+    columns: tuple[Sequence[float], ...] | None = None,
+) -> list[Query]:
     """Cut the query as of every one of ``dates``: each from bars up to its own, as :func:`cut_query` would.
 
     Parameters
@@ -56,6 +66,8 @@ def cut_queries(symbol: str, dates: Sequence[date], closes: Sequence[float], loo
     dates, closes : sequences of equal length
         A whole history, oldest first.
     lookback : int
+    columns : tuple of five sequences, optional
+        ``open``, ``high``, ``low``, ``close``, ``volume`` on ``dates``: then each query has its :class:`FeedBars`.
 
     Raises
     ------
@@ -66,7 +78,12 @@ def cut_queries(symbol: str, dates: Sequence[date], closes: Sequence[float], loo
     _check(symbol, days, prices)
     # The slice is where the future is cut off: it ends with the bar that the query is of.
     spans = ((max(0, end - lookback - 1), end) for end in range(1, len(days) + 1))
-    return [Query(symbol, tuple(days[first:end]), tuple(prices[first:end])) for first, end in spans]
+    if columns is None:
+        return [Query(symbol, tuple(days[first:end]), tuple(prices[first:end])) for first, end in spans]
+    return [
+        Query(symbol, tuple(days[first:end]), tuple(prices[first:end]), FeedBars(days, columns, end))
+        for first, end in spans
+    ]
 
 
 def _check(symbol: str, days: Sequence[date], closes: Sequence[float]) -> None:

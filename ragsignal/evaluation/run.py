@@ -181,7 +181,7 @@ def work_of(spec: RunSpec, questions: Questions) -> list[Work]:
 
 def _perturbed(spec: RunSpec) -> list[Variant]:
     """Variants whose sensitivity is measured."""
-    return [variant for variant in _variants(spec) if variant.is_llm and spec.evaluation.perturbed]
+    return [variant for variant in _variants(spec) if variant.reads_text and spec.evaluation.perturbed]
 
 
 def _variants(spec: RunSpec) -> list[Variant]:

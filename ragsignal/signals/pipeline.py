@@ -202,8 +202,10 @@ class RagPipeline:
         self._refuse_in_sample(queries)
         # asked for every time: an option that was changed on a live retriever must not find the old signals
         recipe = self.store.put_recipe(self.recipe)
-        long_enough = ((number, query) for number, query in enumerate(queries) if len(query.closes) > self.lookback)
-        return recipe, {number: self._key(recipe, query) for number, query in long_enough}
+        long_enough = [number for number, query in enumerate(queries) if len(query.closes) > self.lookback]
+        # the latest first: a prompter that lays out a feed's whole past then does so once
+        keys = {number: self._key(recipe, queries[number]) for number in reversed(long_enough)}
+        return recipe, {number: keys[number] for number in long_enough}
 
     def _key(self, recipe: str, query: Query) -> str:
         corpus = self.retriever.corpus_digest(query)
@@ -235,14 +237,14 @@ class RagPipeline:
         answers = iter(scores)
         signals = [
             _signal(prompt, next(answers), key) if self._has_view(prompt)
-            else _abstain(prompt.query, NO_CANDIDATE, prompt.hits, key)
+            else _abstain(prompt.query, prompt.abstained or NO_CANDIDATE, prompt.hits, key)
             for key, prompt in zip(keys, prompts, strict=True)
         ]  # fmt: skip
         self.store.put(recipe, signals, prompts)
         return self.store.get(keys)  # what a replay will see: of two processes that score the same, the first one's
 
     def _has_view(self, prompt: Prompt) -> bool:
-        return bool(prompt.hits) or not self.retriever.requires_hits
+        return prompt.abstained is None and (bool(prompt.hits) or not self.retriever.requires_hits)
 
     def _retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
         hits_of = self.retriever.retrieve(queries)
@@ -269,6 +271,7 @@ def _signal(prompt: Prompt, score: Score, key: str) -> Signal:
         key=key,
         tokens=int(score.tokens),
         seconds=float(score.seconds),
+        rank=float(score.rank),
     )
 
 

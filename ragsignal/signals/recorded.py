@@ -95,4 +95,5 @@ class RecordedSignals(KnownSignals):
         if len(query.closes) <= self.lookback:
             return Signal(symbol, as_of, 0.0, 0.5, TOO_FEW_BARS, (), "")
         rise = zlib.crc32(repr(query.closes).encode()) / 2**32
-        return Signal(symbol, as_of, 2.0 * rise - 1.0, rise, None, (), "")
+        value = 2.0 * rise - 1.0
+        return Signal(symbol, as_of, value, rise, None, (), "", rank=value)

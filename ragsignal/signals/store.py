@@ -26,13 +26,13 @@ CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS signals (
     key TEXT PRIMARY KEY, recipe TEXT NOT NULL, symbol TEXT NOT NULL, as_of TEXT NOT NULL,
     value REAL NOT NULL, probability REAL NOT NULL, abstained TEXT,
-    hits TEXT NOT NULL, prompt TEXT NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL
+    hits TEXT NOT NULL, prompt TEXT NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL, rank REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS scores (
     key TEXT PRIMARY KEY, probability REAL NOT NULL, tokens INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-_COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds"
+_COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank"
 
 
 class SignalStore:
@@ -59,9 +59,16 @@ class SignalStore:
             # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
+            self._add_rank()
             self._keys_at_once = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
+
+    def _add_rank(self) -> None:
+        """Give a file of before ranks existed its column: what a language model said is worth keeping."""
+        columns = [row[1] for row in self._connection.execute("PRAGMA table_info(signals)")]
+        if "rank" not in columns:
+            self._connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")
 
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
         """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
@@ -76,7 +83,9 @@ class SignalStore:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
         rows = [_row_of(recipe, signal, prompt) for signal, prompt in zip(signals, prompts, strict=True)]
         # not INSERT OR IGNORE, which would also drop a row that breaks NOT NULL (SQLite stores NaN as NULL)
-        self._write("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
+        self._write(
+            "INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows
+        )
 
     def scores(self, keys: Iterable[str]) -> dict[str, Score]:
         """What a model said before, of the texts with these keys; without seconds, as none are spent again."""
@@ -161,6 +170,7 @@ def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
         text,
         signal.tokens,
         signal.seconds,
+        signal.rank,
     )
 
 
@@ -201,7 +211,7 @@ class StoredHits(Sequence[Hit]):
 
 
 def _signal_of(row: tuple[Any, ...]) -> Signal:
-    key, symbol, as_of, value, probability, abstained, hits, tokens, seconds = row
+    key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank = row
     return Signal(
         symbol=symbol,
         as_of=date.fromisoformat(as_of),
@@ -212,6 +222,7 @@ def _signal_of(row: tuple[Any, ...]) -> Signal:
         key=key,
         tokens=tokens,
         seconds=seconds,
+        rank=rank,
     )
 
 

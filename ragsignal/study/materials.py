@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
-from ragsignal.data import Bins, Panel, Prices, build_panel, fit_bins, load_prices, shipped_bins
+from ragsignal.data import (
+    Bins,
+    Panel,
+    Prices,
+    RankLetters,
+    build_panel,
+    build_rank_letters,
+    fit_bins,
+    load_prices,
+    shipped_bins,
+)
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
 from ragsignal.utils import cache_folder
@@ -53,6 +63,11 @@ class Materials:
     def panel(self) -> Panel:
         """Ranks of all symbols among each other, day by day."""
         return build_panel(self.prices.frames)
+
+    @cached_property
+    def rank_letters(self) -> RankLetters:
+        """Rank letters of all symbols among each other, day by day."""
+        return build_rank_letters(self.prices.frames)
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""

@@ -11,7 +11,17 @@ from pathlib import Path
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
-from ragsignal.llm import ClassifierScorer, StockLLM, TextlessPrompter, VoteScorer, adapter_of, load_stockllm
+from ragsignal.llm import (
+    ClassifierScorer,
+    RankScorer,
+    StockLLM,
+    TextlessPrompter,
+    VoteScorer,
+    adapter_of,
+    load_stockllm,
+    rank_model,
+    reads_rank_letters,
+)
 from ragsignal.protocols import Prompter, Retriever, Scorer
 from ragsignal.retrieval import (
     CorpusEncoder,
@@ -104,9 +114,9 @@ class Parts:
         if variant.is_classifier:
             return {"classifier": self.shared.artifact(variant.classifier, "classifier")}
         artifacts: dict[str, Artifact] = {}
-        adapter = self._adapter(variant.llm) if variant.is_llm else None
-        if isinstance(adapter, Artifact):
-            artifacts["reader"] = adapter
+        reader = self._reader(variant.llm) if variant.is_llm else None
+        if isinstance(reader, Artifact):
+            artifacts["reader"] = reader
         if variant.reads_finseer:
             artifacts["retriever"] = self._finseer(variant.retrieval)
         return artifacts
@@ -143,21 +153,36 @@ class Parts:
     def _finseer(self, spec: RetrievalSpec) -> Artifact:
         return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
 
-    def _adapter(self, llm: LLMSpec) -> Artifact | Path | None:
+    def _reader(self, llm: LLMSpec) -> Artifact | Path | None:
+        if llm.is_artifact:
+            return self.shared.artifact(llm.model, "stockllm")
         return adapter_of(llm, self.shared.artifact)
+
+    def reads_universe(self, variant: Variant) -> bool:
+        """Whether a variant reads rank letters, so that it depends on every stock of the day."""
+        reading = (self.artifacts(variant).get(role) for role in ("reader", "classifier"))
+        return any(reads_rank_letters(artifact) for artifact in reading if artifact)
 
     def _reading(self, variant: Variant) -> Reading:
         if variant.is_vote:
             return TextlessPrompter(), VoteScorer()
         key = (variant.classifier, variant.llm) if variant.is_classifier else variant.llm
         if key not in self._readings:
-            prompter, scorer = self._classifier(variant) if variant.is_classifier else self._language_model(variant.llm)
-            self._readings[key] = prompter, ReadOnce(scorer, self.shared.store)
+            self._readings[key] = self._ranks(variant) if self.reads_universe(variant) else self._words(variant)
         return self._readings[key]
+
+    def _ranks(self, variant: Variant) -> Reading:
+        artifact = self.artifacts(variant)["classifier" if variant.is_classifier else "reader"]
+        scorer = RankScorer(artifact, rank_model(artifact, variant.llm.device), self.materials.rank_letters)
+        return scorer.prompter, scorer
+
+    def _words(self, variant: Variant) -> Reading:
+        prompter, scorer = self._classifier(variant) if variant.is_classifier else self._language_model(variant.llm)
+        return prompter, ReadOnce(scorer, self.shared.store)
 
     def _language_model(self, llm: LLMSpec) -> Reading:
         weights = self.shared.weights(llm.model, llm.revision, llm.sha256)
-        model = load_stockllm(llm, self.materials.template(llm), self._adapter(llm), weights)
+        model = load_stockllm(llm, self.materials.template(llm), adapter_of(llm, self.shared.artifact), weights)
         return model, (self.distribute(llm, model) if self.distribute else model)
 
     def _classifier(self, variant: Variant) -> Reading:

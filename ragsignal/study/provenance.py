@@ -66,7 +66,7 @@ def weights_without_card(variant: Variant, roles: Collection[str]) -> list[tuple
         Those that have a card, as of :meth:`ragsignal.study.Study.artifacts`.
     """
     weights = []
-    if variant.is_llm and not any(role.startswith("reader") for role in roles):
+    if variant.reads_text and not any(role.startswith("reader") for role in roles):
         adapter = variant.llm.adapter
         weights.append(("adapter", adapter) if adapter else ("language model", variant.llm.model))
     if variant.embeds_text:

@@ -59,14 +59,16 @@ def audit_memory(
     audited, refused = audited_variants(study, "memory")
     readers: dict[LLMSpec, AuditedVariant] = {}
     for variant in audited:
-        if variant.variant.is_llm:
+        if variant.variant.reads_text:
             llm = variant.variant.llm
             if llm not in readers or not readers[llm].variant.reads_corpus:
                 readers[llm] = variant
     if not readers:
-        names = {variant.name for variant in study.spec.variants if variant.is_llm}
+        names = {variant.name for variant in study.spec.variants if variant.reads_text}
         refused = [finding for finding in refused if finding.subject in names]
-        return refused or [Finding("memory", study.spec.name, "unknown", "No variant reads with a language model.")]
+        return refused or [
+            Finding("memory", study.spec.name, "unknown", "No variant reads text with a language model.")
+        ]
     findings: list[Finding] = []
     for llm, variant in readers.items():
         findings += _MemoryProbe(study, frames, progress, llm, variant).run(queries)

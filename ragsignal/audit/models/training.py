@@ -132,7 +132,7 @@ def _bases(study: Study, variant: Variant) -> list[tuple[str, str]]:
         for role, artifact in study.artifacts(variant).items()
         if artifact.card.base
     ]
-    if variant.is_llm:
+    if variant.reads_text:
         bases.append((variant.llm.model, "language model"))
     if variant.embeds_text:
         bases.append((variant.retrieval.encoder_ref, "encoder"))

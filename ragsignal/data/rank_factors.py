@@ -1,0 +1,246 @@
+"""41 causal factors of every stock of a universe on every day: what StockLLM and boosting read, once they are ranked.
+
+    frames ─► BarTable (days x symbols) ─► factors, one table after the other ─► rank_letters.py
+
+A factor at day t needs bars up to t only. Days are those of the universe's calendar, so that "five days ago" means the
+same day for all of its stocks; a factor is NaN where a day of its window lacks a bar. ``rel`` is a stock's log return
+less the median of its universe's on that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragsignal.data.prices import calendar_of, days_of
+from ragsignal.types import BoolArray, FloatArray
+
+FORMULAS = {
+    "rel_1": "rel: log(close / close[1]) less the universe's median of the day; reverts (Lehmann 1990)",
+    "rel_2": "rel[1]",
+    "rel_3": "rel[2]",
+    "rel_4": "rel[3]",
+    "rel_5": "rel[4]",
+    "mom_5": "log(close / close[5])",
+    "mom_10": "log(close / close[10])",
+    "mom_20": "log(close / close[20]); reverts (Jegadeesh 1990)",
+    "mom_60": "log(close / close[60])",
+    "mom_120": "log(close / close[120])",
+    "mom_250": "log(close / close[250])",
+    "mom_250_20": "log(close[20] / close[250]): momentum less its last month (Jegadeesh and Titman 1993)",
+    "intraday_1": "log(close / open) (Lou, Polk and Skouras 2019)",
+    "overnight_1": "log(open / close[1]) (the same)",
+    "intraday_5": "sum of 5 intraday_1",
+    "overnight_5": "sum of 5 overnight_1",
+    "overnight_20": "sum of 20 overnight_1",
+    "range_1": "log(high / low) (Parkinson 1980)",
+    "range_20": "mean of 20 range_1",
+    "range_ratio": "range_1 / range_20",
+    "place_1": "((close - low) - (high - close)) / (high - low): place of the close in the day's range, in [-1, 1]",
+    "place_5": "mean of 5 place_1",
+    "vol_20": "standard deviation of 20 rel (idiosyncratic volatility: Ang, Hodrick, Xing and Zhang 2006)",
+    "vol_60": "standard deviation of 60 rel",
+    "vol_ratio": "vol_20 / vol_60",
+    "z_1": "rel / vol_20",
+    "z_5": "sum of 5 rel / vol_20",
+    "max_20": "largest of 20 rel (Bali, Cakici and Whitelaw 2011)",
+    "min_20": "smallest of 20 rel",
+    "skew_60": "skewness of 60 rel (Boyer, Mitton and Vorkink 2010)",
+    "volume_1": "log(volume / mean of 20 volumes) (Gervais, Kaniel and Mingelgrin 2001)",
+    "volume_5": "log(mean of 5 volumes / mean of 60)",
+    "dollar_volume": "log of the median of 60 close x volume",
+    "illiquidity": "log of the mean of 20 |rel| / (close x volume) (Amihud 2002)",
+    "high_250": "log(close / highest close of 250) (George and Hwang 2004)",
+    "low_250": "log(close / lowest close of 250)",
+    "high_20": "log(close / highest close of 20)",
+    "low_20": "log(close / lowest close of 20)",
+    "beta_120": "covariance of 120 rel with the median return, over its variance",
+    "signed_volume": "volume_1 x sign of rel (Campbell, Grossman and Wang 1993)",
+    "season": "rel[20] + rel[21] + rel[22]: the same days a month ago (Heston and Sadka 2008)",
+}
+"""The factors in their order, each with its formula; ``x[n]`` is x of n days ago, "of n" the last n days."""
+
+RANK_FACTORS: tuple[str, ...] = tuple(FORMULAS)
+
+HISTORY = 250
+"""Bars, among the last 260 days, that a stock needs to be ranked."""
+
+_WITHIN = 260
+_LEAST_VOLATILITY = 1e-4  # a stock that does not move is not traded
+_LARGEST_RETURN = 1.0  # a log return beyond it is a split that nobody adjusted for
+_DECIMALS = 9  # a factor that is 0 comes out as 1e-16 once a dividend has rescaled the prices: it must tie with zeros
+
+
+@dataclass(frozen=True, eq=False)
+class BarTable:
+    """Bars of a universe, (n_days, n_symbols) float64 each, NaN where a symbol has no bar.
+
+    ``days`` (n_days,) datetime64[D] is every day on which any symbol traded, ascending.
+    """
+
+    symbols: tuple[str, ...]
+    days: NDArray[np.datetime64]
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+
+
+def bar_table(frames: Mapping[str, pd.DataFrame], days: NDArray[np.datetime64] | None = None) -> BarTable:
+    """Lay the bars of all symbols side by side.
+
+    Parameters
+    ----------
+    frames : mapping of symbol to DataFrame
+        Back-adjusted ``open``, ``high``, ``low``, ``close``, ``volume``.
+    days : (n_days,) datetime64[D], optional
+        The calendar, ascending; bars on other days are left out. By default every day of any symbol.
+    """
+    calendar = calendar_of(frames.values()) if days is None else days
+    columns = {
+        name: np.full((len(calendar), len(frames)), np.nan) for name in ("open", "high", "low", "close", "volume")
+    }
+    for number, frame in enumerate(frames.values()):
+        row = np.searchsorted(calendar, days_of(frame))
+        known = row < len(calendar)
+        known[known] = calendar[row[known]] == days_of(frame)[known]
+        for name, table in columns.items():
+            table[row[known], number] = frame[name].to_numpy()[known]
+    traded = np.all([columns[name] > 0 for name in ("open", "high", "low", "close")], axis=0)
+    prices = {name: np.where(traded, columns[name], np.nan) for name in ("open", "high", "low", "close")}
+    return BarTable(tuple(frames), calendar, **prices, volume=np.where(traded, columns["volume"], np.nan))
+
+
+def market_return(bars: BarTable) -> FloatArray:
+    """Median log return of the universe's symbols on each day, (n_days,); NaN on the first."""
+    return _returns(bars).median(axis=1).to_numpy()
+
+
+def is_ranked(bars: BarTable, market: FloatArray) -> BoolArray:
+    """Which symbols can be ranked on which day, (n_days, n_symbols): a history of 250 bars, trade, and moves."""
+    history = pd.DataFrame(np.isfinite(bars.close)).rolling(_WITHIN, min_periods=1).sum()
+    moves = _relative(bars, market).rolling(20).std() > _LEAST_VOLATILITY
+    traded = pd.DataFrame(bars.close * bars.volume).rolling(60).median() > 0
+    ranked: BoolArray = np.isfinite(bars.close) & ((history >= HISTORY) & moves & traded).to_numpy()
+    return ranked
+
+
+def rank_factors(bars: BarTable, market: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+    """Compute the factors, a group of them at a time: all at once, a thousand stocks would need gigabytes.
+
+    Parameters
+    ----------
+    bars : BarTable
+    market : (n_days,) float64
+        :func:`market_return` of the universe, which need not be the symbols of ``bars``.
+
+    Yields
+    ------
+    name, values
+        One of :data:`RANK_FACTORS`, and (n_days, n_symbols) float64 in the unit of :data:`FORMULAS`, NaN where a day of
+        its window lacks a bar.
+    """
+    rel, log_close = _relative(bars, market), _log(bars.close)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for group in (
+            _recent(rel),
+            _momentum(log_close),
+            _parts_of_day(bars),
+            _risk(rel, market),
+            _volume(bars, rel),
+            _extremes(log_close),
+        ):
+            for name, values in group.items():
+                table = np.round(values.to_numpy(dtype=np.float64), _DECIMALS)
+                yield name, np.where(np.isfinite(table), table + 0.0, np.nan)
+
+
+def _log(values: FloatArray | pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(np.log(np.asarray(values)))
+
+
+def _returns(bars: BarTable) -> pd.DataFrame:
+    returns = _log(bars.close).diff()
+    return returns.where(returns.abs() < _LARGEST_RETURN)
+
+
+def _relative(bars: BarTable, market: FloatArray) -> pd.DataFrame:
+    return _returns(bars).sub(market, axis=0)
+
+
+def _recent(rel: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    same_days = rel.shift(20) + rel.shift(21) + rel.shift(22)
+    return {f"rel_{n}": rel.shift(n - 1) for n in range(1, 6)} | {"season": same_days}
+
+
+def _momentum(log_close: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    momenta = {f"mom_{n}": log_close - log_close.shift(n) for n in (5, 10, 20, 60, 120, 250)}
+    return momenta | {"mom_250_20": log_close.shift(20) - log_close.shift(250)}
+
+
+def _parts_of_day(bars: BarTable) -> dict[str, pd.DataFrame]:
+    intraday = _log(bars.close / bars.open)
+    overnight = _log(bars.open) - _log(bars.close).shift(1)
+    spread = _log(bars.high / bars.low)
+    width = bars.high - bars.low
+    place = pd.DataFrame((2 * bars.close - bars.high - bars.low) / np.where(width > 0, width, np.inf))
+    usual = spread.rolling(20).mean()
+    return {
+        "intraday_1": intraday,
+        "overnight_1": overnight,
+        "intraday_5": intraday.rolling(5).sum(),
+        "overnight_5": overnight.rolling(5).sum(),
+        "overnight_20": overnight.rolling(20).sum(),
+        "range_1": spread,
+        "range_20": usual,
+        "range_ratio": spread / usual,
+        "place_1": place,
+        "place_5": place.rolling(5).mean(),
+    }
+
+
+def _risk(rel: pd.DataFrame, market: FloatArray) -> dict[str, pd.DataFrame]:
+    month, quarter = rel.rolling(20).std(), rel.rolling(60).std()
+    median = pd.Series(market)
+    covariance = rel.mul(median, axis=0).rolling(120).mean() - rel.rolling(120).mean().mul(
+        median.rolling(120).mean(), axis=0
+    )
+    return {
+        "vol_20": month,
+        "vol_60": quarter,
+        "vol_ratio": month / quarter,
+        "z_1": rel / month,
+        "z_5": rel.rolling(5).sum() / month,
+        "max_20": rel.rolling(20).max(),
+        "min_20": rel.rolling(20).min(),
+        "skew_60": rel.rolling(60).skew(),
+        "beta_120": covariance.div(median.rolling(120).var(ddof=0), axis=0),
+    }
+
+
+def _volume(bars: BarTable, rel: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    volume, money = pd.DataFrame(bars.volume), pd.DataFrame(bars.close * bars.volume)
+    surprise = _log(volume / volume.rolling(20).mean())
+    impact = (rel.abs() / money.where(money > 0)).rolling(20, min_periods=15).mean()
+    return {
+        "volume_1": surprise,
+        "volume_5": _log(volume.rolling(5).mean() / volume.rolling(60).mean()),
+        "dollar_volume": _log(money.rolling(60).median()),
+        "illiquidity": _log(impact),
+        "signed_volume": surprise.mul(np.sign(rel.to_numpy())),
+    }
+
+
+def _extremes(log_close: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    year, month = log_close.rolling(250, min_periods=120), log_close.rolling(20)
+    return {
+        "high_250": log_close - year.max(),
+        "low_250": log_close - year.min(),
+        "high_20": log_close - month.max(),
+        "low_20": log_close - month.min(),
+    }

@@ -1,0 +1,180 @@
+"""Letters of a universe: each factor's rank among the stocks of the same day, in sixteenths, and a letter for unknown.
+
+    frames ─► rank_factors ─► rank among the universe's stocks, day by day ─► RankLetters (days, stocks, factors)
+
+This is all that StockLLM and boosting read. A letter at day t depends on bars up to t, of all stocks of the universe;
+a stock that is not of the universe is placed among those of its day by its own bars (:meth:`RankLetters.placed`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragsignal.data.rank_factors import (
+    RANK_FACTORS,
+    BarTable,
+    bar_table,
+    is_ranked,
+    market_return,
+    rank_factors,
+)
+from ragsignal.errors import DataError
+from ragsignal.types import BoolArray, FloatArray
+
+RANK_LETTERS = 16
+"""Letters of a factor, 0 for the lowest sixteenth of the day's stocks; this number itself says that it is unknown."""
+
+LEAST_STOCKS = 20
+"""Stocks that a day needs: a sixteenth of fewer is no place."""
+
+Letters = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RankLetters:
+    """Letters of every stock of a universe on every day. Make them with :func:`build_rank_letters`.
+
+    Parameters
+    ----------
+    bars : BarTable
+        The universe's bars; its days and symbols are those of the letters.
+    market : (n_days,) float64
+        Median log return of the universe.
+    ranked : (n_days, n_symbols) bool
+        Which stocks are ranked on which days; all others have unknown letters only.
+    letters : (n_days, n_symbols, n_factors) uint8
+        In the order of :data:`RANK_FACTORS`.
+    """
+
+    bars: BarTable
+    market: FloatArray
+    ranked: BoolArray
+    letters: Letters
+
+    def __repr__(self) -> str:
+        return f"RankLetters({len(self.bars.symbols)} symbols, {len(self.bars.days)} days)"
+
+    @property
+    def days(self) -> NDArray[np.datetime64]:
+        """Every day of the universe's calendar, ascending: (n_days,) datetime64[D]."""
+        return self.bars.days
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The universe, in the order of the columns."""
+        return self.bars.symbols
+
+    @cached_property
+    def day_digests(self) -> list[bytes]:
+        """Digest of each day's letters and the names that they belong to.
+
+        A stock that is not ranked on a day is not in its digest: a symbol that begins later leaves it as it is.
+        """
+        names = np.array([list(hashlib.sha256(name.encode()).digest()) for name in self.symbols], dtype=np.uint8)
+        order = np.argsort(np.array(self.symbols))  # whatever the order in which symbols were given
+        digests = []
+        for ranked, block in zip(self.ranked, self.letters, strict=True):
+            here = order[ranked[order]]
+            digests.append(hashlib.sha256(names[here].tobytes() + block[here].tobytes()).digest())
+        return digests
+
+    def window_digest(self, row: int, memory: int) -> bytes:
+        """Digest of the letters of all stocks on the ``memory`` days that end with day number ``row``."""
+        first = max(0, row + 1 - memory)
+        return hashlib.sha256(b"".join(self.day_digests[first : row + 1])).digest()
+
+    def placed(self, frame: pd.DataFrame) -> tuple[Letters, BoolArray]:
+        """Letters of a stock that is not of the universe, by its own factors among the universe's of the day.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Its back-adjusted bars; days that the universe does not have are left out.
+
+        Returns
+        -------
+        letters : (n_days, n_factors) uint8
+        ranked : (n_days,) bool
+            Where it has a bar and a history of its own, and the universe has stocks.
+        """
+        own = bar_table({"": frame}, self.days)
+        there = is_ranked(own, self.market)[:, 0] & (self.ranked.sum(axis=1) >= LEAST_STOCKS)
+        letters = np.full((len(self.days), len(RANK_FACTORS)), RANK_LETTERS, dtype=np.uint8)
+        for name, values in rank_factors(own, self.market):
+            letters[:, RANK_FACTORS.index(name)] = letters_of(_places(values[:, 0], self._sorted[name]))
+        letters[~there] = RANK_LETTERS
+        return letters, there
+
+    @cached_property
+    def _sorted(self) -> dict[str, FloatArray]:
+        """Each factor's values of the ranked stocks, ascending within a day, NaN last: (n_days, n_symbols)."""
+        return {
+            name: np.sort(np.where(self.ranked, values, np.nan), axis=1)
+            for name, values in rank_factors(self.bars, self.market)
+        }
+
+
+def build_rank_letters(frames: Mapping[str, pd.DataFrame]) -> RankLetters:
+    """Compute, rank and spell the factors of a universe.
+
+    Parameters
+    ----------
+    frames : mapping of symbol to DataFrame
+        Back-adjusted bars; symbols need not share days.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 20 symbols, or never 20 on one day that can be ranked.
+    """
+    if len(frames) < LEAST_STOCKS:
+        raise DataError(
+            f"ranks need at least {LEAST_STOCKS} stocks, and data.symbols names {len(frames)}; take more of them "
+            '(symbols = "all"), or a model that reads one stock alone (backtests/paper.toml)'
+        )
+    bars = bar_table(frames)
+    market = market_return(bars)
+    ranked = is_ranked(bars, market)
+    ranked[ranked.sum(axis=1) < LEAST_STOCKS] = False
+    letters = np.full((*ranked.shape, len(RANK_FACTORS)), RANK_LETTERS, dtype=np.uint8)
+    for name, values in rank_factors(bars, market):
+        letters[:, :, RANK_FACTORS.index(name)] = letters_of(daily_ranks(np.where(ranked, values, np.nan)))
+    return RankLetters(bars, market, ranked, letters)
+
+
+def letters_of(ranks: FloatArray) -> Letters:
+    """Letters of ranks in (0, 1), NaN for unknown."""
+    letters: Letters = np.where(np.isnan(ranks), RANK_LETTERS, np.nan_to_num(ranks) * RANK_LETTERS).astype(np.uint8)
+    return letters
+
+
+def daily_ranks(values: FloatArray) -> FloatArray:
+    """Rank within each row, brought to (0, 1): ``(r - 0.5) / n`` among n values, ties sharing the mean rank.
+
+    Parameters
+    ----------
+    values : (n_days, n_symbols) float64
+        NaN is not ranked.
+    """
+    table = pd.DataFrame(values)
+    counts = table.notna().sum(axis=1)
+    ranks: FloatArray = (table.rank(axis=1) - 0.5).div(counts.where(counts > 0), axis=0).to_numpy()
+    return ranks
+
+
+def _places(values: FloatArray, ascending: FloatArray) -> FloatArray:
+    """Rank in (0, 1) that each day's value would have as one more among the day's ``ascending`` ones."""
+    places = np.full(len(values), np.nan)
+    for row in np.flatnonzero(np.isfinite(values)):
+        others = ascending[row, : np.isfinite(ascending[row]).sum()]
+        below, upto = np.searchsorted(others, values[row], side="left"), np.searchsorted(others, values[row], "right")
+        if len(others):
+            places[row] = (below + (upto - below + 1) / 2) / (len(others) + 1)
+    return places

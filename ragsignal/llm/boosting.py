@@ -1,0 +1,85 @@
+"""Gradient boosting on rank letters, averaged over a few models: StockLLM's teacher, and the baseline beside it.
+
+    letters of a day ─► LightGBM regressors on the rank of what followed ─► mean of their standardised scores
+
+Saved as LightGBM's own text, which runs no code when it is loaded, as a pickle would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragsignal.data import RANK_LETTERS, Letters
+from ragsignal.errors import ModelError
+from ragsignal.types import FloatArray, Recipe
+from ragsignal.utils import libraries_of
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+_SCALES = "scales.json"
+_ROWS = 200_000  # of a matrix that LightGBM gets at once: 32 MB
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Averaged regressors.
+
+    Parameters
+    ----------
+    boosters : sequence of lightgbm.Booster
+    scales : sequence of float
+        Standard deviation of each one's scores on its training rows, by which they are divided.
+    """
+
+    boosters: Sequence[Booster]
+    scales: Sequence[float]
+    memory = 1
+
+    @classmethod
+    def load(cls, folder: Path) -> Boosting:
+        """Read what :meth:`save` wrote."""
+        import lightgbm
+
+        scales = json.loads((folder / _SCALES).read_text(encoding="utf-8"))
+        files = [folder / f"boosting-{number}.txt" for number in range(len(scales))]
+        try:
+            return cls([lightgbm.Booster(model_file=file) for file in files], scales)
+        except lightgbm.basic.LightGBMError as error:
+            raise ModelError(f"LightGBM cannot read the models of {folder}: {error}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write each model as text, and the scales."""
+        for number, booster in enumerate(self.boosters):
+            booster.save_model(folder / f"boosting-{number}.txt")
+        (folder / _SCALES).write_text(json.dumps(list(self.scales)), encoding="utf-8")
+
+    @property
+    def computed_with(self) -> Recipe:
+        """LightGBM's version."""
+        return {"libraries": libraries_of("lightgbm", "numpy")}
+
+    def scores(self, letters: Letters) -> FloatArray:
+        """Score every stock on every day: (n_days, n_symbols) of (n_days, n_symbols, n_factors) letters."""
+        return self.row_scores(letters.reshape(-1, letters.shape[-1])).reshape(letters.shape[:-1])
+
+    def row_scores(self, rows: Letters) -> FloatArray:
+        """Score rows (n, n_factors): (n,) float64."""
+        totals = np.zeros(len(rows))
+        for start in range(0, len(rows), _ROWS):
+            part = slice(start, start + _ROWS)
+            numbers = as_numbers(rows[part])
+            for booster, scale in zip(self.boosters, self.scales, strict=True):
+                totals[part] += np.asarray(booster.predict(numbers)) / scale
+        return totals / len(self.boosters)
+
+
+def as_numbers(rows: Letters) -> Any:
+    """Letters as LightGBM reads them: (n, n_factors) float32, NaN where unknown."""
+    return np.where(rows == RANK_LETTERS, np.float32(np.nan), rows.astype(np.float32))

@@ -1,0 +1,81 @@
+"""Copies of the language model on rank letters, trained from different seeds: their mean is StockLLM's score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragsignal.data import Letters
+from ragsignal.llm.device import checked_device
+from ragsignal.types import FloatArray, Recipe
+from ragsignal.utils import libraries_of, quiet_loading
+
+_STOCKS = 256  # sequences that are read at once: their activations stay in the cache
+
+
+class RankEnsemble:
+    """StockLLM on ranks; loaded at the first reading.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        One a seed, each written by ``save_pretrained``.
+    device : {"cpu", "cuda"}
+        Used as asked; a missing GPU raises.
+    """
+
+    def __init__(self, folders: Sequence[Path], device: str = "cpu") -> None:
+        self._folders = folders
+        self._device = device
+
+    @cached_property
+    def models(self) -> list[Any]:
+        """The models, in float32, ready to read."""
+        from ragsignal.llm.rank_model import RankLM
+
+        device = checked_device(self._device)
+        with quiet_loading():
+            load: Any = RankLM.from_pretrained
+            loaded = [load(str(folder), local_files_only=True) for folder in self._folders]
+        return [model.to(device).eval() for model in loaded]
+
+    @cached_property
+    def memory(self) -> int:
+        """Days that a score depends on, its own included."""
+        from transformers import AutoConfig
+
+        from ragsignal.llm.rank_model import memory_of
+
+        return memory_of(AutoConfig.from_pretrained(str(self._folders[0]), local_files_only=True))
+
+    @property
+    def computed_with(self) -> Recipe:
+        """The device, and what computes."""
+        return {"device": self._device, "libraries": libraries_of("torch", "transformers")}
+
+    def scores(self, letters: Letters) -> FloatArray:
+        """Score every stock on every day, in one pass a model.
+
+        Parameters
+        ----------
+        letters : (n_days, n_symbols, n_factors) uint8
+
+        Returns
+        -------
+        (n_days, n_symbols) float64
+            Those of the first ``memory - 1`` days saw fewer days than all others.
+        """
+        import torch
+
+        parts = []
+        for start in range(0, letters.shape[1], _STOCKS):
+            block = np.ascontiguousarray(letters[:, start : start + _STOCKS].transpose(1, 0, 2))
+            tokens = torch.from_numpy(block).to(self._device)
+            with torch.inference_mode():
+                total = sum(model(tokens).double() for model in self.models)
+            parts.append((total / len(self.models)).cpu().numpy().T)
+        return np.concatenate(parts, axis=1)

@@ -1,0 +1,97 @@
+"""The language model on rank letters: a small Llama decoder in which one position is one day of one stock.
+
+    letters of a day ─► sum of their embeddings ─► Llama decoder, each day sees ``window`` days ─► score of the day
+
+Its vocabulary are the letters themselves (factor x letter), so a position is the sum of 41 tokens, as Kronos sums the
+sub-tokens of a bar (arXiv 2508.02739), and every position has a label, as in StockGPT (arXiv 2404.05101). Positions
+before the stock's own days (``prefix``) are seen by all of them: what is retrieved goes there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel, PreTrainedModel
+
+from ragsignal.data import RANK_FACTORS, RANK_LETTERS
+
+
+class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """A Llama decoder over days, and a linear head that scores each of them.
+
+    Parameters
+    ----------
+    config : LlamaConfig
+        With two more entries: ``factors``, the names of the factors in the order of their letters, and ``window``, how
+        many days a day sees in each layer, itself included. Made by :func:`rank_config`.
+    """
+
+    config_class = LlamaConfig
+    base_model_prefix = "decoder"
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__(config)
+        self.decoder = LlamaModel(config)
+        self.head = nn.Linear(config.hidden_size, 1)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(self, letters: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """Score every day.
+
+        Parameters
+        ----------
+        letters : (n, n_days, n_factors) integer
+            Oldest day first.
+        prefix : (n, k, hidden_size) float32, optional
+            Positions that stand before the days, and that each of them sees.
+
+        Returns
+        -------
+        (n, n_days) float32
+            Greater where the stock is the more likely to beat the day's median. A day at place p depends on the
+            ``layers x (window - 1)`` days before it, and on no later one.
+        """
+        days = self.embed(letters)
+        positions = days if prefix is None else torch.cat([prefix, days], dim=1)
+        before = positions.shape[1] - days.shape[1]
+        mask = _mask(before, days.shape[1], self.config.window).to(positions.device)
+        hidden = self.decoder(inputs_embeds=positions, attention_mask=mask, use_cache=False).last_hidden_state
+        return cast(Tensor, self.head(hidden[:, before:]).squeeze(-1))
+
+    def embed(self, letters: Tensor) -> Tensor:
+        """Sum the embeddings of each day's letters: (n, n_days, hidden_size)."""
+        n, days, factors = letters.shape
+        tokens = letters.long() + torch.arange(factors, device=letters.device) * (RANK_LETTERS + 1)
+        table = self.decoder.embed_tokens.weight
+        return nn.functional.embedding_bag(tokens.view(n * days, factors), table, mode="sum").view(n, days, -1)
+
+
+def rank_config(hidden: int = 64, layers: int = 2, heads: int = 4, window: int = 8) -> Any:
+    """Return the config of a fresh model: 139,000 parameters by default."""
+    make: Any = LlamaConfig  # which takes entries of one's own
+    return make(
+        vocab_size=len(RANK_FACTORS) * (RANK_LETTERS + 1),
+        hidden_size=hidden,
+        intermediate_size=hidden * 5 // 2,  # three matrices: as many weights as two of 4 x hidden have, nearly
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=4096,
+        initializer_range=0.05,
+        factors=list(RANK_FACTORS),
+        window=window,
+    )
+
+
+def memory_of(config: Any) -> int:
+    """Days that a score depends on, its own included."""
+    return int(config.num_hidden_layers * (config.window - 1) + 1)
+
+
+def _mask(before: int, days: int, window: int) -> Tensor:
+    """(1, 1, n, n): what is added to attention, 0 where a position is seen: the prefix, and ``window`` days."""
+    place = torch.arange(before + days)
+    back = place[:, None] - place[None, :]
+    seen = (back >= 0) & ((back < window) | (place[None, :] < before))
+    return torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]

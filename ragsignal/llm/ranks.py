@@ -1,0 +1,260 @@
+"""Readers of rank letters: StockLLM and boosting see a stock among all stocks of its universe on the day.
+
+    query ─► RankPrompter: letters of the stock's last days ─► RankScorer: P(beats the day's median), rank of the day
+
+The whole universe is scored once, 64 days at a time, since the rank needs it; a single query is then looked up. A feed
+that is not one of the universe's is placed among them by its own bars.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragsignal.artifacts import Artifact
+from ragsignal.data import RANK_FACTORS, RANK_LETTERS, Letters, RankLetters, daily_ranks
+from ragsignal.errors import ModelError
+from ragsignal.llm.boosting import Boosting
+from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.types import FeedBars, FloatArray, Hit, Prompt, Query, Recipe, Score
+from ragsignal.utils import json_digest
+
+NO_UNIVERSE = "no universe bars that day"
+TOO_LITTLE_HISTORY = "too few bars"
+
+RANKS_RECIPE: Recipe = {"reader": "ranks/1", "letters": RANK_LETTERS, "factors": json_digest(list(RANK_FACTORS))}
+"""What a reader of ranks reads; in its card and in every signal's recipe."""
+
+_BLOCK = 64  # days that are scored together
+_SAME = 1e-4  # of a close, relative: two vendors' adjusted prices of one stock differ by less, in a window of days
+_SPELLED = "ABCDEFGHIJKLMNOP-"
+
+
+class DayScorer(Protocol):
+    """What scores a universe day by day: greater where a stock is the more likely to beat the day's median."""
+
+    @property
+    def memory(self) -> int:
+        """Days that a score depends on, its own included."""
+        ...
+
+    @property
+    def computed_with(self) -> Recipe:
+        """Device and libraries."""
+        ...
+
+    def scores(self, letters: Letters) -> FloatArray:
+        """(n_days, n_symbols) scores of (n_days, n_symbols, n_factors) letters."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RankPrompt(Prompt):
+    """A query with its place in the universe: day number ``row``, and ``column``, or letters of its own.
+
+    ``own`` is (memory, 1, n_factors) uint8 where the stock is not one of the universe.
+    """
+
+    row: int = -1
+    column: int = -1
+    own: Letters | None = None
+
+
+@dataclass
+class RankPrompter:
+    """Finds the letters of a query.
+
+    Parameters
+    ----------
+    universe : RankLetters
+    memory : int
+        Days that a score depends on.
+    """
+
+    universe: RankLetters
+    memory: int
+    _placed: dict[int, tuple[FeedBars, Letters, NDArray[np.bool_]]] = field(default_factory=dict, repr=False)
+
+    def context_digest(self, query: Query) -> str:
+        """Digest of all letters that the signal and its rank depend on; of an unknown day, of nothing."""
+        row = self._row(query.as_of)
+        if row is None:
+            return NO_UNIVERSE
+        universe = self.universe.window_digest(row, self.memory)
+        column = self._column(query, row)
+        own = b"" if column is not None else self._own(query, row)[0].tobytes()
+        return json_digest([universe.hex(), own.hex()])
+
+    def render(self, query: Query, hits: tuple[Hit, ...]) -> RankPrompt:
+        """Return the query's place, with the day's letters as text for people: A lowest to P highest, - unknown."""
+        row = self._row(query.as_of)
+        if row is None or not self.universe.ranked[row].any():
+            return RankPrompt(query, hits, abstained=NO_UNIVERSE)
+        column = self._column(query, row)
+        if column is not None:
+            text = spelled(self.universe.letters[row, column])
+            reason = None if self.universe.ranked[row, column] else TOO_LITTLE_HISTORY
+            return RankPrompt(query, hits, text, abstained=reason, row=row, column=column)
+        own, ranked = self._own(query, row)
+        reason = None if ranked else TOO_LITTLE_HISTORY
+        return RankPrompt(query, hits, spelled(own[-1, 0]), abstained=reason, row=row, own=own)
+
+    def length(self, prompt: Prompt) -> int:  # noqa: ARG002
+        """Return 0: prompts are alike, and stay in the order of the queries."""
+        return 0
+
+    def _row(self, day: date) -> int | None:
+        return self._rows.get(day)
+
+    @cached_property
+    def _rows(self) -> dict[date, int]:
+        return {day: row for row, day in enumerate(self.universe.days.tolist())}
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {symbol: column for column, symbol in enumerate(self.universe.symbols)}
+
+    def _column(self, query: Query, row: int) -> int | None:
+        """The universe's column of the query's stock; None for another stock, or other prices under its name."""
+        column = self._columns.get(query.symbol)
+        if column is None or query.bars is None:
+            return column
+        last, rows = self.universe.bars.close[row, column], self._rows
+        for day, close in zip(query.dates[:-1], query.closes, strict=False):
+            known = self.universe.bars.close[rows[day], column] if day in rows else np.nan
+            if not abs(close / query.closes[-1] * last / known - 1.0) < _SAME:  # also true of NaN
+                return None
+        return column
+
+    def _own(self, query: Query, row: int) -> tuple[Letters, bool]:
+        """Letters (memory, 1, n_factors) of a stock that is not the universe's, and whether it can be ranked."""
+        if query.bars is None:
+            raise ModelError(
+                f"{query.symbol} is not one of the {len(self.universe.symbols)} stocks of the universe, and the query "
+                "has no bars to rank it by; ask through RagMomentum, or add it to data.symbols"
+            )
+        letters, ranked = self._placing(query.bars)
+        first = max(0, row + 1 - self.memory)
+        window = np.full((self.memory, 1, letters.shape[1]), RANK_LETTERS, dtype=np.uint8)
+        window[self.memory - (row + 1 - first) :, 0] = letters[first : row + 1]
+        return window, bool(ranked[row])
+
+    def _placing(self, bars: FeedBars) -> tuple[Letters, NDArray[np.bool_]]:
+        """Letters of all days of a feed, from the longest past that it was asked with; factors look back only."""
+        known = self._placed.get(id(bars.columns))
+        if known is None or known[0].count < bars.count:
+            frame = pd.DataFrame(
+                {name: column[: bars.count] for name, column in zip(_COLUMNS, bars.columns, strict=True)},
+                index=pd.DatetimeIndex(list(bars.dates[: bars.count])),
+            )
+            known = bars, *self.universe.placed(frame)
+            self._placed = {**self._placed, id(bars.columns): known}
+        return known[1], known[2]
+
+
+_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def reads_rank_letters(artifact: Artifact) -> bool:
+    """Whether an artifact was trained on rank letters."""
+    return "reader" in artifact.card.template
+
+
+def rank_model(artifact: Artifact, device: str = "cpu") -> DayScorer:
+    """The model of an artifact that reads rank letters: language models, or boosting."""
+    if artifact.card.kind == "classifier":
+        return Boosting.load(artifact.folder)
+    return RankEnsemble(sorted(artifact.folder.glob("seed-*")), device)
+
+
+class RankScorer:
+    """Scores queries by a model that reads rank letters.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        Of kind ``stockllm`` or ``classifier``, trained on ranks.
+    model : DayScorer
+    universe : RankLetters
+    """
+
+    is_model = True
+    batch_size = 20_000
+
+    def __init__(self, artifact: Artifact, model: DayScorer, universe: RankLetters) -> None:
+        artifact.check_template(RANKS_RECIPE)
+        self._artifact = artifact
+        self._model = model
+        self._universe = universe
+        shape = universe.ranked.shape
+        self._scores, self._places = np.full(shape, np.nan), np.full(shape, np.nan)
+        self._done = np.zeros(shape[0], dtype=bool)
+
+    @property
+    def prompter(self) -> RankPrompter:
+        """What finds the letters that this reads."""
+        return RankPrompter(self._universe, self._model.memory)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity: the artifact (its calibration is in its card), what it reads, and what computes."""
+        return {
+            "scorer": "ranks/1",
+            "artifact": self._artifact.digest,
+            "batch": f"{_BLOCK} days",
+            **RANKS_RECIPE,
+            **self._model.computed_with,
+        }
+
+    def score(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """Calibrated P(beats the day's median), and the rank among the universe's stocks of the day."""
+        began = time.perf_counter()
+        asked = [prompt for prompt in prompts if isinstance(prompt, RankPrompt)]
+        self._read(np.unique([prompt.row for prompt in asked]))
+        raw, places = np.empty(len(asked)), np.empty(len(asked))
+        for number, prompt in enumerate(asked):
+            if prompt.own is None:
+                raw[number] = self._scores[prompt.row, prompt.column]
+                places[number] = self._places[prompt.row, prompt.column]
+            else:
+                raw[number] = self._model.scores(prompt.own)[-1, 0]
+                places[number] = _place(raw[number], self._scores[prompt.row])
+        chances = probability_of(calibrated(raw, self._artifact.card.calibration)).tolist()
+        share = (time.perf_counter() - began) / max(len(asked), 1)
+        return [
+            Score(chance, seconds=share, rank=2.0 * place - 1.0)
+            for chance, place in zip(chances, places.tolist(), strict=True)
+        ]
+
+    def _read(self, rows: NDArray[np.int64]) -> None:
+        """Score the blocks that hold ``rows``: blocks stand on a fixed grid, so that a day has one neighbourhood."""
+        for block in np.unique(rows // _BLOCK):
+            first, last = block * _BLOCK, min((block + 1) * _BLOCK, len(self._done))
+            if self._done[first]:
+                continue
+            before = max(0, first - self._model.memory + 1)
+            scores = self._model.scores(self._universe.letters[before:last])[first - before :]
+            self._scores[first:last] = np.where(self._universe.ranked[first:last], scores, np.nan)
+            self._places[first:last] = daily_ranks(self._scores[first:last])
+            self._done[first:last] = True
+
+
+def spelled(letters: Letters) -> str:
+    """One stock's letters of a day as text: A lowest sixteenth to P highest, - unknown."""
+    return "".join(_SPELLED[letter] for letter in letters)
+
+
+def _place(score: float, others: FloatArray) -> float:
+    """Rank in (0, 1) of a score that is one more among ``others``."""
+    known = others[np.isfinite(others)]
+    below, equal = int((known < score).sum()), int((known == score).sum())
+    return (below + (equal + 1) / 2) / (len(known) + 1)
