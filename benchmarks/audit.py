@@ -1,7 +1,7 @@
-"""The whole audit of the sample, warm, and the corpus of leaks with the real model's signals.
+"""The whole audit of the text model's spec, warm, and the corpus of leaks with the real model's signals.
 
 The first is the command as a user types it, on a cache that a first run has filled. The second is every strategy,
-indicator and feature of ``tests/leaks`` on half a year of the sample's four symbols; those that take a signal get the
+indicator and feature of ``tests/leaks`` on half a year of that spec's four symbols; those that take a signal get the
 language model's, with hits of the trained retriever.
 """
 
@@ -24,16 +24,16 @@ from tests.leaks import clean, leaky
 
 COMMAND = "python -m benchmarks.audit"
 ROOT = Path(__file__).parent.parent
-SPEC = ROOT / "backtests" / "sample.toml"
+SPEC = ROOT / "backtests" / "paper.toml"
 VARIANT = "rag-finseer"
 END = date(2011, 6, 30)
 
 
 def measures() -> list[Measure]:
-    return [*_sample(), *_corpus()]
+    return [*_whole(), *_corpus()]
 
 
-def _sample() -> list[Measure]:
+def _whole() -> list[Measure]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ragsignal.cli", "audit", str(SPEC), "--out", folder]
         subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
@@ -42,7 +42,7 @@ def _sample() -> list[Measure]:
         took = time.perf_counter() - began
     record = json.loads(done.stdout)
     detail = {"verdict": record["verdict"], "tests": len(record["tests"]), "processes": os.cpu_count()}
-    return [Measure("audit of backtests/sample.toml, warm", took, "s", "", "<= 300", COMMAND, detail)]
+    return [Measure("audit of backtests/paper.toml, warm", took, "s", "", "<= 300", COMMAND, detail)]
 
 
 def _corpus() -> list[Measure]:

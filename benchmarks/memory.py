@@ -29,7 +29,7 @@ benchmark = "buy-and-hold"
 data = {{ source = "noise", symbols = ["S0", "S1"], start = 2015-01-02, end = 2015-01-29 }}
 corpus = {{ symbols = ["S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9"] }}
 retrieval = {{ k = 5 }}
-llm = {{ adapter = "shipped:stockllm" }}
+llm = {{ adapter = "shipped:stockllm-text" }}
 strategy = {{ class = "strategies.rag_momentum:LongShort" }}
 variant = [
 {variants}

@@ -108,7 +108,7 @@ def _spec(template: str) -> dict[str, Any]:
         "name": "model",
         "data": {
             "source": "sample",
-            "symbols": ("AAPL", "GOOG", "IBM", "MSFT"),
+            "symbols": ("AAPL", "IBM", "JPM", "AMZN"),
             "start": "2011-01-03",
             "end": "2013-03-01",
         },

@@ -38,7 +38,7 @@ def market(symbols: Sequence[str] = ("AA", "BB"), start: str = "2020-01-01", end
 def variant(name: str, signal: Any = "llm", **retrieval: Any) -> Variant:
     """A resolved variant, with ``retrieval``'s keys over the defaults."""
     strategy = StrategySpec.model_validate({"class": "strategies.buy_and_hold:BuyAndHold"})
-    return Variant(name, signal, RetrievalSpec(**retrieval), LLMSpec(), strategy, "shipped:classifier", False)
+    return Variant(name, signal, RetrievalSpec(**retrieval), LLMSpec(), strategy, "shipped:classifier-text", False)
 
 
 def corpus_of(frames: Frames, **options: Any) -> Corpus:

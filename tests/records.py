@@ -21,10 +21,11 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 RUNS = {
     "sample": ("backtest", "backtests/sample.toml"),
-    "sample-evaluation": ("evaluate", "backtests/sample.toml"),
-    "sample-sweep": (
+    "paper": ("backtest", "backtests/paper.toml"),
+    "paper-evaluation": ("evaluate", "backtests/paper.toml"),
+    "paper-sweep": (
         "sweep",
-        "backtests/sample.toml",
+        "backtests/paper.toml",
         "--grid",
         "strategy.enter=0,0.02",
         "--grid",
@@ -32,7 +33,7 @@ RUNS = {
         "--jobs",
         "1",
     ),
-    "sample-audit": ("audit", "backtests/sample.toml"),
+    "paper-audit": ("audit", "backtests/paper.toml"),
     "walk_forward": ("backtest", "backtests/walk_forward.toml"),
     "planted-evaluation": ("evaluate", "backtests/planted.toml"),
     "acl18-evaluation": ("evaluate", "backtests/acl18.toml"),

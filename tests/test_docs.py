@@ -53,17 +53,9 @@ def _number(value: float | None) -> str:
 def test_the_readmes_table_is_the_committed_record() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     rows = [_row(variant) for variant in record["variants"]]
-    assert len(rows) == 10
+    assert len(rows) == 3
     for row in rows:
         assert row in README
-
-
-def test_the_readme_says_what_the_committed_run_could_have_seen() -> None:
-    findings = json.loads(RECORD.read_text(encoding="utf-8"))["findings"]
-    seen = findings["answers"]["certainty"]["power"]["hit rate"]
-    words = f"could have seen {100 * seen['detectable']:.1f} points of hit rate, and saw {100 * abs(seen['seen']):.1f}"
-    assert words in README
-    assert all(findings["answers"][it]["verdict"] == "unclear" for it in ("retrieval", "llm", "benchmark"))
 
 
 def test_the_committed_record_is_of_the_committed_spec() -> None:

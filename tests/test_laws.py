@@ -20,7 +20,7 @@ from ragsignal.config import RunSpec
 from ragsignal.errors import ModelError
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = tomllib.loads((ROOT / "backtests" / "sample.toml").read_text())
+PAPER = tomllib.loads((ROOT / "backtests" / "paper.toml").read_text())
 MODULES = sorted((ROOT / "ragsignal").rglob("*.py"))
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 FREE = ("params",)  # a strategy's own params are checked against the strategy, when it is loaded
@@ -40,7 +40,7 @@ def _tables(value: Any) -> Iterator[dict[str, Any]]:
 
 @given(data=st.data())
 def test_a_key_that_is_not_understood_is_never_ignored(data: st.DataObject) -> None:
-    spec = copy.deepcopy(SAMPLE)
+    spec = copy.deepcopy(PAPER)
     table = data.draw(st.sampled_from(list(_tables(spec))))
     key = data.draw(NAMES.map("x_{}".format))  # no key of a spec begins so
     table[key] = data.draw(st.sampled_from([1, "text", True, [], {}]))
@@ -50,7 +50,7 @@ def test_a_key_that_is_not_understood_is_never_ignored(data: st.DataObject) -> N
 
 @given(data=st.data())
 def test_a_word_that_is_not_a_choice_is_never_replaced_by_a_default(data: st.DataObject) -> None:
-    spec = copy.deepcopy(SAMPLE)
+    spec = copy.deepcopy(PAPER)
     table, key = data.draw(
         st.sampled_from(
             [

@@ -1,10 +1,10 @@
 """The command line: JSON of the result on stdout, everything for people on stderr.
 
     ragsignal backtest backtests/sample.toml
-    ragsignal inspect backtests/sample.toml --symbol AAPL --date 2012-06-01
-    ragsignal evaluate backtests/sample.toml
-    ragsignal audit backtests/sample.toml
-    ragsignal train stockllm backtests/shipped.train.toml
+    ragsignal inspect backtests/paper.toml --symbol AAPL --date 2012-06-01
+    ragsignal evaluate backtests/paper.toml
+    ragsignal audit backtests/paper.toml
+    ragsignal train stockllm backtests/text.train.toml
     ragsignal data check prices/
     ragsignal weights list
 

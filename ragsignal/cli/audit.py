@@ -1,7 +1,7 @@
 """``ragsignal audit``: whether anything looks ahead, in a spec or in any strategy, indicator or feature.
 
-    ragsignal audit backtests/sample.toml
-    ragsignal audit backtests/sample.toml mine.strategies:Breakout mine.features:momentum
+    ragsignal audit backtests/paper.toml
+    ragsignal audit backtests/paper.toml mine.strategies:Breakout mine.features:momentum
 
 Exit codes: 0 passed; 1 something failed, could not be tested, or the audit is broken; 2 the spec or an argument is
 wrong.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 train_app = typer.Typer(no_args_is_help=True, help="Train the models of a training spec, one after the other.")
 
-TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such as backtests/shipped.train.toml.")]
+TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such as backtests/text.train.toml.")]
 
 
 @train_app.command()

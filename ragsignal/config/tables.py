@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
-Source = Literal["sample", "classic", "folder", "table", "yfinance", "planted", "noise"]
+Source = Literal["sample", "folder", "table", "yfinance", "planted", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
 RetrieverName = Literal["finseer", "embedding", "shape", "dtw", "random", "none"]
 TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
@@ -89,7 +89,7 @@ class CorpusSpec(Table):
 
     ``symbols`` empty means those of ``data``; ``indicators`` empty means all 34; ``stride`` is in bars;
     ``bins_through`` refits the quantile letters on this spec's own prices up to that date (None: the shipped
-    edges, fitted on the bundled sample through 2009-12-31).
+    edges, fitted on AAPL, GOOG, IBM and MSFT through 2009-12-31, prices that are no longer bundled).
     """
 
     symbols: Names = ()

@@ -1,7 +1,7 @@
 """Quantile letters: each scale-free value of a window as one of 16 letters, A (lowest) to P (highest).
 
-The edges are fixed before the data that they are used on: :func:`shipped_bins` were fitted on the bundled sample
-through 2009-12-31 and stand in ``bins.json``; a spec may refit its own with ``corpus.bins_through``.
+The edges are fixed before the data that they are used on: :func:`shipped_bins` were fitted on four stocks through
+2009-12-31 and stand in ``bins.json``; a spec may refit its own with ``corpus.bins_through``.
 One letter is one token, and learns better than digits (a window of five returns costs 6 tokens instead of 53-142).
 """
 
@@ -98,7 +98,7 @@ def _edges_of(name: str, values: FloatArray, quantiles: FloatArray) -> tuple[flo
 
 @lru_cache(maxsize=1)
 def shipped_bins() -> Bins:
-    """Edges fitted on the bundled sample (AAPL, GOOG, IBM, MSFT) through 2009-12-31."""
+    """Edges fitted on AAPL, GOOG, IBM and MSFT from 2000-03 through 2009-12-31, prices that are no longer bundled."""
     raw = json.loads(resources.files("ragsignal.data").joinpath("bins.json").read_text(encoding="utf-8"))
     edges = {name: tuple(values) for name, values in raw["edges"].items()}
     return Bins(edges=edges, fitted_through=date.fromisoformat(raw["fitted_through"]))

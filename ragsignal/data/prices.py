@@ -8,7 +8,6 @@ Everything right of here (sequences, windows, fills) sees a :class:`Prices` and 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,13 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.data.check import Inspection, explain, inspect_folder, inspect_table, nearest_symbol
-from ragsignal.data.readers import COLUMNS, PRICES, read_closes
+from ragsignal.data.readers import COLUMNS, PRICES
 from ragsignal.errors import DataError
 from ragsignal.utils import array_digest, json_digest
 
-_SAMPLED = ("AAPL", "GOOG", "IBM", "MSFT")
-# This version, as its prices are part of a result; without its dependencies, as only one of its files is read.
-_SKFOLIO = "pip install --no-deps skfolio==1.12.2"
+_SAMPLE = Path(__file__).with_name("sample.parquet")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,41 +139,14 @@ def back_adjust(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def load_sample(symbols: Sequence[str] | None = None) -> Prices:
-    """AAPL, FB, GOOG, IBM, MSFT from 2000-03-01 to 2013-03-01, public domain, from the package ``bokeh-sampledata``.
+    """Read the bundled prices: 100 US stocks, 2009-06-01 to 2014-12-31; sample.md beside them says where from.
 
     Raises
     ------
     DataError
-        If the package is not installed or a symbol is not in it.
+        If a symbol is not among them.
     """
-    return read_table(_packaged("bokeh_sampledata", "_data/stocks.csv.gz", "pip install bokeh-sampledata"), symbols)
-
-
-def load_classic(symbols: Sequence[str] | None = None) -> Prices:
-    """22 large US stocks: AAPL, GOOG, IBM, MSFT of the sample, and 18 of the package ``skfolio`` from 1990 to 2022.
-
-    The 18 are adjusted closes alone, rounded to 0.001: their open, high, low and volume are NaN, and so is every
-    sequence that needs one. AAPL and MSFT, which both packages have, are the sample's, with all columns.
-
-    Raises
-    ------
-    DataError
-        If a package is not installed, or a symbol is in neither.
-    """
-    file = _packaged("skfolio", "datasets/data/sp500_dataset.csv.gz", _SKFOLIO)
-    closes = read_closes(file).drop(columns=list(_SAMPLED), errors="ignore")
-    alone = {str(symbol): close.to_frame("close").reindex(columns=list(COLUMNS)) for symbol, close in closes.items()}
-    both = Prices({**load_sample(_SAMPLED).frames, **alone})
-    return both if symbols is None else both.select(symbols)
-
-
-def _packaged(package: str, file: str, install: str) -> Path:
-    """Path of a data file inside an installed package."""
-    # Found, not imported: bokeh_sampledata parses all prices at import, skfolio needs packages that nothing here does.
-    module = importlib.util.find_spec(package)
-    if module is None or module.origin is None:
-        raise DataError(f"these prices are in the package {package}, which is not installed; run: {install}")
-    return Path(module.origin).parent / file
+    return read_table(_SAMPLE, symbols)
 
 
 def read_folder(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:

@@ -134,33 +134,6 @@ def parse_bars(table: pd.DataFrame) -> pd.DataFrame:
     return bars
 
 
-def read_closes(path: Path) -> pd.DataFrame:
-    """Read a wide table of adjusted closes: one column a symbol, the first column the day.
-
-    Returns
-    -------
-    DataFrame of shape (n_days, n_symbols), float64, indexed by day
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or a close in it is not a positive number.
-    """
-    try:
-        closes = pd.read_csv(path, index_col=0, parse_dates=True, date_format="%Y-%m-%d").astype("float64")
-    except UNREADABLE as error:
-        raise DataError(f"cannot read the closes in {path}: {error}; install its package again") from None
-    values = closes.to_numpy()
-    bad = np.argwhere(~(np.isfinite(values) & (values > 0)))
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"{path}: the close of {closes.columns[column]} on {str(closes.index[row])[:10]} is {values[row, column]}; "
-            "a positive number was expected. Install its package again"
-        )
-    return closes
-
-
 def _parse_dates(column: pd.Series) -> pd.DataFrame:
     if isinstance(column.dtype, pd.DatetimeTZDtype | np.dtype) and column.dtype.kind == "M":
         return _split_timestamps(column)

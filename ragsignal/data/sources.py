@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from ragsignal.config import DataSpec
-from ragsignal.data.prices import Prices, load_classic, load_sample, read_folder, read_table
+from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
 from ragsignal.errors import ConfigError, DataError
@@ -39,9 +39,6 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
         case "sample":
             _refuse_path(spec)
             return load_sample(symbols)
-        case "classic":
-            _refuse_path(spec)
-            return load_classic(symbols).between(None, spec.end)
         case "planted" | "noise":
             _refuse_path(spec)
             return _make_up(spec, symbols)

@@ -93,7 +93,7 @@ def test_a_dry_run_tells_the_cost_and_leaves_no_report_and_no_signal(
 TYPO = {"strategy": {"class": "strategies.rag_momentum:LongShrt"}}
 IN_SAMPLE = {
     "data": {"start": date(2010, 3, 1)},
-    "variant": [VOTE | {"signal": "classifier", "classifier": "shipped:classifier"}, RANDOM, MOMENTUM, HOLD],
+    "variant": [VOTE | {"signal": "classifier", "classifier": "shipped:classifier-text"}, RANDOM, MOMENTUM, HOLD],
 }
 
 
@@ -193,7 +193,11 @@ def test_data_check_lists_problems_and_exits_1(tmp_path: Path) -> None:
 
 def test_weights_list_tells_what_is_here() -> None:
     answer, _ = _ragsignal("weights", "list")
-    assert {row["name"] for row in answer} >= {"embedded:all-MiniLM-L6-v2", "shipped:stockllm", "shipped:finseer-text"}
+    assert {row["name"] for row in answer} >= {
+        "embedded:all-MiniLM-L6-v2",
+        "shipped:stockllm-text",
+        "shipped:finseer-text",
+    }
     assert all(row["intact"] for row in answer)
 
 

@@ -16,7 +16,7 @@ from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSp
 from ragsignal.errors import ConfigError
 from tests.specs import HOLD, Tables, changed, write, write_train_spec
 
-SAMPLE = Path(__file__).parents[2] / "backtests" / "sample.toml"
+PAPER = Path(__file__).parents[2] / "backtests" / "paper.toml"
 RAG: Tables = {"name": "rag", "retrieval": {"retriever": "shape"}}
 STUDY: Tables = {
     "name": "study",
@@ -59,9 +59,9 @@ def mistakes(load: Load, **changes: Any) -> list[str]:
     return [line.strip() for line in lines]
 
 
-def test_the_sample_spec_loads_and_each_variant_has_its_own_retriever() -> None:
-    spec = load_spec(SAMPLE)
-    assert spec.data.symbols == ("AAPL", "GOOG", "IBM", "MSFT")
+def test_the_papers_spec_loads_and_each_variant_has_its_own_retriever() -> None:
+    spec = load_spec(PAPER)
+    assert spec.data.symbols == ("AAPL", "IBM", "JPM", "AMZN")
     assert spec.find_variant(spec.benchmark).signal == "none"
     retrievers = [variant.retrieval.retriever for variant in spec.variants if variant.signal == "llm"]
     assert len(set(retrievers)) >= 4
@@ -209,11 +209,11 @@ def test_relative_paths_start_at_the_specs_folder(load: Load, tmp_path: Path, mo
 
 
 def test_an_artifact_is_named_by_folder_or_as_shipped(load: Load, tmp_path: Path) -> None:
-    named = {"signal": "classifier", "classifier": "./baseline", "llm": {"adapter": "shipped:stockllm"}}
+    named = {"signal": "classifier", "classifier": "./baseline", "llm": {"adapter": "shipped:stockllm-text"}}
     spec = load(variant=rag(**named, retrieval={"retriever": "finseer"}))
     first = spec.variants[0]
     assert first.classifier == str(tmp_path / "baseline")
-    assert first.llm.adapter == "shipped:stockllm"
+    assert first.llm.adapter == "shipped:stockllm-text"
     assert first.retrieval.encoder_ref == "shipped:finseer-text"
     assert spec.variants[1].classifier == "shipped:classifier"
 

@@ -17,27 +17,31 @@ from ragsignal.data.prices import load_sample
 from ragsignal.errors import DataError
 from tests.markets import Frames, bars, poisoned, rescaled, until
 
-FITTED_THROUGH = date(2009, 12, 31)
+FITTED_THROUGH = date(2011, 12, 30)
 CATEGORIES = [name for name, sequence in factors.SEQUENCES.items() if sequence.kind == "category"]
 few = settings(max_examples=25, deadline=None)
 
 
 @pytest.fixture(scope="module")
 def sample() -> Frames:
-    return dict(load_sample(("AAPL", "GOOG", "IBM", "MSFT")).frames)
+    return dict(load_sample(("AAPL", "AMZN", "IBM", "JPM")).frames)
 
 
 def scaled_values(frames: Frames) -> pd.DataFrame:
     return pd.concat([factors.scale_free(frame, factors.compute(frame)) for frame in frames.values()])
 
 
-def test_the_shipped_edges_are_a_refit_on_the_bundled_sample(sample: Frames) -> None:
-    shipped, fitted = shipped_bins(), fit_bins(sample, FITTED_THROUGH)
-    assert shipped.fitted_through == fitted.fitted_through == FITTED_THROUGH
-    assert list(shipped.edges) == list(fitted.edges) == list(factors.SEQUENCES)
-    for name, edges in shipped.edges.items():
-        # another machine's logarithm may differ in the last bit, and then the sixth digit
-        np.testing.assert_allclose(edges, fitted.edges[name], rtol=1e-5, atol=1e-12, err_msg=name)
+@pytest.fixture(scope="module")
+def fitted(sample: Frames) -> Bins:
+    return fit_bins(sample, FITTED_THROUGH)
+
+
+def test_the_shipped_edges_are_those_that_the_shipped_models_read() -> None:
+    shipped = shipped_bins()
+    assert shipped.fitted_through == date(2009, 12, 31)
+    assert list(shipped.edges) == list(factors.SEQUENCES)
+    # the digest in the cards of the shipped text models; another one would make all that they learnt unreadable
+    assert shipped.recipe["digest"] == "6dd2905c2e30a74f0ad66b1660d8cc3432bee1334a4cfda9c0abb36f964867b4"
 
 
 def test_edges_ascend_and_there_are_fifteen() -> None:
@@ -46,29 +50,28 @@ def test_edges_ascend_and_there_are_fifteen() -> None:
         assert list(edges) == sorted(edges), name
 
 
-def test_bars_after_fitted_through_change_no_edge(sample: Frames) -> None:
-    fitted = fit_bins(sample, FITTED_THROUGH)
+def test_bars_after_fitted_through_change_no_edge(sample: Frames, fitted: Bins) -> None:
     assert fit_bins(until(sample, FITTED_THROUGH), FITTED_THROUGH) == fitted
     assert fit_bins(poisoned(sample, after=FITTED_THROUGH), FITTED_THROUGH) == fitted
-    changed = poisoned(sample, after=date(2009, 12, 30))
+    changed = poisoned(sample, after=date(2011, 12, 29))
     assert fit_bins(changed, FITTED_THROUGH).edges != fitted.edges
 
 
-def test_the_order_of_symbols_changes_no_edge(sample: Frames) -> None:
+def test_the_order_of_symbols_changes_no_edge(sample: Frames, fitted: Bins) -> None:
     backwards = dict(reversed(sample.items()))
-    assert fit_bins(backwards, FITTED_THROUGH) == fit_bins(sample, FITTED_THROUGH)
+    assert fit_bins(backwards, FITTED_THROUGH) == fitted
 
 
 @pytest.mark.parametrize("name", ["adj_close", "Returns", "volume", "VWAP", "MACD_Histogram", "alpha032"])
-def test_letters_are_equally_frequent_on_the_fitted_data(sample: Frames, name: str) -> None:
+def test_letters_are_equally_frequent_on_the_fitted_data(sample: Frames, fitted: Bins, name: str) -> None:
     values = scaled_values(until(sample, FITTED_THROUGH))[name].dropna().to_numpy()
-    share = np.bincount(shipped_bins().codes(name, values), minlength=16) / len(values)
+    share = np.bincount(fitted.codes(name, values), minlength=16) / len(values)
     np.testing.assert_allclose(share, 1 / 16, atol=0.006)
 
 
 @pytest.mark.parametrize("name", CATEGORIES)
-def test_the_codes_of_a_category_are_the_first_a_middle_and_the_last_letter(sample: Frames, name: str) -> None:
-    for bins in (shipped_bins(), fit_bins(sample, FITTED_THROUGH)):
+def test_the_codes_of_a_category_are_the_first_a_middle_and_the_last_letter(fitted: Bins, name: str) -> None:
+    for bins in (shipped_bins(), fitted):
         assert bins.line(name, [-1.0, 0.0, 1.0, 0.0]) == f"{name}: A H P H"
 
 
@@ -126,8 +129,8 @@ def test_too_short_a_history_is_refused_with_the_scarcest_sequence(frames: Frame
         fit_bins(frames, date(2030, 1, 1))
 
 
-def test_a_symbol_without_bars_yet_is_no_obstacle(sample: Frames) -> None:
-    assert fit_bins({**sample, "FB": bars(20)}, FITTED_THROUGH) == fit_bins(sample, FITTED_THROUGH)
+def test_a_symbol_without_bars_yet_is_no_obstacle(sample: Frames, fitted: Bins) -> None:
+    assert fit_bins({**sample, "FB": bars(20)}, FITTED_THROUGH) == fitted
 
 
 def test_the_recipe_changes_with_an_edge_and_with_the_date() -> None:

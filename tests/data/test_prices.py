@@ -1,10 +1,8 @@
 """Prices: every reader gives the same bars, and no bad bar gets through."""
 
-import importlib.util
 import sys
 import tempfile
 from datetime import date, timedelta
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +16,8 @@ import ragsignal.data.readers as readers
 from ragsignal.config import DataSpec
 from ragsignal.data.check import find_problems
 from ragsignal.data.labels import forward_returns
-from ragsignal.data.prices import Prices, back_adjust, load_classic, load_sample, read_folder, read_table
-from ragsignal.data.readers import COLUMNS, download, read_closes
+from ragsignal.data.prices import Prices, back_adjust, load_sample, read_folder, read_table
+from ragsignal.data.readers import COLUMNS, download
 from ragsignal.data.sources import load_prices
 from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, DataError
@@ -533,90 +531,15 @@ def spec(source, symbols=("AAA",), path=None, end=date(2020, 6, 30)):
     return DataSpec(source=source, path=path, symbols=symbols, start=date(2020, 1, 2), end=end)
 
 
-def test_the_sample_holds_five_stocks_adjusted_for_their_splits():
-    sample = load_sample(["AAPL", "FB", "GOOG", "IBM", "MSFT"])
-    assert str(sample.frames["FB"].index[0].date()) == "2012-05-18"
-    apple = sample.frames["AAPL"]
-    assert apple["close"].iloc[0] == pytest.approx(4.186662803811)
-    assert apple["open"].iloc[0] == pytest.approx(118.56 * 4.186662803811 / 130.31)
-    assert apple["close"].loc["2005-02-25":"2005-03-01"].pct_change().abs().max() < 0.05  # the 2:1 split of 2005-02-28
+def test_an_unknown_symbol_of_the_sample_is_answered_with_its_neighbour():
     with pytest.raises(DataError, match=r"Did you mean 'AAPL'\?"):
         load_sample(["APPL"])
 
 
 def test_a_missing_package_is_answered_with_the_pip_line(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "bokeh_sampledata", None)
     monkeypatch.setitem(sys.modules, "yfinance", None)
-    with pytest.raises(DataError, match="pip install bokeh-sampledata"):
-        load_sample(["AAPL"])
     with pytest.raises(DataError, match="pip install yfinance"):
         download(["AAPL"], date(2020, 1, 2), date(2020, 2, 2), tmp_path)
-
-
-CLOSES = "Date,MSFT,KO\n1990-01-02,0.5,2.125\n2019-12-30,1.0,2.25\n2020-07-01,2.0,2.5\n"
-
-
-@pytest.fixture
-def skfolio(tmp_path, monkeypatch):
-    """Stand in for the package, which must be found and never imported, with its file."""
-    data = tmp_path / "skfolio" / "datasets" / "data"
-    data.mkdir(parents=True)
-    (tmp_path / "skfolio" / "__init__.py").write_text("raise RuntimeError('imported')\n")
-    pd.read_csv(StringIO(CLOSES)).to_csv(data / "sp500_dataset.csv.gz", index=False)
-    monkeypatch.delitem(sys.modules, "skfolio", raising=False)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return data / "sp500_dataset.csv.gz"
-
-
-def test_the_classic_stocks_are_the_samples_and_closes_alone(skfolio):
-    classic = load_classic()
-    assert classic.symbols == ("AAPL", "GOOG", "IBM", "MSFT", "KO")
-    assert classic.select(["IBM", "MSFT"]) == load_sample(["IBM", "MSFT"])  # MSFT is in both
-    coke = classic.frames["KO"]
-    assert coke["close"].tolist() == [2.125, 2.25, 2.5]
-    assert coke.drop(columns="close").isna().to_numpy().all()
-    assert load_classic(["KO"]).symbols == ("KO",)
-    with pytest.raises(DataError, match=r"no prices for FB\. "):
-        load_classic(["KO", "FB"])
-
-
-def test_a_spec_on_classic_ends_with_its_last_day(skfolio):
-    loaded = load_prices(spec("classic", ("KO",)), ["IBM"])
-    assert loaded.symbols == ("KO", "IBM")
-    assert str(loaded.frames["KO"].index[-1].date()) == "2019-12-30"
-
-
-def test_without_its_package_classic_names_the_pip_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skfolio", None)
-    with pytest.raises(DataError, match=r"run: pip install --no-deps skfolio==1\.12\.2$"):
-        load_prices(spec("classic", ("KO",)))
-
-
-@pytest.mark.skipif(not importlib.util.find_spec("skfolio"), reason="pip install --no-deps skfolio==1.12.2")
-def test_the_installed_classic_stocks_are_22_and_their_closes_those_of_the_sample():
-    classic = load_classic()
-    assert len(classic.symbols) == 22
-    assert classic.select(["AAPL", "GOOG", "IBM", "MSFT"]) == load_sample(["AAPL", "GOOG", "IBM", "MSFT"])
-    exxon = classic.frames["XOM"]["close"]
-    assert (len(exxon), exxon.iloc[0], exxon.iloc[-1]) == (8313, 4.068, 106.627)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (CLOSES.replace("2.25", ""), "the close of KO on 2019-12-30 is nan"),
-        (CLOSES.replace("0.5", "-1"), "the close of MSFT on 1990-01-02 is -1.0"),
-        (CLOSES.replace("0.5", "half"), "cannot read the closes in .*half"),
-        ("", "cannot read the closes in"),
-        (None, "cannot read the closes in .*No such file"),
-    ],
-)
-def test_closes_that_are_no_positive_numbers_are_refused(tmp_path, text, message):
-    path = tmp_path / "closes.csv"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(DataError, match=rf"{message}.*[Ii]nstall its package again"):
-        read_closes(path)
 
 
 def test_closes_alone_have_close_to_close_labels_and_no_open_to_open_ones(market):
@@ -636,7 +559,7 @@ def test_a_spec_loads_its_source_with_the_extra_symbols_and_the_whole_history(tm
         loaded = load_prices(spec(source, ("LONG", "ONE"), path), ["NA", "ONE"])
         assert loaded.symbols == ("LONG", "ONE", "NA")
         assert loaded == prices.select(["LONG", "ONE", "NA"])
-    assert load_prices(spec("sample", ("IBM",)), ["FB"]) == load_sample(["IBM", "FB"])
+    assert load_prices(spec("sample", ("IBM",)), ["JPM"]) == load_sample(["IBM", "JPM"])
 
 
 def test_a_synthetic_market_starts_years_before_the_spec_and_ends_with_it():
@@ -654,7 +577,7 @@ def test_a_spec_says_how_much_a_planted_market_moves():
     assert load_prices(weak) != load_prices(weak.model_copy(update={"strength": 0.5}))
 
 
-@pytest.mark.parametrize("source", ["sample", "classic", "planted", "noise"])
+@pytest.mark.parametrize("source", ["sample", "planted", "noise"])
 def test_a_path_for_a_source_that_reads_none_is_refused(source, tmp_path):
     with pytest.raises(ConfigError, match="reads no path"):
         load_prices(spec(source, path=tmp_path))

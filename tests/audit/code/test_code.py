@@ -347,7 +347,7 @@ def test_a_subject_that_takes_a_signal_gets_the_specs(spec: Path) -> None:
 
 def test_something_trained_into_the_window_fails_whether_the_spec_allows_it_or_not() -> None:
     window = {"start": "2010-03-01", "end": "2010-03-26"}
-    variants = [VOTE | {"signal": "classifier", "classifier": "shipped:classifier"}, HOLD]
+    variants = [VOTE | {"signal": "classifier", "classifier": "shipped:classifier-text"}, HOLD]
     for allowed in (False, True):
         audit = audit_spec(specs.spec(data=window, variant=variants, allow_in_sample=allowed), jobs=1)
         assert audit.verdict == "failed"

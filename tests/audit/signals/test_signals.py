@@ -307,7 +307,12 @@ def test_the_papers_protocol_fails_wherever_its_days_lie(tmp_path: Path) -> None
 
 
 def test_base_models_are_named_with_what_is_known_of_their_text() -> None:
-    llm = {"name": "llm", "signal": "llm", "llm": {"adapter": "shipped:stockllm"}, "retrieval": {"retriever": "none"}}
+    llm = {
+        "name": "llm",
+        "signal": "llm",
+        "llm": {"adapter": "shipped:stockllm-text"},
+        "retrieval": {"retriever": "none"},
+    }
     variant, base = audit(audit_training, llm)
     assert variant.verdict == "passed"
     assert (base.subject, base.verdict) == ("embedded:SmolLM2-135M-Instruct", "unknown")
