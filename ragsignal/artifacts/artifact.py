@@ -62,16 +62,23 @@ class Artifact:
                 f"write in the spec what it was trained on, or train again; it was made by: {self.card.command}"
             )
 
-    def check_study(self, target: str, lookback: int) -> None:
+    def check_study(self, target: str, lookback: int, horizon: int) -> None:
         """Refuse candidates whose outcomes, or windows whose lengths, are not those of training.
+
+        A card that names no horizon was trained at 1 bar.
 
         Raises
         ------
         ModelError
             Naming both sides.
         """
-        trained = {"corpus.target": self.card.target, "corpus.lookback": self.card.recipe.get("lookback", lookback)}
-        given = {"corpus.target": target, "corpus.lookback": lookback}
+        recipe = self.card.recipe
+        trained = {
+            "corpus.target": self.card.target,
+            "corpus.lookback": recipe.get("lookback", lookback),
+            "corpus.horizon": recipe.get("horizon", 1),
+        }
+        given = {"corpus.target": target, "corpus.lookback": lookback, "corpus.horizon": horizon}
         keys = [key for key in given if trained[key] != given[key]]
         if keys:
             raise ModelError(

@@ -17,11 +17,13 @@ from ragsignal.config.tables import (
     DataSpec,
     Day,
     FilePath,
+    Horizon,
     LLMSpec,
     RetrievalSpec,
     StrategySpec,
     Table,
     Target,
+    horizon_field,
 )
 from ragsignal.config.train import TrainSpec
 from ragsignal.config.variant import SignalName, Variant
@@ -68,6 +70,8 @@ OVERLAID: dict[str, type[Table]] = {"retrieval": RetrievalSpec, "llm": LLMSpec}
 class EvaluationSpec(Table):
     """How ``ragsignal evaluate`` scores signals as forecasts: one query a symbol on every ``every``-th day.
 
+    ``target`` and ``horizon`` (in bars) say what is forecast.
+
     The record holds figures on all days and on those without a freeze; ``mode`` says which come first: with ``paper``
     those that drop freeze days by their outcome, as the paper does (nobody can do that at trade time).
     ``train_start`` .. ``train_end`` (by default all days before ``data.start``, less ``embargo`` bars) is what the free
@@ -77,6 +81,7 @@ class EvaluationSpec(Table):
     """
 
     target: Target = "movement"
+    horizon: Horizon = horizon_field()
     every: int = Field(default=1, ge=1)
     mode: Literal["honest", "paper"] = "honest"
     train_start: Day | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
@@ -21,6 +21,17 @@ LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
 Walked = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
+
+
+def _whole(value: object) -> object:
+    if type(value) is not int:  # a Literal takes true for 1, and 5.0 for 5
+        raise ValueError("a whole number was expected")
+    return value
+
+
+def horizon_field() -> Any:
+    """A key ``horizon`` that is written only where it is not 1: older specs, records and keys stay as they are."""
+    return Field(default=1, exclude_if=lambda bars: bars == 1)
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -45,6 +56,8 @@ def _may_walk(*kinds: Walked) -> AfterValidator:
 Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=0)]
+Horizon = Annotated[Literal[1, 5, 10, 20], BeforeValidator(_whole)]
+"""Bars that a label looks ahead."""
 AtLeastOne = Annotated[int, Field(ge=1)]
 FilePath = Annotated[Path, Field(strict=False)]
 ReaderRef = Annotated[str, _may_walk("stockllm")]
@@ -87,7 +100,8 @@ class DataSpec(Table):
 class CorpusSpec(Table):
     """Which historical sequences can be retrieved.
 
-    ``symbols`` empty means those of ``data``; ``indicators`` empty means all 34; ``stride`` is in bars;
+    ``symbols`` empty means those of ``data``; ``indicators`` empty means all 34; ``stride`` is in bars, and so is
+    ``horizon``, how far the labels of candidates and of training look ahead;
     ``bins_through`` refits the quantile letters on this spec's own prices up to that date (None: the shipped
     edges, fitted on AAPL, GOOG, IBM and MSFT through 2009-12-31, prices that are no longer bundled).
     """
@@ -99,6 +113,7 @@ class CorpusSpec(Table):
     start: Day | None = None
     end: Day | None = None
     target: Target = "movement"
+    horizon: Horizon = horizon_field()
     bins_through: Day | None = None
 
 

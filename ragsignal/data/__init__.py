@@ -5,13 +5,13 @@ from __future__ import annotations
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems
 from ragsignal.data.factors import SEQUENCES, compute_stacked
-from ragsignal.data.labels import forward_returns, movement_of
+from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.sources import load_prices
-from ragsignal.data.split import HORIZON, Split, SplitPart, make_split
+from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.wide import FACTORS, Panel, build_panel
 from ragsignal.data.windows import (
@@ -26,7 +26,6 @@ from ragsignal.data.windows import (
 
 __all__ = [
     "FACTORS",
-    "HORIZON",
     "LETTERS",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",
@@ -43,6 +42,7 @@ __all__ = [
     "RankLetters",
     "Split",
     "SplitPart",
+    "bars_until_known",
     "build_panel",
     "build_rank_letters",
     "calendar_of",
@@ -56,6 +56,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "label_tables",
     "load_prices",
     "load_sample",
     "log_returns",

@@ -19,11 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.config import DataSpec, SplitSpec, Target, did_you_mean
+from ragsignal.config import DataSpec, SplitSpec, did_you_mean
 from ragsignal.errors import ConfigError, LookAheadError
-
-HORIZON: dict[Target, int] = {"movement": 1, "relative": 1, "open_to_open": 2}
-"""Bars after ``as_of`` until a label is known, see :func:`ragsignal.data.labels.forward_returns`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class Split:
         return self.protocol == "paper"
 
 
-def make_split(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64], horizon: int) -> Split:
+def make_split(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64], known_after: int) -> Split:
     """Lay a split over the days and symbols of ``data``.
 
     Parameters
@@ -98,14 +95,14 @@ def make_split(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64]
         Tables of a training spec.
     calendar : (n_days,) datetime64[D]
         Every trading day, ascending and unique; bars are counted on it.
-    horizon : int
-        Bars until a label is known, see :data:`HORIZON`.
+    known_after : int
+        Bars until a label is known, see :func:`ragsignal.data.labels.bars_until_known`.
 
     Raises
     ------
     ConfigError
-        If a symbol is not one of ``data``, a part would be empty, the embargo is shorter than the horizon (``time``),
-        or the symbols of the parts are not given or not apart (``paper``).
+        If a symbol is not one of ``data``, a part would be empty, the embargo is shorter than ``known_after``
+        (``time``), or the symbols of the parts are not given or not apart (``paper``).
     """
     train = _checked_symbols(spec.train_symbols, "train_symbols", data)
     valid = _checked_symbols(spec.valid_symbols, "valid_symbols", data)
@@ -113,7 +110,7 @@ def make_split(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64]
         _require_apart(train, valid)
         whole = (data.start, data.end, data.end)
         return Split("paper", SplitPart("train", train, *whole), SplitPart("valid", valid, *whole))
-    known_by = _last_day_of_training(spec, data, calendar, horizon)
+    known_by = _last_day_of_training(spec, data, calendar, known_after)
     return Split(
         "time",
         SplitPart("train", train or data.symbols, data.start, known_by, known_by),
@@ -121,11 +118,11 @@ def make_split(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64]
     )
 
 
-def _last_day_of_training(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64], horizon: int) -> date:
-    if spec.embargo < horizon:
+def _last_day_of_training(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.datetime64], known_after: int) -> date:
+    if spec.embargo < known_after:
         raise ConfigError(
-            f"split.embargo is {spec.embargo} bar(s), but a label of this target is known {horizon} bars later: "
-            f"write embargo = {horizon} or more"
+            f"split.embargo is {spec.embargo} bar(s), but a label of this target is known {known_after} bars later: "
+            f"write embargo = {known_after} or more"
         )
     days = calendar[calendar <= np.datetime64(data.end, "D")]
     first_valid = int(np.searchsorted(days, np.datetime64(spec.valid_from, "D")))

@@ -29,8 +29,9 @@ def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
     """List what a reader must know before the first figure."""
     options = spec.evaluation
     notes = [
-        f"Outcome: {_TARGETS[options.target]}; a rise is an outcome above 0. Queries are every symbol on every "
-        f"{_ordinal(options.every)}trading day of the test, the same for all forecasters, cut from the past only.",
+        f"Outcome: {_TARGETS[options.target]}{_ahead(options.horizon)}; a rise is an outcome above 0. Queries are "
+        f"every symbol on every {_ordinal(options.every)}trading day of the test, the same for all forecasters, cut "
+        "from the past only.",
         "The set non-freeze leaves out outcomes from -0.5 % to +0.55 %, as the paper does: nobody knows at trade time "
         "which days those are.",
         f"Free baselines learn from labels known {options.embargo} bars or more before the test begins. The best one "
@@ -51,6 +52,10 @@ def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
     if options.reference:
         notes.append("Published figures are on other data, days and splits: they stand beside ours, not against them.")
     return notes
+
+
+def _ahead(horizon: int) -> str:
+    return "" if horizon == 1 else f", {horizon} bars ahead in the place of one"
 
 
 def _ordinal(every: int) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.config import RunSpec
-from ragsignal.data import Panel, build_panel, cut_query, days_of, forward_returns, movement_of
+from ragsignal.data import Panel, build_panel, cut_query, days_of, label_tables, movement_of
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.types import BoolArray, FloatArray, IntArray, Query
 
@@ -138,7 +138,8 @@ def build_questions(frames: Mapping[str, pd.DataFrame], spec: RunSpec) -> Questi
         If there is no query.
     """
     panel = build_panel(frames)
-    outcomes, available_at = _label_tables(frames, panel, spec)
+    target, horizon = spec.evaluation.target, spec.evaluation.horizon
+    outcomes, available_at = label_tables(frames, panel.days, panel.symbols, target, horizon)
     is_query = np.isfinite(outcomes)
     is_query[np.setdiff1d(np.arange(len(panel.days)), _test_rows(panel, spec))] = False
     if not is_query.any():
@@ -177,18 +178,6 @@ def training_rows(questions: Questions, spec: RunSpec) -> BoolArray:
             f"{_LEAST_ROWS}; start the test later (data.start), give longer prices, or move evaluation.train_start back"
         )
     return rows
-
-
-def _label_tables(
-    frames: Mapping[str, pd.DataFrame], panel: Panel, spec: RunSpec
-) -> tuple[FloatArray, NDArray[np.datetime64]]:
-    shape = (len(panel.days), len(panel.symbols))
-    outcomes, available_at = np.full(shape, np.nan), np.full(shape, np.datetime64("NaT", "D"))
-    for symbol, labels in forward_returns(frames, spec.evaluation.target).items():
-        cells = np.searchsorted(panel.days, days_of(labels)), panel.symbols.index(symbol)
-        outcomes[cells] = labels["outcome"]
-        available_at[cells] = labels["available_at"].to_numpy().astype("datetime64[D]")
-    return outcomes, available_at
 
 
 def _test_rows(panel: Panel, spec: RunSpec) -> IntArray:

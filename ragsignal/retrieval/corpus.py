@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.config import CorpusSpec, Target
+from ragsignal.config import CorpusSpec
 from ragsignal.data import (
     SEQUENCES,
     CandidateColumns,
@@ -264,7 +264,7 @@ def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> _Draft:
     # ids ascend as (symbol, sequence, last date) if both name tables are sorted as ids compare: BRK-B/ before BRK/
     sequences = tuple(sorted(_known_sequences(spec.indicators)))
     symbols = tuple(sorted(frames, key=lambda symbol: f"{symbol}/"))
-    history = _history(frames, symbols, sequences, spec.target)
+    history = _history(frames, symbols, sequences, spec)
     cutter = CandidateCutter(history, spec.lookback, spec.stride, spec.start, spec.end)
     if not len(cutter):
         raise DataError(
@@ -277,9 +277,9 @@ def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> _Draft:
 
 
 def _history(
-    frames: Mapping[str, pd.DataFrame], symbols: tuple[str, ...], sequences: tuple[str, ...], target: Target
+    frames: Mapping[str, pd.DataFrame], symbols: tuple[str, ...], sequences: tuple[str, ...], spec: CorpusSpec
 ) -> History:
-    labelled = forward_returns(frames, target)
+    labelled = forward_returns(frames, spec.target, spec.horizon)
     values, scaled = compute_stacked([frames[symbol] for symbol in symbols], sequences)
     lengths = [len(frames[symbol]) for symbol in symbols]
     return History(

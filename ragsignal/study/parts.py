@@ -146,8 +146,9 @@ class Parts:
                 "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
+        corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
-            artifact.check_study(self.spec.corpus.target, self.spec.corpus.lookback)
+            artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
         return max((day for _, day in self.fitted(variant)), default=None)
 
     def _finseer(self, spec: RetrievalSpec) -> Artifact:

@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from ragsignal.config import Target
+from ragsignal.config import CorpusSpec
 from ragsignal.data import SplitPart, cut_query, forward_returns
 from ragsignal.types import Query
 
@@ -28,16 +28,15 @@ class Example:
         return self.outcome > 0.0
 
 
-def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: int, part: SplitPart) -> list[Example]:
+def examples_of(frames: Mapping[str, pd.DataFrame], corpus: CorpusSpec, part: SplitPart) -> list[Example]:
     """Every query of a part whose answer is known by ``part.known_by``, by day, then symbol.
 
     Parameters
     ----------
     frames : mapping of str to DataFrame
         Per symbol, adjusted bars; all of them shape a relative target, those of the part are asked.
-    target : {"movement", "open_to_open", "relative"}
-    lookback : int
-        Returns in a query.
+    corpus : CorpusSpec
+        Its target and horizon are what is learned, its lookback is how many returns a query has.
     part : SplitPart
 
     Raises
@@ -45,10 +44,10 @@ def examples_of(frames: Mapping[str, pd.DataFrame], target: Target, lookback: in
     LookAheadError
         If an answer was not known by then: nothing of the kind may come out of here.
     """
-    labelled = forward_returns(frames, target)
+    labelled = forward_returns(frames, corpus.target, corpus.horizon)
     examples: list[Example] = []
     for symbol in part.symbols:
-        examples += _of_symbol(symbol, frames[symbol], labelled[symbol], lookback, part)
+        examples += _of_symbol(symbol, frames[symbol], labelled[symbol], corpus.lookback, part)
     check_labels(part, examples)
     return sorted(examples, key=lambda it: (it.query.as_of, it.query.symbol))
 

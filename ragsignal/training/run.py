@@ -12,7 +12,7 @@ import pandas as pd
 
 from ragsignal.artifacts import Base, Calibration, Card, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
-from ragsignal.data import HORIZON, Bins, Prices, Split, SplitPart, calendar_of, make_split
+from ragsignal.data import Bins, Prices, Split, SplitPart, bars_until_known, calendar_of, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
@@ -92,8 +92,8 @@ class TrainingRun:
     @cached_property
     def split(self) -> Split:
         """Which days and symbols are trained on, and which validate."""
-        calendar = calendar_of(self._frames.values())
-        return make_split(self.spec.split, self.spec.data, calendar, HORIZON[self.spec.corpus.target])
+        calendar, corpus = calendar_of(self._frames.values()), self.spec.corpus
+        return make_split(self.spec.split, self.spec.data, calendar, bars_until_known(corpus.target, corpus.horizon))
 
     @cached_property
     def train(self) -> list[Example]:
@@ -121,13 +121,14 @@ class TrainingRun:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
         data, split = self.spec.data, self.spec.split
         days = [example.available_at for example in (*result.train, *result.valid)]
+        ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
         return Card(
             kind=kind,
             name=f"{self.spec.name}-{kind}",
             base=result.base,
             template=result.template,
             target=self.spec.corpus.target,
-            recipe={"split": split.model_dump(mode="json"), **result.recipe},
+            recipe={"split": split.model_dump(mode="json"), **ahead, **result.recipe},
             train=span_of(result.train),
             valid=span_of(result.valid) if result.valid else None,
             trained_through=max(self.bins.fitted_through, result.seen_through, *days),
@@ -149,7 +150,7 @@ class TrainingRun:
         return dict(self.prices.select(self.spec.data.symbols).frames)
 
     def _examples(self, part: SplitPart) -> list[Example]:
-        examples = examples_of(self._frames, self.spec.corpus.target, self.spec.corpus.lookback, part)
+        examples = examples_of(self._frames, self.spec.corpus, part)
         if not examples:
             raise DataError(
                 f"no {part.name} example from {part.first} to {part.last} for {len(part.symbols)} symbols; "

@@ -259,6 +259,25 @@ def test_the_template_of_training_passes_and_another_is_refused_key_by_key(saved
     assert 'template {"id": "compact-v1"}, but {"digits": 1, "id": "percent-v1"} was asked for' in str(caught.value)
 
 
+def test_weights_of_another_study_are_refused(saved: Artifact) -> None:
+    saved.check_study("relative", 5, 1)
+    with pytest.raises(
+        ModelError, match=r'"corpus.target": "relative"}, but the spec has {"corpus.target": "movement"'
+    ):
+        saved.check_study("movement", 5, 1)
+    # a card that names no horizon was trained at one bar
+    with pytest.raises(ModelError, match=r'"corpus.horizon": 1}, but the spec has {"corpus.horizon": 5}'):
+        saved.check_study("relative", 5, 5)
+
+
+def test_weights_are_refused_at_another_horizon_than_that_of_their_card(tmp_path: Path) -> None:
+    card = make_card(recipe={"horizon": 5, "lookback": 5})
+    saved = save_artifact(tmp_path / "stockllm", card, write_weights)
+    saved.check_study("relative", 5, 5)
+    with pytest.raises(ModelError, match=r'"corpus.horizon": 5}, but the spec has {"corpus.horizon": 1}'):
+        saved.check_study("relative", 5, 1)
+
+
 def test_a_key_that_is_none_is_not_a_key_that_is_missing(saved: Artifact) -> None:
     with pytest.raises(ModelError, match='"extra": null'):
         saved.check_template(saved.card.template | {"extra": None})

@@ -144,6 +144,15 @@ def test_text_truth_values_and_fractions_are_not_taken_for_whole_numbers(load: L
     assert mistakes(load, retrieval={"k": value}) == ["retrieval.k: Input should be a valid integer"]
     (line,) = mistakes(load, variant=rag(retrieval={"seed": value}))
     assert line == "variant.rag.retrieval.seed: Input should be a valid integer"
+    assert mistakes(load, corpus={"horizon": value}) == ["corpus.horizon: a whole number was expected"]
+
+
+def test_a_horizon_of_one_bar_is_not_written_down(load: Load) -> None:
+    default, longer = load(), load(corpus={"horizon": 5}, evaluation={"horizon": 20})
+    for table in ("corpus", "evaluation"):
+        assert "horizon" not in getattr(default, table).model_dump()
+    assert RunSpec.model_validate_json(longer.model_dump_json(by_alias=True)) == longer
+    assert mistakes(load, corpus={"horizon": 2}) == ["corpus.horizon: Input should be 1, 5, 10 or 20"]
 
 
 @pytest.mark.parametrize("cash", [math.inf, math.nan])

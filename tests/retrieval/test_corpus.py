@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragsignal.config import CorpusSpec, Target
+from ragsignal.config import CorpusSpec, Horizon, Target
 from ragsignal.data import factors, windows
 from ragsignal.data.labels import movement_of
 from ragsignal.errors import ConfigError, DataError, StoreError
@@ -29,6 +29,7 @@ from tests.markets import Frames, bars, days_of, markets, poisoned, until
 
 few = settings(max_examples=20, deadline=None)
 targets = st.sampled_from(["movement", "open_to_open"])
+horizons = st.sampled_from([1, 5, 10, 20])
 SHORT = CorpusSpec(indicators=("close", "volume", "Returns"), lookback=3)
 
 
@@ -47,8 +48,8 @@ def records(corpus: Corpus, end: int | None = None) -> list[Any]:
     return [corpus.candidate(row) for row in range(len(corpus) if end is None else end)]
 
 
-def spec_of(target: Target, stride: int = 1) -> CorpusSpec:
-    return CorpusSpec(target=target, stride=stride)
+def spec_of(target: Target, horizon: Horizon = 1, stride: int = 1) -> CorpusSpec:
+    return CorpusSpec(target=target, horizon=horizon, stride=stride)
 
 
 def built_or_none(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> Corpus | None:
@@ -70,11 +71,11 @@ def test_rows_are_sorted_by_the_day_they_became_known_and_then_by_id(frames: Fra
 
 
 @few
-@given(markets(), targets, st.integers(-3, 90), st.integers(0, 4))
+@given(markets(), st.builds(spec_of, targets, horizons), st.integers(-3, 90), st.integers(0, 4))
 def test_as_of_sees_all_that_was_known_and_nothing_later(
-    frames: Frames, target: Target, offset: int, embargo: int
+    frames: Frames, spec: CorpusSpec, offset: int, embargo: int
 ) -> None:
-    corpus = build_corpus(frames, spec_of(target))
+    corpus = build_corpus(frames, spec)
     as_of = date(2020, 1, 1) + timedelta(days=offset)
     end = corpus.visible(as_of, embargo)
     past = [day for day in days_of(frames) if day <= as_of]
@@ -100,11 +101,10 @@ def test_an_embargo_counts_trading_days_and_not_calendar_days(corpus: Corpus) ->
 
 
 @few
-@given(markets(), targets, st.data())
+@given(markets(), st.builds(spec_of, targets, horizons, st.sampled_from([1, 3])), st.data())
 def test_poisoning_or_dropping_the_future_changes_nothing_that_was_visible(
-    frames: Frames, target: Target, data: st.DataObject
+    frames: Frames, spec: CorpusSpec, data: st.DataObject
 ) -> None:
-    spec = spec_of(target, stride=data.draw(st.sampled_from([1, 3])))
     as_of = data.draw(st.sampled_from(days_of(frames)))
     full = build_corpus(frames, spec)
     end, digest = full.visible(as_of), full.digest_as_of(as_of)
@@ -120,11 +120,11 @@ def test_poisoning_or_dropping_the_future_changes_nothing_that_was_visible(
 
 
 @few
-@given(st.integers(0, 2**32), st.integers(5, 40))
-def test_the_relative_target_is_blind_to_the_future_too(seed: int, position: int) -> None:
+@given(st.integers(0, 2**32), st.integers(5, 40), horizons)
+def test_the_relative_target_is_blind_to_the_future_too(seed: int, position: int, horizon: Horizon) -> None:
     frames = {symbol: bars(45, seed + number) for number, symbol in enumerate("ABC")}
     as_of = frames["A"].index[position].date()
-    full, other = (build_corpus(it, CorpusSpec(target="relative")) for it in (frames, poisoned(frames, as_of)))
+    full, other = (build_corpus(it, spec_of("relative", horizon)) for it in (frames, poisoned(frames, as_of)))
     end = full.visible(as_of)
     assert other.digest_as_of(as_of) == full.digest_as_of(as_of)
     assert records(other, end) == records(full, end)
@@ -380,6 +380,7 @@ def test_other_prices_or_another_spec_are_another_corpus(two: Frames, tmp_path: 
         "start": date(2020, 1, 6),
         "end": date(2020, 2, 6),
         "target": "open_to_open",
+        "horizon": 5,
     }
     load_or_build(two, "prices", SHORT, tmp_path)
     load_or_build(two, "other prices", SHORT, tmp_path)

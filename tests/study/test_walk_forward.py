@@ -266,6 +266,9 @@ def test_run_and_training_must_be_of_one_study(tmp_path: Path, frames: Frames) -
     path = written(tmp_path, frames, train=changed(TRAIN, corpus={"lookback": 8}))
     with pytest.raises(ConfigError, match=r"corpus.lookback is 5 in the run, 8 in training"):
         WalkForwardTraining(load_spec(path)).missing()
+    path = written(tmp_path, frames, train=changed(TRAIN, corpus={"horizon": 5}))
+    with pytest.raises(ConfigError, match=r"corpus.horizon is 1 in the run, 5 in training"):
+        WalkForwardTraining(load_spec(path)).missing()
 
 
 def test_letters_that_were_fitted_on_the_window_are_refused_before_anything_is_trained(

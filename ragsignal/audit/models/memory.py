@@ -189,8 +189,9 @@ _Outcome = tuple[float, date, bool]
 
 def _outcomes(study: Study) -> dict[tuple[str, date], _Outcome]:
     """By symbol and day."""
-    frames = study.prices.frames
-    target, following = forward_returns(frames, study.spec.corpus.target), forward_returns(frames, "movement")
+    frames, corpus = study.prices.frames, study.spec.corpus
+    target = forward_returns(frames, corpus.target, corpus.horizon)
+    following = forward_returns(frames, "movement")
     outcomes: dict[tuple[str, date], _Outcome] = {}
     for symbol in study.spec.data.symbols:
         both = pd.DataFrame({"target": target[symbol]["outcome"], "next": following[symbol]["available_at"]})

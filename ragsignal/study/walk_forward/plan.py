@@ -21,7 +21,7 @@ from ragsignal.study.walk_forward.steps import Step, steps_of
 Resolve = Callable[[str, str | None, str | None], Weights]
 Ref = TypeVar("Ref", str, str | None)
 
-_ALWAYS = ("lookback", "target", "bins_through")
+_ALWAYS = ("lookback", "target", "horizon", "bins_through")
 _OF_READER = ("model", "revision", "template", "mask")
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from ragsignal.config import FeedbackTraining, LLMSpec
+from ragsignal.config import CorpusSpec, FeedbackTraining, LLMSpec
 from ragsignal.data.split import SplitPart
 from ragsignal.errors import ConfigError, LookAheadError, ModelError, StoreError
 from ragsignal.retrieval.corpus import Corpus
@@ -39,6 +39,7 @@ pytestmark = pytest.mark.slow
 FRAMES = market(("AA", "BB", "CC"), "2020-01-01", "2020-05-29")
 CORPUS = corpus_of(FRAMES)
 PART = SplitPart("train", ("AA", "BB", "CC"), date(2020, 1, 10), date(2020, 4, 30), date(2020, 4, 30))
+ASKED = CorpusSpec(lookback=LOOKBACK)
 SETTINGS = FeedbackTraining(queries=22, candidates=8, block=6, seed=3)
 quick = settings(max_examples=40, deadline=None)
 
@@ -96,7 +97,7 @@ class FakeBench:
 
     @cached_property
     def train(self) -> list[Example]:
-        return examples_of(FRAMES, "movement", LOOKBACK, PART)
+        return examples_of(FRAMES, ASKED, PART)
 
     @property
     def spec(self) -> Any:
@@ -246,7 +247,7 @@ def test_scores_that_are_no_numbers_select_nothing() -> None:
 
 
 def test_a_pool_is_half_nearest_distinct_and_known_before_its_first_query() -> None:
-    queries = [example.query for example in examples_of(FRAMES, "movement", LOOKBACK, PART)[90:102]]
+    queries = [example.query for example in examples_of(FRAMES, ASKED, PART)[90:102]]
     found = CandidatePools(CORPUS, 8, seed=1).rows(0, queries[::-1])
     visible = CORPUS.visible(queries[0].as_of)
     assert len(found) == 8
@@ -262,7 +263,7 @@ def test_a_pool_is_half_nearest_distinct_and_known_before_its_first_query() -> N
 
 
 def test_a_pool_may_be_all_that_is_visible() -> None:
-    example = next(it for it in examples_of(FRAMES, "movement", LOOKBACK, PART) if CORPUS.visible(it.query.as_of) >= 9)
+    example = next(it for it in examples_of(FRAMES, ASKED, PART) if CORPUS.visible(it.query.as_of) >= 9)
     visible = CORPUS.visible(example.query.as_of)
     assert CandidatePools(CORPUS, visible, seed=1).rows(0, [example.query]).tolist() == list(range(visible))
 
