@@ -28,9 +28,11 @@ from ragsignal.config.tables import (
     Walked,
 )
 from ragsignal.config.train import (
+    BoostingTraining,
     ClassifierTraining,
     FeedbackTraining,
     FinseerTraining,
+    RanksTraining,
     SplitSpec,
     StockLLMTraining,
     TrainSpec,
@@ -41,6 +43,7 @@ __all__ = [
     "LETTERED",
     "RANKED",
     "WALK",
+    "BoostingTraining",
     "ClassifierTraining",
     "CorpusSpec",
     "CostSpec",
@@ -50,6 +53,7 @@ __all__ = [
     "FinseerTraining",
     "Horizon",
     "LLMSpec",
+    "RanksTraining",
     "RawTable",
     "RetrievalSpec",
     "RunSpec",

@@ -26,11 +26,14 @@ class SplitSpec(Table):
 class StockLLMTraining(Table):
     """LoRA (or another peft method) on a causal LM; every prompt has a number of candidates drawn from ``k``.
 
+    All of this is of ``reader = "text"``; with ``"ranks"`` the table ``[ranks]`` says how a small model of its own is
+    trained on rank letters, and ``[boosting]`` how its teacher is.
     ``modules`` are the linear layers that are adapted, by name (empty: all of them), in the upper ``upper`` share of
     the blocks: below the lowest adapted block no gradient is computed, which is most of the cost. A killed run goes on
     from its last checkpoint, but with ``adalora``, whose ranks peft cannot take up again: it begins anew.
     """
 
+    reader: Literal["text", "ranks"] = "text"
     method: Literal["lora", "adalora", "prefix"] = "lora"
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
@@ -110,12 +113,12 @@ class FinseerTraining(Table):
 class ClassifierTraining(Table):
     """The baseline without retrieval: a BERT-style encoder with LoRA and a head, on the query's serialised line.
 
-    ``logistic`` is a regression on the query's log returns instead; of the rest it reads only ``examples``,
-    ``valid_examples`` and ``seed``. ``patience`` counts evaluations, one every ``eval_steps`` steps, that bring no
+    ``boosting`` reads rank letters, see ``[boosting]``. ``logistic`` is a regression on the query's log returns; of the
+    rest it reads only ``examples``, ``valid_examples`` and ``seed``. ``patience`` counts evaluations, one every ``eval_steps`` steps, that bring no
     lower log-loss on validation queries.
     """
 
-    kind: Literal["bert", "logistic"] = "bert"
+    kind: Literal["bert", "logistic", "boosting"] = "bert"
     base: str = "embedded:all-MiniLM-L6-v2"
     revision: str | None = None
     rank: int = Field(default=16, ge=1)
@@ -127,6 +130,59 @@ class ClassifierTraining(Table):
     eval_steps: int = Field(default=50, ge=1)
     patience: int = Field(default=3, ge=1)
     seed: int = 0
+
+
+class BoostingTraining(Table):
+    """Gradient boosting on rank letters, averaged over ``members`` that differ by their seed.
+
+    A member has ``trees`` of ``leaves``, at least ``least_rows`` stock-days a leaf; each tree sees the share ``rows``
+    of them, each split the share ``factors`` of the factors. The daily signal is weak: smaller leaves fit noise.
+    """
+
+    members: int = Field(default=4, ge=1)
+    trees: int = Field(default=400, ge=1)
+    leaves: int = Field(default=31, ge=2)
+    least_rows: int = Field(default=2000, ge=1)
+    learning_rate: float = Field(default=0.04, gt=0)
+    factors: float = Field(default=0.5, gt=0, le=1)
+    rows: float = Field(default=0.7, gt=0, le=1)
+    seed: int = 0
+
+
+class RanksTraining(Table):
+    """StockLLM on rank letters: a Llama decoder of ``layers`` x ``hidden``, each day seeing ``window`` days a layer.
+
+    A step reads ``stocks`` stocks on ``days`` days on end, and has a target at each: ``label_weight`` x rank of what
+    followed + ``teacher_weight`` x boosting's standardised score (labels alone overfit: signal and noise are one to a
+    thousand). ``average`` is the decay of the averaged weights, which are evaluated on validation every ``eval_steps``;
+    ``patience`` evaluations without a better information coefficient end the training. ``seeds`` models are one
+    artifact.
+    """
+
+    hidden: int = Field(default=64, ge=8)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    window: int = Field(default=8, ge=1)
+    seeds: int = Field(default=3, ge=1)
+    steps: int = Field(default=2000, ge=1)
+    days: int = Field(default=24, ge=1)
+    stocks: int = Field(default=256, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    label_weight: float = Field(default=0.15, ge=0)
+    teacher_weight: float = Field(default=0.3, ge=0)
+    average: float = Field(default=0.998, ge=0, lt=1)
+    eval_steps: int = Field(default=250, ge=1)
+    patience: int = Field(default=4, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> RanksTraining:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden {self.hidden} must be an even multiple of heads {self.heads}")
+        if not self.label_weight and not self.teacher_weight:
+            raise ValueError("label_weight and teacher_weight are both 0: there is nothing to learn")
+        return self
 
 
 class TrainSpec(Table):
@@ -147,6 +203,8 @@ class TrainSpec(Table):
     feedback: FeedbackTraining = FeedbackTraining()
     finseer: FinseerTraining = FinseerTraining()
     classifier: ClassifierTraining = ClassifierTraining()
+    boosting: BoostingTraining = BoostingTraining()
+    ranks: RanksTraining = RanksTraining()
 
     @model_validator(mode="after")
     def _check(self) -> TrainSpec:

@@ -23,7 +23,8 @@ from ragsignal.errors import DataError
 from ragsignal.llm import BertClassifier, ClassifierModel, LogisticClassifier, checked_device, encode, load_encoder
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, draw
-from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.training.ranks.boosting import train_boosting
+from ragsignal.training.run import Learned, TrainingResult, TrainingRun
 from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import versions_of
 
@@ -59,6 +60,8 @@ def train_classifier(run: TrainingRun) -> Artifact:
         If the base is missing or altered, or a query's line is longer than it reads.
     """
     spec = run.spec.classifier
+    if spec.kind == "boosting":
+        return train_boosting(run)
     refuse_foreign(run.folder("classifier"))
     train = draw(run.train, spec.examples, spec.seed)
     valid = draw(run.valid, spec.valid_examples, spec.seed)
@@ -74,8 +77,8 @@ def train_classifier(run: TrainingRun) -> Artifact:
         metrics=validation_metrics(log_odds, rise, calibration),
         base=model.base,
         template=model.reader.reads(run.template),
-        train=train,
-        valid=valid,
+        train=Learned.of(train),
+        valid=Learned.of(valid),
         calibration=calibration,
     )
     artifact = save_artifact(run.folder("classifier"), run.card("classifier", result), model.write)

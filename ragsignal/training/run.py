@@ -21,7 +21,39 @@ from ragsignal.training.examples import Example, examples_of
 from ragsignal.types import Recipe
 from ragsignal.utils import Progress, json_digest, silent, versions_of
 
-_LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
+_LIBRARIES = ("lightgbm", "torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What a card says of the labels of one part of a split.
+
+    ``first`` and ``last`` are days of queries, ``queries`` their number; ``known_through`` is the day that made the
+    last label known.
+    """
+
+    first: date
+    last: date
+    queries: int
+    known_through: date
+    symbols: tuple[str, ...]
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Learned:
+        """Of examples, at least one."""
+        days = [example.query.as_of for example in examples]
+        return cls(
+            first=min(days),
+            last=max(days),
+            queries=len(days),
+            known_through=max(example.available_at for example in examples),
+            symbols=tuple(sorted({example.query.symbol for example in examples})),
+        )
+
+    @property
+    def span(self) -> Span:
+        """As the card has it."""
+        return Span(first=self.first, last=self.last, queries=self.queries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +61,18 @@ class TrainingResult:
     """What a training tells the card of its artifact.
 
     ``recipe`` decided the weights, with the split; ``template`` is the recipe of what the model reads; ``seen_through``
-    the last day that anything knew which took part besides the examples: early stopping, or a teacher.
+    the last day that anything knew which took part besides the examples: early stopping, or a teacher; ``reads_bins``
+    whether quantile letters did.
     """
 
     recipe: Recipe
     metrics: Mapping[str, object]
     base: Base | None
     template: Recipe
-    train: Sequence[Example]
-    valid: Sequence[Example]
+    train: Learned
+    valid: Learned | None
     seen_through: date = date.min
+    reads_bins: bool = True
     calibration: Calibration | None = None
 
 
@@ -120,7 +154,8 @@ class TrainingRun:
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
         data, split = self.spec.data, self.spec.split
-        days = [example.available_at for example in (*result.train, *result.valid)]
+        days = [part.known_through for part in (result.train, result.valid) if part]
+        days += [self.bins.fitted_through] if result.reads_bins else []
         ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
         return Card(
             kind=kind,
@@ -129,13 +164,13 @@ class TrainingRun:
             template=result.template,
             target=self.spec.corpus.target,
             recipe={"split": split.model_dump(mode="json"), **ahead, **result.recipe},
-            train=span_of(result.train),
-            valid=span_of(result.valid) if result.valid else None,
-            trained_through=max(self.bins.fitted_through, result.seen_through, *days),
+            train=result.train.span,
+            valid=result.valid.span if result.valid else None,
+            trained_through=max(result.seen_through, *days),
             protocol=split.protocol,
             data={
                 "source": data.source,
-                "symbols": sorted({example.query.symbol for example in result.train}),
+                "symbols": list(result.train.symbols),
                 "fingerprint": self.prices.digest,
             },
             seed=int(result.recipe.get("seed", 0)),
@@ -157,9 +192,3 @@ class TrainingRun:
                 "move data.start, split.valid_from or data.end"
             )
         return examples
-
-
-def span_of(examples: Sequence[Example]) -> Span:
-    """Return the first and the last day of the examples' queries, and how many there are."""
-    days = [example.query.as_of for example in examples]
-    return Span(first=min(days), last=max(days), queries=len(days))

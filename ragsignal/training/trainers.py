@@ -12,7 +12,12 @@ from ragsignal.training.run import TrainingRun
 
 
 def _train_stockllm(run: TrainingRun) -> Artifact:
-    from ragsignal.training.stockllm.train import train_stockllm  # here, because it imports torch
+    # here, because they import torch
+    if run.spec.stockllm.reader == "ranks":
+        from ragsignal.training.ranks.train import train_on_ranks
+
+        return train_on_ranks(run)
+    from ragsignal.training.stockllm.train import train_stockllm
 
     return train_stockllm(run)
 

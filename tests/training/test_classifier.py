@@ -26,7 +26,7 @@ from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.prompt import Template
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
-from ragsignal.training.run import TrainingResult, span_of
+from ragsignal.training.run import TrainingResult
 from ragsignal.types import Query
 from ragsignal.utils import Steps, json_digest, silent_steps
 
@@ -71,7 +71,7 @@ def _bench(out: Path, progress: Steps = silent_steps, train: Sequence[Example] =
     """What :class:`ragsignal.training.run.TrainingRun` offers, over examples made by hand."""
 
     def card(kind: str, result: TrainingResult) -> Card:
-        spans = {"train": span_of(result.train), "valid": span_of(result.valid)}
+        spans = {"train": result.train.span, "valid": result.valid.span}
         same = ("recipe", "metrics", "base", "template", "calibration")
         filled = {name: getattr(result, name) for name in same}
         data = {"source": "planted", "symbols": ["AA"], "fingerprint": "0"}

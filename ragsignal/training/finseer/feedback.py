@@ -42,7 +42,7 @@ from ragsignal.training.finseer.answers import (
 )
 from ragsignal.training.finseer.candidate_pools import CandidatePools, generator
 from ragsignal.training.finseer.teacher import is_tied, lift, main_effect_share, scores, shuffle, split_half
-from ragsignal.training.run import TrainingRun, span_of
+from ragsignal.training.run import Learned, TrainingRun
 from ragsignal.types import Recipe
 from ragsignal.utils import file_digest, json_digest, write_folder
 
@@ -135,7 +135,7 @@ def score_candidates(run: TrainingRun, teacher: Teacher) -> Path:
     meta: FeedbackMeta = {
         "recipe": recipe,
         "digest": digest,
-        "span": span_of(examples).model_dump(mode="json"),
+        "span": Learned.of(examples).span.model_dump(mode="json"),
         "trained_through": max(teacher.trained_through, *(it.available_at for it in examples)).isoformat(),
         "too_early": too_early,
         "blocks": len(answers),

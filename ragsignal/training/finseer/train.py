@@ -26,7 +26,7 @@ from ragsignal.training.finseer.ranking import (
     rank_candidates,
     recall_by_chance,
 )
-from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.training.run import Learned, TrainingResult, TrainingRun
 from ragsignal.types import Recipe
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
         metrics=metrics,
         base=student.base,
         template=student.template,
-        train=[query.example for query in train],
-        valid=[query.example for query in valid],
+        train=Learned.of([query.example for query in train]),
+        valid=Learned.of([query.example for query in valid]) if valid else None,
         # the teacher may have learned from later days than the queries it was asked
         seen_through=date.fromisoformat(feedback.meta["trained_through"]),
     )

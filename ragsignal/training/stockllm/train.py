@@ -31,7 +31,7 @@ from ragsignal.data import movement_of
 from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_stockllm, probability_of, token_ids
 from ragsignal.training.calibration import Method, expected_calibration_error, fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, check_labels, draw
-from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.training.run import Learned, TrainingResult, TrainingRun
 from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable
 from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt, Recipe
@@ -246,8 +246,8 @@ def _save(run: TrainingRun, examples: ChosenExamples, best: Path, state: Any) ->
         },
         base={"ref": run.weights.ref, "revision": spec.llm.revision, "sha256": run.weights.digest},
         template=run.template.recipe,
-        train=examples.train,
-        valid=examples.valid,
+        train=Learned.of(examples.train),
+        valid=Learned.of(examples.valid),
         seen_through=max(example.available_at for example in examples.watched),
         calibration=calibration,
     )

@@ -1,0 +1,1 @@
+"""Models on rank letters: boosting, and StockLLM, which is distilled from it."""

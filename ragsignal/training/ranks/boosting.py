@@ -1,0 +1,116 @@
+"""Boosting on rank letters: the free baseline that StockLLM is measured against, and the teacher that it learns from.
+
+rank examples ─► LightGBM regressors, other rows and factors by seed ─► calibration on validation ─► artifact
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragsignal.artifacts import Artifact, refuse_foreign, save_artifact
+from ragsignal.config import BoostingTraining
+from ragsignal.data import RANK_LETTERS, Letters
+from ragsignal.llm import RANKS_RECIPE, Boosting, as_numbers
+from ragsignal.training.calibration import fit_calibration, validation_metrics
+from ragsignal.training.ranks.examples import RankExamples, rank_examples
+from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.types import FloatArray, Recipe
+from ragsignal.utils import Progress
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+
+def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Artifact:
+    """Fit, calibrate and save the averaged boosting of ``run.spec.boosting``.
+
+    Returns
+    -------
+    Artifact
+        Of kind ``classifier``, in ``run.folder("classifier")``.
+
+    Raises
+    ------
+    DataError, LookAheadError
+        As :func:`~ragsignal.training.ranks.examples.rank_examples`.
+    """
+    refuse_foreign(run.folder("classifier"))
+    examples = examples or rank_examples(run)
+    rows, targets = examples.letters.letters[examples.train], examples.targets[examples.train]
+    model = fit_boosting(rows, targets, run.spec.boosting, run.progress)
+    scores = model.row_scores(examples.letters.letters[examples.valid])
+    calibration = fit_calibration(scores, examples.rises, "platt")
+    table = np.full(examples.targets.shape, np.nan)
+    table[examples.valid] = scores
+    result = TrainingResult(
+        recipe=boosting_recipe(run),
+        metrics={
+            "ic": float(np.nanmean(examples.information_coefficients(table))),
+            **validation_metrics(scores, examples.rises, calibration),
+        },
+        base=None,
+        template=RANKS_RECIPE,
+        train=examples.learned(examples.train),
+        valid=examples.learned(examples.valid),
+        reads_bins=False,
+        calibration=calibration,
+    )
+    return save_artifact(run.folder("classifier"), run.card("classifier", result), model.save)
+
+
+def boosting_recipe(run: TrainingRun) -> Recipe:
+    """All that decides the trees, besides prices and split."""
+    return {"kind": "boosting", **run.spec.boosting.model_dump(mode="json")}
+
+
+def fit_boosting(rows: Letters, targets: FloatArray, spec: BoostingTraining, progress: Progress) -> Boosting:
+    """Fit ``spec.members`` regressors, each on other rows and, at each split, other factors.
+
+    Parameters
+    ----------
+    rows : (n, n_factors) uint8
+    targets : (n,) float64
+    spec : BoostingTraining
+    progress : callable
+        Told how many trees there are.
+    """
+    import lightgbm
+
+    data = lightgbm.Dataset(as_numbers(rows), targets, params={"max_bin": 2 * RANK_LETTERS, "min_data_in_bin": 1})
+    boosters, total = [], spec.members * spec.trees
+    for member in range(spec.members):
+        done = member * spec.trees
+
+        def tell(state: Any, done: int = done) -> None:
+            progress("boosting", done + state.iteration + 1, total)
+
+        boosters.append(lightgbm.train(_parameters(spec, member), data, spec.trees, callbacks=[tell]))
+    sample = rows[:: max(1, len(rows) // _ROWS)]
+    return Boosting(boosters, [_scale(booster, sample) for booster in boosters])
+
+
+_ROWS = 100_000  # of the training rows, that the scale of a member's scores is measured on
+
+
+def _scale(booster: Booster, rows: Letters) -> float:
+    return float(np.std(np.asarray(booster.predict(as_numbers(rows)))))
+
+
+def _parameters(spec: BoostingTraining, member: int) -> dict[str, object]:
+    return {
+        "objective": "regression",
+        "learning_rate": spec.learning_rate,
+        "num_leaves": spec.leaves,
+        "min_data_in_leaf": spec.least_rows,
+        "lambda_l2": 1.0,
+        "feature_fraction_bynode": spec.factors,
+        "bagging_fraction": spec.rows,
+        "bagging_freq": 1,
+        "max_bin": 2 * RANK_LETTERS,
+        "seed": spec.seed + member,
+        "deterministic": True,  # the same trees whatever the number of threads
+        "force_row_wise": True,
+        "verbose": -1,
+    }

@@ -1,0 +1,134 @@
+"""StockLLM on ranks: a teacher, some students of it, one artifact.
+
+rank examples ─► boosting (trained first where it is not there) ─► targets ─► a student a seed ─► calibration
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
+from ragsignal.errors import ModelError
+from ragsignal.llm import RANKS_RECIPE, Boosting
+from ragsignal.llm.rank_model import memory_of
+from ragsignal.training.calibration import fit_calibration, validation_metrics
+from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
+from ragsignal.training.ranks.examples import RankExamples, rank_examples
+from ragsignal.training.ranks.student import Student, distillation_targets
+from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.types import FloatArray, Recipe
+from ragsignal.utils import versions_of
+
+_COMPUTING = ("torch", "transformers", "lightgbm")
+_DAYS = 64  # that are scored together on validation
+
+
+def train_on_ranks(run: TrainingRun) -> Artifact:
+    """Train, calibrate and save StockLLM on rank letters.
+
+    A run that was killed goes on: the teacher is not trained again, nor is a finished seed, and the seed that it was at
+    goes on from its last evaluation.
+
+    Returns
+    -------
+    Artifact
+        Of kind ``stockllm``, in ``run.folder("stockllm")``; its teacher lies in ``run.folder("classifier")``.
+
+    Raises
+    ------
+    DataError, LookAheadError
+        As :func:`~ragsignal.training.ranks.examples.rank_examples`.
+    ModelError
+        If there is a classifier already, and it is no teacher for this spec.
+    """
+    refuse_foreign(run.folder("stockllm"))
+    examples = rank_examples(run)
+    teacher = _teacher(run, examples)
+    targets = distillation_targets(examples, _teacher_scores(teacher, examples), run.spec.ranks)
+    folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(_COMPUTING)])
+    models, histories = [], []
+    for number in range(run.spec.ranks.seeds):
+        seed = run.spec.ranks.seed + number
+        student = Student(examples, targets, run.spec.ranks, seed, partial(_valid_scores, examples))
+        words = f"StockLLM, seed {number + 1} of {run.spec.ranks.seeds}"
+        model, history = student.train(folder / f"seed-{seed}", partial(run.progress, words))
+        models.append(model)
+        histories.append(history)
+    artifact = _save(run, examples, teacher, models, histories)
+    shutil.rmtree(run.scratch("stockllm"), ignore_errors=True)  # its checkpoints have served
+    return artifact
+
+
+def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
+    """The boosting of this spec: the one that is there, if it is that, or a new one."""
+    folder = run.folder("classifier")
+    if not (folder / CARD).is_file():
+        return train_boosting(run, examples)
+    teacher = load_artifact(str(folder), "classifier")
+    same = teacher.card.data["fingerprint"] == run.prices.digest
+    if not same or any(teacher.card.recipe.get(key) != value for key, value in boosting_recipe(run).items()):
+        raise ModelError(
+            f"{folder} holds a classifier of another spec or of other prices, which cannot teach this one; delete it, "
+            "or name another `out`"
+        )
+    return teacher
+
+
+def _teacher_scores(teacher: Artifact, examples: RankExamples) -> FloatArray:
+    scores = np.full(examples.targets.shape, np.nan)
+    scores[examples.train] = Boosting.load(teacher.folder).row_scores(examples.letters.letters[examples.train])
+    return scores
+
+
+def _valid_scores(examples: RankExamples, model: Any) -> FloatArray:
+    """Scores of the validation days, by passes over 64 days that begin with what the first one remembers."""
+    letters = examples.letters.letters
+    scores, before = np.full(letters.shape[:2], np.nan), memory_of(model.config) - 1
+    days = np.flatnonzero(examples.valid.any(axis=1))
+    with torch.inference_mode():
+        for first in range(days[0], days[-1] + 1, _DAYS):
+            last, start = min(first + _DAYS, days[-1] + 1), max(0, first - before)
+            there = np.flatnonzero(examples.valid[first:last].any(axis=0))
+            block = np.ascontiguousarray(letters[start:last][:, there].transpose(1, 0, 2))
+            scores[first:last, there] = model(torch.from_numpy(block))[:, first - start :].T.numpy()
+    return np.where(examples.valid, scores, np.nan)
+
+
+def _save(
+    run: TrainingRun, examples: RankExamples, teacher: Artifact, models: list[Any], histories: list[list[float]]
+) -> Artifact:
+    table = np.mean([_valid_scores(examples, model) for model in models], axis=0)
+    scores = table[examples.valid]
+    calibration = fit_calibration(scores, examples.rises, "platt")
+    result = TrainingResult(
+        recipe=_recipe(run, teacher),
+        metrics={
+            "ic": float(np.nanmean(examples.information_coefficients(table))),
+            "parameters": int(models[0].num_parameters()),
+            "evaluations": {f"seed-{number}": history for number, history in enumerate(histories)},
+            **validation_metrics(scores, examples.rises, calibration),
+        },
+        base=None,
+        template=RANKS_RECIPE,
+        train=examples.learned(examples.train),
+        valid=examples.learned(examples.valid),
+        reads_bins=False,
+        calibration=calibration,
+    )
+
+    def write(folder: Path) -> None:
+        for number, model in enumerate(models):
+            model.save_pretrained(str(folder / f"seed-{number}"))
+
+    return save_artifact(run.folder("stockllm"), run.card("stockllm", result), write)
+
+
+def _recipe(run: TrainingRun, teacher: Artifact) -> Recipe:
+    """All that decides the weights, besides prices and split."""
+    return {"reader": "ranks", **run.spec.ranks.model_dump(mode="json"), "teacher": teacher.digest}
