@@ -114,8 +114,8 @@ class ClassifierTraining(Table):
     """The baseline without retrieval: a BERT-style encoder with LoRA and a head, on the query's serialised line.
 
     ``boosting`` reads rank letters, see ``[boosting]``. ``logistic`` is a regression on the query's log returns; of the
-    rest it reads only ``examples``, ``valid_examples`` and ``seed``. ``patience`` counts evaluations, one every ``eval_steps`` steps, that bring no
-    lower log-loss on validation queries.
+    rest it reads only ``examples``, ``valid_examples`` and ``seed``. ``patience`` counts evaluations, one every
+    ``eval_steps`` steps, that bring no lower log-loss on validation queries.
     """
 
     kind: Literal["bert", "logistic", "boosting"] = "bert"

@@ -87,7 +87,8 @@ class Student:
         """One step: the batch, its error, and a smaller one."""
         letters, targets = self._batch(self._step)
         known = torch.isfinite(targets)
-        loss = ((model(letters) - torch.nan_to_num(targets))[known] ** 2).mean()
+        errors = (model(letters) - torch.nan_to_num(targets)) ** 2
+        loss = errors[known].sum() / known.sum().clamp(min=1)  # a window may hold no label: then nothing is learned
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
