@@ -321,7 +321,7 @@ def test_what_was_trained_inside_the_window_is_refused_or_stamped_on_every_page(
 def test_a_window_without_bars_is_refused() -> None:
     spec = load_spec("backtests/paper.toml")
     late = spec.data.model_copy(update={"start": date(2015, 1, 1), "end": date(2015, 2, 1)})
-    with pytest.raises(DataError, match="fewer than 2 bars from 2015-01-01 to 2015-02-01 for AAPL, IBM, JPM, AMZN"):
+    with pytest.raises(DataError, match="fewer than 2 bars from 2015-01-01 to 2015-02-01 for AAPL, AMZN, IBM, JPM"):
         run_spec(spec.model_copy(update={"data": late}))
 
 

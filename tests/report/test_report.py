@@ -39,7 +39,7 @@ from ragsignal.signals.pipeline import Cost
 from ragsignal.utils import rounded
 from tests.results import find
 
-SYMBOLS = ("AAPL", "FB", "GOOG", "MSFT")
+SYMBOLS = ("AAPL", "AMZN", "IBM", "JPM")
 BENCHMARK = "buy-and-hold"
 LLM_VARIANTS = ("rag-embedding", "rag-shape", "rag-random-1", "rag-random-2", "rag-random-3", "no-retrieval")
 HOSTILE = "</script><script>alert('x')</script> & <b>bold</b>"
@@ -462,7 +462,7 @@ def test_the_tables_hold_every_variant_and_keep_their_types_when_empty(result: R
     assert (equity[BENCHMARK] == find(result, BENCHMARK).equity).all()
     signals = pd.read_parquet(tmp_path / "signals.parquet")
     assert list(signals["variant"].unique()) == list(LLM_VARIANTS)
-    assert list(signals["hits"].iloc[-1]) == ["MSFT/close/1", "MSFT/rsi/2"]
+    assert list(signals["hits"].iloc[-1]) == ["JPM/close/1", "JPM/rsi/2"]
     orders = pd.read_parquet(tmp_path / "orders.parquet").groupby("variant").size()
     assert orders["price-momentum"] == 120
     assert "reversal" not in orders
@@ -481,7 +481,7 @@ def test_the_page_says_what_the_run_was_and_every_note_and_verdict(result: RunRe
     text = text_of(page)
     for words in (
         "2010-01-04 to 2011-12-02, 500 bars",
-        "AAPL, FB, GOOG, MSFT (sample)",
+        "AAPL, AMZN, IBM, JPM (sample)",
         "5 bp commission + 5 bp slippage",
         "at the next bar's open",
         "Before you quote a figure",
