@@ -29,7 +29,20 @@ from ragsignal.config.train import TrainSpec
 from ragsignal.config.variant import SignalName, Variant
 from ragsignal.errors import ConfigError
 
-Measure = Literal["acc", "acc_ranked", "mcc", "auc", "brier", "log_loss", "ece", "rank_correlation", "spread_bp"]
+Measure = Literal[
+    "acc",
+    "acc_ranked",
+    "mcc",
+    "auc",
+    "brier",
+    "log_loss",
+    "ece",
+    "auc_day",
+    "ic",
+    "ic_o2o",
+    "ic_residual",
+    "spread_bp",
+]
 T = TypeVar("T", bound=Table)
 
 

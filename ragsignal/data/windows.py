@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from ragsignal.data.prices import days_of
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FeedBars, FloatArray, IntArray, Query
 
@@ -84,6 +86,35 @@ def cut_queries(
         Query(symbol, tuple(days[first:end]), tuple(prices[first:end]), FeedBars(days, columns, end))
         for first, end in spans
     ]
+
+
+class QueryCutter:
+    """Cuts single queries out of long histories, which are checked once.
+
+    Parameters
+    ----------
+    frames : mapping of symbol to DataFrame
+        Bars with ``close``, oldest first.
+    lookback : int
+
+    Raises
+    ------
+    DataError
+        As :func:`cut_query`, for any bar of any symbol.
+    """
+
+    def __init__(self, frames: Mapping[str, pd.DataFrame], lookback: int) -> None:
+        self._lookback = lookback
+        self._bars = {symbol: (days_of(bars).tolist(), bars["close"].tolist()) for symbol, bars in frames.items()}
+        for symbol, (days, closes) in self._bars.items():
+            _check(symbol, days, closes)
+
+    def cut(self, symbol: str, bar: int) -> Query:
+        """The query of ``symbol`` as of its bar number ``bar``, as :func:`cut_query` would cut it."""
+        days, closes = self._bars[symbol]
+        # The slice is where the future is cut off: it ends with the bar that the query is of.
+        window = slice(max(0, bar - self._lookback), bar + 1)
+        return Query(symbol, tuple(days[window]), tuple(closes[window]))
 
 
 def _check(symbol: str, days: Sequence[date], closes: Sequence[float]) -> None:

@@ -21,6 +21,9 @@ from ragsignal.evaluation.metrics import METRICS, Sample
 from ragsignal.evaluation.questions import Questions
 from ragsignal.types import BoolArray
 
+MOST_LABELS = 300_000
+"""Labels that the two models learn from at most, drawn by chance out of all."""
+
 HELD_BACK = 0.25
 """Share of the training days, the last ones, on which the best baseline is chosen."""
 
@@ -86,7 +89,17 @@ def free_baselines(questions: Questions, learn: BoolArray, answer: BoolArray) ->
     fit = _Fit(questions.panel, learn, answer, rose)
     scores = {name: rule(questions.panel) for name, rule in RULES.items()}
     scores["majority"] = np.full_like(scores["always-rise"], 1.0 if rose.mean() > 0.5 else -1.0)
-    return [*(_rule(name, score, fit) for name, score in scores.items()), _logistic(fit), _boosting(fit)]
+    drawn = _thinned(fit, questions)
+    return [*(_rule(name, score, fit) for name, score in scores.items()), _logistic(drawn), _boosting(drawn)]
+
+
+def _thinned(fit: _Fit, questions: Questions) -> _Fit:
+    places = np.flatnonzero(fit.learn)
+    if len(places) <= MOST_LABELS:
+        return fit
+    learn = np.zeros_like(fit.learn)
+    learn.flat[np.random.default_rng(0).choice(places, MOST_LABELS, replace=False)] = True
+    return replace(fit, learn=learn, rose=questions.outcomes[learn] > 0)
 
 
 def best_baselines(

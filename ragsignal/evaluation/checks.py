@@ -13,13 +13,13 @@ import numpy as np
 
 from ragsignal.config import Variant
 from ragsignal.evaluation.forecasts import Forecast, of_probability, probabilities
-from ragsignal.evaluation.metrics import METRICS, days_and_block
+from ragsignal.evaluation.metrics import METRICS, Resampling, days_of_figure
 from ragsignal.evaluation.questions import Questions
 from ragsignal.statistics import LEAST_DAYS, widening
 from ragsignal.study import Study, spread
 from ragsignal.types import BoolArray, FloatArray, Query
 
-SHUFFLED_MEASURES = ("mcc", "auc", "rank_correlation")
+SHUFFLED_MEASURES = ("mcc", "auc", "ic")
 """Figures whose value without skill does not depend on the share of rises."""
 
 ORACLE_MEASURES = ("acc", "mcc", "auc")
@@ -93,12 +93,12 @@ def same_date_oracle(questions: Questions) -> Forecast:
 
 
 def shuffled_labels(
-    questions: Questions, forecasts: Sequence[Forecast], weights: FloatArray, seed: int = 0
+    questions: Questions, forecasts: Sequence[Forecast], resampling: Resampling, seed: int = 0
 ) -> ShuffledLabels:
     """Give every day the outcomes of another day: no figure may then stand out."""
-    outcome = _outcomes_of_other_days(questions, seed)
+    other = _of_other_days(questions, seed)
     figures = [
-        _shuffled_figure(measure, forecast, questions, outcome, weights)
+        _shuffled_figure(measure, forecast, other, resampling)
         for forecast in forecasts
         for measure in SHUFFLED_MEASURES
     ]
@@ -108,26 +108,29 @@ def shuffled_labels(
     return ShuffledLabels(rows, max_z, limit, max_z <= limit if rows else None)
 
 
-def _outcomes_of_other_days(questions: Questions, seed: int) -> FloatArray:
-    """Outcome (n,) of the same symbol on the day that a permutation puts in its day's place; NaN if none."""
-    rows, columns = np.nonzero(questions.is_query)
-    days = np.unique(rows)
+def _of_other_days(questions: Questions, seed: int) -> Questions:
+    """The same questions, with the outcomes of the day that a permutation puts in each day's place; NaN if none."""
+    days = np.flatnonzero(questions.is_query.any(axis=1))
     other = np.random.default_rng(seed).permutation(days)
-    table = np.where(questions.is_query, questions.outcomes, np.nan)
-    return np.asarray(table[other[np.searchsorted(days, rows)], columns])
+    shuffled = {}
+    for name in ("outcomes", "close_outcomes"):
+        table = getattr(questions, name)
+        shuffled[name] = table.copy()
+        shuffled[name][days] = np.where(questions.is_query[other], table[other], np.nan)
+    return replace(questions, **shuffled)
 
 
 def _shuffled_figure(
-    measure: str, forecast: Forecast, questions: Questions, outcome: FloatArray, weights: FloatArray
+    measure: str, forecast: Forecast, questions: Questions, resampling: Resampling
 ) -> ShuffledFigure | None:
     metric = METRICS[measure]
-    mask = forecast.answered & np.isfinite(outcome)
-    daily = metric.daily(forecast.on(questions, mask, outcome))
-    n_days, block = days_and_block(daily, weights)
+    mask = forecast.answered & np.isfinite(questions.outcome) & np.isfinite(questions.close_outcome)
+    daily = metric.daily(forecast.on(questions, mask))
+    n_days = days_of_figure(daily)
     if metric.null is None or n_days < LEAST_DAYS:
         return None
-    value, draws = float(metric.pooled(daily.sum(axis=0))), metric.pooled(weights @ daily)
-    error = float(np.nanstd(draws)) * widening(n_days, block)
+    value, draws = float(metric.pooled(daily.sum(axis=0))), metric.pooled(resampling.weights @ daily)
+    error = float(np.nanstd(draws)) * widening(n_days, resampling.block)
     if not error > 0.0:  # a constant forecast has no luck either
         return None
     return ShuffledFigure(forecast.name, measure, value, (value - metric.null) / error)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ragsignal.types import FloatArray, IntArray
 
+_EXPLAINED = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Places:
@@ -46,7 +48,7 @@ class Places:
 
 def places(values: FloatArray, day: IntArray) -> Places:
     """Rank ``values`` (n,) within their days."""
-    order = np.lexsort((values, day))
+    order = _order(values, day)
     first, end = _spans(day[order])
     low, high = _spans(values[order], first)
     flat = np.empty((3, len(values)))
@@ -56,7 +58,7 @@ def places(values: FloatArray, day: IntArray) -> Places:
 
 def medians(values: FloatArray, day: IntArray) -> FloatArray:
     """Median (n,) of the day of each entry."""
-    order = np.lexsort((values, day))
+    order = _order(values, day)
     first, end = _spans(day[order])
     count = end - first
     ascending = values[order]
@@ -67,11 +69,37 @@ def medians(values: FloatArray, day: IntArray) -> FloatArray:
 
 def rank_correlations(left: FloatArray, right: FloatArray, day: IntArray, n_days: int) -> FloatArray:
     """Spearman's correlation (n_days,) within each day; 0 where one side is constant, NaN on a day without entries."""
-    x, y = places(left, day).centred, places(right, day).centred
+    daily = correlations(places(left, day).centred, places(right, day).centred, day, n_days)
+    return np.where(np.bincount(day, minlength=n_days) > 0, daily, np.nan)
+
+
+def correlations(x: FloatArray, y: FloatArray, day: IntArray, n_days: int) -> FloatArray:
+    """Correlation (n_days,) within each day of numbers whose mean is 0 on every day; 0 where one side is constant."""
     xy, xx, yy = (np.bincount(day, weights=product, minlength=n_days) for product in (x * y, x * x, y * y))
     scale = np.sqrt(xx * yy)
-    correlation = np.divide(xy, scale, out=np.zeros(n_days), where=scale > 0)
-    return np.where(np.bincount(day, minlength=n_days) > 0, correlation, np.nan)
+    return np.asarray(np.divide(xy, scale, out=np.zeros(n_days), where=scale > 0))
+
+
+def residuals(x: FloatArray, controls: FloatArray, day: IntArray, n_days: int) -> FloatArray:
+    """What is left of ``x`` (n,) within each day after a regression on ``controls`` (n, m) and a constant.
+
+    Exactly 0 on a day on which they explain all but a millionth of it.
+    """
+    columns = [np.ones(len(x)), *controls.T]
+    sums = [[np.bincount(day, weights=one * two, minlength=n_days) for two in [*columns, x]] for one in columns]
+    normal = np.moveaxis(np.array(sums), -1, 0)  # (n_days, m + 1, m + 2): the equations, and their right side
+    weights = np.linalg.pinv(normal[:, :, :-1], hermitian=True) @ normal[:, :, -1:]
+    left = x - sum(column * weights[day, number, 0] for number, column in enumerate(columns))
+    kept, whole = (np.bincount(day, weights=it * it, minlength=n_days) for it in (left, x))
+    return np.where((kept > _EXPLAINED * whole)[day], left, 0.0)
+
+
+def _order(values: FloatArray, day: IntArray) -> IntArray:
+    """Order by day, then by value: as lexsort, but several times faster (two bytes are sorted by their digits)."""
+    ascending = np.argsort(values)
+    days = day[ascending]
+    small = days.astype(np.uint16) if days.max(initial=0) < 2**16 else days
+    return np.asarray(ascending[np.argsort(small, kind="stable")])
 
 
 def _spans(ascending: NDArray[np.generic], within: IntArray | None = None) -> tuple[IntArray, IntArray]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 
 from ragsignal.errors import LookAheadError
-from ragsignal.evaluation.metrics import METRICS, MetricEstimate, Sample, direction_of
+from ragsignal.evaluation.metrics import CROSS_SECTIONS, METRICS, MetricEstimate, Resampling, Sample, direction_of
 from ragsignal.evaluation.questions import Questions
 from ragsignal.protocols import SignalSource
-from ragsignal.statistics import day_weights
 from ragsignal.types import BoolArray, FloatArray, Query, Recipe, Signal
 from ragsignal.utils import Steps, silent_steps
 
@@ -22,6 +21,9 @@ ALL, NON_FREEZE = "all", "non-freeze"
 
 CHUNK = 512
 """Queries given to a pipeline at once: what a killed run loses is one batch of it, what is stored is not made again."""
+
+YEARLY = ("ic", "ic_o2o")
+_KEPT_COLUMNS = 16
 
 ForecasterKind = Literal["variant", "baseline", "leak detector"]
 
@@ -68,11 +70,21 @@ class Forecast:
         """Queries (n,) on which the forecaster did not abstain."""
         return np.isfinite(self.probability)
 
-    def on(self, questions: Questions, mask: BoolArray, outcome: FloatArray | None = None) -> Sample:
-        """Return the sample of the queries of ``mask`` (n,); ``outcome`` stands for the questions' own."""
-        outcomes = questions.outcome if outcome is None else outcome
-        whole = Sample(questions.day, questions.n_days, outcomes, self.probability, self.score, self.rise)
-        return whole.where(mask)
+    def on(self, questions: Questions, mask: BoolArray) -> Sample:
+        """Return the sample of the queries of ``mask`` (n,)."""
+        whole = Sample(
+            day=questions.day,
+            n_days=questions.n_days,
+            outcome=questions.outcome,
+            probability=self.probability,
+            score=self.score,
+            rise=self.rise,
+            close_outcome=questions.close_outcome,
+            open_outcome=questions.open_outcome,
+            styles=questions.styles,
+            least=questions.least,
+        )
+        return whole if mask.all() else whole.where(mask)
 
 
 def of_probability(name: str, kind: ForecasterKind, probability: FloatArray, **facts: Unpack[Facts]) -> Forecast:
@@ -90,19 +102,35 @@ class SetFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class YearFigures:
+    """ICs of one calendar year, on all queries; ``days`` are those that ranked enough symbols."""
+
+    year: int
+    days: int
+    ic: float
+    ic_o2o: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredForecast:
-    """A forecast with its figures by set of queries."""
+    """A forecast with its figures by set of queries, and its ICs by year."""
 
     forecast: Forecast
     figures: dict[str, SetFigures]
+    years: list[YearFigures]
 
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """Scores forecasts on the same sets of queries and the same resampled days, in ``measures`` by default."""
+    """Scores forecasts on the same sets of queries and the same resampled days, in ``measures`` by default.
+
+    Outcomes of ``overlap`` days in a row share days.
+    """
 
     questions: Questions
     measures: tuple[str, ...] = tuple(METRICS)
+    overlap: int = 1
+    _sums: dict[tuple[str, str, bytes], FloatArray] = field(default_factory=dict, repr=False)
 
     @cached_property
     def sets(self) -> dict[str, BoolArray]:
@@ -110,18 +138,46 @@ class Scoring:
         return {ALL: np.ones(len(self.questions), dtype=bool), NON_FREEZE: self.questions.non_freeze}
 
     @cached_property
-    def weights(self) -> FloatArray:
-        """How often each day is drawn, see :func:`ragsignal.statistics.day_weights`."""
-        return day_weights(self.questions.n_days)
+    def resampling(self) -> Resampling:
+        """How often each day is drawn."""
+        return Resampling.of(self.questions.n_days, self.overlap)
+
+    def daily(self, forecast: Forecast, measures: Sequence[str], mask: BoolArray) -> dict[str, FloatArray]:
+        """Daily sums of a forecast by measure, on the queries of ``mask`` (n,).
+
+        Kept for the comparisons, which mostly ask for the same queries again; but not the histograms.
+        """
+        keys = {measure: (forecast.name, measure, np.packbits(mask).tobytes()) for measure in measures}
+        missing = [measure for measure, key in keys.items() if key not in self._sums]
+        sample = forecast.on(self.questions, mask) if missing else None
+        made = {measure: METRICS[measure].daily(sample) for measure in missing if sample is not None}
+        self._sums.update({keys[measure]: sums for measure, sums in made.items() if sums.shape[1] <= _KEPT_COLUMNS})
+        return {measure: made[measure] if measure in made else self._sums[key] for measure, key in keys.items()}
 
     def score(self, forecast: Forecast, measures: Sequence[str] = ()) -> ScoredForecast:
-        """Score a forecast on every set."""
+        """Score a forecast on every set, and by year."""
         figures = {}
         for name, mask in self.sets.items():
-            sample = forecast.on(self.questions, mask & forecast.answered)
-            estimates = {it: METRICS[it].estimate(sample, self.weights) for it in measures or self.measures}
-            figures[name] = SetFigures(len(sample), len(np.unique(sample.day)), estimates)
-        return ScoredForecast(forecast, figures)
+            asked, answered = measures_on(name, measures or self.measures), mask & forecast.answered
+            daily = self.daily(forecast, asked, answered)
+            estimates = {it: METRICS[it].estimate(sums, self.resampling) for it, sums in daily.items()}
+            days = len(np.unique(self.questions.day[answered]))
+            figures[name] = SetFigures(int(answered.sum()), days, estimates)
+        return ScoredForecast(forecast, figures, [] if measures else self._by_year(forecast))
+
+    def _by_year(self, forecast: Forecast) -> list[YearFigures]:
+        daily, years = self.daily(forecast, YEARLY, forecast.answered), self.questions.years
+        rows = []
+        for year in np.unique(years).tolist():
+            sums = {measure: table[years == year].sum(axis=0) for measure, table in daily.items()}
+            values = {measure: float(METRICS[measure].pooled(total)) for measure, total in sums.items()}
+            rows.append(YearFigures(year, int(sums["ic"][-1]), **values))
+        return rows
+
+
+def measures_on(query_set: str, measures: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``measures`` that a set of queries has: no cross-section is whole without its freeze days."""
+    return tuple(it for it in measures if query_set == ALL or it not in CROSS_SECTIONS)
 
 
 def probabilities(

@@ -7,13 +7,23 @@ rank correlation 0, spread 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ragsignal.evaluation.days import medians, places, rank_correlations
-from ragsignal.statistics import block_length, bounds, equal_mass_bins, log_losses
+from ragsignal.evaluation.days import correlations, medians, places, rank_correlations, residuals
+from ragsignal.statistics import (
+    Interval,
+    block_length,
+    bounds,
+    day_weights,
+    equal_mass_bins,
+    interval_of_draws,
+    log_losses,
+)
 from ragsignal.types import BoolArray, FloatArray, IntArray
 
 AUC_BINS = 512
@@ -21,8 +31,8 @@ AUC_BINS = 512
 else off by less than 1e-3 of the pairs' own edge."""
 
 ECE_BINS = 10
-LEAST_SYMBOLS = 5
-"""A day with fewer symbols ranks nothing."""
+LEAST_RESIDUAL = 10
+"""Symbols that a residual IC needs: twice the weights of its regression."""
 
 DECILES_FROM = 50
 """Symbols a day from which the spread takes tenths; fifths below."""
@@ -45,6 +55,12 @@ class Sample:
         What ranks the queries: greater is likelier to rise. Any unit.
     rise : (n,) float64
         Predicted direction: 1 rise, 0 fall, 0.5 neither (counts half for each side).
+    close_outcome, open_outcome : (n,) float64
+        Forward returns close to close and open to open, whatever ``outcome`` is; NaN where not known.
+    styles : (n, m) float64
+        Ranks of the day in what a residual IC is free of, mean 0.
+    least : int
+        Entries that a day must have to be ranked.
     """
 
     day: IntArray
@@ -53,6 +69,10 @@ class Sample:
     probability: FloatArray
     score: FloatArray
     rise: FloatArray
+    close_outcome: FloatArray
+    open_outcome: FloatArray
+    styles: FloatArray
+    least: int
 
     def __len__(self) -> int:
         return len(self.day)
@@ -64,8 +84,8 @@ class Sample:
 
     def where(self, mask: BoolArray) -> Sample:
         """Only the queries of ``mask`` (n,)."""
-        arrays = {it.name: getattr(self, it.name)[mask] for it in fields(self) if it.name != "n_days"}
-        return Sample(n_days=self.n_days, **arrays)
+        arrays = {it.name: getattr(self, it.name)[mask] for it in fields(self) if it.name not in ("n_days", "least")}
+        return Sample(n_days=self.n_days, least=self.least, **arrays)
 
 
 def direction_of(probability: FloatArray) -> FloatArray:
@@ -81,10 +101,18 @@ class MetricEstimate:
     low: float
     high: float
 
-    @property
-    def distinguishable(self) -> bool:
-        """Whether zero lies outside the interval; for a difference."""
-        return self.low > 0.0 or self.high < 0.0
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """Resampled days: how often each is drawn, (repetitions, n_days), and the days of a block."""
+
+    weights: FloatArray
+    block: int
+
+    @classmethod
+    def of(cls, n_days: int, overlap: int = 1) -> Resampling:
+        """Resample ``n_days`` of which ``overlap`` in a row share a part of their outcome."""
+        return cls(day_weights(n_days, overlap=overlap), block_length(n_days, overlap))
 
 
 @dataclass(frozen=True)
@@ -93,7 +121,7 @@ class Metric:
 
     ``daily`` gives (n_days, m) sums of a sample, ``pooled`` the figure of (..., m) sums, NaN where it does not exist.
     ``null`` is its value without skill (None: it has no such value), ``sign`` is 1 where more is better, else -1;
-    ``lowest`` and ``highest`` bound it. ``weights`` are those of :func:`ragsignal.statistics.day_weights`.
+    ``lowest`` and ``highest`` bound it.
     """
 
     daily: Callable[[Sample], FloatArray]
@@ -107,36 +135,30 @@ class Metric:
         """Return the figure of a sample."""
         return float(self.pooled(self.daily(sample).sum(axis=0)))
 
-    def estimate(self, sample: Sample, weights: FloatArray) -> MetricEstimate:
-        """Return the figure of a sample with its interval."""
-        daily = self.daily(sample)
+    def estimate(self, daily: FloatArray, resampling: Resampling) -> MetricEstimate:
+        """Return the figure of daily sums with its interval."""
         value = float(self.pooled(daily.sum(axis=0)))
-        unbounded = interval(value, self.pooled(weights @ daily), *days_and_block(daily, weights))
-        if not np.isfinite(unbounded.low):
-            return unbounded
-        return MetricEstimate(value, max(unbounded.low, self.lowest), min(unbounded.high, self.highest))
+        draws = self.pooled(resampling.weights @ daily)
+        low, high = bounds(value, draws, days_of_figure(daily), resampling.block)
+        if np.isnan(low):
+            return MetricEstimate(np.nan, np.nan, np.nan)
+        if not np.isfinite(low):
+            return MetricEstimate(value, low, high)
+        return MetricEstimate(value, max(low, self.lowest), min(high, self.highest))
 
-    def difference(self, left: Sample, rights: list[Sample], weights: FloatArray) -> MetricEstimate:
-        """Return the figure of ``left`` less the mean figure of ``rights``, on the same queries and resampled days."""
-        ours = self.daily(left)
-        theirs = [self.daily(right) for right in rights]
-        value = self._less(ours.sum(axis=0), [daily.sum(axis=0) for daily in theirs])
-        draws = self._less(weights @ ours, [weights @ daily for daily in theirs])
-        return interval(float(value), draws, *days_and_block(ours, weights))
+    def difference(self, ours: FloatArray, theirs: Sequence[FloatArray], resampling: Resampling) -> Interval:
+        """Return the figure of ``ours`` less the mean figure of ``theirs``: daily sums of the same queries."""
+        value = float(self._less(ours.sum(axis=0), [daily.sum(axis=0) for daily in theirs]))
+        draws = self._less(resampling.weights @ ours, [resampling.weights @ daily for daily in theirs])
+        return interval_of_draws(value, draws, days_of_figure(ours), resampling.block)
 
-    def _less(self, ours: FloatArray, theirs: list[FloatArray]) -> FloatArray:
+    def _less(self, ours: FloatArray, theirs: Sequence[FloatArray]) -> FloatArray:
         return np.asarray(self.pooled(ours) - np.mean([self.pooled(sums) for sums in theirs], axis=0))
 
 
-def interval(value: float, draws: FloatArray, n_days: int, block: int) -> MetricEstimate:
-    """Put an interval around ``value``; parameters as for :func:`ragsignal.statistics.bounds`."""
-    low, high = bounds(value, draws, n_days, block)
-    return MetricEstimate(float("nan") if np.isnan(low) else value, low, high)
-
-
-def days_and_block(daily: FloatArray, weights: FloatArray) -> tuple[int, int]:
-    """Count the days that a figure rests on (not each day ranks five symbols), and the days in a block."""
-    return int(daily.any(axis=1).sum()), block_length(weights.shape[1])
+def days_of_figure(daily: FloatArray) -> int:
+    """Count the days that a figure rests on: not every day has enough symbols to rank."""
+    return int(daily.any(axis=1).sum())
 
 
 def _by_day(sample: Sample, *columns: FloatArray) -> FloatArray:
@@ -212,24 +234,57 @@ def _ece(sums: FloatArray) -> FloatArray:
     return _divide(np.abs(sums[..., :-1]).sum(axis=-1), sums[..., -1])
 
 
-def _ranking_days(sample: Sample) -> BoolArray:
-    return np.asarray(np.bincount(sample.day, minlength=sample.n_days) >= LEAST_SYMBOLS)
+def _ranking_days(sample: Sample, least: int = 0) -> BoolArray:
+    return np.asarray(np.bincount(sample.day, minlength=sample.n_days) >= max(sample.least, least))
 
 
-def _correlations(sample: Sample) -> FloatArray:
-    ranking = _ranking_days(sample)
-    daily = rank_correlations(sample.score, sample.outcome, sample.day, sample.n_days)
-    return np.column_stack([np.where(ranking, daily, 0.0), ranking])
+def _counted(daily: NDArray[np.floating[Any]], counts: BoolArray) -> FloatArray:
+    """Sums (n_days, 2) of a figure that is a mean over the days that count."""
+    return np.column_stack([np.where(counts, daily, 0.0), counts])
+
+
+def _close_ic(sample: Sample) -> FloatArray:
+    return _ic(sample, sample.close_outcome)
+
+
+def _open_ic(sample: Sample) -> FloatArray:
+    return _ic(sample, sample.open_outcome)
+
+
+def _ic(whole: Sample, outcome: FloatArray) -> FloatArray:
+    """Spearman's correlation of score and outcome within each day."""
+    known = np.isfinite(outcome)
+    sample = whole if known.all() else whole.where(known)
+    daily = rank_correlations(sample.score, outcome[known], sample.day, sample.n_days)
+    return _counted(daily, _ranking_days(sample))
+
+
+def _residual_ic(whole: Sample) -> FloatArray:
+    """The same, of what the styles leave of the score's ranks."""
+    known = np.isfinite(whole.close_outcome)
+    sample = whole if known.all() else whole.where(known)
+    left = residuals(places(sample.score, sample.day).centred, sample.styles, sample.day, sample.n_days)
+    came = places(sample.close_outcome, sample.day).centred
+    return _counted(correlations(left, came, sample.day, sample.n_days), _ranking_days(sample, LEAST_RESIDUAL))
+
+
+def _daily_auc(sample: Sample) -> FloatArray:
+    """Share of the day's own (rise, fall) pairs in which the rise has the greater score, from the sum of its ranks."""
+    stands = places(sample.score, sample.day)
+    sums = _by_day(sample, sample.rose, sample.rose * (stands.low + stands.high + 1.0) / 2.0)
+    rises, ranks, n = sums.T
+    pairs = rises * (n - rises)
+    auc = np.divide(ranks - rises * (rises + 1.0) / 2.0, pairs, out=np.zeros(len(pairs)), where=pairs > 0)
+    return _counted(auc, _ranking_days(sample) & (pairs > 0))
 
 
 def _spreads(sample: Sample) -> FloatArray:
     """Mean outcome of the day's top tenth less that of its bottom tenth, in basis points."""
-    ranking = _ranking_days(sample)
     stands = places(sample.score, sample.day)
     size = np.maximum(1.0, np.floor(stands.count / np.where(stands.count < DECILES_FROM, 5, 10)))
     position = (stands.share_of_highest(size) - stands.share_of_lowest(size)) / size
     earned = 1e4 * np.bincount(sample.day, weights=position * sample.outcome, minlength=sample.n_days)
-    return np.column_stack([np.where(ranking, earned, 0.0), ranking])
+    return _counted(earned, _ranking_days(sample))
 
 
 METRICS: dict[str, Metric] = {
@@ -240,8 +295,14 @@ METRICS: dict[str, Metric] = {
     "brier": Metric(_squares, _mean, sign=-1, lowest=0.0, highest=1.0),
     "log_loss": Metric(_surprise, _mean, sign=-1, lowest=0.0),
     "ece": Metric(_gaps, _ece, sign=-1, lowest=0.0, highest=1.0),
-    "rank_correlation": Metric(_correlations, _mean, null=0.0, lowest=-1.0, highest=1.0),
+    "auc_day": Metric(_daily_auc, _mean, null=0.5, lowest=0.0, highest=1.0),
+    "ic": Metric(_close_ic, _mean, null=0.0, lowest=-1.0, highest=1.0),
+    "ic_o2o": Metric(_open_ic, _mean, null=0.0, lowest=-1.0, highest=1.0),
+    "ic_residual": Metric(_residual_ic, _mean, null=0.0, lowest=-1.0, highest=1.0),
     "spread_bp": Metric(_spreads, _mean, null=0.0),
 }
-"""``acc_ranked`` takes a score above the day's median for a rise (half at it): for outcomes relative to the day.
-``rank_correlation`` and ``spread_bp`` are means over days with at least five symbols; the spread is before costs."""
+"""``acc_ranked`` takes a score above the day's median for a rise (half at it): for outcomes relative to the day. The
+last five are means over days with enough symbols to rank (``Sample.least``); the spread is before costs."""
+
+CROSS_SECTIONS = ("ic", "ic_o2o", "ic_residual", "auc_day")
+"""Figures of whole days: to leave out queries by their outcome would leave nothing of them."""

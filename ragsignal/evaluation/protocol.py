@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ragsignal.config import RunSpec
+from ragsignal.config import EvaluationSpec, RunSpec
 from ragsignal.evaluation.baselines import HELD_BACK
-from ragsignal.evaluation.metrics import AUC_BINS, DECILES_FROM, ECE_BINS, LEAST_SYMBOLS
+from ragsignal.evaluation.metrics import AUC_BINS, DECILES_FROM, ECE_BINS, LEAST_RESIDUAL
 from ragsignal.evaluation.questions import Questions
 from ragsignal.statistics import LEAST_DAYS, REPETITIONS, block_length
 
@@ -38,20 +38,31 @@ def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
         f"is chosen for each figure on the last {HELD_BACK:.0%} of the training days, by baselines fitted before them; "
         "never on the test.",
         f"Intervals are 95 %, from {REPETITIONS:,} resamplings of whole days in blocks of "
-        f"{block_length(questions.n_days)}, the same days for all figures, widened for few blocks. A figure of fewer "
-        f"than {LEAST_DAYS} days has none. Of twenty differences that are none, one is distinguishable by chance.",
+        f"{block_length(questions.n_days, overlap_of(options))}, the same days for all figures, widened for few "
+        f"blocks. A figure of fewer than {LEAST_DAYS} days has none.",
+        "A difference is distinguishable if its p stays below 0.05 after Holm's correction for all differences of its "
+        "family: those of ICs, and those of the other figures on each set of queries.",
         "P(rise) of exactly 0.5 counts half for each side. Abstentions are left out of a forecaster's figures and "
         "counted; differences are on the queries that both sides answered.",
         f"AUC is over pairs of all days, scores in {AUC_BINS} bins; ECE has {ECE_BINS} bins of equal mass, and is "
         "above 0 by chance alone.",
-        f"Rank correlation and spread are means over days with {LEAST_SYMBOLS} symbols or more; the spread is the top "
-        f"tenth less the bottom tenth (fifths below {DECILES_FROM} symbols), in basis points a day before costs.",
+        f"IC is Spearman's correlation of score and outcome{_ahead(options.horizon)} among the symbols of a day, mean "
+        "of days: close to close, and open to open (what an order at the next open can earn). The residual IC is of "
+        "what the day's ranks of dollar volume, volatility, momentum and last return leave of the score's ranks.",
+        f"ICs, daily AUC and spread are means over days with {questions.least} symbols or more (residual IC: "
+        f"{max(questions.least, LEAST_RESIDUAL)}); the spread is the top tenth less the bottom tenth (fifths below "
+        f"{DECILES_FROM} symbols), in basis points before costs.",
     ]
     if options.target == "relative":
         notes.append("acc_ranked takes a score above the day's median for a rise, and half a rise at it.")
     if options.reference:
         notes.append("Published figures are on other data, days and splits: they stand beside ours, not against them.")
     return notes
+
+
+def overlap_of(options: EvaluationSpec) -> int:
+    """How many queries of a symbol in a row share a part of their outcome."""
+    return -(-options.horizon // options.every)
 
 
 def _ahead(horizon: int) -> str:

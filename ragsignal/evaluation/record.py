@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ragsignal.errors import ConfigError
 from ragsignal.evaluation.checks import Sensitivity
-from ragsignal.evaluation.forecasts import ScoredForecast
-from ragsignal.evaluation.metrics import MetricEstimate
+from ragsignal.evaluation.forecasts import ALL, ScoredForecast
+from ragsignal.evaluation.metrics import CROSS_SECTIONS, MetricEstimate
 from ragsignal.utils import Record, plain, write_file, write_json
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ _COLUMNS = {
     "brier": ("Brier", 4),
     "log_loss": ("log-loss", 4),
     "ece": ("ECE", 3),
-    "rank_correlation": ("rank corr", 3),
+    "ic": ("IC", 4),
+    "ic_o2o": ("IC o2o", 4),
+    "ic_residual": ("residual IC", 4),
+    "auc_day": ("AUC by day", 4),
     "spread_bp": ("spread bp", 1),
 }
 _KINDS = ("variant", "baseline", "leak detector")
@@ -98,7 +101,13 @@ def _forecaster(row: ScoredForecast) -> Record:
     for name, on_set in row.figures.items():
         estimates = {measure: asdict(estimate) for measure, estimate in on_set.estimates.items()}
         figures[name] = {"n": on_set.n, "days": on_set.days, **estimates}
-    return {"name": row.forecast.name, "kind": row.forecast.kind, **row.forecast.facts, "figures": figures}
+    return {
+        "name": row.forecast.name,
+        "kind": row.forecast.kind,
+        **row.forecast.facts,
+        "figures": figures,
+        "years": [asdict(year) for year in row.years],
+    }
 
 
 # ---- for people
@@ -110,7 +119,7 @@ def console_table(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
     accuracy = "acc_ranked" if evaluation.spec.evaluation.target == "relative" else "acc"
-    others = ("mcc", "auc", "brier", "rank_correlation", "spread_bp")
+    others = ("auc", "brier", "ic", "ic_o2o", "spread_bp")
     questions = evaluation.questions
     table = Table(
         title=f"{evaluation.headline} of {questions.n:,} queries on {questions.days:,} days; ± half of 95 %",
@@ -139,8 +148,12 @@ def markdown(evaluation: Evaluation) -> str:
         f"{questions.last}; {questions.rises:.1%} rose. Free baselines: {training.labels:,} labels, {training.first} "
         f"to {training.last}.\n",
     ]
-    parts += [f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(evaluation, name) for name in sets]
-    parts.append("## Paired differences\n\n" + _comparisons(evaluation, sets[0]))
+    if any(row.years and row.years[0].days for row in evaluation.forecasters):
+        parts += _cross_sections(evaluation)
+    proper = [measure for measure in _COLUMNS if measure not in CROSS_SECTIONS]
+    for name in sets:
+        parts.append(f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(evaluation, name, proper))
+    parts.append("## Paired differences\n\n" + _comparisons(evaluation, sets[0], proper))
     parts.append("## Checks\n\n" + "\n".join(f"- {line}" for line in _checks(evaluation)) + "\n")
     parts.append("## How\n\n" + "\n".join(f"- {line}" for line in evaluation.protocol) + "\n")
     return "\n".join(parts)
@@ -151,22 +164,41 @@ def _sorted(evaluation: Evaluation) -> list[ScoredForecast]:
     return sorted(rows, key=lambda row: _KINDS.index(row.forecast.kind))  # stable: the spec's order within a kind
 
 
-def _figures(evaluation: Evaluation, query_set: str) -> str:
+def _cross_sections(evaluation: Evaluation) -> list[str]:
+    """Sections on how each forecaster ranked the symbols of a day."""
+    titles = ["forecaster", *(str(row.year) for row in evaluation.forecasters[0].years)]
+    years = [
+        [row.forecast.name, *(f"{_number('ic', year.ic)} / {_number('ic_o2o', year.ic_o2o)}" for year in row.years)]
+        for row in evaluation.forecasters
+    ]
+    return [
+        "## Cross-sections\n\nMean of days (95 % interval): IC close to close, and open to open (o2o).\n\n"
+        + _figures(evaluation, ALL, CROSS_SECTIONS),
+        "## ICs by year\n\nClose to close / open to open.\n\n" + _table(titles, years),
+        "## Paired differences of ICs\n\n" + _comparisons(evaluation, ALL, CROSS_SECTIONS),
+    ]
+
+
+def _figures(evaluation: Evaluation, query_set: str, columns: Sequence[str]) -> str:
     first = evaluation.forecasters[0].figures[query_set].estimates
-    measures = [measure for measure in _COLUMNS if measure in first]
+    measures = [measure for measure in columns if measure in first]
     rows = []
     for row in _sorted(evaluation):
         figures = row.figures[query_set]
+        if not figures.estimates.keys() & measures:  # the leak detector ranks nothing
+            continue
         cells = [_long(measure, figures.estimates.get(measure, _MISSING)) for measure in measures]
         rows.append([row.forecast.kind, row.forecast.name, f"{figures.n:,}", *cells])
     for reference, published in evaluation.spec.evaluation.reference.items():
-        values = {str(measure): value for measure, value in published.items()}
+        values = {str(measure): value for measure, value in published.items() if measure in measures}
+        if not values:
+            continue
         cells = [_number(measure, values.get(measure, math.nan)) for measure in measures]
         rows.append(["published", reference, _NONE, *cells])
     return _table(["kind", "forecaster", "n", *(_COLUMNS[measure][0] for measure in measures)], rows)
 
 
-def _comparisons(evaluation: Evaluation, query_set: str) -> str:
+def _comparisons(evaluation: Evaluation, query_set: str, measures: Sequence[str]) -> str:
     rows = [
         [
             row.left,
@@ -174,13 +206,15 @@ def _comparisons(evaluation: Evaluation, query_set: str) -> str:
             _COLUMNS[row.measure][0],
             f"{row.n:,}",
             _long(row.measure, MetricEstimate(row.difference, row.low, row.high)),
+            _fixed(row.p, 4),
             f"yes, for {row.favours}" if row.distinguishable else "no",
         ]
         for row in evaluation.comparisons
-        if row.set == query_set
+        if row.set == query_set and row.measure in measures
     ]
-    titles = ["left", "right", "figure", "n", "difference", "distinguishable"]
-    return f"On {query_set} queries; left less right.\n\n" + _table(titles, rows)
+    titles = ["left", "right", "figure", "n", "difference", "p", "distinguishable"]
+    words = f"On {query_set} queries; left less right; distinguishable after Holm's correction for this table."
+    return f"{words}\n\n" + _table(titles, rows)
 
 
 def _checks(evaluation: Evaluation) -> Iterator[str]:

@@ -36,7 +36,7 @@ from ragsignal.evaluation.forecasts import (
     probabilities,
 )
 from ragsignal.evaluation.metrics import METRICS
-from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of
+from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of, overlap_of
 from ragsignal.evaluation.questions import QuestionCounts, Questions, TrainingCounts, build_questions, training_rows
 from ragsignal.signals import Pipeline
 from ragsignal.study import (
@@ -127,7 +127,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     baselines = free_baselines(questions, learn, questions.is_query)
     best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
     own = [_forecast(variant, pipelines[variant.name], questions, study) for variant in variants]
-    scoring = Scoring(questions, _measures(spec))
+    scoring = Scoring(questions, _measures(spec), overlap_of(spec.evaluation))
     forecasts, leak_detector = [*own, *baselines], _leak_detector(spec, scoring)
     return Evaluation(
         spec=spec,
@@ -139,7 +139,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         best_baseline=best,
         comparisons=compare(spec, scoring, {forecast.name: forecast for forecast in forecasts}, best),
         leak_detector=leak_detector,
-        shuffled_labels=shuffled_labels(questions, own, scoring.weights),
+        shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
         protocol=[*notes_on_training(study), *notes_of(spec, questions)],
         times=frame.times(

@@ -26,11 +26,13 @@ from ragsignal.statistics.forecasts import (
 )
 from ragsignal.statistics.intervals import (
     LEAST_DAYS,
+    LEVEL,
     REPETITIONS,
     Interval,
     block_length,
     bounds,
     day_weights,
+    interval_of_draws,
     mean_interval,
     ratio_interval,
     widening,
@@ -55,6 +57,7 @@ from ragsignal.statistics.selection import (
 
 __all__ = [
     "LEAST_DAYS",
+    "LEVEL",
     "REPETITIONS",
     "Bin",
     "Interval",
@@ -75,6 +78,7 @@ __all__ = [
     "hit_rate_difference",
     "hit_rate_mcnemar",
     "holm",
+    "interval_of_draws",
     "log_loss_difference",
     "log_losses",
     "mcnemar",

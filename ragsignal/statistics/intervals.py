@@ -108,25 +108,26 @@ def interval_of_draws(estimate: float, draws: FloatArray, n_days: int, block: in
     return Interval(estimate, low, high, p_value(estimate, draws, n_days, block))
 
 
-def day_weights(n_days: int, seed: int = 0, repetitions: int = REPETITIONS) -> FloatArray:
+def day_weights(n_days: int, seed: int = 0, repetitions: int = REPETITIONS, overlap: int = 1) -> FloatArray:
     """How often each day is drawn in each repetition of a circular block bootstrap.
 
     Parameters
     ----------
     n_days : int
-        Consecutive days; blocks are sqrt(n_days) of them long, at most 30.
+        Consecutive days; blocks are sqrt(n_days) of them long, at most 30, and never shorter than ``overlap``.
+    overlap : int
+        How many consecutive days share a part of their outcome: those of h bars overlap for h days.
 
     Returns
     -------
     (repetitions, n_days) float64
         Whole numbers; every row sums to ``n_days``. Read-only: all that stand on as many days share it.
     """
-    return _drawn(n_days, seed, repetitions)
+    return _drawn(n_days, seed, repetitions, block_length(n_days, overlap))
 
 
 @lru_cache(maxsize=4)  # half a second for 5,000 days, and a report has dozens of differences on the same days
-def _drawn(n_days: int, seed: int, repetitions: int) -> FloatArray:
-    block = block_length(n_days)
+def _drawn(n_days: int, seed: int, repetitions: int, block: int) -> FloatArray:
     n_blocks = -(-n_days // block)
     starts = np.random.default_rng(seed).integers(0, n_days, size=(repetitions, n_blocks, 1))
     drawn = ((starts + np.arange(block)) % n_days).reshape(repetitions, -1)[:, :n_days]
@@ -136,9 +137,9 @@ def _drawn(n_days: int, seed: int, repetitions: int) -> FloatArray:
     return counts
 
 
-def block_length(n_days: int) -> int:
-    """Days in a block."""
-    return max(1, min(LONGEST_BLOCK, math.isqrt(n_days)))
+def block_length(n_days: int, overlap: int = 1) -> int:
+    """Days in a block: the square root of all, at most 30, and at least as many as outcomes overlap."""
+    return max(overlap, min(LONGEST_BLOCK, math.isqrt(n_days)))
 
 
 def bounds(value: float, draws: FloatArray, n_days: int, block: int) -> tuple[float, float]:

@@ -22,11 +22,10 @@ from ragsignal.evaluation.baselines import best_baselines, free_baselines
 from ragsignal.evaluation.checks import ORACLE_MEASURES, same_date_oracle, sensitivity, shuffled_labels
 from ragsignal.evaluation.comparisons import BEST_BASELINE, NO_RETRIEVAL, RANDOM_RETRIEVAL, rivals
 from ragsignal.evaluation.forecasts import of_probability, probabilities
-from ragsignal.evaluation.metrics import METRICS, MetricEstimate
+from ragsignal.evaluation.metrics import METRICS, MetricEstimate, Resampling
 from ragsignal.evaluation.questions import Questions, build_questions, training_rows
 from ragsignal.retrieval.retrievers import RandomRetriever
 from ragsignal.signals.pipeline import RagPipeline
-from ragsignal.statistics.intervals import day_weights
 from ragsignal.utils import silent
 from ragsignal.utils.records import plain
 from tests.fakes import HashScorer, corpus_of, every_query, market, pipeline_of, variant
@@ -107,7 +106,7 @@ def test_the_vote_of_analogues_beats_everything_where_analogues_pay(planted: Eva
     assert accuracy.low > always.high
     against_random = [row for row in planted.comparisons if row.against == RANDOM_RETRIEVAL]
     assert {tuple(row.right) for row in against_random} == {("random-0", "random-1")}
-    assert {row.measure for row in against_random} == {"acc", "brier", "log_loss", "rank_correlation"}
+    assert {row.measure for row in against_random} == {"acc", "brier", "log_loss", "ic", "ic_o2o"}
     assert all(row.distinguishable and row.favours == "left" for row in against_random)
 
 
@@ -117,12 +116,12 @@ def test_nothing_favours_a_variant_where_there_is_nothing_to_find(noise: Evaluat
     assert {row.set for row in rows} == {"all", "non-freeze"}
     assert not [row for row in rows if row.favours == "left"]
     # an overconfident probability does lose on Brier, to anybody who knows that nothing is known
-    assert not [row for row in rows if row.measure in ("acc", "rank_correlation") and row.distinguishable]
+    assert not [row for row in rows if row.measure in ("acc", "ic", "ic_o2o") and row.distinguishable]
 
 
 def test_every_variant_meets_the_best_baseline_of_the_training_period(noise: Evaluation) -> None:
     best = noise.best_baseline
-    assert set(best) == {"acc", "brier", "log_loss", "rank_correlation"}
+    assert set(best) == {"acc", "brier", "log_loss", "ic", "ic_o2o"}
     rows = [row for row in noise.comparisons if row.against == BEST_BASELINE and row.set == "all"]
     assert {(row.left, row.measure, *row.right) for row in rows} == {
         (variant, measure, name) for variant in ("vote", "random-0", "random-1") for measure, name in best.items()
@@ -155,12 +154,14 @@ def test_the_record_holds_the_baselines_that_saw_the_training_period_only(
     assert noise.training.labels == learn.sum()
     for forecast in free_baselines(_garbled(asked, learn), learn, asked.is_query):
         np.testing.assert_array_equal(noise.predictions[forecast.name], forecast.probability, err_msg=forecast.name)
-    best = best_baselines(_garbled(asked, learn), learn, 5, ("acc", "brier", "log_loss", "rank_correlation"))
+    best = best_baselines(_garbled(asked, learn), learn, 5, ("acc", "brier", "log_loss", "ic", "ic_o2o"))
     assert noise.best_baseline == best
 
 
 def _garbled(questions: Questions, keep: np.ndarray) -> Questions:
-    return replace(questions, outcomes=np.where(keep, questions.outcomes, -questions.outcomes * 100 + 1))
+    names = ("outcomes", "close_outcomes", "open_outcomes")
+    tables = {name: getattr(questions, name) for name in names}
+    return replace(questions, **{name: np.where(keep, table, -table * 100 + 1) for name, table in tables.items()})
 
 
 def test_another_future_moves_no_answer_before_it() -> None:
@@ -265,12 +266,12 @@ def test_the_oracle_stands_apart_from_the_baselines(noise: Evaluation) -> None:
 def test_shuffled_days_hold_nothing_even_for_who_knew_the_outcomes(questions: Questions) -> None:
     knows = of_probability("knows", "variant", np.where(questions.outcome > 0, 0.9, 0.1))
     silent = of_probability("silent", "variant", np.full(len(questions), 0.5))
-    found = shuffled_labels(questions, [knows, silent], day_weights(questions.n_days))
+    found = shuffled_labels(questions, [knows, silent], Resampling.of(questions.n_days))
     assert {row.forecaster for row in found.rows} == {"knows"}  # a constant cannot be lucky
     assert found.passes
     assert found.max_z <= found.limit
     assert METRICS["auc"].value(knows.on(questions, knows.answered)) == 1.0
-    assert shuffled_labels(questions, [silent], day_weights(questions.n_days)).passes is None
+    assert shuffled_labels(questions, [silent], Resampling.of(questions.n_days)).passes is None
 
 
 def test_the_record_of_an_evaluation_reports_its_shuffled_labels(planted: Evaluation, noise: Evaluation) -> None:

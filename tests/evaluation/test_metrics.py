@@ -13,24 +13,35 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from ragsignal.evaluation.days import medians, places, rank_correlations
-from ragsignal.evaluation.metrics import (
-    AUC_BINS,
-    METRICS,
-    Sample,
-    direction_of,
-    interval,
-)
+from ragsignal.evaluation.metrics import AUC_BINS, METRICS, MetricEstimate, Resampling, Sample, direction_of
 from ragsignal.statistics import equal_mass_bins
-from ragsignal.statistics.intervals import LEAST_DAYS, block_length, day_weights, widening
+from ragsignal.statistics.intervals import LEAST_DAYS, Interval, block_length, day_weights, interval_of_draws, widening
+from ragsignal.types import FloatArray, IntArray
 
 
-def sample_of(n_days: int = 12, symbols: int = 9, seed: int = 0, skill: float = 0.5) -> Sample:
+def sample_of(n_days: int = 12, symbols: int = 10, seed: int = 0, skill: float = 0.5) -> Sample:
     """Days of equal size in random order, with a forecast of some skill."""
     rng = np.random.default_rng(seed)
     day = rng.permutation(np.repeat(np.arange(n_days), symbols))
     outcome = rng.normal(0.0, 0.02, len(day))
     probability = 1 / (1 + np.exp(-(skill * np.sign(outcome) + rng.normal(0, 1, len(day)))))
-    return Sample(day, n_days, outcome, probability, probability, direction_of(probability))
+    return asked(day, n_days, outcome, probability)
+
+
+def asked(day: IntArray, n_days: int, outcome: FloatArray, probability: FloatArray) -> Sample:
+    """A sample whose outcomes are the same open to open, and whose one style says nothing."""
+    rise, styles = direction_of(probability), np.zeros((len(day), 1))
+    return Sample(day, n_days, outcome, probability, probability, rise, outcome, outcome, styles, least=5)
+
+
+def estimate(measure: str, sample: Sample) -> MetricEstimate:
+    metric = METRICS[measure]
+    return metric.estimate(metric.daily(sample), Resampling.of(sample.n_days))
+
+
+def difference(measure: str, left: Sample, *rights: Sample) -> Interval:
+    metric = METRICS[measure]
+    return metric.difference(metric.daily(left), [metric.daily(it) for it in rights], Resampling.of(left.n_days))
 
 
 def constant(sample: Sample, probability: float) -> Sample:
@@ -58,13 +69,69 @@ def test_auc_in_bins_is_close_to_that_of_all_pairs() -> None:
     assert METRICS["auc"].value(sample) == pytest.approx(reference.roc_auc_score(sample.rose, sample.score), abs=1e-4)
 
 
-def test_rank_correlation_is_the_mean_of_each_days_spearman() -> None:
+def test_ic_is_the_mean_of_each_days_spearman_over_what_is_known() -> None:
     sample = replace(sample_of(), score=np.round(sample_of().score, 1))  # with ties
+    opened = np.where(sample.day == 3, np.nan, -sample.outcome)
+    opened[np.flatnonzero(sample.day == 5)[0]] = np.nan
+    sample = replace(sample, open_outcome=opened)
+    for measure, outcome in (("ic", sample.outcome), ("ic_o2o", opened)):
+        known = np.isfinite(outcome)
+        daily = [
+            stats.spearmanr(sample.score[of_day], outcome[of_day]).statistic
+            for of_day in ((sample.day == day) & known for day in range(sample.n_days))
+            if of_day.any()
+        ]
+        assert METRICS[measure].value(sample) == pytest.approx(np.mean(daily))
+
+
+def test_daily_auc_is_the_mean_of_the_days_that_have_both_sides() -> None:
+    sample = replace(sample_of(symbols=6), score=np.round(sample_of(symbols=6).score, 1))
+    outcome = np.where(sample.day == 2, 0.01, sample.outcome)
+    sample = replace(sample, outcome=outcome)
     daily = [
-        stats.spearmanr(sample.score[sample.day == day], sample.outcome[sample.day == day]).statistic
+        reference.roc_auc_score(sample.rose[sample.day == day], sample.score[sample.day == day])
         for day in range(sample.n_days)
+        if len(np.unique(sample.rose[sample.day == day])) == 2
     ]
-    assert METRICS["rank_correlation"].value(sample) == pytest.approx(np.mean(daily))
+    assert len(daily) < sample.n_days
+    assert METRICS["auc_day"].value(sample) == pytest.approx(np.mean(daily))
+
+
+def test_residual_ic_is_that_of_what_a_regression_leaves() -> None:
+    sample = sample_of(symbols=15)
+    styles = np.random.default_rng(1).normal(size=(len(sample), 3)) + sample.score[:, None]
+    sample = replace(sample, styles=styles)
+    daily = []
+    for day in range(sample.n_days):
+        mine = sample.day == day
+        ranks, came = stats.rankdata(sample.score[mine]), stats.rankdata(sample.outcome[mine])
+        known = np.column_stack([np.ones(15), styles[mine]])
+        left = ranks - known @ np.linalg.lstsq(known, ranks, rcond=None)[0]
+        daily.append(np.corrcoef(left, came)[0, 1])
+    assert METRICS["ic_residual"].value(sample) == pytest.approx(np.mean(daily))
+
+
+def test_a_score_that_is_a_style_has_no_residual() -> None:
+    sample = sample_of(symbols=15)
+    ranks = places(sample.score, sample.day).centred
+    assert METRICS["ic_residual"].value(replace(sample, styles=np.column_stack([ranks, -ranks]))) == 0.0
+
+
+def test_days_with_few_symbols_are_in_no_ic() -> None:
+    sample = sample_of(symbols=20)
+    kept = sample.where((sample.day != 4) | (np.cumsum(sample.day == 4) <= 9))  # 9 of its 20
+    whole = sample.where(sample.day != 4)
+    for measure in ("ic", "ic_o2o", "ic_residual", "auc_day", "spread_bp"):
+        metric = METRICS[measure]
+        assert metric.value(replace(kept, least=10)) == pytest.approx(metric.value(whole))
+    assert METRICS["ic"].value(replace(kept, least=9)) != pytest.approx(METRICS["ic"].value(whole))
+
+
+def test_blocks_are_never_shorter_than_outcomes_overlap() -> None:
+    assert Resampling.of(150, overlap=20).block == 20
+    assert Resampling.of(150, overlap=5).block == 12
+    weights = Resampling.of(150, overlap=20).weights
+    assert np.corrcoef(weights[:, 40], weights[:, 50])[0, 1] > 0.35
 
 
 def test_spread_is_top_less_bottom_fifth_and_tenth_of_large_days() -> None:
@@ -90,7 +157,7 @@ def test_ranked_accuracy_compares_with_the_days_median() -> None:
     score = np.array([0.1, 0.2, 0.3, 0.9, 0.8, 0.8, 0.8, 0.7])
     outcome = np.array([-1, -1, 1, 1, 1, 1, 1, -1.0])
     day = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    sample = Sample(day, 2, outcome, score, score, direction_of(score))
+    sample = asked(day, 2, outcome, score)
     # the first day is all right; on the second three stand at the median and count half, and 0.7 is below it
     assert METRICS["acc_ranked"].value(sample) == pytest.approx((4 + 3 * 0.5 + 1) / 8)
 
@@ -100,7 +167,15 @@ def test_ranked_accuracy_compares_with_the_days_median() -> None:
 def test_a_constant_forecast_has_no_skill_in_any_figure(probability: float, seed: int) -> None:
     sample = constant(sample_of(seed=seed), probability)
     values = {name: metric.value(sample) for name, metric in METRICS.items()}
-    without_skill = {"auc": 0.5, "mcc": 0.0, "rank_correlation": 0.0, "spread_bp": 0.0, "acc_ranked": 0.5}
+    without_skill = {
+        "auc": 0.5,
+        "mcc": 0.0,
+        "auc_day": 0.5,
+        "ic": 0.0,
+        "ic_residual": 0.0,
+        "spread_bp": 0.0,
+        "acc_ranked": 0.5,
+    }
     assert {name: values[name] for name in without_skill} == pytest.approx(without_skill)
     assert np.isfinite(list(values.values())).all()
     assert values["ece"] == pytest.approx(abs(probability - sample.rose.mean()))
@@ -113,12 +188,10 @@ def test_a_probability_of_exactly_one_half_counts_half_for_each_side() -> None:
 def test_a_figure_that_does_not_exist_is_nan_and_so_is_its_interval() -> None:
     risen = replace(sample_of(), outcome=np.ones(len(sample_of())))
     few = sample_of(symbols=4)
-    weights = day_weights(few.n_days)
     nothing = few.where(np.zeros(len(few), dtype=bool))
-    for name, sample in (("auc", risen), ("rank_correlation", few), ("spread_bp", few), ("brier", nothing)):
-        found = METRICS[name].estimate(sample, weights)
+    for name, sample in (("auc", risen), ("auc_day", risen), ("ic", few), ("spread_bp", few), ("brier", nothing)):
+        found = estimate(name, sample)
         assert np.isnan([found.value, found.low, found.high]).all()
-        assert not found.distinguishable
 
 
 @given(st.permutations(range(20)), st.integers(0, 100))
@@ -166,7 +239,7 @@ def test_draws_weigh_days_as_a_sample_with_those_days_repeated_would() -> None:
     sample = sample_of(n_days=6)
     times = np.array([0, 2, 1, 0, 3, 0])
     again = np.concatenate([np.flatnonzero(sample.day == day) for day in range(6) for _ in range(times[day])])
-    fresh_day = np.repeat(np.arange(6), 9)  # a day that is drawn twice is two days
+    fresh_day = np.repeat(np.arange(6), 10)  # a day that is drawn twice is two days
     repeated = replace(sample.where(again), day=fresh_day)
     for name in set(METRICS) - {"ece"}:  # whose bins are those of the whole sample
         metric = METRICS[name]
@@ -178,7 +251,6 @@ def test_intervals_hold_the_truth_when_days_move_together() -> None:
     """Ten symbols a day, half of them following the day: naive intervals are too short by far."""
     rng = np.random.default_rng(0)
     n_days, symbols, trials = 160, 10, 300
-    weights = day_weights(n_days)
     day = np.repeat(np.arange(n_days), symbols)
     covered, naive = 0, 0
     for _ in range(trials):
@@ -186,7 +258,7 @@ def test_intervals_hold_the_truth_when_days_move_together() -> None:
         right = np.where(rng.random(len(day)) < 0.7, common, rng.random(len(day)) < 0.55)
         outcome = np.where(right, 1.0, -1.0)
         said = np.ones(len(day))
-        found = METRICS["acc"].estimate(Sample(day, n_days, outcome, said, said, said), weights)
+        found = estimate("acc", asked(day, n_days, outcome, said))
         covered += found.low <= 0.55 <= found.high
         naive += abs(right.mean() - 0.55) <= 1.96 * np.sqrt(0.55 * 0.45 / len(day))
     assert covered / trials > 0.91
@@ -196,8 +268,8 @@ def test_intervals_hold_the_truth_when_days_move_together() -> None:
 def test_too_few_days_say_nothing() -> None:
     for n_days, known in ((LEAST_DAYS - 1, False), (LEAST_DAYS, True)):
         sample = sample_of(n_days=n_days)
-        found = METRICS["brier"].estimate(sample, day_weights(n_days))
-        gap = METRICS["brier"].difference(sample, [constant(sample, 0.0)], day_weights(n_days))
+        found = estimate("brier", sample)
+        gap = difference("brier", sample, constant(sample, 0.0))
         assert np.isfinite(found.value)
         assert gap.distinguishable == known
 
@@ -205,20 +277,19 @@ def test_too_few_days_say_nothing() -> None:
 def test_a_difference_is_paired_so_its_interval_is_shorter_than_those_of_its_parts() -> None:
     sample = sample_of(n_days=200)
     nearly = replace(sample, probability=np.clip(sample.probability + 0.01, 0, 1))
-    weights = day_weights(200)
-    gap = METRICS["brier"].difference(sample, [nearly], weights)
-    alone = METRICS["brier"].estimate(sample, weights)
+    gap = difference("brier", sample, nearly)
+    alone = estimate("brier", sample)
     assert gap.high - gap.low < (alone.high - alone.low) / 5
-    none = METRICS["brier"].difference(sample, [sample, sample], weights)
-    assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
+    none = difference("brier", sample, sample, sample)
+    assert (none.difference, none.low, none.high) == (0.0, 0.0, 0.0)
     assert not none.distinguishable
 
 
 def test_a_difference_to_several_is_one_to_their_mean_figure() -> None:
     left, one, two = (replace(sample_of(), rise=sample_of(seed=seed).rise) for seed in range(3))
-    found = METRICS["acc"].difference(left, [one, two], day_weights(12))
+    found = difference("acc", left, one, two)
     values = [METRICS["acc"].value(it) for it in (left, one, two)]
-    assert found.value == pytest.approx(values[0] - (values[1] + values[2]) / 2)
+    assert found.difference == pytest.approx(values[0] - (values[1] + values[2]) / 2)
 
 
 def test_intervals_hold_the_truth_with_few_blocks_and_days_that_resemble_each_other() -> None:
@@ -227,6 +298,9 @@ def test_intervals_hold_the_truth_with_few_blocks_and_days_that_resemble_each_ot
     series = noise[:, 1:] + 0.3 * noise[:, :-1]
     draws = series @ day_weights(n_days).T / n_days
     block = block_length(n_days)
-    found = [interval(float(value), drawn, n_days, block) for value, drawn in zip(series.mean(1), draws, strict=True)]
+    found = [
+        interval_of_draws(float(value), drawn, n_days, block)
+        for value, drawn in zip(series.mean(1), draws, strict=True)
+    ]
     assert 0.93 < np.mean([not it.distinguishable for it in found]) < 0.97  # 0.90 without the widening
     assert widening(100_000, 30) == pytest.approx(1.0, abs=1e-3)
