@@ -215,4 +215,8 @@ class TrainSpec(Table):
             )
         if self.llm.adapter is not None:
             raise ValueError("llm.adapter belongs to a run: training begins from the base model; delete it")
+        if self.stockllm.reader == "ranks" and self.classifier.kind != "boosting":
+            raise ValueError(
+                'stockllm.reader = "ranks" learns from boosting: write a table [classifier] with kind = "boosting"'
+            )
         return self

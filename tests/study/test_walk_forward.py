@@ -38,7 +38,7 @@ from ragsignal.types import Query, Signal
 from tests.fakes import every_query
 from tests.markets import poisoned
 from tests.results import find
-from tests.specs import HOLD, Tables, changed, write
+from tests.specs import HOLD, Tables, changed, train_spec, write
 from tests.tiny import tiny_llama, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -420,9 +420,11 @@ def test_addresses_ignore_what_decides_nothing_and_follow_what_decides(trained: 
 
 
 def test_what_a_kind_is_made_from_is_trained_before_it() -> None:
-    assert training_order(("finseer-numeric",)) == ("stockllm", "feedback", "finseer-numeric")
-    assert training_order(("classifier",)) == ("classifier",)
-    assert training_order(()) == ()
+    text, ranks = train_spec(), train_spec(stockllm={"reader": "ranks"}, classifier={"kind": "boosting"})
+    assert training_order(text, ("finseer-numeric",)) == ("stockllm", "feedback", "finseer-numeric")
+    assert training_order(text, ("classifier",)) == ("classifier",)
+    assert training_order(text, ()) == ()
+    assert training_order(ranks, ("stockllm",)) == ("classifier", "stockllm")
 
 
 def test_a_killed_run_keeps_what_was_done(tmp_path: Path, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:

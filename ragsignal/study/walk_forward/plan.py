@@ -135,7 +135,12 @@ class Plan:
         """``variant`` with the step's artifacts in the place of its ``walk:KIND`` references."""
         return replace(
             variant,
-            llm=variant.llm.model_copy(update={"adapter": self._located(step, variant.llm.adapter)}),
+            llm=variant.llm.model_copy(
+                update={
+                    "model": self._located(step, variant.llm.model),
+                    "adapter": self._located(step, variant.llm.adapter),
+                }
+            ),
             retrieval=variant.retrieval.model_copy(update={"encoder": self._located(step, variant.retrieval.encoder)}),
             classifier=self._located(step, variant.classifier),
         )
@@ -171,11 +176,13 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
     ]
     for variant in spec.variants:
         if "stockllm" in variant.retrained:
-            llm = variant.llm
+            llm, reader = variant.llm, "ranks" if variant.llm.is_artifact else "text"
+            if reader != train.stockllm.reader:
+                differing.append(f"variant {variant.name!r} reads {reader}, training {train.stockllm.reader}")
             differing += [
                 f"llm.{key} of variant {variant.name!r} is {getattr(llm, key)} in the run, "
                 f"{getattr(train.llm, key)} in training"
-                for key in _OF_READER
+                for key in (_OF_READER if reader == "text" else ())
                 if getattr(llm, key) != getattr(train.llm, key)
             ]
     if differing:
