@@ -51,7 +51,8 @@ class TargetBook(bt.Strategy):
         if self.broker.getvalue() <= 0.0:
             return  # ruined: a fraction of negative equity would turn every order around
         # len first: before its first bar a feed has nothing at [0], or, where preloaded, its *last* bar.
-        today = [data for data in self.datas if len(data) and data.datetime[0] == self.datetime[0]]
+        now = self.datetime[0]
+        today = [data for data in self.datas if len(data) and data.datetime[0] == now]
         wanted = self.weights(today)
         self._send({data: wanted[data] for data in wanted if self._is_free(data) and self.moved(data, wanted[data])})
 
@@ -60,17 +61,23 @@ class TargetBook(bt.Strategy):
         return order is None or not order.alive()
 
     def _send(self, wanted: dict[Any, float]) -> None:
-        """Send sells before buys, as cash is checked order by order; cut all alike where too little is left."""
-        equity = self.broker.getvalue()
-        others = sum(abs(self._money(data)) for data in self.datas if len(data) and data not in wanted)
-        room, gross = max(0.0, self.p.invest - others / equity), sum(map(abs, wanted.values()))
-        fit = room / gross if gross > room else 1.0
+        """Send sells before buys, as cash is checked order by order."""
+        if not wanted:
+            return
+        equity, fit = self.broker.getvalue(), self.fit(wanted)
         for data in sorted(wanted, key=lambda data: wanted[data] * fit * equity - self._money(data)):
             self.targets[data] = wanted[data]
             self.orders[data] = self.order_target_percent(data, target=wanted[data] * fit)
 
+    def fit(self, wanted: dict[Any, float]) -> float:
+        """Share of `wanted` that the other feeds leave room for in `invest`: all are cut alike."""
+        others = sum(abs(self._money(data)) for data in self.datas if len(data) and data not in wanted)
+        room, gross = max(0.0, self.p.invest - others / self.broker.getvalue()), sum(map(abs, wanted.values()))
+        return room / gross if gross > room else 1.0
+
     def _money(self, data: Any) -> float:
-        return float(self.broker.getvalue([data]))  # negative for a short
+        held = self.broker.getposition(data).size
+        return float(self.broker.getvalue([data])) if held else 0.0  # negative for a short
 
     def notify_order(self, order: Any) -> None:
         """Count a refused order; what is really held becomes the target, so that the rest is asked for again."""
