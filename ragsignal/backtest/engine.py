@@ -21,7 +21,7 @@ from ragsignal import statistics
 from ragsignal.backtest.feed import PreloadedFeed
 from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
-from ragsignal.backtest.results import RunResult
+from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
@@ -199,6 +199,8 @@ def trade(
         orders=orders,
         signals=signals,
         metrics=_metrics(equity, exposure, orders, signals, account),
+        # the strategies of strategies/ keep this; of others nobody knows what they wanted
+        too_dear={name: spec.costs.cash * times for name, times in getattr(ran, "too_dear", {}).items() if times},
     )
 
 
@@ -260,7 +262,7 @@ class AccountRecorder(bt.Analyzer):
 
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
-    notes = [*notes_on_training(study or Study(spec)), *_notes_on_hits(spec, variants)]
+    notes = [*notes_on_training(study or Study(spec)), *_notes_on_hits(spec, variants), *notes_on_shares(variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
