@@ -13,6 +13,7 @@ from ragsignal.config.load import checked, load_spec, load_train_spec
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
+    EVERY,
     LETTERED,
     RANKED,
     WALK,
@@ -24,6 +25,7 @@ from ragsignal.config.tables import (
     Table,
     Target,
     TemplateName,
+    UniverseSpec,
     Walked,
 )
 from ragsignal.config.train import (
@@ -37,6 +39,7 @@ from ragsignal.config.train import (
 from ragsignal.config.variant import Variant
 
 __all__ = [
+    "EVERY",
     "LETTERED",
     "RANKED",
     "WALK",
@@ -58,6 +61,7 @@ __all__ = [
     "Target",
     "TemplateName",
     "TrainSpec",
+    "UniverseSpec",
     "Variant",
     "WalkForwardSpec",
     "Walked",
