@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.override import toml_value
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
     EVERY,
@@ -69,4 +70,5 @@ __all__ = [
     "did_you_mean",
     "load_spec",
     "load_train_spec",
+    "toml_value",
 ]
