@@ -36,14 +36,14 @@ class Audit:
 
     Parameters
     ----------
-    spec : str
-        Name of the spec.
+    spec : RunSpec
+        With its symbols by name.
     findings : tuple of Finding
         One a test and subject.
     seconds : float
     """
 
-    spec: str
+    spec: RunSpec
     findings: tuple[Finding, ...]
     seconds: float
 
@@ -58,7 +58,12 @@ class Audit:
     def record(self) -> Record:
         """JSON-able."""
         tests = [plain(finding) for finding in self.findings]
-        return {"spec": self.spec, "verdict": self.verdict, "tests": tests, "seconds": round(self.seconds, 1)}
+        return {
+            "spec": self.spec.model_dump(mode="json", by_alias=True),
+            "verdict": self.verdict,
+            "tests": tests,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 def audit_spec(spec: RunSpec, jobs: int | None = None, progress: Progress = silent) -> Audit:
@@ -84,7 +89,7 @@ def audit_spec(spec: RunSpec, jobs: int | None = None, progress: Progress = sile
     if findings[0].verdict != "broken":
         for test in (audit_signals, audit_retrieval, audit_training, audit_memory):
             findings += test(study, frames, progress)
-    return Audit(spec.name, tuple(sorted(findings, key=_place)), time.perf_counter() - began)
+    return Audit(study.spec, tuple(sorted(findings, key=_place)), time.perf_counter() - began)
 
 
 def audit_subjects(
@@ -125,7 +130,7 @@ def audit_subjects(
         for name, kind, takes_it in zip(names, kinds, takes, strict=True)
     ]
     findings = audit_code(subjects, Market(frames), spec.costs, jobs, progress)
-    return Audit(spec.name, tuple(findings), time.perf_counter() - began)
+    return Audit(study.spec, tuple(findings), time.perf_counter() - began)
 
 
 def _of_spec(study: Study, frames: dict[str, pd.DataFrame]) -> tuple[list[Subject], list[Finding]]:

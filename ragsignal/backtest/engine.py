@@ -24,7 +24,7 @@ from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.backtest.variant import Metrics, VariantResult
-from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
+from ragsignal.config import EVERY, CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
@@ -37,6 +37,7 @@ from ragsignal.study import (
     TrialCount,
     count_run,
     data_digests,
+    notes_on_prices,
     notes_on_training,
     work_of,
 )
@@ -89,6 +90,7 @@ def run_spec(
     frame = RunFrame()
     pool = pool or InProcessPool()
     study, frames = prepare(spec, progress, pool)
+    spec = study.spec  # with its symbols by name
     if before:
         before(study, work_of(spec, frames))
     variants = _run_variants(study, frames, pool)
@@ -262,7 +264,13 @@ class AccountRecorder(bt.Analyzer):
 
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
-    notes = [*notes_on_training(study or Study(spec)), *_notes_on_hits(spec, variants), *notes_on_shares(variants)]
+    study = study or Study(spec)
+    notes = [
+        *notes_on_prices(study),
+        *notes_on_training(study),
+        *_notes_on_hits(spec, variants),
+        *notes_on_shares(variants),
+    ]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
@@ -285,9 +293,11 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
 def _window(study: Study) -> dict[str, pd.DataFrame]:
     data = study.spec.data
     frames = dict(study.prices.select(data.symbols).between(data.start, data.end).frames)
+    if data.picked_from == EVERY and data.universe is None:  # nobody named them: what cannot be traded is no mistake
+        frames = {symbol: frame for symbol, frame in frames.items() if len(frame) >= 2}
     short = {symbol: len(frame) for symbol, frame in frames.items() if len(frame) < 2}
-    if short or len(frames) < len(data.symbols):
-        missing = sorted(set(data.symbols) - set(frames)) + sorted(short)
+    if short or not frames:
+        missing = sorted(short) or data.symbols
         raise DataError(
             f"fewer than 2 bars from {data.start} to {data.end} for {', '.join(missing)}; "
             "change data.start, data.end or data.symbols"

@@ -13,6 +13,7 @@ from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.sources import load_prices
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
+from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
 from ragsignal.data.windows import (
     QUERY_SEQUENCE,
@@ -64,6 +65,7 @@ __all__ = [
     "log_returns",
     "make_split",
     "movement_of",
+    "name_symbols",
     "noise_market",
     "shipped_bins",
     "spell",

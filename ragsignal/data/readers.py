@@ -137,7 +137,12 @@ def parse_bars(table: pd.DataFrame) -> pd.DataFrame:
 def _parse_dates(column: pd.Series) -> pd.DataFrame:
     if isinstance(column.dtype, pd.DatetimeTZDtype | np.dtype) and column.dtype.kind == "M":
         return _split_timestamps(column)
-    text = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    # Each text once: a long table repeats every day for every symbol.
+    codes, texts = pd.factorize(column.astype(object).where(column.notna(), "").astype(str).str.strip())
+    return _parse_texts(pd.Series(texts, dtype=object)).take(codes).set_axis(column.index, axis=0)
+
+
+def _parse_texts(text: pd.Series) -> pd.DataFrame:
     parts = text.str.extract(_DATE)
     offsets = {text: _minutes(text) for text in parts["offset"].dropna().unique()}
     return pd.DataFrame(

@@ -49,6 +49,7 @@ from ragsignal.study import (
     configuration_of,
     count,
     data_digests,
+    notes_on_prices,
     notes_on_training,
 )
 from ragsignal.types import BoolArray
@@ -120,6 +121,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     """
     frame = RunFrame()
     study, questions, learn = prepare(spec, progress)
+    spec = study.spec  # with its symbols by name
     variants = _variants(spec)
     pipelines = {variant.name: study.pipeline(variant) for variant in variants}
     if before:
@@ -141,7 +143,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         leak_detector=leak_detector,
         shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
-        protocol=[*notes_on_training(study), *notes_of(spec, questions)],
+        protocol=[*notes_on_prices(study), *notes_on_training(study), *notes_of(spec, questions)],
         times=frame.times(
             variants={name: pipeline.cost.record() for name, pipeline in pipelines.items()},
             trials=_counted(spec, pipelines),
@@ -166,6 +168,7 @@ def prepare(spec: RunSpec, progress: Progress = silent) -> tuple[Study, Question
     """
     _variants(spec)
     study = Study(spec, progress)
+    spec = study.spec
     questions = build_questions(study.prices.select(spec.data.symbols).frames, spec)
     return study, questions, training_rows(questions, spec)
 

@@ -1,12 +1,17 @@
-"""What the models behind a result have seen, in sentences: the same in a backtest's report and in an evaluation."""
+"""What is behind a result, in sentences: which symbols, and what the models have seen.
+
+The same in a backtest's report and in an evaluation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from ragsignal.artifacts import Card
-from ragsignal.config import Variant
+from ragsignal.config import EVERY, Variant
 from ragsignal.study.study import Study
+
+_SHOWN = 5  # names in a sentence
 
 
 def notes_on_training(study: Study) -> list[str]:
@@ -26,6 +31,31 @@ def notes_on_training(study: Study) -> list[str]:
         notes |= dict.fromkeys(_note_on_role(role, [*by_digest.values()]) for role, by_digest in cards.items())
         notes |= dict.fromkeys(_note_on_bare_weights(role, ref) for role, ref in weights_without_card(variant, cards))
     return list(notes)
+
+
+def notes_on_prices(study: Study) -> list[str]:
+    """Say how the symbols were chosen, where the spec does not name them."""
+    data = study.spec.data
+    universe = data.universe
+    if universe is not None:
+        source = "all symbols of the source" if data.picked_from == EVERY else f"{len(data.picked_from):,} named ones"
+        return [
+            f"Universe: the {universe.top:,} symbols with the largest median dollar volume of the {universe.bars} bars "
+            f"through {universe.as_of}, out of {source}."
+        ]
+    if data.picked_from != EVERY:
+        return []
+    frames = study.prices.select(data.symbols).between(data.start, data.end).frames
+    absent = [symbol for symbol, frame in frames.items() if len(frame) < 2]
+    few = (
+        f"; {len(absent):,} have fewer than 2 bars from {data.start} to {data.end}: {_first(absent)}" if absent else ""
+    )
+    return [f"All {len(frames):,} symbols of the source{few}."]
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _cards_of(study: Study, variant: Variant) -> dict[str, dict[str, Card]]:

@@ -16,7 +16,7 @@ from ragsignal.data import Bins, Prices, Split, SplitPart, bars_until_known, cal
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
-from ragsignal.study import Materials, TrainedKind
+from ragsignal.study import Materials, TrainedKind, with_symbols
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.types import Recipe
 from ragsignal.utils import Progress, json_digest, silent, versions_of
@@ -83,6 +83,7 @@ class TrainingRun:
     Parameters
     ----------
     spec : TrainSpec
+        Once the run is open, with all symbols by name.
     progress : callable, optional
         Told how far long work is: ``progress(what, done, total)``.
     command : str
@@ -93,10 +94,13 @@ class TrainingRun:
     progress: Progress = silent
     command: str = ""
 
+    def __post_init__(self) -> None:
+        self.spec, self._history = with_symbols(self.spec)
+
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks."""
-        return Materials(self.spec.data, self.spec.corpus)
+        return Materials(self.spec.data, self.spec.corpus, self._history)
 
     @property
     def prices(self) -> Prices:

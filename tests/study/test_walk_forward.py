@@ -288,6 +288,21 @@ def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_
         WalkForwardTraining(load_spec(written(tmp_path, frames, *cut))).missing()
 
 
+def test_a_training_of_all_symbols_is_that_of_the_named_ones(tmp_path: Path, trained: Path, frames: Frames) -> None:
+    every = [changed(it, data={"symbols": "all"}) for it in (RUN, TRAIN)]
+    plans = [Study(load_spec(path)).plan for path in (trained, written(tmp_path, frames, *every))]
+    assert plans[1].spec.data.symbols == plans[1].walk.train.data.symbols == SYMBOLS
+    assert len({plan.folder(plan.steps[0], "classifier").name for plan in plans}) == 1
+
+
+def test_a_universe_that_the_first_training_cannot_know_is_refused(tmp_path: Path, frames: Frames) -> None:
+    """Before the training spec's own ``valid_from``, and after that of the first step, which lies 63 bars earlier."""
+    late = changed(TRAIN, data={"universe": {"top": 2, "as_of": date(2014, 12, 1)}}, split={"valid_from": LAST})
+    path = written(tmp_path, frames, train=changed(late, data={"end": date(2015, 12, 31)}))
+    with pytest.raises(ConfigError, match=r"universe.as_of is 2014-12-01, but the first step validates from 2014-"):
+        WalkForwardTraining(load_spec(path)).missing()
+
+
 # --- one line through time
 
 

@@ -30,7 +30,7 @@ from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
-from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of
+from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of, with_symbols
 from ragsignal.types import Recipe
 from ragsignal.utils import Progress, Record, json_digest, plain, silent, versions_of
 
@@ -73,6 +73,7 @@ def run_sweep(
         If the grid does not fit the spec, or no point can be run.
     """
     chosen = [variant.name for variant in chosen_variants(spec, names)]
+    spec, _ = with_symbols(spec)
     entries = [_Entry.at(spec, point, name) for point in points_of(grid) for name in chosen]
     pool = pool or InProcessPool()
     frame = RunFrame()
