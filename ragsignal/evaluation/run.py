@@ -56,7 +56,7 @@ from ragsignal.types import BoolArray
 from ragsignal.utils import Progress, Record, silent, silent_steps, versions_of
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "scikit-learn", "numpy", "pandas")
-_TAKEN = {*RULES, "majority", "logistic", "boosting", "same-date-oracle", "date", "symbol", "outcome"}
+_TAKEN = {*RULES, "majority", "logistic", "boosting-17", "same-date-oracle", "date", "symbol", "outcome"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,9 +161,9 @@ def test_every_variant_is_compared_by_ics_with_reversal_and_the_classifier(quest
         {"name": "hold", "signal": "none"},
     ]
     spec, rng = spec_of(variant=variants), np.random.default_rng(0)
-    names = ("vote", "boosted", "reversal-1d", "boosting")
+    names = ("vote", "boosted", "reversal-1d", "boosting-17")
     forecasts = {name: of_probability(name, "variant", rng.random(len(questions))) for name in names}
-    best = dict.fromkeys(("acc", "brier", "log_loss", "ic"), "boosting") | {"ic_o2o": "reversal-1d"}
+    best = dict.fromkeys(("acc", "brier", "log_loss", "ic"), "boosting-17") | {"ic_o2o": "reversal-1d"}
     rows = compare(spec, Scoring(questions), forecasts, best)
     against = {(row.left, row.against, row.measure) for row in rows if row.measure in ("ic", "ic_o2o")}
     assert against == {
@@ -175,13 +175,13 @@ def test_every_variant_is_compared_by_ics_with_reversal_and_the_classifier(quest
 
 def test_a_difference_is_distinguishable_only_after_the_correction_for_its_family(questions: Questions) -> None:
     spec, rng = spec_of(), np.random.default_rng(4)
-    names = ("vote", "random-0", "random-1", "reversal-1d", "boosting")
+    names = ("vote", "random-0", "random-1", "reversal-1d", "boosting-17")
     truth = (questions.outcome > 0) - 0.5
     forecasts = {
         name: of_probability(name, "variant", 0.5 + 0.1 * rng.random(len(questions)) + 0.02 * truth * (name == "vote"))
         for name in names
     }
-    best = dict.fromkeys(("acc", "brier", "log_loss", "ic", "ic_o2o"), "boosting")
+    best = dict.fromkeys(("acc", "brier", "log_loss", "ic", "ic_o2o"), "boosting-17")
     rows = compare(spec, Scoring(questions), forecasts, best)
     for query_set, of_ics in (("all", True), ("all", False), ("non-freeze", False)):
         family = [row for row in rows if row.set == query_set and row.measure.startswith("ic") == of_ics]
@@ -354,7 +354,7 @@ def test_a_models_labels_are_drawn_where_there_are_too_many(
     learn = training_rows(questions, spec_of())
     monkeypatch.setattr(baselines, "MOST_LABELS", 300)
     made = {it.name: it.facts["training_labels"] for it in free_baselines(questions, learn, questions.is_query)}
-    assert 250 < made["boosting"] <= 300  # a label on the first bars has no factor yet
+    assert 250 < made["boosting-17"] <= 300  # a label on the first bars has no factor yet
     assert made["always-rise"] == learn.sum() > 300
 
 
@@ -506,8 +506,8 @@ def test_what_is_written_can_be_read_by_programs_and_people(noise: Evaluation, t
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")
     assert len(predictions) == record["questions"]["n"]
     assert list(predictions.columns[:4]) == ["date", "symbol", "outcome", "vote"]
-    accuracy = ((predictions["boosting"] > 0.5) == (predictions["outcome"] > 0)).mean()
-    shown = next(row for row in record["forecasters"] if row["name"] == "boosting")
+    accuracy = ((predictions["boosting-17"] > 0.5) == (predictions["outcome"] > 0)).mean()
+    shown = next(row for row in record["forecasters"] if row["name"] == "boosting-17")
     assert shown["figures"]["all"]["acc"]["value"] == pytest.approx(accuracy)
     page = (tmp_path / "table.md").read_text()
     assert page.index("Figures: non-freeze") < page.index("Figures: all")  # mode = "paper"
@@ -542,8 +542,8 @@ def test_relative_outcomes_are_also_judged_by_the_days_ranks(tmp_path: Path) -> 
 def test_mistakes_are_found_before_anything_is_scored(noise: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no variant has a signal"):
         evaluate_spec(spec_of(variant=[{"name": "hold", "signal": "none"}]))
-    taken = [{"name": "boosting", "signal": "vote"}, {"name": "hold", "signal": "none"}]
-    with pytest.raises(ConfigError, match="already called 'boosting'"):
+    taken = [{"name": "boosting-17", "signal": "vote"}, {"name": "hold", "signal": "none"}]
+    with pytest.raises(ConfigError, match="already called 'boosting-17'"):
         evaluate_spec(spec_of(variant=taken))
     with pytest.raises(ValueError, match="reference"):
         spec_of(evaluation={"reference": {"FinSeer": {"accuracy": 0.5}}})
