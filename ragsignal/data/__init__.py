@@ -8,6 +8,7 @@ from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import forward_returns, movement_of
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.readers import UNREADABLE, csv_path, download
+from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
 from ragsignal.data.split import HORIZON, Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
@@ -33,6 +34,7 @@ __all__ = [
     "Bins",
     "CandidateColumns",
     "CandidateCutter",
+    "DroppedBar",
     "History",
     "Panel",
     "Prices",

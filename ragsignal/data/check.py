@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, csv_path, parse_bars, read_sheet
-from ragsignal.data.rules import ROW_RULES
+from ragsignal.data.rules import ROW_RULES, DroppedBar
 from ragsignal.types import IntArray
 
 _ROWS_NAMED = 5
@@ -58,10 +58,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Bars per symbol by their day, open to volume and possibly adj close, and all that is wrong with them."""
+    """Bars per symbol by their day, open to volume and possibly adj close, and all that is wrong with them.
 
+    With ``drop``, bars that break a rule which leaving them out mends are ``dropped`` and are no problems.
+    """
+
+    drop: bool = False
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    dropped: list[DroppedBar] = field(default_factory=list)
 
     def report(self, path: Path, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
         """Add a problem."""
@@ -95,9 +100,9 @@ def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Prob
     return inspect(Path(path), symbols).problems
 
 
-def inspect_folder(path: Path, symbols: Sequence[str] | None) -> Inspection:
+def inspect_folder(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
     """Read and judge ``SYMBOL.csv`` files."""
-    inspection = Inspection()
+    inspection = Inspection(drop)
     present = sorted(file.stem for file in path.glob("*.csv"))
     if not path.is_dir():
         inspection.report(path, "no such folder", _WRITE_PATH)
@@ -112,9 +117,9 @@ def inspect_folder(path: Path, symbols: Sequence[str] | None) -> Inspection:
     return inspection
 
 
-def inspect_table(path: Path, symbols: Sequence[str] | None) -> Inspection:
+def inspect_table(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
     """Read and judge one long table."""
-    inspection = Inspection()
+    inspection = Inspection(drop)
     sheet = _open(path, ("symbol", *_UNDERSTOOD), inspection)
     if sheet is None:
         return inspection
@@ -159,14 +164,25 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
 def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
     found: list[tuple[int, int, tuple[str, ...]]] = []
+    causes = np.full(len(bars), -1)  # the first rule by which a row is dropped
     for number, rule in enumerate(ROW_RULES):
-        broken = bars.loc[rule.broken(bars), ["symbol", "date"]]
+        mask = rule.broken(bars)
+        if inspection.drop and rule.mended:
+            causes[mask & (causes < 0)] = number
+            continue
+        broken = bars.loc[mask, ["symbol", "date"]]
         for place in np.unique(broken["symbol"]):
             rows = broken[broken["symbol"] == place]
             found.append((int(place), number, _places(rows.index, rows["date"])))
     for place, number, where in sorted(found):
         inspection.report(path, ROW_RULES[number].name, ROW_RULES[number].repair, symbols[place], where)
-    inspection.keep(symbols, bars)
+    lost = bars[causes >= 0]
+    days = lost["day"].to_numpy().astype("datetime64[D]").tolist()
+    inspection.dropped.extend(
+        DroppedBar(symbols[place], ROW_RULES[number].name, day)
+        for place, number, day in zip(lost["symbol"], causes[causes >= 0], days, strict=True)
+    )
+    inspection.keep(symbols, bars[causes < 0])
 
 
 def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragsignal.artifacts import Base, Calibration, Card, Kind, Span, Weights, resolve
+from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
 from ragsignal.data import HORIZON, Bins, Prices, Split, SplitPart, calendar_of, make_split
 from ragsignal.errors import DataError
@@ -123,7 +123,7 @@ class TrainingRun:
 
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
-        data, split = self.spec.data, self.spec.split
+        split = self.spec.split
         days = [example.available_at for example in (*result.train, *result.valid)]
         return Card(
             kind=kind,
@@ -136,17 +136,23 @@ class TrainingRun:
             valid=span_of(result.valid) if result.valid else None,
             trained_through=max(self.bins.fitted_through, result.seen_through, *days),
             protocol=split.protocol,
-            data={
-                "source": data.source,
-                "symbols": sorted({example.query.symbol for example in result.train}),
-                "fingerprint": self.prices.digest,
-            },
+            data=self._source(result.train),
             seed=int(result.recipe.get("seed", 0)),
             versions=versions_of(_LIBRARIES),
             command=self.command,
             metrics=dict(result.metrics),
             calibration=result.calibration,
         )
+
+    def _source(self, train: Sequence[Example]) -> DataSource:
+        source: DataSource = {
+            "source": self.spec.data.source,
+            "symbols": sorted({example.query.symbol for example in train}),
+            "fingerprint": self.prices.digest,
+        }
+        if self.prices.dropped:
+            source["dropped_bars"] = self.prices.drop_counts
+        return source
 
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:

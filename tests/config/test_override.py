@@ -92,7 +92,7 @@ def test_a_mistake_is_answered_as_in_a_spec(tmp_path: Path, word: str, message: 
 
 
 def test_a_place_comes_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--set retrieval.k is given twice"):
+    with pytest.raises(ConfigError, match=r"--set retrieval.k is given twice"):
         loaded(tmp_path, "retrieval.k=3", "retrieval.k=4")
 
 
