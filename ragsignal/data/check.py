@@ -9,6 +9,7 @@ by whoever knows the data.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, csv_path, parse_bars, read_sheet
+from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
 from ragsignal.data.rules import ROW_RULES, DroppedBar
 from ragsignal.types import IntArray
 
 _ROWS_NAMED = 5
 _LINES_SHOWN = 20
 _WRITE_PATH = "Correct the path; in a spec it is data.path."
-_UNDERSTOOD = ("date", *COLUMNS, "adj close")
+_OPTIONAL = ("adj close", "time", "per", "openint")  # the last three are Stooq's; open interest is 0 for stocks
+_UNDERSTOOD = ("date", *COLUMNS, *_OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Inspection:
 
 
 def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Problem]:
-    """All problems of a folder of CSV files or of one table; an empty list means that it can be read.
+    """All problems of a folder of price files or of one table; an empty list means that it can be read.
 
     Parameters
     ----------
@@ -101,19 +103,23 @@ def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Prob
 
 
 def inspect_folder(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
-    """Read and judge ``SYMBOL.csv`` files."""
+    """Read and judge one file a symbol."""
     inspection = Inspection(drop)
-    present = sorted(file.stem for file in path.glob("*.csv"))
+    named = price_files(path)
+    files = dict(named)
+    twice = sorted(symbol for symbol, count in Counter(symbol for symbol, _ in named).items() if count > 1)
     if not path.is_dir():
         inspection.report(path, "no such folder", _WRITE_PATH)
-    elif not present:
-        inspection.report(path, "no CSV file in this folder", "Name each file SYMBOL.csv.")
+    elif not files:
+        inspection.report(path, "no price file in this folder", "Name each file SYMBOL.csv, or symbol.us.txt.")
     else:
-        for symbol in present if symbols is None else symbols:
-            if symbol in present:
-                _inspect_file(csv_path(path, symbol), symbol, inspection)
+        for symbol in files if symbols is None else symbols:
+            if symbol in twice:
+                inspection.report(path, "more than one file of this symbol", "Keep one of them.", symbol)
+            elif symbol in files:
+                _inspect_file(files[symbol], symbol, inspection)
             else:
-                inspection.report_missing(path, symbol, present)
+                inspection.report_missing(path, symbol, list(files))
     return inspection
 
 
@@ -156,7 +162,7 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
     if sheet is None:
         return
     if sheet.tickers and sheet.tickers != (symbol,):
-        rule = f"its Ticker row says {', '.join(sheet.tickers)}"
+        rule = f"its ticker says {', '.join(sheet.tickers)}"
         inspection.report(path, rule, "Name the file after its one ticker.")
     _inspect_bars(path, [symbol], parse_bars(sheet.table).assign(symbol=0), inspection)
 
@@ -215,13 +221,14 @@ def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
     names = zip(sheet.header, sheet.table.columns, strict=True)
-    unknown = [f"{name!r}" for name, plain in names if plain not in understood]
+    known = {*understood, "symbol"} if sheet.tickers else {*understood}
+    unknown = [f"{name!r}" for name, plain in names if plain not in known]
     if unknown:
         yield f"unknown column {', '.join(unknown)}", f"Delete it; understood are {', '.join(understood)}."
 
 
 def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
-    missing = [name for name in understood if name != "adj close" and name not in sheet.table.columns]
+    missing = [name for name in understood if name not in _OPTIONAL and name not in sheet.table.columns]
     if missing and sheet.header:
         yield f"missing column {', '.join(missing)}", f"The file has {', '.join(sheet.header)}."
 
@@ -233,7 +240,14 @@ def _repeated_columns(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str
         yield f"column more than once: {', '.join(repeated)}", repair
 
 
-SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns)
+def _other_periods(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if list(sheet.table.columns).count("per") == 1:
+        others = sorted({*sheet.table["per"].astype(str).str.strip()} - {"D"})
+        if others:
+            yield f"bars of the period {', '.join(others[:_ROWS_NAMED])}", "Keep the daily bars, whose period is D."
+
+
+SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns, _other_periods)
 
 
 # ---- words

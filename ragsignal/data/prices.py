@@ -203,11 +203,12 @@ def _packaged(package: str, file: str, install: str) -> Path:
 
 
 def read_folder(path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False) -> Prices:
-    """Read one CSV file a symbol, ``SYMBOL.csv``.
+    """Read one file a symbol: ``SYMBOL.csv``, or Stooq's ``symbol.us.txt``.
 
     Understood are the form of Yahoo Finance (Date, Open, High, Low, Close, Adj Close, Volume in any order) and that of
     ``yfinance.download(...).to_csv()`` with its three header rows. A uniform time zone is fine: the local calendar day
-    counts.
+    counts. Text files are in Stooq's form of a stock (``Date,Open,High,Low,Close,Volume,OpenInt``) or of its bulk
+    download (``<TICKER>,<PER>,<DATE>,...``, days as YYYYMMDD); their prices count as adjusted already.
 
     Parameters
     ----------
@@ -226,10 +227,10 @@ def read_folder(path: str | Path, symbols: Sequence[str] | None = None, *, drop:
 
 
 def read_table(path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False) -> Prices:
-    """Read one long table, ``.parquet``, ``.csv`` or ``.csv.gz``, sorted by date within each symbol.
+    """Read one long table, ``.parquet``, ``.csv``, ``.csv.gz`` or ``.txt``, sorted by date within each symbol.
 
     Columns are symbol or ticker, date, open, high, low, close, volume and possibly adj close; case does not matter,
-    nor whether a space or an underscore is in it.
+    nor whether a space or an underscore is in it. Stooq's bulk form is understood too.
 
     Parameters
     ----------
