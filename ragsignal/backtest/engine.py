@@ -24,7 +24,7 @@ from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.backtest.variant import Metrics, VariantResult
-from ragsignal.config import EVERY, CostSpec, RunSpec, StrategySpec, Variant
+from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
 from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
@@ -103,6 +103,7 @@ def run_spec(
         closes=closes,
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
+        dropped_bars=study.prices.drop_counts,
         digests=data_digests(study, spec.variants)
         | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
@@ -293,7 +294,7 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
 def _window(study: Study) -> dict[str, pd.DataFrame]:
     data = study.spec.data
     frames = dict(study.prices.select(data.symbols).between(data.start, data.end).frames)
-    if data.picked_from == EVERY and data.universe is None:  # nobody named them: what cannot be traded is no mistake
+    if data.picked_from:  # nobody named them: that one has gone since is no mistake
         frames = {symbol: frame for symbol, frame in frames.items() if len(frame) >= 2}
     short = {symbol: len(frame) for symbol, frame in frames.items() if len(frame) < 2}
     if short or not frames:

@@ -19,8 +19,9 @@ class RunResult:
     """All variants of a run on identical bars.
 
     ``closes`` are the adjusted closes per symbol (columns) over the run's bars; ``notes`` sentences that the report
-    must show (untrained models, in sample, ...); ``digests`` those of prices, corpus and code; ``times`` what a second
-    run may change; ``command`` what to type to repeat the run.
+    must show (untrained models, in sample, ...); ``dropped_bars`` how many bars were left out, by symbol and rule;
+    ``digests`` those of prices, corpus and code; ``times`` what a second run may change; ``command`` what to type to
+    repeat the run.
     """
 
     spec: RunSpec
@@ -29,6 +30,7 @@ class RunResult:
     closes: pd.DataFrame
     findings: RunFindings
     notes: tuple[str, ...] = ()
+    dropped_bars: dict[str, dict[str, int]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     times: dict[str, Any] = field(default_factory=dict)

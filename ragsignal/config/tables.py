@@ -106,6 +106,9 @@ class DataSpec(Table):
     ``symbols``. A run names them before anything else: its spec, and its record, hold in ``symbols`` the names, and in
     ``picked_from`` what stood there.
 
+    ``bad_bars = "drop"`` leaves out, counted, the bars whose prices or volume break a rule; days that cannot be
+    trusted (unreadable, twice, out of order) are refused all the same.
+
     ``planted`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the first analogues pay,
     by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`).
 
@@ -118,6 +121,7 @@ class DataSpec(Table):
     # left out where there is none: specs and records from before them stay as they are, bit for bit
     universe: UniverseSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     picked_from: Symbols = Field(default=(), exclude_if=lambda it: not it)
+    bad_bars: Literal["raise", "drop"] = Field(default="raise", exclude_if=lambda it: it == "raise")
     start: Day
     end: Day
     seed: int = 0

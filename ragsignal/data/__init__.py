@@ -10,6 +10,7 @@ from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
+from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
@@ -37,6 +38,7 @@ __all__ = [
     "Bins",
     "CandidateColumns",
     "CandidateCutter",
+    "DroppedBar",
     "History",
     "Letters",
     "Panel",

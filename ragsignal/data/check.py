@@ -9,6 +9,7 @@ by whoever knows the data.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, csv_path, parse_bars, read_sheet
-from ragsignal.data.rules import ROW_RULES
+from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
+from ragsignal.data.rules import ROW_RULES, DroppedBar
 from ragsignal.types import IntArray
 
 _ROWS_NAMED = 5
 _LINES_SHOWN = 20
 _WRITE_PATH = "Correct the path; in a spec it is data.path."
-_UNDERSTOOD = ("date", *COLUMNS, "adj close")
+_OPTIONAL = ("adj close", "time", "per", "openint")  # the last three are Stooq's; open interest is 0 for stocks
+_UNDERSTOOD = ("date", *COLUMNS, *_OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Bars per symbol by their day, open to volume and possibly adj close, and all that is wrong with them."""
+    """Bars per symbol by their day, open to volume and possibly adj close, and all that is wrong with them.
 
+    With ``drop``, bars that break a rule which leaving them out mends are ``dropped`` and are no problems.
+    """
+
+    drop: bool = False
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    dropped: list[DroppedBar] = field(default_factory=list)
 
     def report(self, path: Path, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
         """Add a problem."""
@@ -83,7 +90,7 @@ class Inspection:
 
 
 def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Problem]:
-    """All problems of a folder of CSV files or of one table; an empty list means that it can be read.
+    """All problems of a folder of price files or of one table; an empty list means that it can be read.
 
     Parameters
     ----------
@@ -95,26 +102,30 @@ def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Prob
     return inspect(Path(path), symbols).problems
 
 
-def inspect_folder(path: Path, symbols: Sequence[str] | None) -> Inspection:
-    """Read and judge ``SYMBOL.csv`` files."""
-    inspection = Inspection()
-    present = sorted(file.stem for file in path.glob("*.csv"))
+def inspect_folder(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
+    """Read and judge one file a symbol."""
+    inspection = Inspection(drop)
+    named = price_files(path)
+    files = dict(named)
+    twice = sorted(symbol for symbol, count in Counter(symbol for symbol, _ in named).items() if count > 1)
     if not path.is_dir():
         inspection.report(path, "no such folder", _WRITE_PATH)
-    elif not present:
-        inspection.report(path, "no CSV file in this folder", "Name each file SYMBOL.csv.")
+    elif not files:
+        inspection.report(path, "no price file in this folder", "Name each file SYMBOL.csv, or symbol.us.txt.")
     else:
-        for symbol in present if symbols is None else symbols:
-            if symbol in present:
-                _inspect_file(csv_path(path, symbol), symbol, inspection)
+        for symbol in files if symbols is None else symbols:
+            if symbol in twice:
+                inspection.report(path, "more than one file of this symbol", "Keep one of them.", symbol)
+            elif symbol in files:
+                _inspect_file(files[symbol], symbol, inspection)
             else:
-                inspection.report_missing(path, symbol, present)
+                inspection.report_missing(path, symbol, list(files))
     return inspection
 
 
-def inspect_table(path: Path, symbols: Sequence[str] | None) -> Inspection:
+def inspect_table(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
     """Read and judge one long table."""
-    inspection = Inspection()
+    inspection = Inspection(drop)
     sheet = _open(path, ("symbol", *_UNDERSTOOD), inspection)
     if sheet is None:
         return inspection
@@ -151,7 +162,7 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
     if sheet is None:
         return
     if sheet.tickers and sheet.tickers != (symbol,):
-        rule = f"its Ticker row says {', '.join(sheet.tickers)}"
+        rule = f"its ticker says {', '.join(sheet.tickers)}"
         inspection.report(path, rule, "Name the file after its one ticker.")
     _inspect_bars(path, [symbol], parse_bars(sheet.table).assign(symbol=0), inspection)
 
@@ -159,14 +170,25 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
 def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
     found: list[tuple[int, int, tuple[str, ...]]] = []
+    causes = np.full(len(bars), -1)  # the first rule by which a row is dropped
     for number, rule in enumerate(ROW_RULES):
-        broken = bars.loc[rule.broken(bars), ["symbol", "date"]]
+        mask = rule.broken(bars)
+        if inspection.drop and rule.mended:
+            causes[mask & (causes < 0)] = number
+            continue
+        broken = bars.loc[mask, ["symbol", "date"]]
         for place in np.unique(broken["symbol"]):
             rows = broken[broken["symbol"] == place]
             found.append((int(place), number, _places(rows.index, rows["date"])))
     for place, number, where in sorted(found):
         inspection.report(path, ROW_RULES[number].name, ROW_RULES[number].repair, symbols[place], where)
-    inspection.keep(symbols, bars)
+    lost = bars[causes >= 0]
+    days = lost["day"].to_numpy().astype("datetime64[D]").tolist()
+    inspection.dropped.extend(
+        DroppedBar(symbols[place], ROW_RULES[number].name, day)
+        for place, number, day in zip(lost["symbol"], causes[causes >= 0], days, strict=True)
+    )
+    inspection.keep(symbols, bars[causes < 0])
 
 
 def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
@@ -199,13 +221,14 @@ def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
     names = zip(sheet.header, sheet.table.columns, strict=True)
-    unknown = [f"{name!r}" for name, plain in names if plain not in understood]
+    known = {*understood, "symbol"} if sheet.tickers else {*understood}
+    unknown = [f"{name!r}" for name, plain in names if plain not in known]
     if unknown:
         yield f"unknown column {', '.join(unknown)}", f"Delete it; understood are {', '.join(understood)}."
 
 
 def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
-    missing = [name for name in understood if name != "adj close" and name not in sheet.table.columns]
+    missing = [name for name in understood if name not in _OPTIONAL and name not in sheet.table.columns]
     if missing and sheet.header:
         yield f"missing column {', '.join(missing)}", f"The file has {', '.join(sheet.header)}."
 
@@ -217,7 +240,14 @@ def _repeated_columns(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str
         yield f"column more than once: {', '.join(repeated)}", repair
 
 
-SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns)
+def _other_periods(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if list(sheet.table.columns).count("per") == 1:
+        others = sorted({*sheet.table["per"].astype(str).str.strip()} - {"D"})
+        if others:
+            yield f"bars of the period {', '.join(others[:_ROWS_NAMED])}", "Keep the daily bars, whose period is D."
+
+
+SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns, _other_periods)
 
 
 # ---- words

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,15 @@ from ragsignal.types import BoolArray
 
 CLOSE_TOLERANCE = 1e-3
 """Open and close may lie outside [low, high] by this fraction: vendors round each of the four on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedBar:
+    """A bar that was left out: of which symbol, the rule that it broke first, and its day."""
+
+    symbol: str
+    rule: str
+    day: date
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
     symbols = None if spec.symbols == EVERY else tuple(dict.fromkeys((*spec.symbols, *extra_symbols)))
     match spec.source:
         case "folder":
-            return read_folder(_given_path(spec), symbols)
+            return read_folder(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
         case "table":
-            return read_table(_given_path(spec), symbols)
+            return read_table(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
         case "yfinance":
             return _load_downloaded(spec, _listed(spec, symbols))
         case "sample":
@@ -81,4 +81,4 @@ def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     absent = [symbol for symbol in symbols if not csv_path(folder, symbol).is_file()]
     if absent:
         download(absent, _FIRST_DAY, spec.end, folder)
-    return read_folder(folder, symbols)
+    return read_folder(folder, symbols, drop=spec.bad_bars == "drop")

@@ -71,13 +71,15 @@ class LeakDetector:
 class Evaluation:
     """What an evaluation comes to.
 
-    The same for the same spec, prices and models, but for ``times``. ``forecasters`` are variants and free baselines;
+    The same for the same spec, prices and models, but for ``times``. ``dropped_bars`` counts bars that were left
+    out, by symbol and rule. ``forecasters`` are variants and free baselines;
     ``best_baseline`` is the one to beat by measure (None where nothing has that figure); ``protocol`` says in sentences
     how all was done; ``predictions`` has one row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each
     forecaster (NaN: it abstained).
     """
 
     spec: RunSpec
+    dropped_bars: dict[str, dict[str, int]]
     digests: dict[str, str]
     versions: dict[str, str]
     questions: QuestionCounts
@@ -133,6 +135,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     forecasts, leak_detector = [*own, *baselines], _leak_detector(spec, scoring)
     return Evaluation(
         spec=spec,
+        dropped_bars=study.prices.drop_counts,
         digests=data_digests(study, variants),
         versions=versions_of(_LIBRARIES),
         questions=questions.counts(),

@@ -5,10 +5,12 @@ The same in a backtest's report and in an evaluation.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
+from ragsignal.data import DroppedBar
 from ragsignal.study.study import Study
 
 _SHOWN = 5  # names in a sentence
@@ -34,23 +36,40 @@ def notes_on_training(study: Study) -> list[str]:
 
 
 def notes_on_prices(study: Study) -> list[str]:
-    """Say how the symbols were chosen, where the spec does not name them."""
-    data = study.spec.data
-    universe = data.universe
-    if universe is not None:
-        source = "all symbols of the source" if data.picked_from == EVERY else f"{len(data.picked_from):,} named ones"
-        return [
-            f"Universe: the {universe.top:,} symbols with the largest median dollar volume of the {universe.bars} bars "
-            f"through {universe.as_of}, out of {source}."
-        ]
-    if data.picked_from != EVERY:
+    """Say how the symbols were chosen, where the spec does not name them, and which bars were left out."""
+    dropped = _notes_on_dropped(study.prices.dropped) if study.spec.data.bad_bars == "drop" else []
+    return [*_notes_on_symbols(study), *dropped]
+
+
+def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:
+    if not dropped:
+        return []
+    rules, symbols = Counter(bar.rule for bar in dropped), Counter(bar.symbol for bar in dropped)
+    return [
+        f"{len(dropped):,} bars broke a rule and were left out ({_counted(rules)}), of {len(symbols):,} symbols: "
+        f"{_first([f'{symbol} {number:,}' for symbol, number in symbols.most_common()])}. The first: "
+        f"{_first([f'{bar.symbol} {bar.day}' for bar in dropped])}."
+    ]
+
+
+def _counted(numbers: Counter[str]) -> str:
+    return ", ".join(f"{what}: {number:,}" for what, number in numbers.most_common())
+
+
+def _notes_on_symbols(study: Study) -> list[str]:
+    data, universe = study.spec.data, study.spec.data.universe
+    if not data.picked_from:
         return []
     frames = study.prices.select(data.symbols).between(data.start, data.end).frames
     absent = [symbol for symbol, frame in frames.items() if len(frame) < 2]
-    few = (
-        f"; {len(absent):,} have fewer than 2 bars from {data.start} to {data.end}: {_first(absent)}" if absent else ""
-    )
-    return [f"All {len(frames):,} symbols of the source{few}."]
+    rest = f"; not traded, as they have fewer than 2 bars from {data.start} to {data.end}: {_first(absent)}"
+    if universe is None:
+        return [f"All {len(frames):,} symbols of the source{rest if absent else ''}."]
+    source = "all symbols of the source" if data.picked_from == EVERY else f"{len(data.picked_from):,} named ones"
+    return [
+        f"Universe: the {universe.top:,} symbols with the largest median dollar volume of the {universe.bars} bars "
+        f"through {universe.as_of}, out of {source}{rest if absent else ''}."
+    ]
 
 
 def _first(names: Sequence[str]) -> str:

@@ -38,6 +38,8 @@ class Study:
     distribute : callable, optional
         Given each language model before its weights are read; what it returns does the scoring instead (a cluster's
         copies of it, :mod:`ragsignal.parallel`).
+    history : Prices, optional
+        Prices of the spec's symbols that are there already; by default they are loaded.
 
     Raises
     ------
@@ -48,19 +50,19 @@ class Study:
     spec: RunSpec
     progress: Progress = silent
     distribute: Distribute | None = None
+    history: Prices | None = None
     _shared: Shared = field(default_factory=Shared)
     # a step's models live as long as somebody uses them: all steps' would not fit into memory
     _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
 
-    _history: Prices | None = None
-
     def __post_init__(self) -> None:
-        self.spec, self._history = with_symbols(self.spec)
+        self.spec, read = with_symbols(self.spec)
+        self.history = self.history or read
 
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks of the spec."""
-        return Materials(self.spec.data, self.spec.corpus, self._history)
+        return Materials(self.spec.data, self.spec.corpus, self.history)
 
     @property
     def prices(self) -> Prices:

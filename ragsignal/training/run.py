@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragsignal.artifacts import Base, Calibration, Card, Kind, Span, Weights, resolve
+from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
 from ragsignal.data import Bins, Prices, Split, SplitPart, bars_until_known, calendar_of, make_split
 from ragsignal.errors import DataError
@@ -157,7 +157,7 @@ class TrainingRun:
 
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
-        data, split = self.spec.data, self.spec.split
+        split = self.spec.split
         days = [part.known_through for part in (result.train, result.valid) if part]
         days += [self.bins.fitted_through] if result.reads_bins else []
         ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
@@ -172,17 +172,23 @@ class TrainingRun:
             valid=result.valid.span if result.valid else None,
             trained_through=max(result.seen_through, *days),
             protocol=split.protocol,
-            data={
-                "source": data.source,
-                "symbols": list(result.train.symbols),
-                "fingerprint": self.prices.digest,
-            },
+            data=self._source(result.train),
             seed=int(result.recipe.get("seed", 0)),
             versions=versions_of(_LIBRARIES),
             command=self.command,
             metrics=dict(result.metrics),
             calibration=result.calibration,
         )
+
+    def _source(self, train: Learned) -> DataSource:
+        source: DataSource = {
+            "source": self.spec.data.source,
+            "symbols": list(train.symbols),
+            "fingerprint": self.prices.digest,
+        }
+        if self.prices.dropped:
+            source["dropped_bars"] = self.prices.drop_counts
+        return source
 
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:

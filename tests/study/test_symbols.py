@@ -16,10 +16,11 @@ from ragsignal.backtest.engine import prepare
 from ragsignal.config import RunSpec
 from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.evaluation import evaluate_spec
+from ragsignal.evaluation import evaluate_spec, write_evaluation
 from ragsignal.report import record_of
 from ragsignal.study import Study, load_pipeline, notes_on_prices, with_symbols
 from ragsignal.training import TrainingRun
+from ragsignal.training.classifier import train_classifier
 from tests.specs import HOLD, VOTE, spec, train_spec, write_spec
 
 UNIVERSE = {"top": 2, "as_of": date(2014, 12, 31), "bars": 20}
@@ -30,7 +31,7 @@ SHORT = {"end": date(2015, 3, 31)}
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four planted stocks, of which AAA and CCC are traded most until 2014; one ends then, and one begins after."""
     market = planted_market(["AAA", "BBB", "CCC", "DDD", "OLD", "NEW"], date(2013, 1, 1), date(2015, 12, 31))
-    scale = {"AAA": 100.0, "CCC": 50.0}
+    scale = {"AAA": 100.0, "CCC": 50.0, "OLD": 20.0}
     parts = []
     for symbol, frame in market.frames.items():
         bars = frame.reset_index().assign(symbol=symbol, volume=frame["volume"].to_numpy() * scale.get(symbol, 1.0))
@@ -103,8 +104,12 @@ def test_of_all_symbols_those_without_bars_in_the_window_are_not_traded_and_the_
     assert list(frames) == ["AAA", "BBB", "CCC", "DDD", "NEW"]
     assert "OLD" in study.corpus.symbols  # its past is what anybody could have learned from
     assert notes_on_prices(study) == [
-        "All 6 symbols of the source; 1 have fewer than 2 bars from 2015-01-05 to 2015-03-31: OLD."
+        "All 6 symbols of the source; not traded, as they have fewer than 2 bars from 2015-01-05 to 2015-03-31: OLD."
     ]
+    picked, frames = prepare(spec(**tables(table, universe={**UNIVERSE, "top": 3, "as_of": date(2014, 11, 28)})))
+    assert picked.spec.data.symbols == ("AAA", "CCC", "OLD")  # nobody knew then that it would go
+    assert list(frames) == ["AAA", "CCC"]
+    assert notes_on_prices(picked)[0].endswith("from 2015-01-05 to 2015-03-31: OLD.")
     named = tables(table, symbols=["AAA", "OLD"])
     with pytest.raises(DataError, match="fewer than 2 bars from 2015-01-05 to 2015-03-31 for OLD"):
         prepare(spec(**named))
@@ -143,3 +148,29 @@ def test_specs_without_a_universe_are_recorded_as_before() -> None:
 def test_too_few_symbols_are_an_error_of_the_spec(table: Path) -> None:
     with pytest.raises(ConfigError, match="but top = 9; lower top"):
         Study(spec(**tables(table, universe={**UNIVERSE, "top": 9})))
+
+
+def test_dropped_bars_are_counted_in_every_record_and_named_in_the_notes(table: Path, tmp_path: Path) -> None:
+    bars = pd.read_parquet(table)
+    bars.loc[(bars["symbol"] == "AAA") & (bars["date"] == "2014-03-03"), "high"] = 0.001
+    bars.loc[(bars["symbol"] == "BBB") & bars["date"].between("2014-03-03", "2014-03-04"), "volume"] = -1.0
+    bars.to_parquet(tmp_path / "bad.parquet")
+    asked = spec(**tables(tmp_path / "bad.parquet", symbols=["AAA", "BBB"], bad_bars="drop"))
+    counts = {"AAA": {"high below low": 1}, "BBB": {"volume missing or negative": 2}}
+    result = run_spec(asked)
+    assert record_of(result)["dropped_bars"] == counts
+    assert result.notes[0] == (
+        "3 bars broke a rule and were left out (volume missing or negative: 2, high below low: 1), of 2 symbols: "
+        "BBB 2, AAA 1. The first: AAA 2014-03-03, BBB 2014-03-03, BBB 2014-03-04."
+    )
+    swept = run_sweep(asked, parse_grid(["strategy.enter=0,0.1"]))
+    assert swept["dropped_bars"] == counts
+    assert result.notes[0] in swept["notes"]
+    evaluation = evaluate_spec(asked)
+    assert evaluation.protocol[0] == result.notes[0]
+    assert write_evaluation(evaluation, tmp_path / "evaluation")["dropped_bars"] == counts
+    assert audit_spec(asked, jobs=1).record["dropped_bars"] == counts
+    days = {"start": date(2013, 2, 4), "end": date(2015, 12, 31)}
+    run = TrainingRun(train_spec(out=str(tmp_path), data=asked.data.model_dump(mode="json") | days))
+    assert train_classifier(run).card.data["dropped_bars"] == counts
+    assert "dropped_bars" not in record_of(run_spec(spec(**tables(table, symbols=["AAA"], bad_bars="drop"))))
