@@ -35,6 +35,7 @@ _DATE = (
     r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?"
     r"\s?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
 )
+_PLAIN_DAY = len("2020-01-31")
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +168,16 @@ def _parse_dates(column: pd.Series) -> pd.DataFrame:
     if isinstance(column.dtype, pd.DatetimeTZDtype | np.dtype) and column.dtype.kind == "M":
         return _split_timestamps(column)
     # Each text once: a long table repeats every day for every symbol.
-    codes, texts = pd.factorize(column.astype(object).where(column.notna(), "").astype(str).str.strip())
-    return _parse_texts(pd.Series(texts, dtype=object)).take(codes).set_axis(column.index, axis=0)
+    codes, values = pd.factorize(column.astype(object), use_na_sentinel=False)
+    text = pd.Series(["" if pd.isna(value) else str(value).strip() for value in values], dtype=object)
+    return _parse_texts(text).take(codes).set_axis(column.index, axis=0)
 
 
 def _parse_texts(text: pd.Series) -> pd.DataFrame:
+    if (text.map(len) == _PLAIN_DAY).all():
+        days = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+        if days.notna().all():  # most files: ten times as fast
+            return pd.DataFrame({"date": text, "day": days.astype("datetime64[us]"), "clock": "", "offset": np.nan})
     parts = text.str.extract(_DATE)
     offsets = {text: _minutes(text) for text in parts["offset"].dropna().unique()}
     return pd.DataFrame(

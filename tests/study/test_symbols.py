@@ -29,14 +29,15 @@ SHORT = {"end": date(2015, 3, 31)}
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four planted stocks, of which AAA and CCC are traded most until 2014; one ends then, and one begins after."""
+    """Four planted stocks, of which AAA and CCC are traded most until 2014; one ends before, one begins after."""
     market = planted_market(["AAA", "BBB", "CCC", "DDD", "OLD", "NEW"], date(2013, 1, 1), date(2015, 12, 31))
     scale = {"AAA": 100.0, "CCC": 50.0, "OLD": 20.0}
     parts = []
     for symbol, frame in market.frames.items():
         bars = frame.reset_index().assign(symbol=symbol, volume=frame["volume"].to_numpy() * scale.get(symbol, 1.0))
         bars.loc[(bars["date"] > "2014-12-31") & (symbol == "DDD"), "volume"] *= 1e6
-        parts.append(bars[(bars["date"] < "2014-12-01") if symbol == "OLD" else (bars["date"] > "2013-01-31")])
+        listed = {"OLD": bars["date"] < "2014-12-01", "NEW": bars["date"] > "2015-06-30"}
+        parts.append(bars[listed.get(symbol, bars["date"] > "2013-01-31")])
     path = tmp_path_factory.mktemp("prices") / "table.parquet"
     pd.concat(parts, ignore_index=True).to_parquet(path)
     return path
@@ -101,10 +102,11 @@ def test_a_training_sees_the_names(table: Path) -> None:
 def test_of_all_symbols_those_without_bars_in_the_window_are_not_traded_and_the_others_are(table: Path) -> None:
     study, frames = prepare(spec(**tables(table)))
     assert study.spec.data.symbols == ("AAA", "BBB", "CCC", "DDD", "NEW", "OLD")
-    assert list(frames) == ["AAA", "BBB", "CCC", "DDD", "NEW"]
+    assert list(frames) == ["AAA", "BBB", "CCC", "DDD"]
     assert "OLD" in study.corpus.symbols  # its past is what anybody could have learned from
     assert notes_on_prices(study) == [
-        "All 6 symbols of the source; not traded, as they have fewer than 2 bars from 2015-01-05 to 2015-03-31: OLD."
+        "All 6 symbols of the source; not traded, as they have fewer than 2 bars from 2015-01-05 to 2015-03-31: "
+        "NEW, OLD."
     ]
     picked, frames = prepare(spec(**tables(table, universe={**UNIVERSE, "top": 3, "as_of": date(2014, 11, 28)})))
     assert picked.spec.data.symbols == ("AAA", "CCC", "OLD")  # nobody knew then that it would go
@@ -113,7 +115,7 @@ def test_of_all_symbols_those_without_bars_in_the_window_are_not_traded_and_the_
     named = tables(table, symbols=["AAA", "OLD"])
     with pytest.raises(DataError, match="fewer than 2 bars from 2015-01-05 to 2015-03-31 for OLD"):
         prepare(spec(**named))
-    assert evaluate_spec(spec(**tables(table))).questions.symbols == 5
+    assert evaluate_spec(spec(**tables(table))).questions.symbols == 4
 
 
 @pytest.mark.parametrize(("day", "start"), [(date(2015, 1, 5), date(2015, 1, 5)), (date(2016, 1, 4), date(2015, 1, 5))])
