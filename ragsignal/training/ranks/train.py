@@ -23,7 +23,7 @@ from ragsignal.training.ranks.examples import RankExamples, rank_examples
 from ragsignal.training.ranks.student import Student, distillation_targets
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
-from ragsignal.utils import Progress, versions_of
+from ragsignal.utils import Progress, quiet_loading, versions_of
 
 _COMPUTING = ("torch", "transformers", "lightgbm")
 _DAYS = 64  # that are scored together on validation
@@ -130,8 +130,9 @@ def _save(
     )
 
     def write(folder: Path) -> None:
-        for number, model in enumerate(models):
-            model.save_pretrained(str(folder / f"seed-{number}"))
+        with quiet_loading():
+            for number, model in enumerate(models):
+                model.save_pretrained(str(folder / f"seed-{number}"))
 
     return save_artifact(run.folder("stockllm"), run.card("stockllm", result), write)
 
