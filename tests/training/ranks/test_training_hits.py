@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file
@@ -16,6 +17,7 @@ from ragsignal.artifacts.artifact import Artifact
 from ragsignal.config import RanksTraining
 from ragsignal.data.prices import Prices
 from ragsignal.data.synthetic import planted_market
+from ragsignal.data.windows import cut_queries
 from ragsignal.errors import ConfigError, ModelError
 from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.llm.rank_ensemble import RankEnsemble
@@ -31,7 +33,7 @@ from ragsignal.training.ranks.hits import TrainingHits
 from ragsignal.training.ranks.train import train_on_ranks
 from ragsignal.training.run import TrainingRun
 from ragsignal.types import Query
-from tests.markets import poisoned, queries_of
+from tests.markets import bars, poisoned, queries_of
 from tests.specs import HOLD, spec, train_spec
 
 SYMBOLS = tuple(f"S{number:02}" for number in range(24))
@@ -229,6 +231,22 @@ def test_the_rank_is_the_place_among_the_others_without_hits(materials: Material
     ]
     below = sum(other.probability < score.probability for other in others)
     assert score.rank == pytest.approx(2 * (below + 0.5) / 24 - 1, abs=1e-9)
+
+
+def test_a_feed_that_is_not_of_the_universe_reads_hits_by_its_own_letters(
+    materials: Materials, trained: Artifact
+) -> None:
+    frame = bars(len(materials.rank_letters.days), seed=5, days=pd.DatetimeIndex(materials.rank_letters.days))
+    days, closes = [day.date() for day in frame.index], frame["close"].tolist()
+    columns = tuple(frame[name].tolist() for name in ("open", "high", "low", "close", "volume"))
+    foreign, own = cut_queries("ZZ", days, closes, 5, columns)[-1], query(materials, "S00")
+    scorer = RankScorer(trained, day_scorer(trained), materials.rank_letters)
+    found = RandomRetriever(materials.corpus, k=3).retrieve([foreign, own])
+    both = scorer.score(list(map(scorer.prompter.render, (foreign, own), found)))
+    without, alone = (scorer.score([scorer.prompter.render(foreign, hits)])[0] for hits in ((), found[0]))
+    assert both[0].probability == pytest.approx(alone.probability, abs=1e-6)
+    assert abs(alone.probability - without.probability) > 1e-7
+    assert -1.0 < alone.rank < 1.0
 
 
 def test_a_reader_that_was_not_trained_with_hits_reads_none(materials: Materials, untaught: Artifact) -> None:
