@@ -85,6 +85,7 @@ Documented = dict[tuple[str, str], str]
 RUN_TABLES: dict[str, type[config.Table]] = {
     "": config.RunSpec,
     "data": config.DataSpec,
+    "data.universe": config.UniverseSpec,
     "corpus": config.CorpusSpec,
     "retrieval": config.RetrievalSpec,
     "llm": config.LLMSpec,

@@ -10,10 +10,15 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic reads typing's own from Python 3.12 on
+)
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator, with_config
-from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on
+from typing_extensions import TypedDict
 
 from ragsignal.utils import canonical_json
 
@@ -64,11 +69,15 @@ class Base(TypedDict):
 
 @with_config(_STRICT)
 class DataSource(TypedDict):
-    """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`."""
+    """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`.
+
+    ``dropped_bars``: how many bars were left out, by symbol and rule; only where there were some.
+    """
 
     source: str
     symbols: list[str]
     fingerprint: str
+    dropped_bars: NotRequired[dict[str, dict[str, int]]]
 
 
 @with_config(_STRICT)

@@ -251,9 +251,7 @@ def _ask(pipeline: RagPipeline, queries: Sequence[Query]) -> tuple[float, int]:
     """Seconds that signals of ``queries`` take, and tokens that are read for them; nothing is kept."""
     began = time.perf_counter()
     prompts = map(pipeline.prompter.render, queries, pipeline.retriever.retrieve(queries))
-    required = pipeline.retriever.requires_hits
-    views = [prompt for prompt in prompts if prompt.abstained is None and (prompt.hits or not required)]
-    scores = pipeline.scorer.score(views)
+    scores = pipeline.scorer.score([prompt for prompt in prompts if pipeline.has_view(prompt)])
     return time.perf_counter() - began, sum(score.tokens for score in scores)
 
 

@@ -9,6 +9,7 @@ checkpoint ends in the same weights.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ragsignal.config import RanksTraining
@@ -29,9 +32,10 @@ from ragsignal.types import FloatArray, IntArray
 from ragsignal.utils import Steps, write_file
 
 _WARMUP = 100  # steps
+_THERE = 0.5  # share of a window on which a stock must have labels; below, the window is short of training days
 _FLOOR = 0.02  # of the learning rate, at the end of the cosine
 _LARGEST_GRADIENT = 1.0
-_CHECKPOINT = "student.pt"  # torch's own file, read with weights_only; an artifact holds none
+_CHECKPOINT = "student.safetensors"
 
 Weights = dict[str, Tensor]
 
@@ -129,9 +133,11 @@ class Student:
         """Some stocks in a window of training days."""
         rng = np.random.default_rng([self.seed, step])
         rows = np.flatnonzero(self.examples.train.any(axis=1))
-        first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
-        days = slice(first, first + self.spec.days)
-        there = np.flatnonzero(self.examples.letters.ranked[days].mean(axis=0) > 0.5)
+        there = np.array([], dtype=np.int64)
+        while not len(there):  # a vendor may lack some weeks of nearly all stocks
+            first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
+            days = slice(first, first + self.spec.days)
+            there = np.flatnonzero(self.examples.train[days].mean(axis=0) > _THERE)
         chosen = rng.choice(there, min(self.spec.stocks, len(there)), replace=False)
         letters: Letters = self.examples.letters.letters[days][:, chosen].transpose(1, 0, 2)
         targets = self.targets[days][:, chosen].T
@@ -173,25 +179,34 @@ class Student:
         return since_best >= self.spec.patience
 
     def _save(self, folder: Path, model: Any, average: Weights, optimizer: torch.optim.Optimizer) -> None:
-        state = {
-            "step": self._step,
-            "history": self._history,
-            "best": self._best,
-            "model": model.state_dict(),
-            "average": average,
-            "optimizer": optimizer.state_dict(),
+        moments = {
+            f"{number}.{name}": tensor
+            for number, state in optimizer.state_dict()["state"].items()
+            for name, tensor in state.items()
         }
+        parts = {"model": model.state_dict(), "average": average, "best": self._best, "optimizer": moments}
+        tensors = {f"{part}/{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
+        progress = {"progress": json.dumps([self._step, self._history])}
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / _CHECKPOINT, lambda path: torch.save(state, path))
+        write_file(folder / _CHECKPOINT, lambda path: save_file(tensors, path, progress))
 
     def _resume(self, folder: Path, model: Any, average: Weights, optimizer: torch.optim.Optimizer) -> None:
         if not (folder / _CHECKPOINT).is_file():
             return
-        state = torch.load(folder / _CHECKPOINT, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.update(state["average"])
-        self._step, self._history, self._best = state["step"], state["history"], state["best"]
+        parts: dict[str, Weights] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+        with safe_open(folder / _CHECKPOINT, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 - a file, not a mapping
+                part, _, name = key.partition("/")
+                parts[part][name] = file.get_tensor(key)
+            self._step, self._history = json.loads(file.metadata()["progress"])
+        model.load_state_dict(parts["model"])
+        average.update(parts["average"])
+        self._best = parts["best"]
+        state: dict[int, Weights] = {}
+        for key, tensor in parts["optimizer"].items():
+            number, _, name = key.partition(".")
+            state.setdefault(int(number), {})[name] = tensor
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def distillation_targets(examples: RankExamples, teacher: FloatArray, spec: RanksTraining) -> FloatArray:
