@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.harness import Measure, in_turn, main
 from ragsignal.config import RunSpec, load_spec
-from ragsignal.llm import RankScorer, rank_model
+from ragsignal.llm import RankScorer, day_scorer
 from ragsignal.signals import RagPipeline, SignalStore, queries_of
 from ragsignal.study import Study
 
@@ -37,7 +37,7 @@ def _cold(study: Study, name: str) -> Measure:
     (artifact,) = study.artifacts(variant).values()
 
     def cold() -> None:
-        scorer = RankScorer(artifact, rank_model(artifact), study.materials.rank_letters)
+        scorer = RankScorer(artifact, day_scorer(artifact), study.materials.rank_letters)
         with tempfile.TemporaryDirectory() as folder:
             store = SignalStore(Path(folder) / "signals.sqlite")
             RagPipeline(pipeline.retriever, scorer.prompter, scorer, store).signals(queries)
@@ -51,7 +51,7 @@ def _cold(study: Study, name: str) -> Measure:
 def _one_pass(study: Study, spec: RunSpec) -> Measure:
     """All days of all stocks in one pass, beside a pass over the window of each stock and day."""
     (artifact,) = study.artifacts(spec.find_variant("stockllm")).values()
-    model = rank_model(artifact)
+    model = day_scorer(artifact)
     letters = study.materials.rank_letters.letters[-_DAYS - model.memory :]
     windows = np.lib.stride_tricks.sliding_window_view(letters, model.memory, axis=0)  # days, stocks, factors, memory
     stacked = np.ascontiguousarray(windows.transpose(3, 0, 1, 2).reshape(model.memory, -1, letters.shape[2]))
