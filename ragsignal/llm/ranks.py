@@ -10,7 +10,7 @@ its place among the scores of the day's other stocks without hits, as theirs are
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -274,6 +274,18 @@ class RankScorer:
         """Place in (0, 1) among the day's other stocks."""
         others = self._scores[prompt.row]
         return _place(score, others if prompt.own is not None else np.delete(others, prompt.column))
+
+    def count_blocks(self, days: Iterable[date]) -> int:
+        """How many blocks of days, each scored for the whole universe, hold ``days``."""
+        calendar = self._universe.days
+        return len({int(np.searchsorted(calendar, np.datetime64(day))) // _BLOCK for day in set(days)})
+
+    def time_block(self, day: date) -> float:
+        """Seconds that the block of a day takes; nothing is kept."""
+        began = time.perf_counter()
+        first = int(np.searchsorted(self._universe.days, np.datetime64(day))) // _BLOCK * _BLOCK
+        self._model.scores(self._universe.letters[max(0, first - self._model.memory + 1) : first + _BLOCK])
+        return time.perf_counter() - began
 
     def _read(self, rows: NDArray[np.int64]) -> None:
         """Score the blocks that hold ``rows``: blocks stand on a fixed grid, so that a day has one neighbourhood."""

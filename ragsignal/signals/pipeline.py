@@ -85,8 +85,8 @@ class Pipeline(SignalSource, Protocol):
         """Everything that decides a signal besides the query and the visible corpus."""
         ...
 
-    def missing(self, queries: Sequence[Query]) -> list[Query]:
-        """Queries whose signals :meth:`signals` would have to make."""
+    def missing(self, queries: Sequence[Query]) -> dict[str, int]:
+        """Signals that :meth:`signals` would have to make, by key: a place in ``queries`` of each."""
         ...
 
     def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
@@ -154,8 +154,10 @@ class RagPipeline:
         self.cost.seconds += time.perf_counter() - began
         return [answer if answer is not None else signals[keys[number]] for number, answer in enumerate(answers)]
 
-    def missing(self, queries: Sequence[Query]) -> list[Query]:
-        """Queries whose signals :meth:`signals` would have to make: long enough, and not in the store.
+    def missing(self, queries: Sequence[Query]) -> dict[str, int]:
+        """Signals that :meth:`signals` would have to make, by key: a place in ``queries`` of each.
+
+        Places and no queries: of a million, which are cut when they are asked for, the queries would fill a gigabyte.
 
         Raises
         ------
@@ -164,7 +166,7 @@ class RagPipeline:
         """
         _, keys = self._addresses(queries)
         absent = self.store.missing(keys.values())
-        return list({key: queries[number] for number, key in keys.items() if key in absent}.values())
+        return {key: number for number, key in keys.items() if key in absent}
 
     def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
         """Yield this pipeline with all of ``queries``."""

@@ -12,17 +12,18 @@ second for a thousand queries), a shape or numeric encoder's vectors (seconds), 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.config import RunSpec, Variant
 from ragsignal.data import Bins
+from ragsignal.llm import RankScorer
 from ragsignal.protocols import Retriever
-from ragsignal.retrieval import Corpus, DenseRetriever, RandomRetriever, TextEncoder
+from ragsignal.retrieval import Corpus, DenseRetriever, NoRetriever, RandomRetriever, TextEncoder
 from ragsignal.signals import RagPipeline, ReadOnce, queries_of
 from ragsignal.study.study import Study
 from ragsignal.types import Query, Recipe
@@ -158,32 +159,37 @@ def estimate(study: Study, work: Iterable[Work]) -> Estimate:
 
 @dataclass(frozen=True)
 class _Need:
-    """Queries of a :class:`Work` that one pipeline answers, and those whose signals nobody will have made by then."""
+    """Queries of a :class:`Work` that one pipeline answers, and the places of those whose signals nobody will have."""
 
     work: Work
     pipeline: RagPipeline
-    queries: list[Query]
-    missing: list[Query]
+    queries: Sequence[Query]
+    missing: Sequence[int]
+
+    def to_make(self) -> Iterator[Query]:
+        """Cut the queries whose signals are to be made, one after the other."""
+        return (self.queries[place] for place in self.missing)
 
 
 def _needs(study: Study, work: Iterable[Work]) -> list[_Need]:
     """One for each :class:`Work`; of a walk-forward one for each step."""
     needs: list[_Need] = []
-    promised: set[tuple[str, Query]] = set()
+    promised: set[str] = set()
     for part in work:
         for pipeline, queries in study.pipeline(part.variant).parts(part.queries):
-            recipe = json_digest(pipeline.recipe)
-            missing = [query for query in pipeline.missing(queries) if (recipe, query) not in promised]
-            promised.update((recipe, query) for query in missing)
-            needs.append(_Need(part, pipeline, queries, missing))
+            missing = {key: place for key, place in pipeline.missing(queries).items() if key not in promised}
+            promised.update(missing)
+            needs.append(_Need(part, pipeline, queries, list(missing.values())))
     return needs
 
 
 def _signal_cost(need: _Need, rates: dict[str, _Rate]) -> SignalCost:
     pipeline = need.pipeline
     retriever = pipeline.retriever
-    read = [query for query in need.missing if not retriever.requires_hits or retriever.corpus_digest(query)]
-    rate = _rate(pipeline, read, rates) if read else _Rate(0.0, 0.0)
+    read = need.missing
+    if retriever.requires_hits:
+        read = [place for place in need.missing if retriever.corpus_digest(need.queries[place])]
+    rate = _rate(pipeline, _Chosen(need.queries, read), rates) if read else _Rate(0.0, 0.0)
     return SignalCost(
         name=need.work.name,
         asked=len(need.queries),
@@ -202,6 +208,28 @@ def _by_name(rows: Sequence[SignalCost]) -> tuple[SignalCost, ...]:
         figures = {name: figure + getattr(seen, name, 0) for name, figure in asdict(row).items() if name != "name"}
         merged[row.name] = SignalCost(row.name, **figures)
     return tuple(merged.values())
+
+
+@dataclass(frozen=True)
+class _Chosen(Sequence[Query]):
+    """Some of many queries, by their places: each is cut when it is asked for."""
+
+    queries: Sequence[Query]
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, number: int) -> Query: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Query]: ...
+
+    def __getitem__(self, number: int | slice) -> Query | list[Query]:
+        if isinstance(number, slice):
+            return [self.queries[place] for place in self.places[number]]
+        return self.queries[self.places[number]]
 
 
 @dataclass(frozen=True)
@@ -237,6 +265,8 @@ def _without_vectors(retriever: Retriever) -> Retriever:
 
 
 def _measured(pipeline: RagPipeline, queries: Sequence[Query]) -> _Rate:
+    if isinstance(pipeline.scorer, RankScorer) and isinstance(pipeline.retriever, NoRetriever):
+        return _measured_by_days(pipeline, pipeline.scorer, queries)
     sample = spread(queries, _FIRST)
     _ask(pipeline, sample)  # loads the model
     seconds, tokens = _ask(pipeline, sample)
@@ -245,6 +275,16 @@ def _measured(pipeline: RagPipeline, queries: Sequence[Query]) -> _Rate:
         sample = spread(queries, count)
         seconds, tokens = _ask(pipeline, sample)
     return _Rate(seconds / len(sample), tokens / len(sample))
+
+
+def _measured_by_days(pipeline: RagPipeline, scorer: RankScorer, queries: Sequence[Query]) -> _Rate:
+    """A reader of ranks scores a universe some days at a time, whoever asks: what it takes goes by the days."""
+    middle = len(queries) // 2
+    sample = [queries[place] for place in range(middle, min(middle + _LINES, len(queries)))]  # of few days
+    _ask(pipeline, sample)  # loads the model and scores their days, so that the next one looks them up
+    lookup, _ = _ask(pipeline, sample)
+    blocks = scorer.count_blocks(query.as_of for query in queries)
+    return _Rate(blocks * scorer.time_block(sample[0].as_of) / len(queries) + lookup / len(sample), 0.0)
 
 
 def _ask(pipeline: RagPipeline, queries: Sequence[Query]) -> tuple[float, int]:
@@ -274,7 +314,7 @@ def _encodings(needs: Sequence[_Need]) -> dict[str, _Encoding]:
             recipe = json_digest(retriever.encoder.recipe)
             encoding = encodings.setdefault(recipe, _Encoding(retriever.encoder, retriever.corpus))
             encoding.variants.append(need.work.name)
-            encoding.queries.update(need.missing)
+            encoding.queries.update(need.to_make())
     return encodings
 
 

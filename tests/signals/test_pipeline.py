@@ -452,12 +452,12 @@ def test_what_is_missing_is_what_a_run_then_makes() -> None:
     scorer = HashScorer()
     pipeline = pipeline_of(CORPUS, scorer)
     pipeline.signals(QUERIES[::3])
-    missing = pipeline.missing([*QUERIES, *QUERIES])
+    missing = [QUERIES[place % len(QUERIES)] for place in sorted(pipeline.missing([*QUERIES, *QUERIES]).values())]
     assert missing == [query for number, query in enumerate(QUERIES) if number % 3 and len(query.closes) > LOOKBACK]
     before = len(scorer.seen)
     blind = [it for it in pipeline.signals(missing) if it.abstained == NO_CANDIDATE]
     assert len(scorer.seen) - before == len(missing) - len(blind)
-    assert pipeline.missing(QUERIES) == []
+    assert pipeline.missing(QUERIES) == {}
 
 
 def test_the_cost_tells_what_was_asked_what_was_there_and_what_was_made() -> None:

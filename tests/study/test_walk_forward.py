@@ -526,7 +526,7 @@ def test_language_model_retriever_and_classifier_walk_together(llm_spec: Path, f
             assert pipeline.trained_through < min(it.as_of for it in queries)
         assert {it.abstained for it in source.signals(asked)} == {None}
         assert source.cost.asked == len(asked)
-        assert source.missing(asked) == []
+        assert source.missing(asked) == {}
     for role in ("reader", "retriever", "classifier"):
         (note,) = [it for it in notes_on_training(study) if it.startswith(f"The {role} ")]
         assert "was retrained 2 times, through 2014-12-30, " in note

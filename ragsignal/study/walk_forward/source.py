@@ -72,9 +72,13 @@ class WalkForward:
             answers |= dict(zip(numbers, signals, strict=True))
         return [answers[number] for number in range(len(queries))]
 
-    def missing(self, queries: Sequence[Query]) -> list[Query]:
-        """Queries whose signals would have to be made; raises as :meth:`signals`."""
-        return [query for pipeline, part in self.parts(queries) for query in pipeline.missing(part)]
+    def missing(self, queries: Sequence[Query]) -> dict[str, int]:
+        """Signals that would have to be made, by key: a place in ``queries`` of each; raises as :meth:`signals`."""
+        absent: dict[str, int] = {}
+        for step, numbers in self._by_step(queries):
+            part = self._at(step).missing([queries[number] for number in numbers])
+            absent |= {key: numbers[place] for key, place in part.items()}
+        return absent
 
     def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:
         """Who answers what: each step's pipeline that has something to answer, with its queries."""
