@@ -19,7 +19,7 @@ def _universe(n_symbols: int, n_days: int) -> Frames:
     calendar = CALENDAR[:n_days] if n_days <= N_DAYS else pd.bdate_range("2020-01-01", periods=n_days).as_unit("us")
     frames = {f"S{number:02d}": bars(n_days, number, days=calendar) for number in range(n_symbols)}
     frames["S01"] = bars(n_days, 1, tick=1.0, days=calendar)  # equal closes, and days with high == low
-    frames["S02"] = frames["S02"].drop(frames["S02"].index[[40, 290]])
+    frames["S02"] = frames["S02"].drop(calendar[[day for day in (40, 290) if day < n_days]])
     frames["S03"] = frames["S03"].iloc[30:]  # ranked later than the others
     frames["S04"] = frames["S04"].assign(open=50.0, high=50.0, low=50.0, close=50.0)  # never ranked
     frames["S05"] = frames["S05"].assign(volume=0.0)  # nor is this
