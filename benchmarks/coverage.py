@@ -20,8 +20,8 @@ from scipy.signal import lfilter
 
 from benchmarks.harness import Measure, main
 from ragsignal import statistics
-from ragsignal.evaluation import METRICS, Sample, direction_of
-from ragsignal.statistics import day_weights, log_losses
+from ragsignal.evaluation import METRICS, Resampling, Sample, direction_of
+from ragsignal.statistics import log_losses
 
 Floats = NDArray[np.float64]
 
@@ -76,8 +76,10 @@ class Study:
 
     def sample(self, number: int, sureness: float = SURE) -> Sample:
         flat = said(self.scores[number], sureness).ravel()
+        outcome, styles = self.outcome.ravel(), np.zeros((self.outcome.size, 0))
         day = np.repeat(np.arange(self.n_days), SYMBOLS)
-        return Sample(day, self.n_days, self.outcome.ravel(), flat, flat, direction_of(flat))
+        rise = direction_of(flat)
+        return Sample(day, self.n_days, outcome, flat, flat, rise, outcome, outcome, styles, least=SYMBOLS)
 
 
 def study(rng: np.random.Generator, n_days: int, skills: tuple[float, ...]) -> Study:
@@ -131,9 +133,10 @@ def differences(made: Study) -> dict[str, statistics.Interval]:
 
 def figures(made: Study) -> dict[str, tuple[float, float]]:
     """Bounds of the first forecaster's own figures."""
-    weights = day_weights(made.n_days)
+    resampling = Resampling.of(made.n_days)
     wanted = [(name, name, SURE) for name in FORECAST_FIGURES] + [("ece, of one nearly calibrated", "ece", MODEST)]
-    found = {name: METRICS[metric].estimate(made.sample(0, sureness), weights) for name, metric, sureness in wanted}
+    daily = {name: (METRICS[metric], made.sample(0, sureness)) for name, metric, sureness in wanted}
+    found = {name: metric.estimate(metric.daily(sample), resampling) for name, (metric, sample) in daily.items()}
     return {name: (it.low, it.high) for name, it in found.items()}
 
 

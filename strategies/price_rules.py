@@ -8,6 +8,7 @@ import backtrader as bt
 
 from strategies.base import SignalTrader
 from strategies.book import Params
+from strategies.cross_sectional import SlowBook
 
 
 class PriceMomentum(SignalTrader):
@@ -55,3 +56,51 @@ class Reversal(PriceMomentum):
     def view(self, data: Any) -> float:
         """Minus the return."""
         return -super().view(data)
+
+
+class ReversalBook(SlowBook):
+    """`SlowBook` by the last return turned around: long what fell most, short what rose most.
+
+    Parameters
+    ----------
+    signal : callable, default ``bt.ind.ROC``
+        Feed -> line, taking ``period``; another momentum indicator may stand in.
+    invest, quantile, speed, band, long_only
+        As in `SlowBook`.
+    period : int, default 1
+        Bars of the return.
+    """
+
+    params: Params = (("signal", bt.ind.ROC), ("period", 1))
+
+    def build(self, data: Any) -> Any:
+        """Build minus the return over `period` bars."""
+        return -self.p.signal(data, period=self.p.period)
+
+
+class MomentumBook(SlowBook):
+    """`SlowBook` by the return of the last year less its last month: long what rose most, short what fell most.
+
+    Jegadeesh and Titman (1993), Returns to Buying Winners and Selling Losers; the last month is left out because it
+    tends to reverse. It abstains for its first `period` bars.
+
+    Parameters
+    ----------
+    signal : callable, default ``bt.ind.ROC``
+        Line -> line, taking ``period``; another momentum indicator may stand in.
+    invest, quantile, speed, band, long_only
+        As in `SlowBook`.
+    period : int, default 250
+        Bars back to which the return reaches.
+    skip : int, default 20
+        Last bars that it leaves out; less than `period`.
+    """
+
+    params: Params = (("signal", bt.ind.ROC), ("period", 250), ("skip", 20))
+
+    def build(self, data: Any) -> Any:
+        """Build the return from `period` to `skip` bars ago."""
+        period, skip = self.p.period, self.p.skip
+        if not 0 <= skip < period:
+            raise ValueError(f"{type(self).__name__}: skip={skip!r} and period={period!r} must keep 0 <= skip < period")
+        return self.p.signal(data.close(-skip), period=period - skip)

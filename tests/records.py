@@ -37,7 +37,7 @@ RUNS = {
     "walk_forward": ("backtest", "backtests/walk_forward.toml"),
     "planted-evaluation": ("evaluate", "backtests/planted.toml"),
     "acl18-evaluation": ("evaluate", "backtests/acl18.toml"),
-    "us_2016_2019-evaluation": ("evaluate", "backtests/us_2016_2019.toml"),
+    "us_relative-evaluation": ("evaluate", "backtests/us_relative.toml"),
 }
 _FILES = ("record.json", "sweep.json", "audit.json")
 

@@ -85,6 +85,7 @@ Documented = dict[tuple[str, str], str]
 RUN_TABLES: dict[str, type[config.Table]] = {
     "": config.RunSpec,
     "data": config.DataSpec,
+    "data.universe": config.UniverseSpec,
     "corpus": config.CorpusSpec,
     "retrieval": config.RetrievalSpec,
     "llm": config.LLMSpec,
@@ -101,6 +102,8 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "feedback": config.FeedbackTraining,
     "finseer": config.FinseerTraining,
     "classifier": config.ClassifierTraining,
+    "boosting": config.BoostingTraining,
+    "ranks": config.RanksTraining,
 }
 SHARED = {"data", "corpus", "llm"}  # tables of both kinds, documented once
 
@@ -179,15 +182,29 @@ def test_every_toml_example_is_a_spec_or_a_part_of_one(page: Path, code: str, tm
             RUN_TABLES[name].model_validate(table)
 
 
-def test_the_run_of_the_training_page_fits_what_its_training_leaves(tmp_path: Path) -> None:
-    training, run = _blocks(ROOT / "docs" / "training.md", "toml")[:2]
+def _training_page(tmp_path: Path, number: int) -> tuple[config.TrainSpec, config.RunSpec]:
+    """The training spec at a place of docs/training.md, and the run spec after it."""
+    training, run = _blocks(ROOT / "docs" / "training.md", "toml")[number : number + 2]
     (tmp_path / "my.train.toml").write_text(training, encoding="utf-8")
     (tmp_path / "my.toml").write_text(run, encoding="utf-8")
     trained, used = config.load_train_spec(tmp_path / "my.train.toml"), config.load_spec(tmp_path / "my.toml")
     assert used.data.start > trained.data.end
-    assert used.data.path == trained.data.path == tmp_path / "prices"
+    assert used.data.path == trained.data.path
+    assert used.corpus == trained.corpus
+    return trained, used
+
+
+def test_the_run_of_ranks_on_the_training_page_fits_what_its_training_leaves(tmp_path: Path) -> None:
+    trained, used = _training_page(tmp_path, 0)
+    assert used.llm.model == str(trained.out / "stockllm")
+    assert used.find_variant("boosting").classifier == str(trained.out / "classifier")
+
+
+def test_the_run_of_text_on_the_training_page_fits_what_its_training_leaves(tmp_path: Path) -> None:
+    trained, used = _training_page(tmp_path, 2)
+    assert used.data.path == tmp_path / "prices"
     assert used.llm.adapter == str(trained.out / "stockllm")
-    assert (used.llm.template, used.corpus) == (trained.llm.template, trained.corpus)
+    assert used.llm.template == trained.llm.template
     assert used.find_variant("classifier").classifier == str(trained.out / "classifier")
     finseer = used.find_variant("finseer").retrieval
     assert (finseer.retriever, finseer.encoder) == ("finseer", str(trained.out / "finseer-text"))

@@ -18,7 +18,9 @@ TABLE = Path(__file__).with_name("rooms.txt")
 COMMANDS = {path.stem for path in (ROOT / "cli").glob("*.py")}
 NOT_BEHIND_A_DOOR = {  # they import torch, which costs seconds: a room without a model must not pay them
     "ragsignal.llm.head",
+    "ragsignal.llm.rank_model",
     "ragsignal.retrieval.tower",
+    "ragsignal.training.ranks.train",
     "ragsignal.training.stockllm.train",
 }
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import pickle
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies.base import SignalTrader
-from strategies.book import Params, TargetBook
+from strategies.book import TargetBook
 from strategies.buy_and_hold import BuyAndHold
-from strategies.cross_sectional import CrossSectional
-from strategies.price_rules import PriceMomentum, Reversal
+from strategies.cross_sectional import CrossSectional, SlowBook
+from strategies.price_rules import MomentumBook, PriceMomentum, Reversal, ReversalBook
 from strategies.rag_momentum import LongFlat, LongShort
 from strategies.weighted import ProbabilityWeighted
+from tests.journal import CASH, DAYS, NAN, Journal, cerebro_of, feed, ragged, run, script, walk, zigzag
 
-CASH = 100_000.0
-NAN = float("nan")
-DAYS = pd.bdate_range("2021-01-04", periods=60)
-SIGNALLED = [SignalTrader, LongFlat, LongShort, ProbabilityWeighted, CrossSectional]
+SIGNALLED = [SignalTrader, LongFlat, LongShort, ProbabilityWeighted, CrossSectional, SlowBook]
 PRICE_RULES = [PriceMomentum, Reversal]
+RULE_BOOKS = [ReversalBook, MomentumBook]
 MODES: list[dict[str, Any]] = [
     {"preload": True, "runonce": False},
     {"preload": False, "runonce": False},
@@ -36,108 +32,6 @@ MODES: list[dict[str, Any]] = [
     {"exactbars": -1},
     {"exactbars": -2},
 ]
-
-
-class Script(bt.Indicator):  # type: ignore[misc]
-    """Says what the script says: feed name -> one value for each of the feed's own bars, then 0.0."""
-
-    lines = ("value",)
-    params: Params = (("table", {}),)
-
-    def next(self) -> None:
-        values, bar = self.p.table.get(self.data._name, ()), len(self.data) - 1
-        self.l.value[0] = values[bar] if bar < len(values) else 0.0
-
-
-class Journal(bt.Analyzer):  # type: ignore[misc]
-    """Orders as plain tuples, and the book as it stands and as the orders of the bar will leave it."""
-
-    def start(self) -> None:
-        self.sent: list[tuple[date, str, int]] = []
-        self.fills: list[tuple[date, str, int, float]] = []
-        self.books: list[dict[str, Any]] = []
-        self.rejected = 0
-        self.seen: set[int] = set()
-
-    def notify_order(self, order: bt.Order) -> None:
-        if order.status == order.Completed:
-            filled = bt.num2date(order.executed.dt).date()
-            self.fills.append((filled, order.data._name, order.executed.size, order.executed.price))
-
-    def next(self) -> None:
-        strategy = self.strategy
-        planned, closes = {}, {}
-        for data in (data for data in self.datas if len(data)):
-            size = strategy.broker.getposition(data).size
-            order = strategy.orders.get(data)
-            if order is not None and order.ref not in self.seen:
-                self.seen.add(order.ref)
-                self.sent.append((strategy.datetime.date(), data._name, order.created.size))
-                size += order.created.size
-            planned[data._name], closes[data._name] = size, data.close[0]
-        self.books.append(
-            {
-                "date": strategy.datetime.date(),
-                "equity": strategy.broker.getvalue(),
-                "held": {data._name: strategy.broker.getposition(data).size for data in self.datas if len(data)},
-                "planned": planned,
-                "closes": closes,
-            }
-        )
-
-    def stop(self) -> None:
-        self.rejected = self.strategy.rejected
-
-    def held(self, name: str) -> list[int]:
-        """Shares of a feed at the close of every bar of the run, 0 before its first bar."""
-        return [book["held"].get(name, 0) for book in self.books]
-
-
-def feed(
-    closes: Sequence[float], opens: Sequence[float] | None = None, days: Sequence[int] | None = None
-) -> pd.DataFrame:
-    """Daily bars; an open that is not given is the close before."""
-    opens = [closes[0], *closes[:-1]] if opens is None else opens
-    index = DAYS[: len(closes)] if days is None else DAYS[list(days)]
-    frame = pd.DataFrame({"open": opens, "close": closes}, index=index, dtype=float)
-    return frame.assign(high=frame.max(axis=1), low=frame.min(axis=1), volume=1000.0, openinterest=0.0)
-
-
-def cerebro_of(frames: dict[str, pd.DataFrame]) -> bt.Cerebro:
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.broker.setcash(CASH)
-    for name, frame in frames.items():
-        cerebro.adddata(bt.feeds.PandasData(dataname=frame), name=name)
-    cerebro.addanalyzer(Journal, _name="journal")
-    return cerebro
-
-
-def run(
-    strategy: type[bt.Strategy], frames: dict[str, pd.DataFrame], mode: dict[str, Any] | None = None, **params: Any
-) -> Journal:
-    cerebro = cerebro_of(frames)
-    cerebro.addstrategy(strategy, **params)
-    journal: Journal = cerebro.run(**(mode or {}))[0].analyzers.journal
-    return journal
-
-
-def script(**table: Sequence[float]) -> Callable[..., Any]:
-    return functools.partial(Script, table=table)
-
-
-def zigzag(seed: int, length: int = 50) -> list[float]:
-    """Prices that swing by a quarter over 17 bars, each seed at another phase."""
-    return [round(100 + 25 * math.sin(2 * math.pi * (bar + 5 * seed) / 17), 2) for bar in range(length)]
-
-
-def ragged() -> dict[str, pd.DataFrame]:
-    """Three feeds: a whole one, one that starts at bar 15, one without bars 20..22 that ends at bar 40."""
-    late, holes = range(15, 50), [*range(20), *range(23, 40)]
-    return {
-        "whole": feed(zigzag(1)),
-        "late": feed(zigzag(2, len(late)), days=late),
-        "holes": feed(zigzag(3, len(holes)), days=holes),
-    }
 
 
 def test_an_order_sent_at_a_close_fills_at_the_next_open() -> None:
@@ -400,9 +294,10 @@ def test_an_indicator_with_a_period_stands_in_for_the_return(strategy: type[bt.S
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-@pytest.mark.parametrize("strategy", [*SIGNALLED, *PRICE_RULES, BuyAndHold])
+@pytest.mark.parametrize("strategy", [*SIGNALLED, *PRICE_RULES, *RULE_BOOKS, BuyAndHold])
 def test_every_mode_of_cerebro_sends_the_same_orders(strategy: type[bt.Strategy], mode: dict[str, Any]) -> None:
     params: dict[str, Any] = {"signal": functools.partial(bt.ind.ROC, period=3)} if strategy in SIGNALLED else {}
+    params |= {"period": 5, "skip": 2} if strategy is MomentumBook else {}
     # exactbars=1 keeps one bar a feed, and Backtrader then loses a bar wherever a feed's days differ from the others'.
     frames = {"A": feed(zigzag(1)), "B": feed(zigzag(2))} if mode == {"exactbars": 1} else ragged()
     usual, journal = run(strategy, frames, **params), run(strategy, frames, mode, **params)
@@ -421,7 +316,7 @@ def test_a_sweep_over_two_processes_equals_single_runs() -> None:
     assert len({str(sent) for sent in swept}) == 3
 
 
-@pytest.mark.parametrize("strategy", [*SIGNALLED, *PRICE_RULES, BuyAndHold])
+@pytest.mark.parametrize("strategy", [*SIGNALLED, *PRICE_RULES, *RULE_BOOKS, BuyAndHold])
 def test_strategies_and_their_defaults_can_be_pickled(strategy: type[bt.Strategy]) -> None:
     assert pickle.loads(pickle.dumps(strategy)) is strategy
     defaults = dict(strategy.params._getpairs())
@@ -439,6 +334,10 @@ def test_strategies_and_their_defaults_can_be_pickled(strategy: type[bt.Strategy
         (ProbabilityWeighted, {"min_change": -0.1}, "min_change=-0.1 must not be negative"),
         (CrossSectional, {"n": 2}, "n=2 .* there are 2 feeds"),
         (CrossSectional, {"n": 0}, "n at least 1"),
+        (SlowBook, {"quantile": 0.6}, r"quantile=0.6 must lie in \(0, 0.5\]"),
+        (SlowBook, {"speed": 0.0}, r"speed=0.0 in \(0, 1\]"),
+        (SlowBook, {"band": -0.1}, "band=-0.1 must not be negative"),
+        (MomentumBook, {"skip": 250}, "skip=250 and period=250 must keep 0 <= skip < period"),
     ],
 )
 def test_a_param_that_cannot_be_meant_is_refused(
@@ -448,7 +347,7 @@ def test_a_param_that_cannot_be_meant_is_refused(
         run(strategy, {"A": feed([1, 2]), "B": feed([1, 2])}, **({"signal": bt.ind.ROC} | params))
 
 
-@pytest.mark.parametrize("strategy", [TargetBook, *SIGNALLED, *PRICE_RULES, BuyAndHold])
+@pytest.mark.parametrize("strategy", [TargetBook, *SIGNALLED, *PRICE_RULES, *RULE_BOOKS, BuyAndHold])
 def test_the_docstring_names_every_param(strategy: type[bt.Strategy]) -> None:
     doc = inspect.getdoc(strategy) or ""
     assert [name for name in strategy.params._getkeys() if name not in doc] == []
@@ -457,14 +356,6 @@ def test_the_docstring_names_every_param(strategy: type[bt.Strategy]) -> None:
 BARS = 12
 PATH = st.lists(st.floats(-1.0, 1.0), min_size=BARS, max_size=BARS)
 MOVES = st.lists(st.floats(-0.2, 0.25), min_size=2 * BARS, max_size=2 * BARS)
-
-
-def walk(moves: list[float]) -> pd.DataFrame:
-    """Overnight and daytime moves in turn, from a close of 100."""
-    prices = [100.0]
-    for move in moves:
-        prices.append(prices[-1] * (1 + move))
-    return feed(prices[2::2], opens=prices[1:-1:2])
 
 
 @settings(max_examples=40, deadline=None)

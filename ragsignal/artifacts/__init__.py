@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact, refuse_foreign, save_artifact, shipped_status
-from ragsignal.artifacts.card import CARD, Base, Calibration, Card, Kind, Span
+from ragsignal.artifacts.card import CARD, Base, Calibration, Card, DataSource, Kind, Span
 from ragsignal.artifacts.weights import EMBEDDED, Weights, WeightsStatus, digest_of_folder, embedded_status, resolve
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Base",
     "Calibration",
     "Card",
+    "DataSource",
     "Kind",
     "Span",
     "Weights",

@@ -10,10 +10,15 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic reads typing's own from Python 3.12 on
+)
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator, with_config
-from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on
+from typing_extensions import TypedDict
 
 from ragsignal.utils import canonical_json
 
@@ -64,11 +69,15 @@ class Base(TypedDict):
 
 @with_config(_STRICT)
 class DataSource(TypedDict):
-    """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`."""
+    """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`.
+
+    ``dropped_bars``: how many bars were left out, by symbol and rule; only where there were some.
+    """
 
     source: str
     symbols: list[str]
     fingerprint: str
+    dropped_bars: NotRequired[dict[str, dict[str, int]]]
 
 
 @with_config(_STRICT)
@@ -129,9 +138,10 @@ class Card(BaseModel):
 
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_LIBRARY = {"stockllm": "peft", "finseer-text": "sentence-transformers"}
+_LIBRARY = {"stockllm": "peft", "stockllm on ranks": "transformers", "finseer-text": "sentence-transformers"}
 _USE: dict[str, str] = {
     "stockllm": '[llm]\nadapter = "FOLDER"',
+    "stockllm on ranks": '[corpus]\ntarget = "relative"\n\n[llm]\nmodel = "FOLDER"',
     "finseer-text": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
     "finseer-numeric": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
     "classifier": '[[variant]]\nname = "classifier"\nsignal = "classifier"\nclassifier = "FOLDER"',
@@ -154,13 +164,18 @@ def describe(card: Card) -> str:
 
 def _front_matter(card: Card) -> str:
     lines = ["---"]
-    if card.kind in _LIBRARY:
-        lines.append(f"library_name: {_LIBRARY[card.kind]}")
+    if _used_as(card) in _LIBRARY:
+        lines.append(f"library_name: {_LIBRARY[_used_as(card)]}")
     # The Hub takes only its own ids here; an embedded base or a folder is named in the text.
     if card.base is not None and _HUB_ID.fullmatch(card.base["ref"]):
         lines.append(f"base_model: {json.dumps(card.base['ref'])}")
     lines += ["tags:", "- ragsignal", f"- {card.kind}", "- finance", "---"]
     return "\n".join(lines)
+
+
+def _used_as(card: Card) -> str:
+    """The kind; but StockLLM on ranks is a model of its own, and no adapter."""
+    return "stockllm on ranks" if card.kind == "stockllm" and "reader" in card.template else card.kind
 
 
 def _what_it_is(card: Card) -> str:
@@ -173,7 +188,7 @@ def _what_it_is(card: Card) -> str:
 
 def _usage(card: Card) -> str:
     advice = f"Name this folder in a spec; every file is checked against `{CARD}` when it is loaded:"
-    return f"{advice}\n\n```toml\n{_USE[card.kind]}\n```"
+    return f"{advice}\n\n```toml\n{_USE[_used_as(card)]}\n```"
 
 
 def _spans(card: Card) -> list[tuple[str, str]]:

@@ -36,14 +36,17 @@ class Audit:
 
     Parameters
     ----------
-    spec : str
-        Name of the spec.
+    spec : RunSpec
+        With its symbols by name.
+    dropped_bars : dict
+        How many bars were left out, by symbol and rule.
     findings : tuple of Finding
         One a test and subject.
     seconds : float
     """
 
-    spec: str
+    spec: RunSpec
+    dropped_bars: dict[str, dict[str, int]]
     findings: tuple[Finding, ...]
     seconds: float
 
@@ -58,7 +61,15 @@ class Audit:
     def record(self) -> Record:
         """JSON-able."""
         tests = [plain(finding) for finding in self.findings]
-        return {"spec": self.spec, "verdict": self.verdict, "tests": tests, "seconds": round(self.seconds, 1)}
+        record: Record = {
+            "spec": self.spec.model_dump(mode="json", by_alias=True),
+            "verdict": self.verdict,
+            "tests": tests,
+            "seconds": round(self.seconds, 1),
+        }
+        if self.dropped_bars:
+            record["dropped_bars"] = self.dropped_bars
+        return record
 
 
 def audit_spec(spec: RunSpec, jobs: int | None = None, progress: Progress = silent) -> Audit:
@@ -84,7 +95,7 @@ def audit_spec(spec: RunSpec, jobs: int | None = None, progress: Progress = sile
     if findings[0].verdict != "broken":
         for test in (audit_signals, audit_retrieval, audit_training, audit_memory):
             findings += test(study, frames, progress)
-    return Audit(spec.name, tuple(sorted(findings, key=_place)), time.perf_counter() - began)
+    return Audit(study.spec, study.prices.drop_counts, tuple(sorted(findings, key=_place)), time.perf_counter() - began)
 
 
 def audit_subjects(
@@ -125,7 +136,7 @@ def audit_subjects(
         for name, kind, takes_it in zip(names, kinds, takes, strict=True)
     ]
     findings = audit_code(subjects, Market(frames), spec.costs, jobs, progress)
-    return Audit(spec.name, tuple(findings), time.perf_counter() - began)
+    return Audit(study.spec, study.prices.drop_counts, tuple(findings), time.perf_counter() - began)
 
 
 def _of_spec(study: Study, frames: dict[str, pd.DataFrame]) -> tuple[list[Subject], list[Finding]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.backtest.engine import prepare, run_spec, set_costs, signals_of
+from ragsignal.backtest.feed import EPOCH, PreloadedFeed
 from ragsignal.backtest.findings import RunFindings
 from ragsignal.backtest.findings.answers import Certainty, Power, Verdict
 from ragsignal.backtest.findings.calibration import ReliabilityBin, StrongSignals
@@ -17,11 +18,13 @@ from ragsignal.backtest.sweep.run import run_sweep
 from ragsignal.backtest.variant import VariantResult
 
 __all__ = [
+    "EPOCH",
     "AmongSeeds",
     "Certainty",
     "Journal",
     "PairedDifference",
     "Power",
+    "PreloadedFeed",
     "RagEvidence",
     "RagMomentum",
     "ReliabilityBin",

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 from ragsignal import statistics
+from ragsignal.backtest.feed import PreloadedFeed
 from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
-from ragsignal.backtest.results import RunResult
+from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
 from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
@@ -36,6 +37,7 @@ from ragsignal.study import (
     TrialCount,
     count_run,
     data_digests,
+    notes_on_prices,
     notes_on_training,
     work_of,
 )
@@ -88,6 +90,7 @@ def run_spec(
     frame = RunFrame()
     pool = pool or InProcessPool()
     study, frames = prepare(spec, progress, pool)
+    spec = study.spec  # with its symbols by name
     if before:
         before(study, work_of(spec, frames))
     variants = _run_variants(study, frames, pool)
@@ -100,6 +103,7 @@ def run_spec(
         closes=closes,
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
+        dropped_bars=study.prices.drop_counts,
         digests=data_digests(study, spec.variants)
         | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
@@ -198,6 +202,8 @@ def trade(
         orders=orders,
         signals=signals,
         metrics=_metrics(equity, exposure, orders, signals, account),
+        # the strategies of strategies/ keep this; of others nobody knows what they wanted
+        too_dear={name: spec.costs.cash * times for name, times in getattr(ran, "too_dear", {}).items() if times},
     )
 
 
@@ -233,7 +239,8 @@ class AccountRecorder(bt.Analyzer):
         """Value the account at the close."""
         broker = self.strategy.broker
         value = float(broker.getvalue())
-        invested = sum(abs(float(broker.getvalue([data]))) for data in self.datas if len(data))
+        held = [data for data in self.datas if broker.getposition(data).size]
+        invested = sum(abs(float(broker.getvalue([data]))) for data in held)
         self.days.append(pd.Timestamp(self.strategy.datetime.date(0)))
         self.equity.append(value)
         self.exposure.append(invested / value if value > 0 else 0.0)
@@ -258,7 +265,13 @@ class AccountRecorder(bt.Analyzer):
 
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
-    notes = [*notes_on_training(study or Study(spec)), *_notes_on_hits(spec, variants)]
+    study = study or Study(spec)
+    notes = [
+        *notes_on_prices(study),
+        *notes_on_training(study),
+        *_notes_on_hits(spec, variants),
+        *notes_on_shares(variants),
+    ]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
@@ -281,9 +294,11 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
 def _window(study: Study) -> dict[str, pd.DataFrame]:
     data = study.spec.data
     frames = dict(study.prices.select(data.symbols).between(data.start, data.end).frames)
+    if data.picked_from:  # nobody named them: that one has gone since is no mistake
+        frames = {symbol: frame for symbol, frame in frames.items() if len(frame) >= 2}
     short = {symbol: len(frame) for symbol, frame in frames.items() if len(frame) < 2}
-    if short or len(frames) < len(data.symbols):
-        missing = sorted(set(data.symbols) - set(frames)) + sorted(short)
+    if short or not frames:
+        missing = sorted(short) or data.symbols
         raise DataError(
             f"fewer than 2 bars from {data.start} to {data.end} for {', '.join(missing)}; "
             "change data.start, data.end or data.symbols"
@@ -294,7 +309,7 @@ def _window(study: Study) -> dict[str, pd.DataFrame]:
 def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
     for symbol, frame in frames.items():
-        cerebro.adddata(bt.feeds.PandasData(dataname=frame, openinterest=None), name=symbol)
+        cerebro.adddata(PreloadedFeed(dataname=frame), name=symbol)
     set_costs(cerebro.broker, costs)
     return cerebro
 
@@ -331,23 +346,26 @@ def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame])
     columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
     if not signals:
         return pd.DataFrame(columns=columns)
-    earned = {symbol: table["outcome"] for symbol, table in forward_returns(frames, "open_to_open").items()}
-    rows = [
-        (
-            pd.Timestamp(signal.as_of),
-            signal.symbol,
-            signal.value,
-            signal.probability,
-            signal.abstained,
-            earned[signal.symbol].get(pd.Timestamp(signal.as_of), np.nan),
-            signal.key,
-            [hit.candidate.id for hit in signal.hits],
-            signal.tokens,
-            signal.seconds,
-        )
-        for signal in signals
-    ]
-    table = pd.DataFrame(rows, columns=columns)
+    outcomes = forward_returns(frames, "open_to_open")
+    earned = {
+        symbol: dict(zip(pd.DatetimeIndex(table.index).date, table["outcome"], strict=True))
+        for symbol, table in outcomes.items()
+    }
+    table = pd.DataFrame(
+        {
+            "date": np.array([signal.as_of for signal in signals], dtype="M8[s]"),
+            "symbol": [signal.symbol for signal in signals],
+            "value": [signal.value for signal in signals],
+            "probability": [signal.probability for signal in signals],
+            "abstained": [signal.abstained for signal in signals],
+            "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
+            "key": [signal.key for signal in signals],
+            "hits": [[hit.candidate.id for hit in signal.hits] for signal in signals],
+            "tokens": [signal.tokens for signal in signals],
+            "seconds": [signal.seconds for signal in signals],
+        },
+        columns=columns,
+    )
     return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
 
 

@@ -53,6 +53,8 @@ class VariantResult:
         What this run spent on the signals.
     recipe : dict or None
         What decided the signals.
+    too_dear : dict of str to float
+        Symbols that were wanted, but whose weight never came to a whole share; the cash at which it would have.
     """
 
     name: str
@@ -64,6 +66,7 @@ class VariantResult:
     metrics: Metrics
     cost: Cost = field(default_factory=Cost)
     recipe: Recipe | None = None
+    too_dear: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_llm(self) -> bool:

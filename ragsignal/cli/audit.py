@@ -18,6 +18,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from ragsignal.cli.options import Settings
 from ragsignal.cli.sweep import Jobs
 from ragsignal.cli.terminal import answer, people, progress_bars, stdout_is_ours
 
@@ -39,13 +40,14 @@ def audit(
         ),
     ] = None,
     variant: Annotated[str | None, typer.Option(help="Whose signals a SUBJECT gets that takes some.")] = None,
+    settings: Settings = None,
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(help="Folder that receives the audit's folder.")] = Path("runs"),
 ) -> None:
     """Test at every bar whether anything in SPEC looks ahead; exit 1 if something does, or could not be tested."""
     from ragsignal.config import load_spec
 
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, settings or ())
     with progress_bars() as progress, stdout_is_ours():
         from ragsignal.audit import audit_spec, audit_subjects
         from ragsignal.utils import write_json

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
-from ragsignal.cli.options import DryRun, SpecPath
+from ragsignal.cli.options import DryRun, Settings, SpecPath, typed
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
 from ragsignal.cli.terminal import answer, people, progress_bars
 
@@ -20,6 +20,7 @@ from ragsignal.cli.terminal import answer, people, progress_bars
 def backtest(
     spec: SpecPath,
     out: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+    settings: Settings = None,
     dry_run: DryRun = False,
     jobs: Jobs = None,
     ray: Ray = None,
@@ -27,7 +28,7 @@ def backtest(
     """Run every variant of SPEC on identical bars and costs, and write the report."""
     from ragsignal.config import load_spec
 
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, settings or ())
     folder = out / loaded.name
     if dry_run:
         tell_estimate(estimate_of_backtest(loaded))
@@ -42,7 +43,7 @@ def backtest(
         with open_pool(jobs if ray else jobs or 1, ray, strategies_of(loaded)) as pool:
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
-        record = write_report(replace(result, command=f"ragsignal backtest {spec}"), folder)
+        record = write_report(replace(result, command=typed(f"ragsignal backtest {spec}", settings)), folder)
         progress("writing the report", 1, 1)
     costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]

@@ -17,7 +17,9 @@ data_app = typer.Typer(no_args_is_help=True, help="Check price files, or downloa
 
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="A folder of CSVs, or one long Parquet or CSV table.")],
+    path: Annotated[
+        Path, typer.Argument(help="A folder of CSV or Stooq text files, or one long table (Parquet, CSV, text).")
+    ],
 ) -> None:
     """List everything that is wrong with the prices in PATH; exit 1 if there is anything."""
     from ragsignal.data import find_problems

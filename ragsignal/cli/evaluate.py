@@ -8,19 +8,20 @@ from typing import Annotated
 import typer
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_evaluation, tell_estimate
-from ragsignal.cli.options import DryRun, SpecPath
+from ragsignal.cli.options import DryRun, Settings, SpecPath
 from ragsignal.cli.terminal import answer, people, progress_bars
 
 
 def evaluate(
     spec: SpecPath,
     out: Annotated[Path, typer.Option(help="Folder that receives the evaluation's folder.")] = Path("runs"),
+    settings: Settings = None,
     dry_run: DryRun = False,
 ) -> None:
     """Score every variant's signals as forecasts, without a broker, beside baselines that cost nothing."""
     from ragsignal.config import load_spec
 
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, settings or ())
     folder = out / f"{loaded.name}-evaluation"
     if dry_run:
         tell_estimate(estimate_of_evaluation(loaded))

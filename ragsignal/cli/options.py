@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,3 +11,17 @@ import typer
 
 SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would cost, and stop there.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PLACE=VALUE",
+        help="Another value for a key of SPEC: data.start=2015-01-02, strategy.params.enter=0.1, "
+        "variant.NAME.retrieval.k=3; repeatable.",
+    ),
+]
+
+
+def typed(command: str, settings: Sequence[str] | None) -> str:
+    """``command`` with its ``--set`` options, as a shell takes it."""
+    return " ".join([command, *(f"--set {shlex.quote(word)}" for word in settings or ())])

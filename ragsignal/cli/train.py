@@ -23,6 +23,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from ragsignal.cli.options import Settings, typed
 from ragsignal.cli.terminal import answer, people, progress_bars
 
 if TYPE_CHECKING:
@@ -35,15 +36,15 @@ TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such 
 
 
 @train_app.command()
-def stockllm(spec: TrainSpecPath) -> None:
+def stockllm(spec: TrainSpecPath, settings: Settings = None) -> None:
     """Teach the language model to answer rise or fall, and calibrate its answers."""
-    _train(spec, "stockllm", ["stockllm"])
+    _train(spec, settings, "stockllm", ["stockllm"])
 
 
 @train_app.command()
-def feedback(spec: TrainSpecPath) -> None:
+def feedback(spec: TrainSpecPath, settings: Settings = None) -> None:
     """Ask the trained language model about single candidates: the teacher scores of FinSeer."""
-    with _training_run(spec, "feedback") as run:
+    with _training_run(spec, settings, "feedback") as run:
         from ragsignal.training import load_feedback, run_feedback
 
         folder = run_feedback(run)
@@ -55,34 +56,36 @@ def feedback(spec: TrainSpecPath) -> None:
 def finseer(
     spec: TrainSpecPath,
     encoder: Annotated[str, typer.Option(help="text, numeric, or both.")] = "both",
+    settings: Settings = None,
 ) -> None:
     """Train the retriever on the teacher scores, beside an untrained one and one with a shuffled teacher."""
     kinds: dict[str, list[Kind]] = {"text": ["finseer-text"], "numeric": ["finseer-numeric"]}
     kinds["both"] = [kind for one in kinds.values() for kind in one]
     if encoder not in kinds:
         raise typer.BadParameter("text, numeric or both was expected", param_hint="--encoder")
-    _train(spec, f"finseer --encoder {encoder}", kinds[encoder])
+    _train(spec, settings, f"finseer --encoder {encoder}", kinds[encoder])
 
 
 @train_app.command()
-def classifier(spec: TrainSpecPath) -> None:
+def classifier(spec: TrainSpecPath, settings: Settings = None) -> None:
     """Train the baseline that reads the query alone."""
-    _train(spec, "classifier", ["classifier"])
+    _train(spec, settings, "classifier", ["classifier"])
 
 
 @train_app.command("walk-forward")
 def walk_forward(
     spec: Annotated[Path, typer.Argument(help="A TOML run spec with a table [walk_forward].")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop there.")] = False,
+    settings: Settings = None,
 ) -> None:
     """Train what the steps of a walk-forward lack; what is there is kept."""
     from ragsignal.config import load_spec
 
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, settings or ())
     with progress_bars() as progress:
         from ragsignal.training import WalkForwardTraining
 
-        training = WalkForwardTraining(loaded, progress, f"ragsignal train walk-forward {spec}")
+        training = WalkForwardTraining(loaded, progress, typed(f"ragsignal train walk-forward {spec}", settings))
         tasks = training.missing()
         people.print(_steps_table(training, tasks))
         _say(_cost_of(training, tasks))
@@ -124,8 +127,8 @@ def _say(line: str) -> None:
     people.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _train(path: Path, what: str, kinds: Sequence[Kind]) -> None:
-    with _training_run(path, what) as run:
+def _train(path: Path, settings: Sequence[str] | None, what: str, kinds: Sequence[Kind]) -> None:
+    with _training_run(path, settings, what) as run:
         from ragsignal.training import TRAINERS
 
         artifacts = [TRAINERS[kind](run) for kind in kinds]
@@ -135,14 +138,14 @@ def _train(path: Path, what: str, kinds: Sequence[Kind]) -> None:
 
 
 @contextlib.contextmanager
-def _training_run(path: Path, what: str) -> Iterator[TrainingRun]:
+def _training_run(path: Path, settings: Sequence[str] | None, what: str) -> Iterator[TrainingRun]:
     from ragsignal.config import load_train_spec
 
-    spec = load_train_spec(path)
+    spec = load_train_spec(path, settings or ())
     with progress_bars() as progress:
         from ragsignal.training import TrainingRun
 
-        yield TrainingRun(spec, progress, f"ragsignal train {what} {path}")
+        yield TrainingRun(spec, progress, typed(f"ragsignal train {what} {path}", settings))
 
 
 def _table(artifacts: Sequence[Artifact]) -> Table:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.override import toml_value
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
+    EVERY,
     LETTERED,
     RANKED,
     WALK,
@@ -25,6 +27,7 @@ from ragsignal.config.tables import (
     Table,
     Target,
     TemplateName,
+    UniverseSpec,
     Walked,
 )
 from ragsignal.config.train import (
@@ -40,6 +43,7 @@ from ragsignal.config.train import (
 from ragsignal.config.variant import Variant
 
 __all__ = [
+    "EVERY",
     "LETTERED",
     "RANKED",
     "WALK",
@@ -64,6 +68,7 @@ __all__ = [
     "Target",
     "TemplateName",
     "TrainSpec",
+    "UniverseSpec",
     "Variant",
     "WalkForwardSpec",
     "Walked",
@@ -71,4 +76,5 @@ __all__ = [
     "did_you_mean",
     "load_spec",
     "load_train_spec",
+    "toml_value",
 ]

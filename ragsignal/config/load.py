@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from ragsignal.config.messages import RawTable, explain
+from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
 from ragsignal.config.tables import WALK, Table
 from ragsignal.config.train import TrainSpec
@@ -19,26 +21,33 @@ from ragsignal.errors import ConfigError
 T = TypeVar("T", bound=Table)
 
 
-def load_train_spec(path: str | Path) -> TrainSpec:
-    """Read and check a training spec.
+def load_train_spec(path: str | Path, settings: Sequence[str] = ()) -> TrainSpec:
+    """Read and check a training spec; arguments as of :func:`load_spec`.
 
     Raises
     ------
     ConfigError
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
-    return _load(path, TrainSpec)
+    return _load(path, TrainSpec, settings)
 
 
-def load_spec(path: str | Path) -> RunSpec:
+def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
     """Read and check a spec.
 
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+    settings : sequence of str, optional
+        ``place=value`` words, such as ``data.start=2015-01-02``, that take the place of what the file says.
+
     Raises
     ------
     ConfigError
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
-    spec = _load(path, RunSpec)
+    spec = _load(path, RunSpec, settings)
     if spec.walk_forward is not None and not any(variant.retrained for variant in spec.variants):
         # not a rule of RunSpec: a sweep leaves variants out
         raise ConfigError(
@@ -49,7 +58,7 @@ def load_spec(path: str | Path) -> RunSpec:
     return spec
 
 
-def _load(path: str | Path, kind: type[T]) -> T:
+def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     path = Path(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -57,9 +66,10 @@ def _load(path: str | Path, kind: type[T]) -> T:
         raise ConfigError(f"no spec at {path}: a spec is a TOML file such as backtests/sample.toml") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    override(raw, settings)
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
-    return checked(raw, kind, path)
+    return checked(raw, kind, " --set ".join([str(path), *settings]))
 
 
 def checked(raw: RawTable, kind: type[T], where: str | Path) -> T:

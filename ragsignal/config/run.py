@@ -167,6 +167,8 @@ class RunSpec(Table):
             raise ValueError(f"two variants share a name: {names}")
         if self.benchmark not in names:
             raise ValueError(f"benchmark {self.benchmark!r} is not one of the variants: {names}")
+        if self.data.universe is not None:
+            self.data.universe.check_before(self.data.start, "data.start")
         for variant in self.variants:
             if variant.embeds_text and (variant.retrieval.encoder or "").startswith(WALK):
                 raise ValueError(

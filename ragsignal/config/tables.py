@@ -21,6 +21,9 @@ LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
 Walked = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
+EVERY = ("all",)
+"""What ``data.symbols`` holds for all symbols of a source, until a run names them."""
+_WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "noise")
 
 
 def _whole(value: object) -> object:
@@ -40,6 +43,10 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _listed(symbols: Any) -> Any:
+    return list(EVERY) if symbols == EVERY[0] else symbols
+
+
 def _may_walk(*kinds: Walked) -> AfterValidator:
     """Check a reference that may be a ``walk:KIND``."""
     known = [WALK + kind for kind in kinds]
@@ -54,6 +61,7 @@ def _may_walk(*kinds: Walked) -> AfterValidator:
 
 # TOML has arrays and strings where these types are meant, and a record has its dates as text.
 Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)]
+Symbols = Annotated[Names, BeforeValidator(_listed)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=0)]
 Horizon = Annotated[Literal[1, 5, 10, 20], BeforeValidator(_whole)]
@@ -71,8 +79,35 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
+class UniverseSpec(Table):
+    """Which symbols are taken, as it was known on ``as_of``: the ``top`` most traded of ``data.symbols``.
+
+    ``dollar_volume`` is the median of close times volume over the last ``bars`` bars up to and including ``as_of``.
+    """
+
+    top: AtLeastOne = 100
+    by: Literal["dollar_volume"] = "dollar_volume"
+    as_of: Day
+    bars: AtLeastOne = 250
+
+    def check_before(self, day: date, what: str) -> None:
+        """Raise ``ValueError`` unless ``as_of`` lies before ``day``, which is called ``what``."""
+        if self.as_of >= day:
+            raise ValueError(
+                f"data.universe.as_of {self.as_of} must lie before {what} {day}: symbols that are picked later are "
+                "picked by what nobody knew then"
+            )
+
+
 class DataSpec(Table):
     """Prices, and the window that is traded.
+
+    ``symbols = "all"`` takes every symbol of a source that has a list of them, and ``universe`` picks among
+    ``symbols``. A run names them before anything else: its spec, and its record, hold in ``symbols`` the names, and in
+    ``picked_from`` what stood there.
+
+    ``bad_bars = "drop"`` leaves out, counted, the bars whose prices or volume break a rule; days that cannot be
+    trusted (unreadable, twice, out of order) are refused all the same.
 
     ``planted`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the first analogues pay,
     by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`).
@@ -82,7 +117,11 @@ class DataSpec(Table):
 
     source: Source
     path: FilePath | None = None
-    symbols: Names = Field(min_length=1)
+    symbols: Symbols = Field(min_length=1)
+    # left out where there is none: specs and records from before them stay as they are, bit for bit
+    universe: UniverseSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+    picked_from: Symbols = Field(default=(), exclude_if=lambda it: not it)
+    bad_bars: Literal["raise", "drop"] = Field(default="raise", exclude_if=lambda it: it == "raise")
     start: Day
     end: Day
     seed: int = 0
@@ -94,7 +133,14 @@ class DataSpec(Table):
             raise ValueError(f"start {self.start} must lie before end {self.end}")
         if self.source in ("folder", "table") and self.path is None:
             raise ValueError(f'source = "{self.source}" needs a path')
+        if self.symbols == EVERY and self.source in _WITHOUT_LIST:
+            raise ValueError(f'symbols = "all": source = "{self.source}" has no list of symbols; name them')
         return self
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether a run has to look at prices to know its symbols."""
+        return not self.picked_from and (self.symbols == EVERY or self.universe is not None)
 
 
 class CorpusSpec(Table):

@@ -213,6 +213,12 @@ class TrainSpec(Table):
                 f"split.valid_from {self.split.valid_from} must lie between data.start {self.data.start} "
                 f"and data.end {self.data.end}"
             )
+        if self.data.universe is not None:  # the training part may know it: whatever it trains is used later
+            self.data.universe.check_before(self.split.valid_from, "split.valid_from")
         if self.llm.adapter is not None:
             raise ValueError("llm.adapter belongs to a run: training begins from the base model; delete it")
+        if self.stockllm.reader == "ranks" and self.classifier.kind != "boosting":
+            raise ValueError(
+                'stockllm.reader = "ranks" learns from boosting: write a table [classifier] with kind = "boosting"'
+            )
         return self

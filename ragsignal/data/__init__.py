@@ -10,9 +10,11 @@ from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.rank_factors import FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
+from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
+from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
 from ragsignal.data.windows import (
     QUERY_SEQUENCE,
@@ -37,6 +39,7 @@ __all__ = [
     "Bins",
     "CandidateColumns",
     "CandidateCutter",
+    "DroppedBar",
     "History",
     "Letters",
     "Panel",
@@ -65,6 +68,7 @@ __all__ = [
     "log_returns",
     "make_split",
     "movement_of",
+    "name_symbols",
     "noise_market",
     "shipped_bins",
     "spell",

@@ -1,6 +1,6 @@
-"""What makes prices untrustworthy: one rule, one small function; readers and ``ragsignal data check`` share them.
+"""What makes prices untrustworthy: readers and ``ragsignal data check`` judge a file by the same rules.
 
-    Sheet ─► SHEET rules (columns) ─► one frame a symbol ─► ROW rules (bars) ─► Problems
+    Sheet ─► SHEET rules (columns) ─► bars of all symbols ─► ROW rules (rules.py) ─► Problems, one frame a symbol
 
 Nothing is dropped, filled, sorted or guessed. A Problem names file, symbol, rows and the repair; the repair is done
 by whoever knows the data.
@@ -9,23 +9,23 @@ by whoever knows the data.
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ragsignal.data.readers import COLUMNS, PRICES, UNREADABLE, Sheet, csv_path, parse_bars, read_sheet
-
-CLOSE_TOLERANCE = 1e-3
-"""Open and close may lie outside [low, high] by this fraction: vendors round each of the four on its own."""
+from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
+from ragsignal.data.rules import ROW_RULES, DroppedBar
+from ragsignal.types import IntArray
 
 _ROWS_NAMED = 5
 _LINES_SHOWN = 20
 _WRITE_PATH = "Correct the path; in a spec it is data.path."
-_UNDERSTOOD = ("date", *COLUMNS, "adj close")
+_OPTIONAL = ("adj close", "time", "per", "openint")  # the last three are Stooq's; open interest is 0 for stocks
+_UNDERSTOOD = ("date", *COLUMNS, *_OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,29 @@ class Problem:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Bars per symbol as :func:`ragsignal.data.readers.parse_bars` types them, and all that is wrong with them."""
+    """Bars per symbol by their day, open to volume and possibly adj close, and all that is wrong with them.
 
+    With ``drop``, bars that break a rule which leaving them out mends are ``dropped`` and are no problems.
+    """
+
+    drop: bool = False
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    dropped: list[DroppedBar] = field(default_factory=list)
 
     def report(self, path: Path, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
         """Add a problem."""
         self.problems.append(Problem(str(path), symbol, rule, rows, repair))
+
+    def keep(self, symbols: Sequence[str], bars: pd.DataFrame) -> None:
+        """Take in the bars of ``symbols``, each cut out of ``bars``, where the column ``symbol`` is its place."""
+        numbers = [name for name in (*COLUMNS, "adj close") if name in bars]
+        places = bars["symbol"].to_numpy()
+        rows = np.argsort(places, kind="stable")
+        table = bars.set_index("day")[numbers].iloc[rows]
+        ends = np.cumsum(np.bincount(places, minlength=len(symbols)))
+        for place, symbol in enumerate(symbols):
+            self.bars[symbol] = table.iloc[ends[place - 1] if place else 0 : ends[place]]
 
     def report_missing(self, path: Path, symbol: str, present: Sequence[str]) -> None:
         """Add the problem that ``path`` has no prices for ``symbol``, but for those that are ``present``."""
@@ -75,7 +90,7 @@ class Inspection:
 
 
 def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Problem]:
-    """All problems of a folder of CSV files or of one table; an empty list means that it can be read.
+    """All problems of a folder of price files or of one table; an empty list means that it can be read.
 
     Parameters
     ----------
@@ -87,42 +102,59 @@ def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Prob
     return inspect(Path(path), symbols).problems
 
 
-def inspect_folder(path: Path, symbols: Sequence[str] | None) -> Inspection:
-    """Read and judge ``SYMBOL.csv`` files."""
-    inspection = Inspection()
-    present = sorted(file.stem for file in path.glob("*.csv"))
+def inspect_folder(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
+    """Read and judge one file a symbol."""
+    inspection = Inspection(drop)
+    named = price_files(path)
+    files = dict(named)
+    twice = sorted(symbol for symbol, count in Counter(symbol for symbol, _ in named).items() if count > 1)
     if not path.is_dir():
         inspection.report(path, "no such folder", _WRITE_PATH)
-    elif not present:
-        inspection.report(path, "no CSV file in this folder", "Name each file SYMBOL.csv.")
+    elif not files:
+        inspection.report(path, "no price file in this folder", "Name each file SYMBOL.csv, or symbol.us.txt.")
     else:
-        for symbol in present if symbols is None else symbols:
-            if symbol in present:
-                _inspect_file(csv_path(path, symbol), symbol, inspection)
+        for symbol in files if symbols is None else symbols:
+            if symbol in twice:
+                inspection.report(path, "more than one file of this symbol", "Keep one of them.", symbol)
+            elif symbol in files:
+                _inspect_file(files[symbol], symbol, inspection)
             else:
-                inspection.report_missing(path, symbol, present)
+                inspection.report_missing(path, symbol, list(files))
     return inspection
 
 
-def inspect_table(path: Path, symbols: Sequence[str] | None) -> Inspection:
+def inspect_table(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
     """Read and judge one long table."""
-    inspection = Inspection()
+    inspection = Inspection(drop)
     sheet = _open(path, ("symbol", *_UNDERSTOOD), inspection)
     if sheet is None:
         return inspection
-    names = sheet.table["symbol"].astype(object).where(sheet.table["symbol"].notna(), "").astype(str)
-    if (names == "").any():
-        unnamed = _places(sheet.table.index[names == ""])
+    places, present = _symbols_of(sheet.table["symbol"])
+    if (places < 0).any():
+        unnamed = _places(sheet.table.index[places < 0])
         inspection.report(path, "no symbol", "Write the symbol into these rows.", rows=unnamed)
-    present = sorted(set(names) - {""})
-    chosen = names.isin(present if symbols is None else symbols)
-    groups = dict(iter(parse_bars(sheet.table[chosen]).groupby(names[chosen], sort=False)))
-    for symbol in present if symbols is None else symbols:
-        if symbol in groups:
-            _inspect_bars(path, symbol, groups[symbol], inspection)
-        else:
+    known = {symbol: place for place, symbol in enumerate(present)}
+    for symbol in symbols or ():
+        if symbol not in known:
             inspection.report_missing(path, symbol, present)
+    wanted = [symbol for symbol in (present if symbols is None else symbols) if symbol in known]
+    order = np.full(len(present) + 1, -1)  # the last one is for rows without a symbol
+    order[[known[symbol] for symbol in wanted]] = np.arange(len(wanted))
+    chosen = order[places] >= 0
+    bars = parse_bars(sheet.table[chosen])
+    bars["symbol"] = order[places][chosen]
+    _inspect_bars(path, wanted, bars, inspection)
     return inspection
+
+
+def _symbols_of(column: pd.Series) -> tuple[IntArray, list[str]]:
+    """Each row's place in the ascending list of symbols, -1 for a row without one; and that list."""
+    codes, values = pd.factorize(column)
+    names = [str(value) for value in values]
+    present = sorted({*names} - {""})
+    places = {symbol: place for place, symbol in enumerate(present)}
+    # a missing value has code -1, which is the entry that is added at the end
+    return np.array([*(places.get(name, -1) for name in names), -1])[codes], present
 
 
 def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
@@ -130,18 +162,33 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
     if sheet is None:
         return
     if sheet.tickers and sheet.tickers != (symbol,):
-        rule = f"its Ticker row says {', '.join(sheet.tickers)}"
+        rule = f"its ticker says {', '.join(sheet.tickers)}"
         inspection.report(path, rule, "Name the file after its one ticker.")
-    _inspect_bars(path, symbol, parse_bars(sheet.table), inspection)
+    _inspect_bars(path, [symbol], parse_bars(sheet.table).assign(symbol=0), inspection)
 
 
-def _inspect_bars(path: Path, symbol: str, bars: pd.DataFrame, inspection: Inspection) -> None:
-    inspection.bars[symbol] = bars
-    for rule in ROW_RULES:
-        broken = np.asarray(rule.broken(bars), dtype=bool)
-        if broken.any():
-            rows = _places(bars.index[broken], bars["date"][broken])
-            inspection.report(path, rule.name, rule.repair, symbol, rows)
+def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
+    """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
+    found: list[tuple[int, int, tuple[str, ...]]] = []
+    causes = np.full(len(bars), -1)  # the first rule by which a row is dropped
+    for number, rule in enumerate(ROW_RULES):
+        mask = rule.broken(bars)
+        if inspection.drop and rule.mended:
+            causes[mask & (causes < 0)] = number
+            continue
+        broken = bars.loc[mask, ["symbol", "date"]]
+        for place in np.unique(broken["symbol"]):
+            rows = broken[broken["symbol"] == place]
+            found.append((int(place), number, _places(rows.index, rows["date"])))
+    for place, number, where in sorted(found):
+        inspection.report(path, ROW_RULES[number].name, ROW_RULES[number].repair, symbols[place], where)
+    lost = bars[causes >= 0]
+    days = lost["day"].to_numpy().astype("datetime64[D]").tolist()
+    inspection.dropped.extend(
+        DroppedBar(symbols[place], ROW_RULES[number].name, day)
+        for place, number, day in zip(lost["symbol"], causes[causes >= 0], days, strict=True)
+    )
+    inspection.keep(symbols, bars[causes < 0])
 
 
 def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
@@ -174,13 +221,14 @@ def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
     names = zip(sheet.header, sheet.table.columns, strict=True)
-    unknown = [f"{name!r}" for name, plain in names if plain not in understood]
+    known = {*understood, "symbol"} if sheet.tickers else {*understood}
+    unknown = [f"{name!r}" for name, plain in names if plain not in known]
     if unknown:
         yield f"unknown column {', '.join(unknown)}", f"Delete it; understood are {', '.join(understood)}."
 
 
 def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
-    missing = [name for name in understood if name != "adj close" and name not in sheet.table.columns]
+    missing = [name for name in understood if name not in _OPTIONAL and name not in sheet.table.columns]
     if missing and sheet.header:
         yield f"missing column {', '.join(missing)}", f"The file has {', '.join(sheet.header)}."
 
@@ -192,80 +240,14 @@ def _repeated_columns(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str
         yield f"column more than once: {', '.join(repeated)}", repair
 
 
-SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns)
+def _other_periods(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if list(sheet.table.columns).count("per") == 1:
+        others = sorted({*sheet.table["per"].astype(str).str.strip()} - {"D"})
+        if others:
+            yield f"bars of the period {', '.join(others[:_ROWS_NAMED])}", "Keep the daily bars, whose period is D."
 
 
-# ---- the bars of a symbol
-
-
-def _unreadable_date(bars: pd.DataFrame) -> pd.Series:
-    return bars["day"].isna()
-
-
-def _mixed_zones(bars: pd.DataFrame) -> pd.Series:
-    """One zone has one offset, or two that daylight saving sets an hour apart; anything else is a mixture."""
-    readable = bars["day"].notna()
-    first = float(bars["offset"][readable].iloc[:1].mean())  # NaN without a zone, or without a readable date
-    differs = bars["offset"].isna() != math.isnan(first)
-    return readable & (differs | ((bars["offset"] - first).abs() > 60))
-
-
-def _intraday(bars: pd.DataFrame) -> pd.Series:
-    readable = bars["day"].notna()
-    usual = bars["clock"][readable].mode()
-    return readable & ~bars["clock"].isin(usual[:1])
-
-
-def _duplicate_dates(bars: pd.DataFrame) -> pd.Series:
-    return bars["day"].notna() & bars["day"].duplicated(keep=False)
-
-
-def _unsorted_dates(bars: pd.DataFrame) -> pd.Series:
-    return bars["day"] < bars["day"].cummax()
-
-
-def _no_price(bars: pd.DataFrame) -> pd.Series:
-    prices = bars[[name for name in (*PRICES, "adj close") if name in bars]]
-    return ~(prices.gt(0) & prices.lt(np.inf)).all(axis=1)
-
-
-def _no_volume(bars: pd.DataFrame) -> pd.Series:
-    return ~(bars["volume"].ge(0) & bars["volume"].lt(np.inf))
-
-
-def _high_below_low(bars: pd.DataFrame) -> pd.Series:
-    return (bars["high"] < bars["low"]) & ~_no_price(bars)
-
-
-def _outside_range(bars: pd.DataFrame) -> pd.Series:
-    ends = bars[["open", "close"]]
-    above = ends.max(axis=1) > bars["high"] * (1 + CLOSE_TOLERANCE)
-    below = ends.min(axis=1) < bars["low"] * (1 - CLOSE_TOLERANCE)
-    return (above | below) & ~_no_price(bars) & ~_high_below_low(bars)
-
-
-@dataclass(frozen=True)
-class RowRule:
-    """A mask of the rows that break it, its name, and what to do then."""
-
-    name: str
-    broken: Callable[[pd.DataFrame], pd.Series]
-    repair: str
-
-
-ROW_RULES = (
-    RowRule("unreadable dates", _unreadable_date, "Write days as YYYY-MM-DD."),
-    RowRule("mixed time zones", _mixed_zones, "Convert all rows to the exchange's time zone."),
-    RowRule("intraday bars", _intraday, "Aggregate to one bar a day, all at one local time of day."),
-    RowRule("duplicate dates", _duplicate_dates, "Keep the one right bar of each day."),
-    RowRule("unsorted dates", _unsorted_dates, "Sort the rows by date, oldest first."),
-    RowRule(
-        "prices missing or not above zero", _no_price, "Correct these prices or delete the rows; no gap is filled."
-    ),
-    RowRule("volume missing or negative", _no_volume, "Correct it, or write 0 where nothing was traded."),
-    RowRule("high below low", _high_below_low, "Correct both, or delete the rows."),
-    RowRule("open or close outside low..high", _outside_range, "Widen high and low to hold them, or delete the rows."),
-)
+SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns, _other_periods)
 
 
 # ---- words

@@ -3,7 +3,8 @@
     file ─► readers ─► check ─► back_adjust ─► Prices
 
 Everything right of here (sequences, windows, fills) sees a :class:`Prices` and nothing else. Bad input raises one
-``DataError`` that lists every problem with file, rows and repair; no reader drops, fills or sorts anything.
+``DataError`` that lists every problem with file, rows and repair; no reader fills or sorts anything, or drops what it
+was not told to.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ragsignal.data.check import Inspection, explain, inspect_folder, inspect_table, nearest_symbol
 from ragsignal.data.readers import COLUMNS, PRICES
+from ragsignal.data.rules import DroppedBar
 from ragsignal.errors import DataError
 from ragsignal.utils import array_digest, json_digest
 
@@ -37,6 +39,8 @@ class Prices:
         "date"; columns open, high, low, close (adjusted, the symbol's currency) and volume (adjusted shares), all
         float64; of a symbol that only has closes, the other four are NaN. Symbols need not share days. A frame may be
         empty after :meth:`between`.
+    dropped : tuple of DroppedBar
+        Bars of these symbols and days that were left out because they could not be trusted.
 
     Raises
     ------
@@ -45,6 +49,7 @@ class Prices:
     """
 
     frames: Mapping[str, pd.DataFrame]
+    dropped: tuple[DroppedBar, ...] = ()
 
     def __post_init__(self) -> None:
         frames = {symbol: _canonical_form(symbol, frame) for symbol, frame in self.frames.items()}
@@ -67,12 +72,30 @@ class Prices:
         missing = [symbol for symbol in symbols if symbol not in self.frames]
         if missing:
             raise DataError(f"no prices for {', '.join(missing)}. {nearest_symbol(missing[0], self.symbols)}")
-        return Prices({symbol: self.frames[symbol] for symbol in symbols})
+        return self._part({symbol: self.frames[symbol] for symbol in symbols})
 
     def between(self, start: date | None, end: date | None) -> Prices:
         """Bars from ``start`` to ``end``, both inclusive; a symbol without a bar there keeps an empty frame."""
         days = slice(pd.Timestamp(start) if start else None, pd.Timestamp(end) if end else None)
-        return Prices({symbol: frame.loc[days] for symbol, frame in self.frames.items()})
+        frames = {symbol: frame.loc[days] for symbol, frame in self.frames.items()}
+        return self._part(frames, start or date.min, end or date.max)
+
+    @property
+    def drop_counts(self) -> dict[str, dict[str, int]]:
+        """How many bars were left out, by symbol and by the rule that they broke."""
+        counts: dict[str, dict[str, int]] = {}
+        for bar in self.dropped:
+            of_symbol = counts.setdefault(bar.symbol, {})
+            of_symbol[bar.rule] = of_symbol.get(bar.rule, 0) + 1
+        return counts
+
+    def _part(self, frames: Mapping[str, pd.DataFrame], first: date = date.min, last: date = date.max) -> Prices:
+        """Parts of these frames, which need not be judged again: of a thousand symbols that takes half a second."""
+        dropped = tuple(bar for bar in self.dropped if bar.symbol in frames and first <= bar.day <= last)
+        part = object.__new__(Prices)
+        object.__setattr__(part, "frames", frames)
+        object.__setattr__(part, "dropped", dropped)
+        return part
 
     @cached_property
     def digest(self) -> str:
@@ -149,48 +172,54 @@ def load_sample(symbols: Sequence[str] | None = None) -> Prices:
     return read_table(_SAMPLE, symbols)
 
 
-def read_folder(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:
-    """Read one CSV file a symbol, ``SYMBOL.csv``.
+def read_folder(path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False) -> Prices:
+    """Read one file a symbol: ``SYMBOL.csv``, or Stooq's ``symbol.us.txt``.
 
     Understood are the form of Yahoo Finance (Date, Open, High, Low, Close, Adj Close, Volume in any order) and that of
     ``yfinance.download(...).to_csv()`` with its three header rows. A uniform time zone is fine: the local calendar day
-    counts.
+    counts. Text files are in Stooq's form of a stock (``Date,Open,High,Low,Close,Volume,OpenInt``) or of its bulk
+    download (``<TICKER>,<PER>,<DATE>,...``, days as YYYYMMDD); their prices count as adjusted already.
 
     Parameters
     ----------
     path : str or Path
     symbols : sequence of str, optional
         By default one for each file.
+    drop : bool, optional
+        Whether bars whose prices or volume break a rule are left out and counted, in place of being a problem.
 
     Raises
     ------
     DataError
         Lists every problem of every file that was asked for.
     """
-    return _adjusted(Path(path), inspect_folder(Path(path), symbols))
+    return _adjusted(Path(path), inspect_folder(Path(path), symbols, drop))
 
 
-def read_table(path: str | Path, symbols: Sequence[str] | None = None) -> Prices:
-    """Read one long table, ``.parquet``, ``.csv`` or ``.csv.gz``, sorted by date within each symbol.
+def read_table(path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False) -> Prices:
+    """Read one long table, ``.parquet``, ``.csv``, ``.csv.gz`` or ``.txt``, sorted by date within each symbol.
 
     Columns are symbol or ticker, date, open, high, low, close, volume and possibly adj close; case does not matter,
-    nor whether a space or an underscore is in it.
+    nor whether a space or an underscore is in it. Stooq's bulk form is understood too.
 
     Parameters
     ----------
     path : str or Path
     symbols : sequence of str, optional
         Only these are read and judged; by default all.
+    drop : bool, optional
+        As of :func:`read_folder`.
 
     Raises
     ------
     DataError
         Lists every problem of the file.
     """
-    return _adjusted(Path(path), inspect_table(Path(path), symbols))
+    return _adjusted(Path(path), inspect_table(Path(path), symbols, drop))
 
 
 def _adjusted(path: Path, inspection: Inspection) -> Prices:
     if inspection.problems:
         raise DataError(explain(path, inspection.problems))
-    return Prices({symbol: back_adjust(bars.set_index("day")) for symbol, bars in inspection.bars.items()})
+    frames = {symbol: back_adjust(bars) for symbol, bars in inspection.bars.items()}
+    return Prices(frames, tuple(inspection.dropped))

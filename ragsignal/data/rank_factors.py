@@ -3,14 +3,16 @@
     frames ─► BarTable (days x symbols) ─► factors, one table after the other ─► rank_letters.py
 
 A factor at day t needs bars up to t only. Days are those of the universe's calendar, so that "five days ago" means the
-same day for all of its stocks; a factor is NaN where a day of its window lacks a bar. ``rel`` is a stock's log return
-less the median of its universe's on that day.
+same day for all of its stocks. A quarter of a window may lack bars, as vendors miss a day now and then; else, and where
+a single day that a formula names lacks one, the factor is NaN. ``rel`` is a stock's log return less the median of its
+universe's on that day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,9 +36,9 @@ FORMULAS = {
     "mom_250_20": "log(close[20] / close[250]): momentum less its last month (Jegadeesh and Titman 1993)",
     "intraday_1": "log(close / open) (Lou, Polk and Skouras 2019)",
     "overnight_1": "log(open / close[1]) (the same)",
-    "intraday_5": "sum of 5 intraday_1",
-    "overnight_5": "sum of 5 overnight_1",
-    "overnight_20": "sum of 20 overnight_1",
+    "intraday_5": "mean of 5 intraday_1",
+    "overnight_5": "mean of 5 overnight_1",
+    "overnight_20": "mean of 20 overnight_1",
     "range_1": "log(high / low) (Parkinson 1980)",
     "range_20": "mean of 20 range_1",
     "range_ratio": "range_1 / range_20",
@@ -46,16 +48,16 @@ FORMULAS = {
     "vol_60": "standard deviation of 60 rel",
     "vol_ratio": "vol_20 / vol_60",
     "z_1": "rel / vol_20",
-    "z_5": "sum of 5 rel / vol_20",
+    "z_5": "mean of 5 rel / vol_20",
     "max_20": "largest of 20 rel (Bali, Cakici and Whitelaw 2011)",
     "min_20": "smallest of 20 rel",
     "skew_60": "skewness of 60 rel (Boyer, Mitton and Vorkink 2010)",
     "volume_1": "log(volume / mean of 20 volumes) (Gervais, Kaniel and Mingelgrin 2001)",
     "volume_5": "log(mean of 5 volumes / mean of 60)",
     "dollar_volume": "log of the median of 60 close x volume",
-    "illiquidity": "log of the mean of 20 |rel| / (close x volume), of at least 15 that traded (Amihud 2002)",
-    "high_250": "log(close / highest close of 250, at least 120) (George and Hwang 2004)",
-    "low_250": "log(close / lowest close of 250, at least 120)",
+    "illiquidity": "log of the mean of 20 |rel| / (close x volume) (Amihud 2002)",
+    "high_250": "log(close / highest close of 250, of which 120 must be known) (George and Hwang 2004)",
+    "low_250": "log(close / lowest close of 250, of which 120 must be known)",
     "high_20": "log(close / highest close of 20)",
     "low_20": "log(close / lowest close of 20)",
     "beta_120": "covariance of 120 rel with the median return, over its variance",
@@ -124,8 +126,8 @@ def market_return(bars: BarTable) -> FloatArray:
 def is_ranked(bars: BarTable, market: FloatArray) -> BoolArray:
     """Which symbols can be ranked on which day, (n_days, n_symbols): a history of 250 bars, trade, and moves."""
     history = pd.DataFrame(np.isfinite(bars.close)).rolling(_WITHIN, min_periods=1).sum()
-    moves = _relative(bars, market).rolling(20).std() > _LEAST_VOLATILITY
-    traded = pd.DataFrame(bars.close * bars.volume).rolling(60).median() > 0
+    moves = _last(_relative(bars, market), 20).std() > _LEAST_VOLATILITY
+    traded = _last(pd.DataFrame(bars.close * bars.volume), 60).median() > 0
     ranked: BoolArray = np.isfinite(bars.close) & ((history >= HISTORY) & moves & traded).to_numpy()
     return ranked
 
@@ -142,8 +144,7 @@ def rank_factors(bars: BarTable, market: FloatArray) -> Iterator[tuple[str, Floa
     Yields
     ------
     name, values
-        One of :data:`RANK_FACTORS`, and (n_days, n_symbols) float64 in the unit of :data:`FORMULAS`, NaN where a day of
-        its window lacks a bar.
+        One of :data:`RANK_FACTORS`, and (n_days, n_symbols) float64 in the unit of :data:`FORMULAS`, NaN where unknown.
     """
     rel, log_close = _relative(bars, market), _log(bars.close)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -158,6 +159,11 @@ def rank_factors(bars: BarTable, market: FloatArray) -> Iterator[tuple[str, Floa
             for name, values in group.items():
                 table = np.round(values.to_numpy(dtype=np.float64), _DECIMALS)
                 yield name, np.where(np.isfinite(table), table + 0.0, np.nan)
+
+
+def _last(table: pd.DataFrame | pd.Series, days: int) -> Any:
+    """The last ``days`` days, of which three quarters must be known."""
+    return table.rolling(days, min_periods=days - days // 4)
 
 
 def _log(values: FloatArray | pd.DataFrame) -> pd.DataFrame:
@@ -189,55 +195,55 @@ def _parts_of_day(bars: BarTable) -> dict[str, pd.DataFrame]:
     spread = _log(bars.high / bars.low)
     width = bars.high - bars.low
     place = pd.DataFrame((2 * bars.close - bars.high - bars.low) / np.where(width > 0, width, np.inf))
-    usual = spread.rolling(20).mean()
+    usual = _last(spread, 20).mean()
     return {
         "intraday_1": intraday,
         "overnight_1": overnight,
-        "intraday_5": intraday.rolling(5).sum(),
-        "overnight_5": overnight.rolling(5).sum(),
-        "overnight_20": overnight.rolling(20).sum(),
+        "intraday_5": _last(intraday, 5).mean(),
+        "overnight_5": _last(overnight, 5).mean(),
+        "overnight_20": _last(overnight, 20).mean(),
         "range_1": spread,
         "range_20": usual,
         "range_ratio": spread / usual,
         "place_1": place,
-        "place_5": place.rolling(5).mean(),
+        "place_5": _last(place, 5).mean(),
     }
 
 
 def _risk(rel: pd.DataFrame, market: FloatArray) -> dict[str, pd.DataFrame]:
-    month, quarter = rel.rolling(20).std(), rel.rolling(60).std()
+    month, quarter = _last(rel, 20).std(), _last(rel, 60).std()
     median = pd.Series(market)
-    covariance = rel.mul(median, axis=0).rolling(120).mean() - rel.rolling(120).mean().mul(
-        median.rolling(120).mean(), axis=0
+    covariance = _last(rel.mul(median, axis=0), 120).mean() - _last(rel, 120).mean().mul(
+        _last(median, 120).mean(), axis=0
     )
     return {
         "vol_20": month,
         "vol_60": quarter,
         "vol_ratio": month / quarter,
         "z_1": rel / month,
-        "z_5": rel.rolling(5).sum() / month,
-        "max_20": rel.rolling(20).max(),
-        "min_20": rel.rolling(20).min(),
-        "skew_60": rel.rolling(60).skew(),
-        "beta_120": covariance.div(median.rolling(120).var(ddof=0), axis=0),
+        "z_5": _last(rel, 5).mean() / month,
+        "max_20": _last(rel, 20).max(),
+        "min_20": _last(rel, 20).min(),
+        "skew_60": _last(rel, 60).skew(),
+        "beta_120": covariance.div(_last(median, 120).var(ddof=0), axis=0),
     }
 
 
 def _volume(bars: BarTable, rel: pd.DataFrame) -> dict[str, pd.DataFrame]:
     volume, money = pd.DataFrame(bars.volume), pd.DataFrame(bars.close * bars.volume)
-    surprise = _log(volume / volume.rolling(20).mean())
-    impact = (rel.abs() / money.where(money > 0)).rolling(20, min_periods=15).mean()
+    surprise = _log(volume / _last(volume, 20).mean())
+    impact = _last(rel.abs() / money.where(money > 0), 20).mean()
     return {
         "volume_1": surprise,
-        "volume_5": _log(volume.rolling(5).mean() / volume.rolling(60).mean()),
-        "dollar_volume": _log(money.rolling(60).median()),
+        "volume_5": _log(_last(volume, 5).mean() / _last(volume, 60).mean()),
+        "dollar_volume": _log(_last(money, 60).median()),
         "illiquidity": _log(impact),
         "signed_volume": surprise.mul(np.sign(rel.to_numpy())),
     }
 
 
 def _extremes(log_close: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    year, month = log_close.rolling(250, min_periods=120), log_close.rolling(20)
+    year, month = log_close.rolling(250, min_periods=120), _last(log_close, 20)
     return {
         "high_250": log_close - year.max(),
         "low_250": log_close - year.min(),

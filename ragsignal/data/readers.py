@@ -1,4 +1,4 @@
-"""Price files as they stand: CSV or Parquet in, one shape of table out, nothing judged and nothing repaired.
+"""Price files as they stand: CSV, text or Parquet in, one shape of table out, nothing judged and nothing repaired.
 
     download ─► file ─► read_sheet ─► Sheet ─► parse_bars ─► bars ─► check.py judges ─► prices.py adjusts
 
@@ -31,10 +31,11 @@ UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 
 # The day, the time and the offset stand in the text, so the local calendar day needs no time zone database.
 _DATE = (
-    r"^(?P<day>\d{4}-\d{2}-\d{2})"
+    r"^(?P<day>\d{4}-\d{2}-\d{2}|\d{8})"
     r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?"
     r"\s?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
 )
+_PLAIN_DAY = len("2020-01-31")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,8 @@ class Sheet:
     ragged : tuple of int
         Lines whose number of fields is not that of the header; they are not in ``table``.
     tickers : tuple of str
-        The symbols that yfinance's second header row names; empty for every other form.
+        The symbols that the file says it is of: yfinance in its second header row, Stooq in a column; empty for every
+        other form.
     """
 
     file: Path
@@ -62,18 +64,35 @@ class Sheet:
 
 
 def canonical(name: str) -> str:
-    """Column name without case, with one space for spaces and underscores; ``ticker`` is ``symbol``."""
+    """Column name without case, with one space for spaces and underscores; ``ticker`` is ``symbol``.
+
+    Of Stooq's names, such as ``<CLOSE>``, what stands between the brackets; its ``<VOL>`` is ``volume``.
+    """
     plain = " ".join(name.lower().replace("_", " ").split())
+    if plain.startswith("<"):
+        plain = {"vol": "volume"}.get(plain.strip("<>"), plain.strip("<>"))
     return "symbol" if plain == "ticker" else plain
 
 
+def price_files(folder: Path) -> list[tuple[str, Path]]:
+    """Symbol and path of each price file of a folder, by symbol: ``SYMBOL.csv``, or BRK-B of ``brk-b.us.txt``."""
+    named = [(file.stem, file) for file in folder.glob("*.csv")]
+    # a text file that is named after no country, such as a README, holds no prices
+    return sorted([*named, *((_plain_ticker(file.stem), file) for file in folder.glob("*.*.txt"))])
+
+
+def _plain_ticker(ticker: str) -> str:
+    """Stooq's ticker in capitals, and without the country if that is the United States."""
+    return ticker.strip().upper().removesuffix(".US")
+
+
 def read_sheet(path: Path) -> Sheet:
-    """Read ``*.parquet``, ``*.csv`` or ``*.csv.gz``; raises one of :data:`UNREADABLE`."""
+    """Read ``*.parquet``, ``*.csv``, ``*.csv.gz`` or ``*.txt``; raises one of :data:`UNREADABLE`."""
     if path.suffix == ".parquet":
         return _read_parquet(path)
-    if path.suffix == ".csv" or path.name.endswith(".csv.gz"):
+    if path.suffix in (".csv", ".txt") or path.name.endswith(".csv.gz"):
         return _read_csv(path)
-    raise ValueError("its name ends in none of .parquet, .csv, .csv.gz")
+    raise ValueError("its name ends in none of .parquet, .csv, .csv.gz, .txt")
 
 
 def _read_parquet(path: Path) -> Sheet:
@@ -100,6 +119,9 @@ def _read_csv(path: Path) -> Sheet:
         index=pd.Index([line for line, _ in whole], name="line", dtype="int64"),
         columns=[canonical(name) for name in header],
     )
+    if any(name.startswith("<") for name in header) and list(table.columns).count("symbol") == 1:  # Stooq's form
+        table["symbol"] = table["symbol"].map(_plain_ticker)
+        tickers = tuple(table["symbol"].unique())
     return Sheet(path, header, table, ragged, tickers)
 
 
@@ -117,7 +139,7 @@ def _split_header(records: _Records) -> tuple[tuple[str, ...], tuple[str, ...], 
 
 
 def parse_bars(table: pd.DataFrame) -> pd.DataFrame:
-    """Type the columns of a sheet.
+    """Type the columns of a sheet; a time of day in a column of its own belongs to the date.
 
     Returns
     -------
@@ -127,23 +149,43 @@ def parse_bars(table: pd.DataFrame) -> pd.DataFrame:
         from UTC, NaN without a time zone; then open, high, low, close, volume and, if given, adj close: float64, NaN
         where there is no number.
     """
-    bars = _parse_dates(table["date"])
+    bars = _parse_dates(_stamps(table) if "time" in table else table["date"])
     for name in (*COLUMNS, "adj close"):
         if name in table:
             bars[name] = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
     return bars
 
 
+def _stamps(table: pd.DataFrame) -> pd.Series:
+    """Day and time as one text. Stooq writes 153000 for half past three, and 000000 or 0 for a whole day."""
+    clock = table["time"].astype(str).str.strip()
+    digits = clock.str.fullmatch(r"\d{1,6}")
+    colons = clock.str.zfill(6).str.replace(r"(\d\d)(\d\d)(\d\d)", r"\1:\2:\3", regex=True)
+    return table["date"].astype(str).str.strip() + "T" + clock.where(~digits, colons)
+
+
 def _parse_dates(column: pd.Series) -> pd.DataFrame:
     if isinstance(column.dtype, pd.DatetimeTZDtype | np.dtype) and column.dtype.kind == "M":
         return _split_timestamps(column)
-    text = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    # Each text once: a long table repeats every day for every symbol.
+    codes, values = pd.factorize(column.astype(object), use_na_sentinel=False)
+    text = pd.Series(["" if pd.isna(value) else str(value).strip() for value in values], dtype=object)
+    return _parse_texts(text).take(codes).set_axis(column.index, axis=0)
+
+
+def _parse_texts(text: pd.Series) -> pd.DataFrame:
+    if (text.map(len) == _PLAIN_DAY).all():
+        days = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+        if days.notna().all():  # most files: ten times as fast
+            return pd.DataFrame({"date": text, "day": days.astype("datetime64[us]"), "clock": "", "offset": np.nan})
     parts = text.str.extract(_DATE)
     offsets = {text: _minutes(text) for text in parts["offset"].dropna().unique()}
     return pd.DataFrame(
         {
             "date": text,
-            "day": pd.to_datetime(parts["day"], format="%Y-%m-%d", errors="coerce").astype("datetime64[us]"),
+            "day": pd.to_datetime(parts["day"].str.replace("-", ""), format="%Y%m%d", errors="coerce").astype(
+                "datetime64[us]"
+            ),
             # 16:00, 16:00:00 and 16:00:00.000 are one time, and no time is midnight.
             "clock": parts["clock"].fillna("").str.replace(r"[:0.]+$", "", regex=True),
             "offset": parts["offset"].map(offsets).astype("float64"),

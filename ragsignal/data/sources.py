@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from ragsignal.config import DataSpec
+from ragsignal.config import EVERY, DataSpec
 from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
@@ -21,6 +21,8 @@ _SYNTHETIC_LEAD = timedelta(days=5 * 365)
 def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
     """Prices of ``spec.symbols`` and ``extra_symbols``, the whole history and not only ``start`` to ``end``.
 
+    Of ``symbols = "all"`` everything that the source has, and so all ``extra_symbols`` that can be had.
+
     Raises
     ------
     DataError
@@ -28,22 +30,28 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
     ConfigError
         If ``spec`` gives a path to a source that reads none.
     """
-    symbols = tuple(dict.fromkeys((*spec.symbols, *extra_symbols)))
+    symbols = None if spec.symbols == EVERY else tuple(dict.fromkeys((*spec.symbols, *extra_symbols)))
     match spec.source:
         case "folder":
-            return read_folder(_given_path(spec), symbols)
+            return read_folder(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
         case "table":
-            return read_table(_given_path(spec), symbols)
+            return read_table(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
         case "yfinance":
-            return _load_downloaded(spec, symbols)
+            return _load_downloaded(spec, _listed(spec, symbols))
         case "sample":
             _refuse_path(spec)
             return load_sample(symbols)
         case "planted" | "noise":
             _refuse_path(spec)
-            return _make_up(spec, symbols)
+            return _make_up(spec, _listed(spec, symbols))
         case _:
             assert_never(spec.source)
+
+
+def _listed(spec: DataSpec, symbols: Sequence[str] | None) -> Sequence[str]:
+    if symbols is None:
+        raise ConfigError(f'data.symbols = "all": source = "{spec.source}" has no list of symbols; name them')
+    return symbols
 
 
 def _given_path(spec: DataSpec) -> Path:
@@ -73,4 +81,4 @@ def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     absent = [symbol for symbol in symbols if not csv_path(folder, symbol).is_file()]
     if absent:
         download(absent, _FIRST_DAY, spec.end, folder)
-    return read_folder(folder, symbols)
+    return read_folder(folder, symbols, drop=spec.bad_bars == "drop")

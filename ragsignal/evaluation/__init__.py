@@ -7,13 +7,14 @@ Everything is decided by days, not by queries: symbols of one day share that day
 
 from __future__ import annotations
 
-from ragsignal.evaluation.metrics import METRICS, Sample, direction_of
+from ragsignal.evaluation.metrics import METRICS, Resampling, Sample, direction_of
 from ragsignal.evaluation.record import console_table, write_evaluation
 from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 
 __all__ = [
     "METRICS",
     "Evaluation",
+    "Resampling",
     "Sample",
     "console_table",
     "direction_of",

@@ -168,7 +168,7 @@ def _boosting(fit: _Fit) -> Forecast:
         np.hstack([fit.panel.values[cells], fit.panel.ranks[cells]]) for cells in (fit.learn, fit.answer)
     )
     ever = np.isfinite(learned).any(axis=0)  # a market of one symbol has no ranks
-    return _model("boosting", model, learned[:, ever], answered[:, ever], fit.rose)
+    return _model("boosting-17", model, learned[:, ever], answered[:, ever], fit.rose)
 
 
 def _model(name: str, model: Any, learned: Table, answered: Table, rose: BoolArray) -> Forecast:

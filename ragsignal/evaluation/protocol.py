@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.config import EvaluationSpec, RunSpec
-from ragsignal.evaluation.baselines import HELD_BACK
+from ragsignal.evaluation.baselines import HELD_BACK, MOST_LABELS
 from ragsignal.evaluation.metrics import AUC_BINS, DECILES_FROM, ECE_BINS, LEAST_RESIDUAL
 from ragsignal.evaluation.questions import Questions
 from ragsignal.statistics import LEAST_DAYS, REPETITIONS, block_length
@@ -36,7 +36,7 @@ def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
         "which days those are.",
         f"Free baselines learn from labels known {options.embargo} bars or more before the test begins. The best one "
         f"is chosen for each figure on the last {HELD_BACK:.0%} of the training days, by baselines fitted before them; "
-        "never on the test.",
+        f"never on the test. The two models learn from {MOST_LABELS:,} labels at most, drawn by chance.",
         f"Intervals are 95 %, from {REPETITIONS:,} resamplings of whole days in blocks of "
         f"{block_length(questions.n_days, overlap_of(options))}, the same days for all figures, widened for few "
         f"blocks. A figure of fewer than {LEAST_DAYS} days has none.",

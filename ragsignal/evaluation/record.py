@@ -59,6 +59,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Record:
     except OSError as error:
         raise ConfigError(f"no evaluation can be written to {folder}: {error}; name another folder (--out)") from error
     record: Record = plain(_record(evaluation))
+    if evaluation.dropped_bars:
+        record["dropped_bars"] = evaluation.dropped_bars
     page = markdown(evaluation)
     write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
     write_file(folder / TABLE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))

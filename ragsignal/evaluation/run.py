@@ -49,13 +49,14 @@ from ragsignal.study import (
     configuration_of,
     count,
     data_digests,
+    notes_on_prices,
     notes_on_training,
 )
 from ragsignal.types import BoolArray
 from ragsignal.utils import Progress, Record, silent, silent_steps, versions_of
 
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "scikit-learn", "numpy", "pandas")
-_TAKEN = {*RULES, "majority", "logistic", "boosting", "same-date-oracle", "date", "symbol", "outcome"}
+_TAKEN = {*RULES, "majority", "logistic", "boosting-17", "same-date-oracle", "date", "symbol", "outcome"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,15 @@ class LeakDetector:
 class Evaluation:
     """What an evaluation comes to.
 
-    The same for the same spec, prices and models, but for ``times``. ``forecasters`` are variants and free baselines;
+    The same for the same spec, prices and models, but for ``times``. ``dropped_bars`` counts bars that were left
+    out, by symbol and rule. ``forecasters`` are variants and free baselines;
     ``best_baseline`` is the one to beat by measure (None where nothing has that figure); ``protocol`` says in sentences
     how all was done; ``predictions`` has one row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each
     forecaster (NaN: it abstained).
     """
 
     spec: RunSpec
+    dropped_bars: dict[str, dict[str, int]]
     digests: dict[str, str]
     versions: dict[str, str]
     questions: QuestionCounts
@@ -120,6 +123,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     """
     frame = RunFrame()
     study, questions, learn = prepare(spec, progress)
+    spec = study.spec  # with its symbols by name
     variants = _variants(spec)
     pipelines = {variant.name: study.pipeline(variant) for variant in variants}
     if before:
@@ -131,6 +135,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
     forecasts, leak_detector = [*own, *baselines], _leak_detector(spec, scoring)
     return Evaluation(
         spec=spec,
+        dropped_bars=study.prices.drop_counts,
         digests=data_digests(study, variants),
         versions=versions_of(_LIBRARIES),
         questions=questions.counts(),
@@ -141,7 +146,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         leak_detector=leak_detector,
         shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
-        protocol=[*notes_on_training(study), *notes_of(spec, questions)],
+        protocol=[*notes_on_prices(study), *notes_on_training(study), *notes_of(spec, questions)],
         times=frame.times(
             variants={name: pipeline.cost.record() for name, pipeline in pipelines.items()},
             trials=_counted(spec, pipelines),
@@ -166,6 +171,7 @@ def prepare(spec: RunSpec, progress: Progress = silent) -> tuple[Study, Question
     """
     _variants(spec)
     study = Study(spec, progress)
+    spec = study.spec
     questions = build_questions(study.prices.select(spec.data.symbols).frames, spec)
     return study, questions, training_rows(questions, spec)
 

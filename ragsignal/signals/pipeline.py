@@ -230,20 +230,21 @@ class RagPipeline:
         return made
 
     def _score_batch(self, recipe: str, keys: list[str], prompts: list[Prompt]) -> dict[str, Signal]:
-        views = [prompt for prompt in prompts if self._has_view(prompt)]
+        views = [prompt for prompt in prompts if self.has_view(prompt)]
         scores = checked(views, self.scorer.score(views)) if views else []
         if self.scorer.is_model:
             self.cost.add(scores)
         answers = iter(scores)
         signals = [
-            _signal(prompt, next(answers), key) if self._has_view(prompt)
+            _signal(prompt, next(answers), key) if self.has_view(prompt)
             else _abstain(prompt.query, prompt.abstained or NO_CANDIDATE, prompt.hits, key)
             for key, prompt in zip(keys, prompts, strict=True)
         ]  # fmt: skip
         self.store.put(recipe, signals, prompts)
         return self.store.get(keys)  # what a replay will see: of two processes that score the same, the first one's
 
-    def _has_view(self, prompt: Prompt) -> bool:
+    def has_view(self, prompt: Prompt) -> bool:
+        """Whether a prompt is scored, and does not make the pipeline abstain."""
         return prompt.abstained is None and (bool(prompt.hits) or not self.retriever.requires_hits)
 
     def _retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:

@@ -6,8 +6,9 @@ from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spr
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
-from ragsignal.study.provenance import notes_on_training, weights_without_card
+from ragsignal.study.provenance import notes_on_prices, notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
+from ragsignal.study.symbols import with_symbols
 from ragsignal.study.trials import (
     LuckFigures,
     Trial,
@@ -44,10 +45,12 @@ __all__ = [
     "duration",
     "estimate",
     "load_pipeline",
+    "notes_on_prices",
     "notes_on_training",
     "sharpe_of",
     "spread",
     "training_order",
     "weights_without_card",
+    "with_symbols",
     "work_of",
 ]

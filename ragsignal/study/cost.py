@@ -251,9 +251,7 @@ def _ask(pipeline: RagPipeline, queries: Sequence[Query]) -> tuple[float, int]:
     """Seconds that signals of ``queries`` take, and tokens that are read for them; nothing is kept."""
     began = time.perf_counter()
     prompts = map(pipeline.prompter.render, queries, pipeline.retriever.retrieve(queries))
-    scores = pipeline.scorer.score(
-        [prompt for prompt in prompts if prompt.hits or not pipeline.retriever.requires_hits]
-    )
+    scores = pipeline.scorer.score([prompt for prompt in prompts if pipeline.has_view(prompt)])
     return time.perf_counter() - began, sum(score.tokens for score in scores)
 
 

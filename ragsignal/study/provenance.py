@@ -1,12 +1,19 @@
-"""What the models behind a result have seen, in sentences: the same in a backtest's report and in an evaluation."""
+"""What is behind a result, in sentences: which symbols, and what the models have seen.
+
+The same in a backtest's report and in an evaluation.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from ragsignal.artifacts import Card
-from ragsignal.config import Variant
+from ragsignal.config import EVERY, Variant
+from ragsignal.data import DroppedBar
 from ragsignal.study.study import Study
+
+_SHOWN = 5  # names in a sentence
 
 
 def notes_on_training(study: Study) -> list[str]:
@@ -26,6 +33,48 @@ def notes_on_training(study: Study) -> list[str]:
         notes |= dict.fromkeys(_note_on_role(role, [*by_digest.values()]) for role, by_digest in cards.items())
         notes |= dict.fromkeys(_note_on_bare_weights(role, ref) for role, ref in weights_without_card(variant, cards))
     return list(notes)
+
+
+def notes_on_prices(study: Study) -> list[str]:
+    """Say how the symbols were chosen, where the spec does not name them, and which bars were left out."""
+    dropped = _notes_on_dropped(study.prices.dropped) if study.spec.data.bad_bars == "drop" else []
+    return [*_notes_on_symbols(study), *dropped]
+
+
+def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:
+    if not dropped:
+        return []
+    rules, symbols = Counter(bar.rule for bar in dropped), Counter(bar.symbol for bar in dropped)
+    return [
+        f"{len(dropped):,} bars broke a rule and were left out ({_counted(rules)}), of {len(symbols):,} symbols: "
+        f"{_first([f'{symbol} {number:,}' for symbol, number in symbols.most_common()])}. The first: "
+        f"{_first([f'{bar.symbol} {bar.day}' for bar in dropped])}."
+    ]
+
+
+def _counted(numbers: Counter[str]) -> str:
+    return ", ".join(f"{what}: {number:,}" for what, number in numbers.most_common())
+
+
+def _notes_on_symbols(study: Study) -> list[str]:
+    data, universe = study.spec.data, study.spec.data.universe
+    if not data.picked_from:
+        return []
+    frames = study.prices.select(data.symbols).between(data.start, data.end).frames
+    absent = [symbol for symbol, frame in frames.items() if len(frame) < 2]
+    rest = f"; not traded, as they have fewer than 2 bars from {data.start} to {data.end}: {_first(absent)}"
+    if universe is None:
+        return [f"All {len(frames):,} symbols of the source{rest if absent else ''}."]
+    source = "all symbols of the source" if data.picked_from == EVERY else f"{len(data.picked_from):,} named ones"
+    return [
+        f"Universe: the {universe.top:,} symbols with the largest median dollar volume of the {universe.bars} bars "
+        f"through {universe.as_of}, out of {source}{rest if absent else ''}."
+    ]
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _cards_of(study: Study, variant: Variant) -> dict[str, dict[str, Card]]:

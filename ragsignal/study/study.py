@@ -16,6 +16,7 @@ from ragsignal.retrieval import Corpus
 from ragsignal.signals import Pipeline, RagPipeline, SignalStore
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Distribute, Parts, Shared
+from ragsignal.study.symbols import with_symbols
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.source import WalkForward
 from ragsignal.study.walk_forward.steps import Step
@@ -31,24 +32,37 @@ class Study:
     Parameters
     ----------
     spec : RunSpec
+        Once the study is open, with all symbols by name.
     progress : callable, optional
         Told how far long work is: ``progress(what, done, total)``.
     distribute : callable, optional
         Given each language model before its weights are read; what it returns does the scoring instead (a cluster's
         copies of it, :mod:`ragsignal.parallel`).
+    history : Prices, optional
+        Prices of the spec's symbols that are there already; by default they are loaded.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If prices say which symbols the spec means, and cannot.
     """
 
     spec: RunSpec
     progress: Progress = silent
     distribute: Distribute | None = None
+    history: Prices | None = None
     _shared: Shared = field(default_factory=Shared)
     # a step's models live as long as somebody uses them: all steps' would not fit into memory
     _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
 
+    def __post_init__(self) -> None:
+        self.spec, read = with_symbols(self.spec)
+        self.history = self.history or read
+
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks of the spec."""
-        return Materials(self.spec.data, self.spec.corpus)
+        return Materials(self.spec.data, self.spec.corpus, self.history)
 
     @property
     def prices(self) -> Prices:

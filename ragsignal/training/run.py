@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragsignal.artifacts import Base, Calibration, Card, Kind, Span, Weights, resolve
+from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
 from ragsignal.data import Bins, Prices, Split, SplitPart, bars_until_known, calendar_of, make_split
 from ragsignal.errors import DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
-from ragsignal.study import Materials, TrainedKind
+from ragsignal.study import Materials, TrainedKind, with_symbols
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.types import Recipe
 from ragsignal.utils import Progress, json_digest, silent, versions_of
@@ -83,6 +83,7 @@ class TrainingRun:
     Parameters
     ----------
     spec : TrainSpec
+        Once the run is open, with all symbols by name.
     progress : callable, optional
         Told how far long work is: ``progress(what, done, total)``.
     command : str
@@ -93,10 +94,13 @@ class TrainingRun:
     progress: Progress = silent
     command: str = ""
 
+    def __post_init__(self) -> None:
+        self.spec, self._history = with_symbols(self.spec)
+
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks."""
-        return Materials(self.spec.data, self.spec.corpus)
+        return Materials(self.spec.data, self.spec.corpus, self._history)
 
     @property
     def prices(self) -> Prices:
@@ -153,7 +157,7 @@ class TrainingRun:
 
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
-        data, split = self.spec.data, self.spec.split
+        split = self.spec.split
         days = [part.known_through for part in (result.train, result.valid) if part]
         days += [self.bins.fitted_through] if result.reads_bins else []
         ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
@@ -168,17 +172,23 @@ class TrainingRun:
             valid=result.valid.span if result.valid else None,
             trained_through=max(result.seen_through, *days),
             protocol=split.protocol,
-            data={
-                "source": data.source,
-                "symbols": list(result.train.symbols),
-                "fingerprint": self.prices.digest,
-            },
+            data=self._source(result.train),
             seed=int(result.recipe.get("seed", 0)),
             versions=versions_of(_LIBRARIES),
             command=self.command,
             metrics=dict(result.metrics),
             calibration=result.calibration,
         )
+
+    def _source(self, train: Learned) -> DataSource:
+        source: DataSource = {
+            "source": self.spec.data.source,
+            "symbols": list(train.symbols),
+            "fingerprint": self.prices.digest,
+        }
+        if self.prices.dropped:
+            source["dropped_bars"] = self.prices.drop_counts
+        return source
 
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:

@@ -103,7 +103,7 @@ class WalkForwardTraining:
         tasks = []
         for step in self.plan.steps:
             absent = tuple(kind for kind in self.kinds if not self._is_there(step, kind))
-            kinds = [kind for kind in training_order(absent) if not self._is_there(step, kind)]
+            kinds = [kind for kind in training_order(self.plan.walk.train, absent) if not self._is_there(step, kind)]
             tasks += [Task(step, kind, self.plan.folder(step, kind), self.plan.training(step)) for kind in kinds]
         return tasks
 
@@ -172,6 +172,11 @@ def _holds_scores_of(folder: Path, teacher: Path) -> bool:
 
 def _size(spec: TrainSpec, kind: TrainedKind) -> str:
     stockllm, feedback, finseer, classifier = spec.stockllm, spec.feedback, spec.finseer, spec.classifier
+    if kind == "stockllm" and stockllm.reader == "ranks":
+        labels = spec.ranks.steps * spec.ranks.days * spec.ranks.stocks
+        return f"{spec.ranks.seeds} models, {labels:,} labels each at most"
+    if kind == "classifier" and classifier.kind == "boosting":
+        return f"{spec.boosting.members * spec.boosting.trees:,} trees"
     if kind == "stockllm":
         prompts = stockllm.examples * stockllm.epochs
         return f"{prompts:,.0f} prompts forward and back, {stockllm.valid_examples:,} to calibrate"

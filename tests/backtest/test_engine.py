@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from ragsignal.artifacts.artifact import Artifact
-from ragsignal.backtest.engine import notes_of, run_spec
+from ragsignal.backtest.engine import notes_of, prepare, run_spec, trade
 from ragsignal.backtest.findings.family import family_of, rivals_by_label
 from ragsignal.backtest.results import RunResult
 from ragsignal.backtest.strategy import load_strategy
@@ -331,3 +331,23 @@ def test_progress_names_the_variant_and_counts_to_the_end() -> None:
     run_spec(new, progress=lambda *line: told.append(line))
     assert {what for what, _, _ in told} == {"signals of vote", "signals of random"}
     assert all(done <= total for _, done, total in told)
+
+
+def test_a_note_names_what_whole_shares_leave_out_and_the_cash_that_would_buy_it() -> None:
+    small = spec(data={"symbols": ["AAA", "BBB"]}, variant=[HOLD, MOMENTUM])
+    _, frames = prepare(small)
+    dear = {"AAA": frames["AAA"], "BBB": frames["BBB"] * [1e4, 1e4, 1e4, 1e4, 1.0]}
+    hold, momentum = (trade(variant, small, dear) for variant in small.variants)
+    first = float(dear["BBB"]["close"].iloc[0])
+    assert hold.too_dear == {"BBB": pytest.approx(first / 0.475)}
+    assert set(hold.orders["symbol"]) == set(momentum.orders["symbol"]) == {"AAA"}
+    (note,) = (note for note in notes_of(small, (hold, momentum)) if "whole share" in note)
+    assert note.startswith("hold, momentum: never traded BBB, because no weight came to a whole share; costs.cash = ")
+    cash = int(note.split("costs.cash = ")[1].split()[0])
+    assert "BBB" in set(trade(small.variants[0], spec(variant=[HOLD], costs={"cash": cash}), dear).orders["symbol"])
+
+
+def test_there_is_no_such_note_where_all_symbols_trade() -> None:
+    small = spec(variant=[HOLD, MOMENTUM])
+    _, frames = prepare(small)
+    assert not trade(small.variants[0], small, frames).too_dear

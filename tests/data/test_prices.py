@@ -252,7 +252,7 @@ BAD_FILES = {
     "twice": (text_of([[*row, "1"] for row in GOOD], (*YAHOO, "adj_close")), "column more than once: adj close"),
     "other ticker": (
         "Price,Close,High,Low,Open,Volume\nTicker,BBB,BBB,BBB,BBB,BBB\nDate,,,,,\n2020-01-02,11,12,9,10,1\n",
-        "its Ticker row says BBB",
+        "its ticker says BBB",
     ),
     "two tickers": (
         "Price,Close,Close,High,Low,Open,Volume\nTicker,AAA,BBB,AAA,AAA,AAA,AAA\nDate,,,,,,\n2020-01-02,1,1,1,1,1,1\n",
@@ -288,7 +288,7 @@ def test_a_file_whose_every_line_is_too_long_is_refused_for_that(tmp_path):
         ("a.parquet", b"no parquet at all", "cannot be read"),
         ("a.csv", b"\xff\xfe\x00\x01", "cannot be read"),
         ("a.csv.gz", b"no gzip", "cannot be read"),
-        ("a.xlsx", b"", "none of .parquet, .csv, .csv.gz"),
+        ("a.xlsx", b"", "none of .parquet, .csv, .csv.gz, .txt"),
     ],
 )
 def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, name, content, rule):
@@ -299,7 +299,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, name, conten
 
 
 def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path):
-    for path, rule in [(tmp_path / "gone", "no such folder"), (tmp_path, "no CSV file in this folder")]:
+    for path, rule in [(tmp_path / "gone", "no such folder"), (tmp_path, "no price file in this folder")]:
         with pytest.raises(DataError, match=rule):
             read_folder(path)
     with pytest.raises(DataError, match="no such file"):

@@ -15,17 +15,28 @@ import pandas as pd
 import pytest
 
 from ragsignal.config import RunSpec, Variant
+from ragsignal.data import cut_query
 from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, DataError, LookAheadError
-from ragsignal.evaluation import Evaluation, console_table, evaluate_spec, write_evaluation
+from ragsignal.evaluation import Evaluation, baselines, console_table, evaluate_spec, write_evaluation
 from ragsignal.evaluation.baselines import best_baselines, free_baselines
 from ragsignal.evaluation.checks import ORACLE_MEASURES, same_date_oracle, sensitivity, shuffled_labels
-from ragsignal.evaluation.comparisons import BEST_BASELINE, NO_RETRIEVAL, RANDOM_RETRIEVAL, rivals
-from ragsignal.evaluation.forecasts import of_probability, probabilities
+from ragsignal.evaluation.comparisons import (
+    BEST_BASELINE,
+    CLASSIFIER,
+    NO_RETRIEVAL,
+    RANDOM_RETRIEVAL,
+    REVERSAL,
+    compare,
+    rivals,
+)
+from ragsignal.evaluation.forecasts import Scoring, of_probability, probabilities
 from ragsignal.evaluation.metrics import METRICS, MetricEstimate, Resampling
-from ragsignal.evaluation.questions import Questions, build_questions, training_rows
+from ragsignal.evaluation.protocol import notes_of, overlap_of
+from ragsignal.evaluation.questions import STYLES, Questions, build_questions, training_rows
 from ragsignal.retrieval.retrievers import RandomRetriever
 from ragsignal.signals.pipeline import RagPipeline
+from ragsignal.statistics import holm
 from ragsignal.utils import silent
 from ragsignal.utils.records import plain
 from tests.fakes import HashScorer, corpus_of, every_query, market, pipeline_of, variant
@@ -128,6 +139,58 @@ def test_every_variant_meets_the_best_baseline_of_the_training_period(noise: Eva
     }
 
 
+def test_ics_by_year_are_of_the_days_of_that_year(noise: Evaluation) -> None:
+    for row in noise.forecasters:
+        (year,) = row.years
+        assert (year.year, year.days) == (2020, noise.questions.days)
+        for measure in ("ic", "ic_o2o"):
+            assert getattr(year, measure) == pytest.approx(row.figures["all"].estimates[measure].value)
+
+
+def test_ics_are_of_all_queries_and_never_of_those_without_a_freeze(noise: Evaluation) -> None:
+    for row in noise.forecasters:
+        assert {"ic", "ic_o2o", "ic_residual", "auc_day"} <= set(row.figures["all"].estimates)
+        assert not {"ic", "ic_o2o", "ic_residual", "auc_day"} & set(row.figures["non-freeze"].estimates)
+    assert {row.set for row in noise.comparisons if row.measure in ("ic", "ic_o2o")} == {"all"}
+
+
+def test_every_variant_is_compared_by_ics_with_reversal_and_the_classifier(questions: Questions) -> None:
+    variants = [
+        {"name": "vote", "signal": "vote"},
+        {"name": "boosted", "signal": "classifier"},
+        {"name": "hold", "signal": "none"},
+    ]
+    spec, rng = spec_of(variant=variants), np.random.default_rng(0)
+    names = ("vote", "boosted", "reversal-1d", "boosting-17")
+    forecasts = {name: of_probability(name, "variant", rng.random(len(questions))) for name in names}
+    best = dict.fromkeys(("acc", "brier", "log_loss", "ic"), "boosting-17") | {"ic_o2o": "reversal-1d"}
+    rows = compare(spec, Scoring(questions), forecasts, best)
+    against = {(row.left, row.against, row.measure) for row in rows if row.measure in ("ic", "ic_o2o")}
+    assert against == {
+        *(("vote", CLASSIFIER, measure) for measure in ("ic", "ic_o2o")),
+        *((name, REVERSAL, "ic") for name in ("vote", "boosted")),  # open to open it comes as the best baseline
+        *((name, BEST_BASELINE, measure) for name in ("vote", "boosted") for measure in ("ic", "ic_o2o")),
+    }
+
+
+def test_a_difference_is_distinguishable_only_after_the_correction_for_its_family(questions: Questions) -> None:
+    spec, rng = spec_of(), np.random.default_rng(4)
+    names = ("vote", "random-0", "random-1", "reversal-1d", "boosting-17")
+    truth = (questions.outcome > 0) - 0.5
+    forecasts = {
+        name: of_probability(name, "variant", 0.5 + 0.1 * rng.random(len(questions)) + 0.02 * truth * (name == "vote"))
+        for name in names
+    }
+    best = dict.fromkeys(("acc", "brier", "log_loss", "ic", "ic_o2o"), "boosting-17")
+    rows = compare(spec, Scoring(questions), forecasts, best)
+    for query_set, of_ics in (("all", True), ("all", False), ("non-freeze", False)):
+        family = [row for row in rows if row.set == query_set and row.measure.startswith("ic") == of_ics]
+        np.testing.assert_array_equal([row.p_family for row in family], holm([row.p for row in family]))
+        assert all(row.distinguishable == (row.p_family < 0.05) for row in family)
+    assert any(row.distinguishable and row.favours == "left" for row in rows)
+    assert any(row.p < 0.05 and not row.distinguishable for row in rows)
+
+
 def test_the_best_baseline_is_chosen_without_the_test(questions: Questions) -> None:
     learn = training_rows(questions, spec_of())
     measures = ("acc", "log_loss")
@@ -173,7 +236,12 @@ def test_another_future_moves_no_answer_before_it() -> None:
         learn = training_rows(asked, spec_of())
         rows = asked.panel.days[np.nonzero(asked.is_query)[0]] <= np.datetime64(turn)
         given = free_baselines(asked, learn, asked.is_query)
-        answers.append(([it.probability[rows] for it in given], [q for q in asked.queries if q.as_of <= turn]))
+        answers.append(
+            (
+                [*(it.probability[rows] for it in given), *asked.styles[rows].T],
+                [q for q in asked.queries if q.as_of <= turn],
+            )
+        )
     np.testing.assert_array_equal(*(given for given, _ in answers))
     assert answers[0][1] == answers[1][1]
     assert len(answers[0][1]) == 31 * len(SYMBOLS)
@@ -231,6 +299,63 @@ def test_queries_are_every_symbol_on_every_nth_day_with_a_known_outcome() -> Non
         bar = close.index.get_loc(pd.Timestamp(query.as_of))
         assert query.closes == tuple(close.iloc[bar - 5 : bar + 1])
         assert outcome == pytest.approx(close.iloc[bar + 1] / close.iloc[bar] - 1)
+
+
+def test_a_query_that_is_cut_when_it_is_asked_for_is_the_one_that_cut_query_cuts() -> None:
+    frames = dict(market_of(0.5))
+    frames["S1"] = frames["S1"].iloc[-40:]
+    asked = build_questions(frames, spec_of(corpus={"lookback": 3}))
+    rows, columns = np.nonzero(asked.is_query)
+    whole = list(asked.queries)
+    assert asked.queries[5:9] == whole[5:9]
+    assert asked.queries[-1] == whole[-1]
+    for query, row, column in zip(whole, rows, columns, strict=True):
+        past = frames[SYMBOLS[column]].loc[: asked.panel.days[row]]
+        assert query == cut_query(SYMBOLS[column], [day.date() for day in past.index], past["close"].tolist(), 3)
+
+
+def test_outcomes_look_as_far_ahead_as_the_horizon_and_labels_wait_as_long() -> None:
+    frames, spec = market_of(0.5), spec_of(evaluation={"target": "open_to_open", "horizon": 5, "every": 2})
+    asked = build_questions(frames, spec)
+    for query, outcome, close, opened in zip(
+        asked.queries, asked.outcome, asked.close_outcome, asked.open_outcome, strict=True
+    ):
+        bars = frames[query.symbol]
+        bar = bars.index.get_loc(pd.Timestamp(query.as_of))
+        assert outcome == opened == bars["open"].iloc[bar + 6] / bars["open"].iloc[bar + 1] - 1
+        assert close == bars["close"].iloc[bar + 5] / bars["close"].iloc[bar] - 1
+    learn, days = training_rows(asked, spec), asked.panel.days
+    first = int(np.searchsorted(days, np.datetime64(START)))
+    assert asked.available_at[learn].max() == days[first - 1 - 5]
+    assert days[np.flatnonzero(learn.any(axis=1))[-1]] == days[first - 1 - 5 - 6]
+    assert "5 bars ahead" in notes_of(spec, asked)[0]
+    assert overlap_of(spec.evaluation) == 3
+
+
+def test_styles_are_ranks_of_the_day_and_the_middle_where_unknown() -> None:
+    frames = dict(market_of(0.5))
+    frames["S1"] = frames["S1"].loc["2020-03-02":]  # no momentum and, on its first day, no last return
+    asked = build_questions(frames, spec_of())
+    symbols = np.array(SYMBOLS)[np.nonzero(asked.is_query)[1]]
+    for name, ranks in zip(STYLES, asked.styles.T, strict=True):
+        assert np.abs(np.bincount(asked.day, weights=ranks)).max() < 1e-9, name
+        assert np.abs(ranks).max() < 0.5
+    assert not asked.styles[symbols == "S1", STYLES.index("mom_250")].any()
+    day = next(query.as_of for query in asked.queries if query.symbol == "S1")
+    traded = {name: (bars["close"] * bars["volume"]).loc[: str(day)].iloc[-60:].mean() for name, bars in frames.items()}
+    here = [number for number, query in enumerate(asked.queries) if query.as_of == day]
+    sizes = asked.styles[here, STYLES.index("size")]
+    assert [SYMBOLS[place] for place in np.argsort(sizes)] == sorted(traded, key=traded.__getitem__)
+
+
+def test_a_models_labels_are_drawn_where_there_are_too_many(
+    questions: Questions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = training_rows(questions, spec_of())
+    monkeypatch.setattr(baselines, "MOST_LABELS", 300)
+    made = {it.name: it.facts["training_labels"] for it in free_baselines(questions, learn, questions.is_query)}
+    assert 250 < made["boosting-17"] <= 300  # a label on the first bars has no factor yet
+    assert made["always-rise"] == learn.sum() > 300
 
 
 def test_a_window_without_bars_asks_nothing_and_says_so() -> None:
@@ -381,8 +506,8 @@ def test_what_is_written_can_be_read_by_programs_and_people(noise: Evaluation, t
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")
     assert len(predictions) == record["questions"]["n"]
     assert list(predictions.columns[:4]) == ["date", "symbol", "outcome", "vote"]
-    accuracy = ((predictions["boosting"] > 0.5) == (predictions["outcome"] > 0)).mean()
-    shown = next(row for row in record["forecasters"] if row["name"] == "boosting")
+    accuracy = ((predictions["boosting-17"] > 0.5) == (predictions["outcome"] > 0)).mean()
+    shown = next(row for row in record["forecasters"] if row["name"] == "boosting-17")
     assert shown["figures"]["all"]["acc"]["value"] == pytest.approx(accuracy)
     page = (tmp_path / "table.md").read_text()
     assert page.index("Figures: non-freeze") < page.index("Figures: all")  # mode = "paper"
@@ -417,8 +542,8 @@ def test_relative_outcomes_are_also_judged_by_the_days_ranks(tmp_path: Path) -> 
 def test_mistakes_are_found_before_anything_is_scored(noise: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no variant has a signal"):
         evaluate_spec(spec_of(variant=[{"name": "hold", "signal": "none"}]))
-    taken = [{"name": "boosting", "signal": "vote"}, {"name": "hold", "signal": "none"}]
-    with pytest.raises(ConfigError, match="already called 'boosting'"):
+    taken = [{"name": "boosting-17", "signal": "vote"}, {"name": "hold", "signal": "none"}]
+    with pytest.raises(ConfigError, match="already called 'boosting-17'"):
         evaluate_spec(spec_of(variant=taken))
     with pytest.raises(ValueError, match="reference"):
         spec_of(evaluation={"reference": {"FinSeer": {"accuracy": 0.5}}})

@@ -127,11 +127,24 @@ def test_days_with_few_symbols_are_in_no_ic() -> None:
     assert METRICS["ic"].value(replace(kept, least=9)) != pytest.approx(METRICS["ic"].value(whole))
 
 
-def test_blocks_are_never_shorter_than_outcomes_overlap() -> None:
-    assert Resampling.of(150, overlap=20).block == 20
-    assert Resampling.of(150, overlap=5).block == 12
-    weights = Resampling.of(150, overlap=20).weights
-    assert np.corrcoef(weights[:, 40], weights[:, 50])[0, 1] > 0.35
+def test_blocks_are_three_times_as_long_as_outcomes_overlap() -> None:
+    assert Resampling.of(150, overlap=20).block == 60
+    assert Resampling.of(150, overlap=4).block == 12
+    weights = Resampling.of(600, overlap=20).weights
+    assert np.corrcoef(weights[:, 40], weights[:, 60])[0, 1] > 0.5
+
+
+def test_intervals_hold_the_truth_where_outcomes_overlap() -> None:
+    n_days, trials, horizon = 500, 1000, 20
+    noise = np.random.default_rng(0).normal(size=(trials, n_days + horizon - 1))
+    series = np.lib.stride_tricks.sliding_window_view(noise, horizon, axis=1).mean(axis=2)
+    resampling = Resampling.of(n_days, overlap=horizon)
+    draws = series @ resampling.weights.T / n_days
+    held = [
+        interval_of_draws(float(value), drawn, n_days, resampling.block)
+        for value, drawn in zip(series.mean(axis=1), draws, strict=True)
+    ]
+    assert np.mean([not it.distinguishable for it in held]) > 0.91  # 0.88 with blocks of the square root
 
 
 def test_spread_is_top_less_bottom_fifth_and_tenth_of_large_days() -> None:

@@ -147,7 +147,7 @@ def test_readers_do_not_wait_for_a_writer_and_see_whole_transactions(tmp_path: P
     put(early, plain("a"))
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
-    writer.execute("INSERT INTO signals SELECT 'b', recipe, symbol, as_of, 9, 9, NULL, hits, '', 0, 0 FROM signals")
+    writer.execute("INSERT INTO signals SELECT 'b', recipe, symbol, as_of, 9, 9, NULL, hits, '', 0, 0, 0 FROM signals")
     began = time.perf_counter()
     late = SignalStore(path)  # opens while the other writes
     assert [set(store.get(["a", "b"])) for store in (early, late)] == [{"a"}, {"a"}]
@@ -221,7 +221,7 @@ def test_an_error_at_the_commit_is_a_store_error_too(tmp_path: Path) -> None:
     store._connection.executescript(
         "PRAGMA foreign_keys = ON; DROP TABLE signals; CREATE TABLE signals (key TEXT PRIMARY KEY, recipe TEXT "
         "REFERENCES recipes (digest) DEFERRABLE INITIALLY DEFERRED, symbol, as_of, value, probability, abstained, "
-        "hits, prompt, tokens, seconds);"
+        "hits, prompt, tokens, seconds, rank);"
     )
     with pytest.raises(StoreError, match="FOREIGN KEY"):
         put(store, plain("a"))

@@ -215,7 +215,7 @@ def test_bins_hold_what_was_said_and_seen_and_give_the_calibration_error() -> No
         assert (it.n, it.said, it.seen) == (300, pytest.approx(said[part].mean()), pytest.approx(rose[part].mean()))
         assert 0.0 <= it.low < it.seen < it.high <= 1.0
         assert it.low < it.said < it.high  # it means what it says
-    sample = Sample(day, 300, rose - 0.5, said, said, direction_of(said))
+    sample = Sample(day, 300, rose - 0.5, said, said, direction_of(said), rose, rose, np.zeros((len(day), 0)), least=5)
     gap = sum(it.n * abs(it.said - it.seen) for it in bins) / 3000
     assert gap == pytest.approx(METRICS["ece"].value(sample))
 

@@ -38,7 +38,7 @@ from ragsignal.types import Query, Signal
 from tests.fakes import every_query
 from tests.markets import poisoned
 from tests.results import find
-from tests.specs import HOLD, Tables, changed, write
+from tests.specs import HOLD, Tables, changed, train_spec, write
 from tests.tiny import tiny_llama, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -288,6 +288,21 @@ def test_letters_that_the_first_training_cannot_see_are_refused_before_anything_
         WalkForwardTraining(load_spec(written(tmp_path, frames, *cut))).missing()
 
 
+def test_a_training_of_all_symbols_is_that_of_the_named_ones(tmp_path: Path, trained: Path, frames: Frames) -> None:
+    every = [changed(it, data={"symbols": "all"}) for it in (RUN, TRAIN)]
+    plans = [Study(load_spec(path)).plan for path in (trained, written(tmp_path, frames, *every))]
+    assert plans[1].spec.data.symbols == plans[1].walk.train.data.symbols == SYMBOLS
+    assert len({plan.folder(plan.steps[0], "classifier").name for plan in plans}) == 1
+
+
+def test_a_universe_that_the_first_training_cannot_know_is_refused(tmp_path: Path, frames: Frames) -> None:
+    """Before the training spec's own ``valid_from``, and after that of the first step, which lies 63 bars earlier."""
+    late = changed(TRAIN, data={"universe": {"top": 2, "as_of": date(2014, 12, 1)}}, split={"valid_from": LAST})
+    path = written(tmp_path, frames, train=changed(late, data={"end": date(2015, 12, 31)}))
+    with pytest.raises(ConfigError, match=r"universe.as_of is 2014-12-01, but the first step validates from 2014-"):
+        WalkForwardTraining(load_spec(path)).missing()
+
+
 # --- one line through time
 
 
@@ -420,9 +435,11 @@ def test_addresses_ignore_what_decides_nothing_and_follow_what_decides(trained: 
 
 
 def test_what_a_kind_is_made_from_is_trained_before_it() -> None:
-    assert training_order(("finseer-numeric",)) == ("stockllm", "feedback", "finseer-numeric")
-    assert training_order(("classifier",)) == ("classifier",)
-    assert training_order(()) == ()
+    text, ranks = train_spec(), train_spec(stockllm={"reader": "ranks"}, classifier={"kind": "boosting"})
+    assert training_order(text, ("finseer-numeric",)) == ("stockllm", "feedback", "finseer-numeric")
+    assert training_order(text, ("classifier",)) == ("classifier",)
+    assert training_order(text, ()) == ()
+    assert training_order(ranks, ("stockllm",)) == ("classifier", "stockllm")
 
 
 def test_a_killed_run_keeps_what_was_done(tmp_path: Path, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:

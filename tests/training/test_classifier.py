@@ -76,7 +76,7 @@ def _bench(out: Path, progress: Steps = silent_steps, train: Sequence[Example] =
         filled = {name: getattr(result, name) for name in same}
         data = {"source": "planted", "symbols": ["AA"], "fingerprint": "0"}
         fixed = {"name": "toy", "target": "movement", "protocol": "time", "data": data, "seed": 0, "versions": {}}
-        seen = max(it.available_at for it in result.valid)
+        seen = result.valid.known_through
         return Card.model_validate({"kind": kind, "trained_through": seen, "command": "-", **fixed, **spans, **filled})
 
     return SimpleNamespace(

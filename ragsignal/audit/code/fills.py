@@ -11,8 +11,9 @@ import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.evidence import SubjectRuns
-from ragsignal.audit.code.trace import EPOCH, BrokerEvent
+from ragsignal.audit.code.trace import BrokerEvent
 from ragsignal.audit.verdict import Finding
+from ragsignal.backtest import EPOCH
 
 TEST = "fills"
 _ROUNDING = 1e-9

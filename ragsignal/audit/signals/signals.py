@@ -371,7 +371,7 @@ def _made_from_cut_prices(
     whole = [query for query in stored if len(query.closes) > audited.source.lookback]
     for day in spread_from_last(sorted({query.as_of for query in whole}), DAYS):
         data = study.spec.data.model_copy(update={"end": day})
-        cut = Study(study.spec.model_copy(update={"data": data}))
+        cut = Study(study.spec.model_copy(update={"data": data}), history=study.prices)
         for pipeline, queries in cut.pipeline(audited.variant).parts([it for it in whole if it.as_of == day]):
             fresh = replace(pipeline, store=SignalStore(":memory:"), progress=silent_steps, cost=Cost())
             pairs += zip([stored[query] for query in queries], fresh.signals(queries), strict=True)

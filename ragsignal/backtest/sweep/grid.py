@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragsignal.config import RawTable, RunSpec, Variant, checked, did_you_mean
+from ragsignal.config import RawTable, RunSpec, Variant, checked, did_you_mean, toml_value
 from ragsignal.errors import ConfigError
 
 Grid = Mapping[str, Sequence[Any]]
@@ -125,8 +125,8 @@ def _values(place: str, text: str) -> list[Any]:
 
 def _value(place: str, word: str) -> Any:
     try:
-        return tomllib.loads(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_value(word)
+    except ValueError:
         if _BARE.fullmatch(word):
             return word
         raise ConfigError(

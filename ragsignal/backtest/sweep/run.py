@@ -27,10 +27,11 @@ from ragsignal.backtest.sweep.selection import (
 )
 from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec, Variant
+from ragsignal.data import Prices
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
-from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of
+from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of, with_symbols
 from ragsignal.types import Recipe
 from ragsignal.utils import Progress, Record, json_digest, plain, silent, versions_of
 
@@ -73,6 +74,7 @@ def run_sweep(
         If the grid does not fit the spec, or no point can be run.
     """
     chosen = [variant.name for variant in chosen_variants(spec, names)]
+    spec, _ = with_symbols(spec)
     entries = [_Entry.at(spec, point, name) for point in points_of(grid) for name in chosen]
     pool = pool or InProcessPool()
     frame = RunFrame()
@@ -91,11 +93,14 @@ def run_sweep(
         "rows": rows,
         "benchmarks": shared.benchmark_rows,
         "selection": selection,
-        "notes": [_note_on_trials(ran, len(rows)), *words_of(selection, ran, spec.benchmark), *_notes(entries)],
-        "fingerprints": {"prices": sorted(shared.prices)},
+        "notes": [_note_on_trials(ran, len(rows)), *words_of(selection, ran, spec.benchmark), *_notes(entries, shared)],
+        "fingerprints": {"prices": sorted({prices.digest for prices in shared.histories.values()})},
         "versions": versions_of(LIBRARIES),
         "times": frame.times(signals=_sum(shared.costs).record(), trials=tried),
     }
+    dropped = {symbol: it for prices in shared.histories.values() for symbol, it in prices.drop_counts.items()}
+    if dropped:
+        record["dropped_bars"] = dropped
     rounded: Record = plain(record, "sweep")
     return rounded
 
@@ -149,7 +154,7 @@ class _Shared:
     """What was made for all points, and what it took."""
 
     held: _Held = field(default_factory=_Held)
-    prices: set[str] = field(default_factory=set)
+    histories: dict[str, Prices] = field(default_factory=dict)  # by address of the bars
     costs: list[Cost] = field(default_factory=list)
     benchmark_rows: list[Row] = field(default_factory=list)
     identities: dict[str, str] = field(default_factory=dict)  # of prices, signals and strategies, by address
@@ -164,7 +169,7 @@ def _share(entries: Sequence[_Entry], progress: Progress, pool: Pool) -> _Shared
     for market in dict.fromkeys(entry.market for entry in entries):
         group = [entry for entry in entries if entry.market == market]
         study, shared.held.frames[market] = prepare(group[0].spec, progress, pool)
-        shared.prices.add(study.prices.digest)
+        shared.histories[market] = study.prices
         shared.identities[market] = study.prices.digest
         for entry in group:
             for variant in (entry.variant, entry.benchmark):
@@ -267,12 +272,14 @@ def _note_on_trials(ran: int, asked: int) -> str:
     )
 
 
-def _notes(entries: Sequence[_Entry]) -> list[str]:
+def _notes(entries: Sequence[_Entry], shared: _Shared) -> list[str]:
     """What holds at all points, and, with their number, what holds at some."""
     studies: dict[str, Study] = {}  # by signals: each verifies its artifacts once
     counts: dict[str, int] = {}
     for entry in entries:
-        study = studies.setdefault(entry.signals(entry.variant), Study(entry.spec))
+        study = studies.setdefault(
+            entry.signals(entry.variant), Study(entry.spec, history=shared.histories[entry.market])
+        )
         for note in notes_of(entry.spec, (), study):
             counts[note] = counts.get(note, 0) + 1
     whole = len(entries)

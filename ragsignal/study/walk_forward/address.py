@@ -2,7 +2,7 @@
 
 Two specs that train the same share it; a changed price, setting or base is another one. What decides nothing is left
 out: names, folders, what a run is reported to, and the step that will use it. What a kind is made from (StockLLM, then
-its feedback, then FinSeer) is in its address by its own.
+its feedback, then FinSeer; boosting, then StockLLM on ranks) is in its address by its own.
 """
 
 from __future__ import annotations
@@ -19,19 +19,7 @@ FORMAT = 1
 TrainedKind = Literal["stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier"]
 """What a training command writes: an artifact, or the teacher scores of FinSeer."""
 
-_ORDER: tuple[TrainedKind, ...] = ("stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier")
-_MADE_FROM: dict[TrainedKind, TrainedKind] = {
-    "feedback": "stockllm",
-    "finseer-text": "feedback",
-    "finseer-numeric": "feedback",
-}
-_TABLE: dict[TrainedKind, str] = {
-    "stockllm": "stockllm",
-    "feedback": "feedback",
-    "finseer-text": "finseer",
-    "finseer-numeric": "finseer",
-    "classifier": "classifier",
-}
+_ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric")
 # of [llm]: the base is known by its digest, and FinSeer reads the rest through its feedback alone
 _OF_LLM: dict[TrainedKind, set[str]] = {
     "stockllm": {"template", "mask", "dtype", "device", "batch_size"},
@@ -41,20 +29,40 @@ _OF_LLM: dict[TrainedKind, set[str]] = {
 _NOT_DECIDING = {"report_to", "base", "revision"}
 
 
-def training_order(kinds: tuple[Walked, ...]) -> tuple[TrainedKind, ...]:
-    """Return ``kinds`` and what they are made from, in the order of training."""
+def _made_from(spec: TrainSpec, kind: TrainedKind) -> TrainedKind | None:
+    if kind == "stockllm":
+        return "classifier" if spec.stockllm.reader == "ranks" else None
+    made_from: dict[TrainedKind, TrainedKind] = {
+        "feedback": "stockllm",
+        "finseer-text": "feedback",
+        "finseer-numeric": "feedback",
+    }
+    return made_from.get(kind)
+
+
+def _settings_of(spec: TrainSpec, kind: TrainedKind) -> str:
+    """Name of the table that says how ``kind`` is trained."""
+    if kind == "stockllm":
+        return "ranks" if spec.stockllm.reader == "ranks" else "stockllm"
+    if kind == "classifier":
+        return "boosting" if spec.classifier.kind == "boosting" else "classifier"
+    return kind.partition("-")[0]
+
+
+def training_order(spec: TrainSpec, kinds: tuple[Walked, ...]) -> tuple[TrainedKind, ...]:
+    """Return ``kinds`` and what ``spec`` makes them from, in the order of training."""
     wanted: set[TrainedKind] = set()
     for kind in kinds:
         source: TrainedKind | None = kind
         while source is not None:
             wanted.add(source)
-            source = _MADE_FROM.get(source)
+            source = _made_from(spec, source)
     return tuple(kind for kind in _ORDER if kind in wanted)
 
 
 def base_of(spec: TrainSpec, kind: TrainedKind) -> tuple[str, str | None, str | None] | None:
     """Reference, revision and expected SHA-256 of the weights that a kind begins from; None where it has none."""
-    if kind == "stockllm":
+    if kind == "stockllm" and spec.stockllm.reader == "text":
         return spec.llm.model, spec.llm.revision, spec.llm.sha256
     if kind == "finseer-text":
         return spec.finseer.base, spec.finseer.revision, None
@@ -77,7 +85,8 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
         Gives the digest of the weights that a kind begins from; None where it begins from nothing.
     """
     plain = spec.model_dump(mode="json")
-    source = _MADE_FROM.get(kind)
+    source, table = _made_from(spec, kind), _settings_of(spec, kind)
+    reads_llm = table not in ("ranks", "boosting")
     return json_digest(
         {
             "walk-forward": FORMAT,
@@ -87,8 +96,8 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
             "days": [plain["data"]["start"], plain["data"]["end"]],
             "split": plain["split"],
             "corpus": plain["corpus"],
-            "llm": {key: plain["llm"][key] for key in _OF_LLM.get(kind, ())},
-            "settings": {key: value for key, value in plain[_TABLE[kind]].items() if key not in _NOT_DECIDING},
+            "llm": {key: plain["llm"][key] for key in (_OF_LLM.get(kind, ()) if reads_llm else ())},
+            "settings": {key: value for key, value in plain[table].items() if key not in _NOT_DECIDING},
             "base": base(kind),
             "made from": address(spec, source, prices, base) if source else None,
         }

@@ -83,6 +83,7 @@ class Plan:
         calendar = calendar_of([*traded.frames.values(), *learned.frames.values()])
         steps = steps_of(self.walk, calendar, self.spec.data.start, self.spec.data.end)
         _refuse_cut_letters(self.walk.train, steps[0])
+        _refuse_late_universe(self.walk.train, steps[0])
         return steps
 
     def training(self, step: Step) -> TrainSpec:
@@ -135,7 +136,12 @@ class Plan:
         """``variant`` with the step's artifacts in the place of its ``walk:KIND`` references."""
         return replace(
             variant,
-            llm=variant.llm.model_copy(update={"adapter": self._located(step, variant.llm.adapter)}),
+            llm=variant.llm.model_copy(
+                update={
+                    "model": self._located(step, variant.llm.model),
+                    "adapter": self._located(step, variant.llm.adapter),
+                }
+            ),
             retrieval=variant.retrieval.model_copy(update={"encoder": self._located(step, variant.retrieval.encoder)}),
             classifier=self._located(step, variant.classifier),
         )
@@ -171,11 +177,13 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
     ]
     for variant in spec.variants:
         if "stockllm" in variant.retrained:
-            llm = variant.llm
+            llm, reader = variant.llm, "ranks" if variant.llm.is_artifact else "text"
+            if reader != train.stockllm.reader:
+                differing.append(f"variant {variant.name!r} reads {reader}, training {train.stockllm.reader}")
             differing += [
                 f"llm.{key} of variant {variant.name!r} is {getattr(llm, key)} in the run, "
                 f"{getattr(train.llm, key)} in training"
-                for key in _OF_READER
+                for key in (_OF_READER if reader == "text" else ())
                 if getattr(llm, key) != getattr(train.llm, key)
             ]
     if differing:
@@ -200,4 +208,14 @@ def _refuse_cut_letters(train: TrainSpec, first: Step) -> None:
             f"walk_forward.train: corpus.bins_through is {through}, but the training of the first step ends on "
             f"{first.train_end}, so it would read other letters than the run; write {first.train_end} or an earlier "
             "day in both specs"
+        )
+
+
+def _refuse_late_universe(train: TrainSpec, first: Step) -> None:
+    """The symbols of training are the same at all steps; those of the first may not be picked by what came after."""
+    universe = train.data.universe
+    if universe is not None and universe.as_of >= first.valid_from:
+        raise ConfigError(
+            f"walk_forward.train: data.universe.as_of is {universe.as_of}, but the first step validates from "
+            f"{first.valid_from}; choose an earlier day"
         )

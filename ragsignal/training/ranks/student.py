@@ -26,6 +26,7 @@ from ragsignal.types import FloatArray
 from ragsignal.utils import Steps, write_file
 
 _WARMUP = 100  # steps
+_THERE = 0.5  # share of a window on which a stock must have labels; below, the window is short of training days
 _FLOOR = 0.02  # of the learning rate, at the end of the cosine
 _LARGEST_GRADIENT = 1.0
 _CHECKPOINT = "student.pt"  # torch's own file, read with weights_only; an artifact holds none
@@ -101,9 +102,11 @@ class Student:
         """Letters (n, n_days, n_factors) and targets (n, n_days) of a window of training days."""
         rng = np.random.default_rng([self.seed, step])
         rows = np.flatnonzero(self.examples.train.any(axis=1))
-        first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
-        days = slice(first, first + self.spec.days)
-        there = np.flatnonzero(self.examples.letters.ranked[days].mean(axis=0) > 0.5)
+        there = np.array([], dtype=np.int64)
+        while not len(there):  # a vendor may lack some weeks of nearly all stocks
+            first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
+            days = slice(first, first + self.spec.days)
+            there = np.flatnonzero(self.examples.train[days].mean(axis=0) > _THERE)
         chosen = rng.choice(there, min(self.spec.stocks, len(there)), replace=False)
         letters: Letters = self.examples.letters.letters[days][:, chosen].transpose(1, 0, 2)
         targets = self.targets[days][:, chosen].T

@@ -23,7 +23,7 @@ from ragsignal.training.ranks.examples import RankExamples, rank_examples
 from ragsignal.training.ranks.student import Student, distillation_targets
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
-from ragsignal.utils import versions_of
+from ragsignal.utils import Progress, versions_of
 
 _COMPUTING = ("torch", "transformers", "lightgbm")
 _DAYS = 64  # that are scored together on validation
@@ -50,7 +50,7 @@ def train_on_ranks(run: TrainingRun) -> Artifact:
     refuse_foreign(run.folder("stockllm"))
     examples = rank_examples(run)
     teacher = _teacher(run, examples)
-    targets = distillation_targets(examples, _teacher_scores(teacher, examples), run.spec.ranks)
+    targets = distillation_targets(examples, _teacher_scores(teacher, examples, run.progress), run.spec.ranks)
     folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(_COMPUTING)])
     models, histories = [], []
     for number in range(run.spec.ranks.seeds):
@@ -80,9 +80,16 @@ def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
     return teacher
 
 
-def _teacher_scores(teacher: Artifact, examples: RankExamples) -> FloatArray:
-    scores = np.full(examples.targets.shape, np.nan)
-    scores[examples.train] = Boosting.load(teacher.folder).row_scores(examples.letters.letters[examples.train])
+def _teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress) -> FloatArray:
+    """Scores on training labels, day by day: minutes for a million of them."""
+    scores, model = np.full(examples.targets.shape, np.nan), Boosting.load(teacher.folder)
+    days = np.flatnonzero(examples.train.any(axis=1))
+    for number, block in enumerate(np.array_split(days, max(1, len(days) // _DAYS))):
+        mask = examples.train[block]
+        part = scores[block]
+        part[mask] = model.row_scores(examples.letters.letters[block][mask])
+        scores[block] = part
+        progress("teacher's scores", (number + 1) * len(block), len(days))
     return scores
 
 
