@@ -29,6 +29,7 @@ SHORT_WINDOW = 60
 SHORT_BLOCK = 8
 """Cut points of a short block."""
 _FEWEST_BLOCKS = 2
+_SHORT_SHARE = 1 / 6  # where every bar costs too much, the runs of all bars, a dozen of them, cost much as well
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,14 @@ def blocks_of(n_bars: int, minimum_period: int, affordable: float = math.inf) ->
     minimum_period : int
         Of the subject: its runs begin at least twice as many bars before the block.
     affordable : float
-        Bars that all runs of the blocks together may have. Where they would have more, short blocks, at least two, are
-        spread evenly over the bars.
+        Bars that all runs of the blocks together may have. Where they would have more, short blocks that have a sixth
+        of it, at least two of them, are spread evenly over the bars.
     """
     every = _blocks(n_bars, BLOCK, max(WINDOW, 2 * minimum_period))
     if sum(_cost(block, len(every)) for block in every) <= affordable:
         return every
     short = _blocks(n_bars, SHORT_BLOCK, max(SHORT_WINDOW, 2 * minimum_period))
-    count = max(_FEWEST_BLOCKS, int(affordable // max(_cost(block, POISONS) for block in short)))
+    count = max(_FEWEST_BLOCKS, int(affordable * _SHORT_SHARE / max(_cost(block, POISONS) for block in short)))
     places = np.linspace(0, len(short) - 1, min(count, len(short))).round().astype(int)
     return [short[place] for place in places]
 

@@ -112,7 +112,7 @@ class SubjectRuns:
     again : Trace
         All bars once more, in the same process.
     seconds : float
-        What a run on all bars took.
+        What a run on all bars took of a processor.
     cut_points : int
         Bars that are cut points of blocks; 0 before the blocks are planned.
     prefix, poison : ComparedRuns

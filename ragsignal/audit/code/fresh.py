@@ -26,7 +26,7 @@ class FreshRuns:
 
 
 class TimedTraces(NamedTuple):
-    """Traces of one process, and the seconds that each took on average."""
+    """Traces of one process, and the seconds of its processor that each took on average: other work does not count."""
 
     traces: list[Trace]
     seconds: float
@@ -50,6 +50,6 @@ _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods(
 def _run(task: tuple[FreshRuns, SubjectRunner]) -> tuple[FreshRuns, TimedTraces]:
     runs, runner = task
     bars = runner.market.span(0, runs.last)
-    began = time.perf_counter()
+    began = time.process_time()
     traces = [runner.run(0, bars) for _ in range(runs.times)]
-    return runs, TimedTraces(traces, (time.perf_counter() - began) / runs.times)
+    return runs, TimedTraces(traces, (time.process_time() - began) / runs.times)

@@ -28,8 +28,8 @@ _KINDS = {"modes": ("strategy", "indicator"), "fills": ("strategy",)}
 """Where a test is not for every kind: a function has no modes, and only a strategy trades."""
 
 
-SECONDS = 30.0
-"""What the blocks of a subject may take on every process; with a hundred feeds a run of all bars takes as long."""
+SECONDS = 120.0
+"""What every bar as a cut point may take a subject, on every process; else short blocks take a sixth of that."""
 
 
 class _Task(NamedTuple):
