@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-SPEED = ("model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
+SPEED = ("ranks", "model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
 TRUST = ("audit", "coverage", "noise")
 ALL = (*SPEED, *TRUST)
 """The benchmarks: how fast it is, the quick and the important ones first; then whether it can be believed."""

@@ -157,6 +157,9 @@ class RanksTraining(Table):
     thousand). ``average`` is the decay of the averaged weights, which are evaluated on validation every ``eval_steps``;
     ``patience`` evaluations without a better information coefficient end the training. ``seeds`` models are one
     artifact.
+
+    With another ``k`` than 0 alone the model learns to read hits too: each step draws their number from ``k``, and from
+    ``candidates`` how they are found. They are those of the window's last day, and it alone sees them.
     """
 
     hidden: int = Field(default=64, ge=8)
@@ -174,10 +177,21 @@ class RanksTraining(Table):
     average: float = Field(default=0.998, ge=0, lt=1)
     eval_steps: int = Field(default=250, ge=1)
     patience: int = Field(default=4, ge=1)
+    k: tuple[Count, ...] = Field(default=(0,), min_length=1, strict=False)
+    candidates: tuple[Literal["random", "shape"], ...] = Field(default=("random", "shape"), min_length=1, strict=False)
     seed: int = 0
+
+    @property
+    def reads_hits(self) -> bool:
+        """Whether the model learns to read hits."""
+        return any(self.k)
 
     @model_validator(mode="after")
     def _check(self) -> RanksTraining:
+        if 0 not in self.k:
+            raise ValueError(
+                "k must hold 0: scores without hits choose the weights, and rank those with hits; write k = [0, 5]"
+            )
         if self.hidden % (2 * self.heads):
             raise ValueError(f"hidden {self.hidden} must be an even multiple of heads {self.heads}")
         if not self.label_weight and not self.teacher_weight:

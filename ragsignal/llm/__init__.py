@@ -16,16 +16,20 @@ from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble
-from ragsignal.llm.ranks import RANKS_RECIPE, RankScorer, rank_model, reads_rank_letters
+from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
+from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, RankScorer, day_scorer, reads_rank_letters
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
 __all__ = [
+    "HITS_RECIPE",
+    "NO_HITS",
     "RANKS_RECIPE",
     "BertClassifier",
     "Boosting",
     "ClassifierModel",
     "ClassifierScorer",
+    "HitFeatures",
     "LogisticClassifier",
     "RankEnsemble",
     "RankScorer",
@@ -38,11 +42,15 @@ __all__ = [
     "calibrated",
     "checked_device",
     "chosen_dtype",
+    "day_scorer",
     "encode",
+    "hit_features",
+    "hit_width",
+    "hits_by_count",
     "load_encoder",
     "load_stockllm",
     "probability_of",
-    "rank_model",
+    "reads_hits",
     "reads_rank_letters",
     "token_ids",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ragsignal.data import Letters
 from ragsignal.llm.device import checked_device
+from ragsignal.llm.rank_hits import HitFeatures
 from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import libraries_of, quiet_loading
 
@@ -79,3 +80,27 @@ class RankEnsemble:
                 total = sum(model(tokens).double() for model in self.models)
             parts.append((total / len(self.models)).cpu().numpy().T)
         return np.concatenate(parts, axis=1)
+
+    def scores_with_hits(self, letters: Letters, hits: HitFeatures) -> FloatArray:
+        """Score stocks on the last of their days, each with its own hits.
+
+        Parameters
+        ----------
+        letters : (n, n_days, n_factors) uint8
+        hits : (n, k, n_features) float32
+
+        Returns
+        -------
+        (n,) float64
+        """
+        import torch
+
+        parts = []
+        for start in range(0, len(letters), _STOCKS):
+            block = slice(start, start + _STOCKS)
+            tokens = torch.from_numpy(np.ascontiguousarray(letters[block])).to(self._device)
+            features = torch.from_numpy(hits[block]).to(self._device)
+            with torch.inference_mode():
+                total = sum(model(tokens, model.hit_embedding(features))[:, -1].double() for model in self.models)
+            parts.append((total / len(self.models)).cpu().numpy())
+        return np.concatenate(parts)

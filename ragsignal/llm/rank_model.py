@@ -3,8 +3,9 @@
     letters of a day ─► sum of their embeddings ─► Llama decoder, each day sees ``window`` days ─► score of the day
 
 Its vocabulary are the letters themselves (factor x letter), so a position is the sum of 41 tokens, as Kronos sums the
-sub-tokens of a bar (arXiv 2508.02739), and every position has a label, as in StockGPT (arXiv 2404.05101). Positions
-before the stock's own days (``prefix``) are seen by all of them: what is retrieved goes there.
+sub-tokens of a bar (arXiv 2508.02739), and every position has a label, as in StockGPT (arXiv 2404.05101). Further
+positions (``prefix``) are seen by the last day alone: what is retrieved as of that day goes there. An earlier day may
+not see it, as it was not known then.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
     Parameters
     ----------
     config : LlamaConfig
-        With two more entries: ``factors``, the names of the factors in the order of their letters, and ``window``, how
-        many days a day sees in each layer, itself included. Made by :func:`rank_config`.
+        With three more entries: ``factors``, the names of the factors in the order of their letters; ``window``, how
+        many days a day sees in each layer, itself included; ``hits``, how many numbers a hit has (0 or absent: it
+        reads none, and has no ``hit_embedding``). Made by :func:`rank_config`.
     """
 
     config_class = LlamaConfig
@@ -35,6 +37,8 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
         super().__init__(config)
         self.decoder = LlamaModel(config)
         self.head = nn.Linear(config.hidden_size, 1)
+        if getattr(config, "hits", 0):
+            self.hit_embedding = nn.Linear(config.hits, config.hidden_size)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, letters: Tensor, prefix: Tensor | None = None) -> Tensor:
@@ -45,7 +49,8 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
         letters : (n, n_days, n_factors) integer
             Oldest day first.
         prefix : (n, k, hidden_size) float32, optional
-            Positions that stand before the days, and that each of them sees.
+            What the last day sees besides the days, nearest first: hits through ``hit_embedding``. They stand at
+            distances 1, 2, ... from the last day, however many days there are.
 
         Returns
         -------
@@ -56,8 +61,12 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
         days = self.embed(letters)
         positions = days if prefix is None else torch.cat([prefix, days], dim=1)
         before = positions.shape[1] - days.shape[1]
-        mask = _mask(before, days.shape[1], self.config.window).to(positions.device)
-        hidden = self.decoder(inputs_embeds=positions, attention_mask=mask, use_cache=False).last_hidden_state
+        hidden = self.decoder(
+            inputs_embeds=positions,
+            attention_mask=_mask(before, days.shape[1], self.config.window).to(positions.device),
+            position_ids=_places(before, days.shape[1]).to(positions.device),
+            use_cache=False,
+        ).last_hidden_state
         return cast(Tensor, self.head(hidden[:, before:]).squeeze(-1))
 
     def embed(self, letters: Tensor) -> Tensor:
@@ -68,8 +77,8 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
         return nn.functional.embedding_bag(tokens.view(n * days, factors), table, mode="sum").view(n, days, -1)
 
 
-def rank_config(hidden: int = 64, layers: int = 2, heads: int = 4, window: int = 8) -> Any:
-    """Return the config of a fresh model: 139,000 parameters by default."""
+def rank_config(hidden: int = 64, layers: int = 2, heads: int = 4, window: int = 8, hits: int = 0) -> Any:
+    """Return the config of a fresh model: 139,000 parameters by default; ``hits`` numbers a hit, 0 for no hits."""
     make: Any = LlamaConfig  # which takes entries of one's own
     return make(
         vocab_size=len(RANK_FACTORS) * (RANK_LETTERS + 1),
@@ -81,6 +90,7 @@ def rank_config(hidden: int = 64, layers: int = 2, heads: int = 4, window: int =
         initializer_range=0.05,
         factors=list(RANK_FACTORS),
         window=window,
+        hits=hits,
     )
 
 
@@ -90,8 +100,19 @@ def memory_of(config: Any) -> int:
 
 
 def _mask(before: int, days: int, window: int) -> Tensor:
-    """(1, 1, n, n): what is added to attention, 0 where a position is seen: the prefix, and ``window`` days."""
+    """(1, 1, n, n): what is added to attention, 0 where a position is seen.
+
+    A day sees ``window`` days, the last one all ``before`` positions too; these see those before them.
+    """
     place = torch.arange(before + days)
-    back = place[:, None] - place[None, :]
-    seen = (back >= 0) & ((back < window) | (place[None, :] < before))
+    row, column = place[:, None], place[None, :]
+    own_kind = (row < before) == (column < before)
+    recent = (row < before) | (row - column < window)
+    seen = (row >= column) & ((own_kind & recent) | (row == before + days - 1) & (column < before))
     return torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
+
+
+def _places(before: int, days: int) -> Tensor:
+    """(1, n): places on the line of rotary embeddings, by which attention knows distances."""
+    last = before + days - 1
+    return torch.cat([last - 1 - torch.arange(before), torch.arange(before, before + days)])[None]

@@ -3,7 +3,8 @@
     query ─► RankPrompter: letters of the stock's last days ─► RankScorer: P(beats the day's median), rank of the day
 
 The whole universe is scored once, 64 days at a time, since the rank needs it; a single query is then looked up. A feed
-that is not one of the universe's is placed among them by its own bars.
+that is not one of the universe's is placed among them by its own bars. A query with hits is read by itself; its rank is
+its place among the scores of the day's other stocks without hits, as theirs are not at hand.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.llm.rank_hits import HITS_RECIPE, hit_features, hits_by_count, reads_hits
 from ragsignal.types import FeedBars, FloatArray, Hit, Prompt, Query, Recipe, Score
 from ragsignal.utils import json_digest
 
 NO_UNIVERSE = "no universe bars that day"
 TOO_LITTLE_HISTORY = "too few bars"
+NO_HITS = (
+    'was trained without hits and can read none; write retriever = "none", or train one with hits (ranks.k = [0, 5], '
+    "then `ragsignal train stockllm SPEC`)"
+)
+"""Said of a reader of ranks that is given a retriever."""
 
 RANKS_RECIPE: Recipe = {"reader": "ranks/1", "letters": RANK_LETTERS, "factors": json_digest(list(RANK_FACTORS))}
 """What a reader of ranks reads; in its card and in every signal's recipe."""
@@ -143,10 +150,7 @@ class RankPrompter:
                 "has no bars to rank it by; ask through RagMomentum, or add it to data.symbols"
             )
         letters, ranked = self._placing(query.bars)
-        first = max(0, row + 1 - self.memory)
-        window = np.full((self.memory, 1, letters.shape[1]), RANK_LETTERS, dtype=np.uint8)
-        window[self.memory - (row + 1 - first) :, 0] = letters[first : row + 1]
-        return window, bool(ranked[row])
+        return _last_days(letters, row, self.memory)[:, None], bool(ranked[row])
 
     def _placing(self, bars: FeedBars) -> tuple[Letters, NDArray[np.bool_]]:
         """Letters of all days of a feed, from the longest past that it was asked with; factors look back only."""
@@ -169,7 +173,7 @@ def reads_rank_letters(artifact: Artifact) -> bool:
     return "reader" in artifact.card.template
 
 
-def rank_model(artifact: Artifact, device: str = "cpu") -> DayScorer:
+def day_scorer(artifact: Artifact, device: str = "cpu") -> DayScorer:
     """The model of an artifact that reads rank letters: language models, or boosting."""
     if artifact.card.kind == "classifier":
         return Boosting.load(artifact.folder)
@@ -191,7 +195,8 @@ class RankScorer:
     batch_size = 20_000
 
     def __init__(self, artifact: Artifact, model: DayScorer, universe: RankLetters) -> None:
-        artifact.check_template(RANKS_RECIPE)
+        self._reads = RANKS_RECIPE | HITS_RECIPE if reads_hits(artifact) else RANKS_RECIPE
+        artifact.check_template(self._reads)
         self._artifact = artifact
         self._model = model
         self._universe = universe
@@ -211,29 +216,64 @@ class RankScorer:
             "scorer": "ranks/1",
             "artifact": self._artifact.digest,
             "batch": f"{_BLOCK} days",
-            **RANKS_RECIPE,
+            **self._reads,
             **self._model.computed_with,
         }
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
-        """Calibrated P(beats the day's median), and the rank among the universe's stocks of the day."""
+        """Calibrated P(beats the day's median), and the rank among the universe's stocks of the day.
+
+        Raises
+        ------
+        ModelError
+            If a prompt has hits, and the artifact was not trained with any.
+        """
         began = time.perf_counter()
         asked = [prompt for prompt in prompts if isinstance(prompt, RankPrompt)]
         self._read(np.unique([prompt.row for prompt in asked]))
-        raw, places = np.empty(len(asked)), np.empty(len(asked))
+        answers = np.empty((len(asked), 2))
+        with_hits = [number for number, prompt in enumerate(asked) if prompt.hits]
         for number, prompt in enumerate(asked):
-            if prompt.own is None:
-                raw[number] = self._scores[prompt.row, prompt.column]
-                places[number] = self._places[prompt.row, prompt.column]
-            else:
-                raw[number] = self._model.scores(prompt.own)[-1, 0]
-                places[number] = _place(raw[number], self._scores[prompt.row])
+            if not prompt.hits:
+                answers[number] = self._looked_up(prompt)
+        if with_hits:
+            answers[with_hits] = self._with_hits([asked[number] for number in with_hits])
+        raw, places = answers.T
         chances = probability_of(calibrated(raw, self._artifact.card.calibration)).tolist()
         share = (time.perf_counter() - began) / max(len(asked), 1)
         return [
             Score(chance, seconds=share, rank=2.0 * place - 1.0)
             for chance, place in zip(chances, places.tolist(), strict=True)
         ]
+
+    def _looked_up(self, prompt: RankPrompt) -> tuple[float, float]:
+        """Raw score and place in (0, 1) of a query without hits."""
+        if prompt.own is None:
+            return self._scores[prompt.row, prompt.column], self._places[prompt.row, prompt.column]
+        raw = self._model.scores(prompt.own)[-1, 0]
+        return raw, _place(raw, self._scores[prompt.row])
+
+    def _with_hits(self, prompts: Sequence[RankPrompt]) -> FloatArray:
+        """Raw scores and places, (n, 2), of queries with hits: those with equally many are read together."""
+        if not isinstance(self._model, RankEnsemble) or not reads_hits(self._artifact):
+            raise ModelError(f"{self._artifact.ref} {NO_HITS}")
+        letters = np.stack([self._days_of(prompt) for prompt in prompts])
+        features = [hit_features(prompt.query, prompt.hits, len(prompt.query.closes) - 1) for prompt in prompts]
+        raw = np.empty(len(prompts))
+        for places, hits in hits_by_count(features):
+            raw[places] = self._model.scores_with_hits(letters[places], hits)
+        return np.array([[score, self._place(prompt, score)] for prompt, score in zip(prompts, raw, strict=True)])
+
+    def _days_of(self, prompt: RankPrompt) -> Letters:
+        """Letters of a query's days, (memory, n_factors)."""
+        if prompt.own is not None:
+            return prompt.own[:, 0]
+        return _last_days(self._universe.letters[:, prompt.column], prompt.row, self._model.memory)
+
+    def _place(self, prompt: RankPrompt, score: float) -> float:
+        """Place in (0, 1) among the day's other stocks."""
+        others = self._scores[prompt.row]
+        return _place(score, others if prompt.own is not None else np.delete(others, prompt.column))
 
     def _read(self, rows: NDArray[np.int64]) -> None:
         """Score the blocks that hold ``rows``: blocks stand on a fixed grid, so that a day has one neighbourhood."""
@@ -251,6 +291,14 @@ class RankScorer:
 def spelled(letters: Letters) -> str:
     """One stock's letters of a day as text: A lowest sixteenth to P highest, - unknown."""
     return "".join(_SPELLED[letter] for letter in letters)
+
+
+def _last_days(letters: Letters, row: int, memory: int) -> Letters:
+    """The ``memory`` days that end with day number ``row``, (memory, n_factors); unknown letters before the first."""
+    first = max(0, row + 1 - memory)
+    window = np.full((memory, letters.shape[1]), RANK_LETTERS, dtype=np.uint8)
+    window[memory - (row + 1 - first) :] = letters[first : row + 1]
+    return window
 
 
 def _place(score: float, others: FloatArray) -> float:

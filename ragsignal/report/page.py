@@ -93,6 +93,14 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
     path.write_text(text, encoding="utf-8")
 
 
+_NAMED = 20  # symbols; the record has all
+
+
+def _listed(symbols: Sequence[str]) -> str:
+    more = len(symbols) - _NAMED
+    return ", ".join(symbols[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def facts(result: RunResult) -> dict[str, str]:
     """Say what the run was, as label and words."""
     days, data, costs = result.closes.index, result.spec.data, result.spec.costs
@@ -102,7 +110,7 @@ def facts(result: RunResult) -> dict[str, str]:
     }
     return {
         "Window": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {count(len(days))} bars",
-        "Symbols": f"{', '.join(data.symbols)} ({data.source})",
+        "Symbols": f"{_listed(data.symbols)} ({data.source})",
         "Start": f"{count(costs.cash)} in cash",
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],

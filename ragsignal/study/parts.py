@@ -12,14 +12,16 @@ from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm import (
+    NO_HITS,
     ClassifierScorer,
     RankScorer,
     StockLLM,
     TextlessPrompter,
     VoteScorer,
     adapter_of,
+    day_scorer,
     load_stockllm,
-    rank_model,
+    reads_hits,
     reads_rank_letters,
 )
 from ragsignal.protocols import Prompter, Retriever, Scorer
@@ -146,10 +148,20 @@ class Parts:
                 "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
+        self._check_hits(variant)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
         return max((day for _, day in self.fitted(variant)), default=None)
+
+    def _check_hits(self, variant: Variant) -> None:
+        """Refuse a retriever before a reader of ranks that never saw a hit: what it would make of one is noise."""
+        reader = self.artifacts(variant).get("reader")
+        if variant.reads_corpus and reader and reads_rank_letters(reader) and not reads_hits(reader):
+            raise ConfigError(
+                f"variant {variant.name!r}: retrieval.retriever is {variant.retrieval.retriever!r}, but {reader.ref} "
+                f"{NO_HITS}"
+            )
 
     def _finseer(self, spec: RetrievalSpec) -> Artifact:
         return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
@@ -174,7 +186,7 @@ class Parts:
 
     def _ranks(self, variant: Variant) -> Reading:
         artifact = self.artifacts(variant)["classifier" if variant.is_classifier else "reader"]
-        scorer = RankScorer(artifact, rank_model(artifact, variant.llm.device), self.materials.rank_letters)
+        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device), self.materials.rank_letters)
         return scorer.prompter, scorer
 
     def _words(self, variant: Variant) -> Reading:

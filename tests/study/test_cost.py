@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ from ragsignal.signals.store import SignalStore
 from ragsignal.study import cost as module
 from ragsignal.study.cost import Estimate, SignalCost, Work, duration, estimate, work_of
 from ragsignal.study.parts import Parts
-from ragsignal.types import Prompt, Score
+from ragsignal.types import Hit, Prompt, Query, Score
 from tests.fakes import LOOKBACK, FakeTextEncoder, HashScorer, corpus_of, every_query, market, pipeline_of, variant
 from tests.specs import HOLD, MOMENTUM, RANDOM, spec
 
@@ -144,6 +144,16 @@ class Untouchable(HashScorer):
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         raise AssertionError(f"a model was asked {len(prompts)} prompts")
+
+
+def test_a_prompt_that_abstains_is_not_measured() -> None:
+    class Half(HashScorer):
+        def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+            return replace(super().render(query, hits), abstained=None if query.symbol == "AA" else "unknown")
+
+    scorer = Half()
+    assert FakeStudy(half=pipeline_of(CORPUS, scorer)).estimate(LONG).total("to_make") == len(LONG)
+    assert {prompt.query.symbol for prompt in scorer.seen} == {"AA"}
 
 
 def test_where_nothing_is_missing_no_model_is_asked_and_no_line_is_spelled(tmp_path: Path) -> None:

@@ -15,15 +15,16 @@ import torch
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ModelError
-from ragsignal.llm import RANKS_RECIPE, Boosting
+from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting
 from ragsignal.llm.rank_model import memory_of
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
+from ragsignal.training.ranks.hits import TrainingHits
 from ragsignal.training.ranks.student import Student, distillation_targets
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
-from ragsignal.utils import Progress, versions_of
+from ragsignal.utils import Progress, quiet_loading, versions_of
 
 _COMPUTING = ("torch", "transformers", "lightgbm")
 _DAYS = 64  # that are scored together on validation
@@ -52,10 +53,11 @@ def train_on_ranks(run: TrainingRun) -> Artifact:
     teacher = _teacher(run, examples)
     targets = distillation_targets(examples, _teacher_scores(teacher, examples, run.progress), run.spec.ranks)
     folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(_COMPUTING)])
+    hits = TrainingHits(run) if run.spec.ranks.reads_hits else None
     models, histories = [], []
     for number in range(run.spec.ranks.seeds):
         seed = run.spec.ranks.seed + number
-        student = Student(examples, targets, run.spec.ranks, seed, partial(_valid_scores, examples))
+        student = Student(examples, targets, run.spec.ranks, seed, partial(_valid_scores, examples), hits)
         words = f"StockLLM, seed {number + 1} of {run.spec.ranks.seeds}"
         model, history = student.train(folder / f"seed-{seed}", partial(run.progress, words))
         models.append(model)
@@ -122,7 +124,7 @@ def _save(
             **validation_metrics(scores, examples.rises, calibration),
         },
         base=None,
-        template=RANKS_RECIPE,
+        template=RANKS_RECIPE | HITS_RECIPE if run.spec.ranks.reads_hits else RANKS_RECIPE,
         train=examples.learned(examples.train),
         valid=examples.learned(examples.valid),
         reads_bins=False,
@@ -130,12 +132,16 @@ def _save(
     )
 
     def write(folder: Path) -> None:
-        for number, model in enumerate(models):
-            model.save_pretrained(str(folder / f"seed-{number}"))
+        with quiet_loading():
+            for number, model in enumerate(models):
+                model.save_pretrained(str(folder / f"seed-{number}"))
 
     return save_artifact(run.folder("stockllm"), run.card("stockllm", result), write)
 
 
 def _recipe(run: TrainingRun, teacher: Artifact) -> Recipe:
     """All that decides the weights, besides prices and split."""
-    return {"reader": "ranks", **run.spec.ranks.model_dump(mode="json"), "teacher": teacher.digest}
+    recipe: Recipe = {"reader": "ranks", **run.spec.ranks.model_dump(mode="json"), "teacher": teacher.digest}
+    if run.spec.ranks.reads_hits:
+        recipe |= {"lookback": run.spec.corpus.lookback, "corpus": run.corpus.digest}
+    return recipe
