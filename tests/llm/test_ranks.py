@@ -13,7 +13,6 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact
 from ragsignal.backtest.indicator import RagMomentum
@@ -29,7 +28,7 @@ from ragsignal.llm.ranks import (
     TOO_LITTLE_HISTORY,
     RankPrompt,
     RankScorer,
-    rank_model,
+    day_scorer,
     reads_rank_letters,
     spelled,
 )
@@ -60,7 +59,7 @@ def artifact(request: pytest.FixtureRequest, stockllm: Artifact, tmp_path_factor
 
 def pipeline_of(artifact: Artifact, letters: RankLetters = LETTERS, store: SignalStore | None = None) -> RagPipeline:
     """A pipeline with a reader that has read nothing yet."""
-    scorer = RankScorer(artifact, rank_model(artifact), letters)
+    scorer = RankScorer(artifact, day_scorer(artifact), letters)
     store = SignalStore(":memory:") if store is None else store  # an empty store is false
     return RagPipeline(NoRetriever(), scorer.prompter, scorer, store, lookback=5)
 
@@ -161,7 +160,7 @@ def test_no_later_letter_moves_a_score(artifact: Artifact, day: int) -> None:
 
 
 def test_a_score_depends_on_the_days_that_it_remembers_and_on_no_earlier_one(artifact: Artifact) -> None:
-    model = rank_model(artifact)
+    model = day_scorer(artifact)
     assert model.memory == (5 if artifact.card.kind == "stockllm" else 1)
     letters = LETTERS.letters[FIRST:300]
     scores, last = model.scores(letters), letters.shape[0] - 1
@@ -280,24 +279,14 @@ def test_a_language_model_is_saved_as_safetensors_and_its_seeds_are_averaged(sto
     assert tuple(config["factors"]) == RANK_FACTORS
     letters = LETTERS.letters[-9:]
     single = [RankEnsemble([stockllm.folder / f"seed-{seed}"]).scores(letters) for seed in (0, 1)]
-    assert rank_model(stockllm).scores(letters) == pytest.approx(np.mean(single, axis=0), abs=1e-6)
+    assert day_scorer(stockllm).scores(letters) == pytest.approx(np.mean(single, axis=0), abs=1e-6)
     assert np.abs(single[0] - single[1]).max() > 1e-3
-
-
-def test_a_prefix_is_seen_by_every_day(stockllm: Artifact) -> None:
-    (model, _) = RankEnsemble(sorted(stockllm.folder.glob("seed-*"))).models
-    letters = torch.from_numpy(np.ascontiguousarray(LETTERS.letters[-9:, :2].transpose(1, 0, 2)))
-    with torch.inference_mode():
-        plain = model(letters)
-        seen = model(letters, torch.ones(2, 3, 16))
-    assert seen.shape == plain.shape
-    assert ((seen - plain).abs() > 1e-6).all()
 
 
 def test_what_was_trained_on_other_letters_is_refused(tmp_path: Path) -> None:
     other = tiny_rank_llm(tmp_path / "other", template={"reader": "ranks/0"})
     with pytest.raises(ModelError, match="was trained on template"):
-        RankScorer(other, rank_model(other), LETTERS)
+        RankScorer(other, day_scorer(other), LETTERS)
     assert reads_rank_letters(other)
     assert not reads_rank_letters(tiny_finseer(tmp_path / "numeric"))
 

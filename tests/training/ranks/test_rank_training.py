@@ -292,7 +292,7 @@ def test_a_process_that_is_killed_leaves_a_checkpoint_and_the_next_one_ends_in_t
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list((tmp_path / "artifacts").rglob("student.pt")) and running.poll() is None:
+    while not list((tmp_path / "artifacts").rglob("student.safetensors")) and running.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGKILL)
