@@ -6,13 +6,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ragsignal.artifacts.artifact import Artifact, save_artifact
 from ragsignal.artifacts.card import Card, Span
+from ragsignal.config import BoostingTraining
 from ragsignal.data.factors import SEQUENCES
+from ragsignal.data.rank_factors import RANK_FACTORS
+from ragsignal.data.rank_letters import RANK_LETTERS
+from ragsignal.llm.ranks import RANKS_RECIPE
 from ragsignal.retrieval.numeric import EXTRA, READS
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
+from ragsignal.training.ranks.boosting import fit_boosting
+from ragsignal.utils import silent
 
 _TEXT = (
     "Stock moves by day, from A (big fall) to P (big rise), and what came next.\nadj_close: volume: rise fall freeze\n"
@@ -72,3 +79,50 @@ def tiny_finseer(
         torch.manual_seed(seed)
         torch.nn.init.normal_(tower.layers[-1].weight)
     return save_artifact(folder, Card(**fields | changes), lambda scratch: save_tower(tower, scratch))
+
+
+def rank_card(kind: str, **changes: Any) -> Card:
+    """The card of something that reads rank letters."""
+    days = Span(first=date(2010, 1, 4), last=date(2010, 2, 1), queries=2)
+    fields: dict[str, Any] = {
+        "kind": kind,
+        "name": "untrained",
+        "base": None,
+        "template": RANKS_RECIPE,
+        "target": "relative",
+        "recipe": {},
+        "train": days,
+        "valid": None,
+        "trained_through": date(2010, 2, 2),
+        "protocol": "time",
+        "data": {"source": "noise", "symbols": ["A"], "fingerprint": ""},
+        "seed": 0,
+        "versions": {},
+        "command": "ragsignal train stockllm SPEC",
+        "metrics": {},
+    }
+    return Card(**fields | changes)
+
+
+def tiny_rank_llm(folder: Path, seeds: int = 2, **changes: Any) -> Artifact:
+    """An artifact of untrained decoders of two layers that each see three days: memory 5."""
+    from ragsignal.llm.rank_model import RankLM, rank_config
+
+    def write(scratch: Path) -> None:
+        for seed in range(seeds):
+            torch.manual_seed(seed)
+            model: Any = RankLM(rank_config(hidden=16, layers=2, heads=2, window=3))
+            torch.nn.init.normal_(model.head.weight)  # scores far enough apart to tell them from rounding
+            model.save_pretrained(str(scratch / f"seed-{seed}"))
+
+    with torch.random.fork_rng(devices=[]):
+        return save_artifact(folder, rank_card("stockllm", **changes), write)
+
+
+def tiny_boosting(folder: Path, **changes: Any) -> Artifact:
+    """An artifact of two small boostings of noise."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, RANK_LETTERS + 1, (400, len(RANK_FACTORS)), dtype=np.uint8)
+    spec = BoostingTraining(members=2, trees=6, leaves=4, least_rows=10)
+    model = fit_boosting(rows, rng.normal(size=400), spec, silent)
+    return save_artifact(folder, rank_card("classifier", **changes), model.save)

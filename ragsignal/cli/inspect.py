@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
 
 from ragsignal.cli.options import SpecPath
 from ragsignal.cli.terminal import answer, people, progress_bars
@@ -14,8 +17,9 @@ from ragsignal.errors import DataError
 
 if TYPE_CHECKING:
     from ragsignal.study import Study
-    from ragsignal.types import Hit, Query
+    from ragsignal.types import Hit, Prompt, Query, Signal
 
+_SCALE = "ABCDEFGHIJKLMNOP"  # lowest sixteenth to highest
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
 
 
@@ -25,7 +29,7 @@ def inspect(
     on: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the close of this day.")],
     variant: VariantName = None,
 ) -> None:
-    """Show the query, the hits, the prompt and the probability of one symbol on one date."""
+    """Show the query, the hits, the prompt or the letters, and the probability of one symbol on one date."""
     from ragsignal.config import load_spec
     from ragsignal.study import Study
 
@@ -38,7 +42,11 @@ def inspect(
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
         prompt = answering.prompter.render(query, tuple(signal.hits))
-    people.print(prompt.text, markup=False, highlight=False)
+    letters = _letters_record(study, query, prompt) if study.reads_universe(chosen) else None
+    if letters is None:
+        people.print(prompt.text, markup=False, highlight=False)
+    else:
+        _print_letters(query, letters, signal)
     answer(
         {
             "variant": chosen.name,
@@ -47,8 +55,10 @@ def inspect(
             "query": {"dates": query.dates, "closes": query.closes},
             "hits": [_hit_record(hit) for hit in signal.hits],
             "prompt": {"system": prompt.system, "text": prompt.text},
+            "universe": letters,
             "probability": {"rise": signal.probability, "fall": 1.0 - signal.probability},
             "signal": signal.value,
+            "rank": signal.rank,
             "abstained": signal.abstained,
             "key": signal.key,
             "tokens": signal.tokens,
@@ -67,6 +77,41 @@ def _query_of(study: Study, symbol: str, on: date) -> Query:
         raise DataError(f"the prices of {symbol} end on {whole.index[-1].date()}, before {on}; see data.end")
     days = [stamp.date() for stamp in frame.index]
     return cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback)
+
+
+def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any]:
+    """The day's letters by factor, and how many stocks there are to be ranked among."""
+    import numpy as np
+
+    from ragsignal.data import FORMULAS
+
+    universe = study.materials.rank_letters
+    ranked = universe.ranked[np.searchsorted(universe.days, np.datetime64(query.as_of))]
+    return {
+        "symbols": len(universe.symbols),
+        "ranked": int(ranked.sum()),
+        "letters": [
+            {"factor": factor, "letter": letter, "formula": formula}
+            for (factor, formula), letter in zip(FORMULAS.items(), prompt.text, strict=False)
+        ],
+    }
+
+
+def _print_letters(query: Query, letters: dict[str, Any], signal: Signal) -> None:
+    """Print a row a factor, each letter in its place among the sixteen, and what the model makes of them."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in ("factor", "lowest to highest", "formula"):
+        table.add_column(title, no_wrap=title != "formula")
+    for row in letters["letters"]:
+        place = "".join(letter if letter == row["letter"] else "·" for letter in _SCALE)
+        table.add_row(row["factor"], place if row["letter"] in _SCALE else "unknown", escape(row["formula"]))
+    people.print(table)
+    words = (
+        f"P(beats the day's median) {signal.probability:.4f}, rank {signal.rank:+.2f} of -1 (lowest) to +1 (highest)"
+    )
+    view = f"no view: {signal.abstained}" if signal.abstained else words
+    stocks = f"{letters['ranked']} of {letters['symbols']} stocks are ranked that day"
+    people.print(f"{query.symbol} as of {query.as_of}: {view}; {stocks}", highlight=False, soft_wrap=True)
 
 
 def _hit_record(hit: Hit) -> dict[str, object]:

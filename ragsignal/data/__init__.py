@@ -7,7 +7,7 @@ from ragsignal.data.check import find_problems
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
-from ragsignal.data.rank_factors import RANK_FACTORS
+from ragsignal.data.rank_factors import FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
@@ -29,6 +29,7 @@ from ragsignal.data.windows import (
 
 __all__ = [
     "FACTORS",
+    "FORMULAS",
     "LETTERS",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",

@@ -42,7 +42,7 @@ FORMULAS = {
     "range_1": "log(high / low) (Parkinson 1980)",
     "range_20": "mean of 20 range_1",
     "range_ratio": "range_1 / range_20",
-    "place_1": "((close - low) - (high - close)) / (high - low): place of the close in the day's range, in [-1, 1]",
+    "place_1": "((close - low) - (high - close)) / (high - low): place of the close in the day's range; 0 without one",
     "place_5": "mean of 5 place_1",
     "vol_20": "standard deviation of 20 rel (idiosyncratic volatility: Ang, Hodrick, Xing and Zhang 2006)",
     "vol_60": "standard deviation of 60 rel",

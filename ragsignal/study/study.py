@@ -136,6 +136,10 @@ class Study:
             for role, artifact in parts.artifacts(step_variant).items()
         }
 
+    def reads_universe(self, variant: Variant) -> bool:
+        """Whether a variant reads rank letters, so that its signals depend on every stock of the day."""
+        return any(parts.reads_universe(step_variant) for parts, step_variant in self.steps(variant))
+
     def in_sample(self, variant: Variant) -> list[str]:
         """What in a variant was fitted on days that it is traded on; empty for an honest one."""
         return [seen for parts, step_variant in self.steps(variant) for seen in parts.in_sample(step_variant)]

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.signals.store import SignalStore
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, write_spec, write_train_spec
+from tests.tiny import tiny_rank_llm
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +153,28 @@ def test_inspect_beyond_the_last_bar_is_refused_and_on_the_first_ones_abstains(s
     answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2010-01-08")
     assert answer["abstained"] == "too few bars"
     assert answer["hits"] == []
+
+
+def test_inspect_of_a_reader_of_ranks_shows_the_letters_of_the_day(tmp_path: Path) -> None:
+    llm = {"model": str(tiny_rank_llm(tmp_path / "ranks").folder)}
+    spec = write_spec(
+        tmp_path,
+        data={"symbols": [f"S{number:02d}" for number in range(20)], "end": date(2015, 2, 27)},
+        corpus={"target": "relative"},
+        retrieval={"retriever": "none", "k": None},
+        variant=[{"name": "llm", "signal": "llm", "llm": llm}, HOLD],
+    )
+    answer, said = _ragsignal("inspect", spec, "--symbol", "S03", "--date", "2015-02-10")
+    assert (answer["universe"]["symbols"], answer["universe"]["ranked"]) == (20, 20)
+    letters = answer["universe"]["letters"]
+    assert [row["factor"] for row in letters] == list(RANK_FACTORS)
+    assert "".join(row["letter"] for row in letters) == answer["prompt"]["text"]
+    assert set(answer["prompt"]["text"]) <= set("ABCDEFGHIJKLMNOP-")
+    assert -1.0 <= answer["rank"] <= 1.0
+    assert answer["signal"] == pytest.approx(2.0 * answer["probability"]["rise"] - 1.0)
+    assert "mom_250_20" in said
+    assert "20 of 20 stocks are ranked that day" in said
+    assert f"rank {answer['rank']:+.2f}" in said
 
 
 @pytest.mark.parametrize(

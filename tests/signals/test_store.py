@@ -259,6 +259,23 @@ def test_another_thread_is_refused_loudly(tmp_path: Path) -> None:
         pool.submit(store.get, ["a"]).result()
 
 
+def test_a_file_of_before_there_were_ranks_opens_and_keeps_its_signals(tmp_path: Path) -> None:
+    path = tmp_path / "signals.sqlite"
+    signal = Signal("AA", DAY, 0.2, 0.6, None, (), "key", tokens=3)
+    store = SignalStore(path)
+    store.put(store.put_recipe({"signal": 1}), [signal], [Prompt(QUERY, ())])
+    del store
+    gc.collect()
+    with sqlite3.connect(path) as file:
+        file.execute("ALTER TABLE signals DROP COLUMN rank")
+    old = SignalStore(path)
+    assert old.get(["key"]) == {"key": signal}
+    old.put(old.put_recipe({"signal": 1}), [replace(signal, key="new", rank=-0.5)], [Prompt(QUERY, ())])
+    again = SignalStore(path)  # the column is added once
+    assert again.get(["key", "new"])["new"].rank == -0.5
+    assert len(again) == 2
+
+
 def test_signals_that_differ_in_one_field_are_told_apart() -> None:
     store = SignalStore(":memory:")
     put(store, plain("a"), replace(plain("b"), abstained=""), replace(plain("c"), abstained="too few bars"))

@@ -2,11 +2,13 @@
 
 A cut at ``t`` leaves the bars up to and including ``t``; a poisoned market keeps its length and its days, and all bars
 after ``t`` are garbage. Cut points are taken in blocks: a run from the true beginning for each of them would cost the
-square of the history, a run of the last ``window`` bars costs the window.
+square of the history, a run of the last ``window`` bars costs the window. Where that takes longer than there is time
+for, as with a hundred feeds, short blocks are spread over the bars instead, each of bars in a row.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +24,12 @@ WHOLE_CUTS = 4
 """Cuts of the full history, from its true beginning, each in a process of its own."""
 POISONS = 24
 """Poisoned futures of a subject, at least one a block."""
+SHORT_WINDOW = 60
+"""Bars before a short block, where every bar would take too long."""
+SHORT_BLOCK = 8
+"""Cut points of a short block."""
+_FEWEST_BLOCKS = 2
+_SHORT_SHARE = 1 / 6  # where every bar costs too much, the runs of all bars, a dozen of them, cost much as well
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,8 @@ class Block:
         return [self.begin + (2 * number + 1) * len(self.points) // (2 * wanted) for number in range(wanted)]
 
 
-def blocks_of(n_bars: int, minimum_period: int) -> list[Block]:
-    """Blocks that take every bar but the last as a cut point exactly once.
+def blocks_of(n_bars: int, minimum_period: int, affordable: float = math.inf) -> list[Block]:
+    """Blocks that take every bar but the last as a cut point exactly once; or fewer, where that costs too much.
 
     Parameters
     ----------
@@ -100,14 +108,32 @@ def blocks_of(n_bars: int, minimum_period: int) -> list[Block]:
         Bars of the market; the last one has no future that could be cut off.
     minimum_period : int
         Of the subject: its runs begin at least twice as many bars before the block.
+    affordable : float
+        Bars that all runs of the blocks together may have. Where they would have more, short blocks that have a sixth
+        of it, at least two of them, are spread evenly over the bars.
     """
-    window = max(WINDOW, 2 * minimum_period)
+    every = _blocks(n_bars, BLOCK, max(WINDOW, 2 * minimum_period))
+    if sum(_cost(block, len(every)) for block in every) <= affordable:
+        return every
+    short = _blocks(n_bars, SHORT_BLOCK, max(SHORT_WINDOW, 2 * minimum_period))
+    count = max(_FEWEST_BLOCKS, int(affordable * _SHORT_SHARE / max(_cost(block, POISONS) for block in short)))
+    places = np.linspace(0, len(short) - 1, min(count, len(short))).round().astype(int)
+    return [short[place] for place in places]
+
+
+def _blocks(n_bars: int, size: int, window: int) -> list[Block]:
     blocks = []
-    for begin in range(0, n_bars - 1, BLOCK):
-        end = min(begin + BLOCK, n_bars - 1)
+    for begin in range(0, n_bars - 1, size):
+        end = min(begin + size, n_bars - 1)
         # The baseline goes on as far as it reaches back, so that a look far ahead finds something to look at.
         blocks.append(Block(max(0, begin - window), begin, end, min(n_bars - 1, end + window)))
     return blocks
+
+
+def _cost(block: Block, n_blocks: int) -> int:
+    """Bars of all runs of a block: a baseline of each test, the cuts, and the poisoned futures."""
+    baseline = block.last - block.first + 1
+    return sum(point - block.first + 1 for point in block.points) + baseline * (2 + len(block.poisons(n_blocks)))
 
 
 def whole_cuts(n_bars: int) -> list[int]:

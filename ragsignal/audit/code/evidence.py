@@ -111,6 +111,10 @@ class SubjectRuns:
         All bars, in a process that had run nothing before.
     again : Trace
         All bars once more, in the same process.
+    seconds : float
+        What a run on all bars took of a processor.
+    cut_points : int
+        Bars that are cut points of blocks; 0 before the blocks are planned.
     prefix, poison : ComparedRuns
     modes : list of Trace
         All bars in Cerebro's other modes.
@@ -124,6 +128,8 @@ class SubjectRuns:
     number: int
     base: Trace
     again: Trace
+    seconds: float = 0.0
+    cut_points: int = 0
     prefix: ComparedRuns = field(default_factory=ComparedRuns)
     poison: ComparedRuns = field(default_factory=ComparedRuns)
     modes: list[Trace] = field(default_factory=list)

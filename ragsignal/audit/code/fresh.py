@@ -7,8 +7,10 @@ variable or a cache; equal results would then prove nothing.
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ragsignal.audit.code.subjects import SubjectRunner
 from ragsignal.audit.code.trace import Trace
@@ -23,7 +25,14 @@ class FreshRuns:
     times: int = 1
 
 
-def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> Iterator[tuple[FreshRuns, list[Trace]]]:
+class TimedTraces(NamedTuple):
+    """Traces of one process, and the seconds of its processor that each took on average: other work does not count."""
+
+    traces: list[Trace]
+    seconds: float
+
+
+def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> Iterator[tuple[FreshRuns, TimedTraces]]:
     """Make each of ``wanted`` in a process of its own, ``jobs`` at a time; yield them as they are done."""
     context = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":  # with a preload a process takes 20 ms, not 2 s
@@ -38,7 +47,9 @@ def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
-def _run(task: tuple[FreshRuns, SubjectRunner]) -> tuple[FreshRuns, list[Trace]]:
+def _run(task: tuple[FreshRuns, SubjectRunner]) -> tuple[FreshRuns, TimedTraces]:
     runs, runner = task
     bars = runner.market.span(0, runs.last)
-    return runs, [runner.run(0, bars) for _ in range(runs.times)]
+    began = time.process_time()
+    traces = [runner.run(0, bars) for _ in range(runs.times)]
+    return runs, TimedTraces(traces, (time.process_time() - began) / runs.times)

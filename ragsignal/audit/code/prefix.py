@@ -31,7 +31,8 @@ def cut_block(runner: SubjectRunner, number: int, block: Block) -> ComparedRuns:
 def finding(runs: SubjectRuns) -> Finding:
     """The verdict on a subject."""
     label, cuts = runs.subject.label, runs.prefix
-    evidence = {**runs.counts, "cuts": cuts.runs, "not_run": cuts.not_run, "differing": cuts.differing}
+    counts = {**runs.counts, "cut_points": runs.cut_points}
+    evidence = {**counts, "cuts": cuts.runs, "not_run": cuts.not_run, "differing": cuts.differing}
     if runs.unknown:
         return Finding(TEST, label, "unknown", runs.unknown, evidence)
     remembered = runs.remembered
@@ -89,8 +90,12 @@ _REMEMBERS = (
 
 def _words_of_passed(runs: SubjectRuns) -> str:
     cuts, base = runs.prefix, runs.base
+    bars = len(runs.runner.market.days) - 1
+    where = (
+        "every bar" if runs.cut_points == bars else f"{runs.cut_points} of {bars} bars, as every bar takes too long,"
+    )
     words = (
-        f"{cuts.runs} cuts, after every bar and in the full history: {len(base.labels)} lines and {base.orders} orders "
+        f"{cuts.runs} cuts, after {where} and in the full history: {len(base.labels)} lines and {base.orders} orders "
         "are the same without the future."
     )
     if cuts.not_run:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ragsignal.audit.code import control, fills, modes, poison, prefix, start_point
 from ragsignal.audit.code.compare import differences
-from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
+from ragsignal.audit.code.cuts import POISONS, Block, Market, blocks_of, whole_cuts
 from ragsignal.audit.code.evidence import ComparedRuns, SubjectRuns
 from ragsignal.audit.code.fresh import FreshRuns, run_fresh
 from ragsignal.audit.code.subjects import Subject, SubjectRunner
@@ -26,6 +26,10 @@ TESTS = tuple(module.TEST for module in _MODULES)
 """The tests of code, as they are reported."""
 _KINDS = {"modes": ("strategy", "indicator"), "fills": ("strategy",)}
 """Where a test is not for every kind: a function has no modes, and only a strategy trades."""
+
+
+SECONDS = 120.0
+"""What every bar as a cut point may take a subject, on every process; else short blocks take a sixth of that."""
 
 
 class _Task(NamedTuple):
@@ -53,8 +57,8 @@ def audit_code(
     progress : callable, optional
         Told how far the work is: ``progress(what, done, total)``.
     """
-    planted = examine(control.PLANTED, market, costs, jobs, progress, control.CAUGHT_BY)
-    finding = control.finding(planted, market)
+    few = control.few_feeds(market)
+    finding = control.finding(examine(control.PLANTED, few, costs, jobs, progress, control.CAUGHT_BY), few)
     if finding.verdict == "broken":
         words = "Not known: the control failed, so that a pass would mean nothing."
         concerned = [(test, subject) for test in TESTS for subject in subjects if _concerns(test, subject)]
@@ -81,7 +85,7 @@ def examine(
     with open_pool(jobs) as pool:
         processes = getattr(pool, "jobs", 1)
         subject_runs = _run_whole(runner, processes)
-        tasks = _tasks(runner, subject_runs, wanted)
+        tasks = _tasks(runner, subject_runs, wanted, processes)
         with pool.holding(runner) as workers:
             for done, (place, result) in enumerate(workers.map_unordered(_do, tasks), 1):
                 subject_runs[tasks[place].number].add(tasks[place].test, result)
@@ -108,22 +112,28 @@ def _run_whole(runner: SubjectRunner, jobs: int) -> list[SubjectRuns]:
     traces = {(fresh.subject, fresh.last): made for fresh, made in run_fresh(runner, wanted, jobs)}
     subject_runs = []
     for number in numbers:
-        base, again = traces[number, last]
-        runs = SubjectRuns(runner, number, base, again)
+        (base, again), seconds = traces[number, last]
+        runs = SubjectRuns(runner, number, base, again, seconds)
         for point in points if len(base) else ():
-            runs.prefix.compare(base, traces[number, point][0], days, point)
+            runs.prefix.compare(base, traces[number, point].traces[0], days, point)
         subject_runs.append(runs)
     return subject_runs
 
 
-def _tasks(runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], wanted: Sequence[Sequence[str]]) -> list[_Task]:
+def _tasks(
+    runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], wanted: Sequence[Sequence[str]], jobs: int
+) -> list[_Task]:
     """What is left to be run: nothing of a subject that does not run at all."""
     tasks: list[_Task] = []
+    n_bars = len(runner.market.days)
     for number, runs in enumerate(subject_runs):
         if runs.unknown:
             continue
-        blocks = blocks_of(len(runner.market.days), runs.base.minimum_period)
-        of_subject = [_Task(test, number, block, len(blocks)) for block in blocks for test in ("prefix", "poison")]
+        affordable = SECONDS * jobs * n_bars / max(runs.seconds, 1e-6)
+        blocks = blocks_of(n_bars, runs.base.minimum_period, affordable)
+        runs.cut_points = sum(len(block.points) for block in blocks)
+        n_blocks = len(blocks) if runs.cut_points == n_bars - 1 else POISONS  # of short blocks each has one future
+        of_subject = [_Task(test, number, block, n_blocks) for block in blocks for test in ("prefix", "poison")]
         of_subject += [_Task(test, number) for test in ("modes", "start_point")]
         tasks += [task for task in of_subject if task.test in wanted[number] and _concerns(task.test, runs.subject)]
     return tasks
@@ -143,6 +153,6 @@ def _repeat(runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], jobs: in
     last = len(runner.market.days) - 1
     doubted = [runs for runs in subject_runs if runs.prefix.differences or runs.poison.differences or runs.remembered]
     again = [FreshRuns(runs.number, last) for runs in doubted]
-    for fresh, (trace,) in run_fresh(runner, again, jobs) if again else ():
+    for fresh, made in run_fresh(runner, again, jobs) if again else ():
         runs = subject_runs[fresh.subject]
-        runs.repeats = not differences(runs.base, trace, last)
+        runs.repeats = not differences(runs.base, made.traces[0], last)

@@ -177,9 +177,9 @@ class _RetrievalTest:
 
     def finding(self, audited: AuditedVariant) -> Finding:
         """All four tests of one variant."""
-        queries = queries_of(self.frames, audited.source.lookback)
         if not audited.variant.reads_corpus:
             return Finding("retrieval", audited.name, "unknown", "It retrieves nothing: there is no hit to test.")
+        queries = queries_of(self.frames, audited.source.lookback)
         try:
             count, late = late_hits(audited.source.signals(queries))
         except LookAheadError as error:

@@ -32,8 +32,9 @@ from ragsignal.audit.signals.retrieval import (
 from ragsignal.audit.signals.visibility import ChangeFuture, Changes, Frames, FutureTest, Visibility
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
-from ragsignal.data import cut_query
+from ragsignal.data import build_rank_letters, cut_query
 from ragsignal.errors import DataError
+from ragsignal.llm import day_scorer, reads_rank_letters
 from ragsignal.retrieval import Corpus, DTWRetriever, build_corpus
 from ragsignal.signals import Cost, SignalStore, queries_of
 from ragsignal.study import Study
@@ -45,6 +46,9 @@ DAYS = 4
 """Days on which signals are made again."""
 TOLERANCE = 0.02
 """Of a probability that a model computes again in bf16, in a batch of another shape."""
+LETTERS_TOLERANCE = 1e-4
+"""The same of a reader of rank letters, in float32: its probabilities lie within hundredths of one half."""
+_RANK_TOLERANCE = 0.05  # stocks whose scores differ by rounding alone may change places
 _SETTLED = 1e-6  # relative difference of a sequence's values below which its start no longer shows
 _LATE = 40  # queries whose hits are compared with those of a later start
 
@@ -68,14 +72,15 @@ def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progr
     audited, findings = audited_variants(study, "signal-prefix")
     if not audited:
         return findings
-    visibilities = {variant.name: _visibility(variant.variant) for variant in audited}
+    visibilities = {variant.name: _visibility(study, variant.variant) for variant in audited}
     future, late = _future_test(study, frames, frozenset(visibilities.values()), progress), LateStart(study, frames)
     for test, change in _CHANGES.items():
         changes = future.scan(test, change, len(future.days) if test == "signal-prefix" else POISONS)
-        caught = {seen: future.catches_planted_leak(change, seen) for seen in future.visibilities}
+        planted = future.planted(change)
         for name, seen in visibilities.items():
             finding = _judged(test, name, changes, seen, future)
-            findings.append(finding if caught[seen] else replace(finding, verdict="broken", words=_BLIND))
+            caught = future.catches(planted, seen)
+            findings.append(finding if caught else replace(finding, verdict="broken", words=_BLIND))
     for variant in audited:
         findings += [late.finding(variant), _replay(study, frames, variant)]
     return findings
@@ -88,8 +93,17 @@ _CHANGES: dict[str, ChangeFuture] = {
 _BLIND = "The planted leak, prices that are read some bars early, was not caught: this test is blind here."
 
 
-def _visibility(variant: Variant) -> Visibility:
-    return Visibility(variant.retrieval.embargo if variant.reads_corpus else None, variant.reads_ranks)
+def _visibility(study: Study, variant: Variant) -> Visibility:
+    embargo = variant.retrieval.embargo if variant.reads_corpus else None
+    return Visibility(embargo, variant.reads_ranks, _memory(study, variant))
+
+
+def _memory(study: Study, variant: Variant) -> int:
+    """Days of rank letters that a signal depends on, the most of all steps; 0 of a reader of one stock alone."""
+    if not study.reads_universe(variant):
+        return 0
+    artifacts = study.artifacts(variant).values()
+    return max(day_scorer(artifact).memory for artifact in artifacts if reads_rank_letters(artifact))
 
 
 def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibility], progress: Progress) -> FutureTest:
@@ -98,13 +112,15 @@ def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibilit
     symbols = list(spec.corpus.symbols or spec.data.symbols)
     if any(seen.candidates for seen in visibilities) and len(study.corpus) > LARGEST:
         symbols = spread_from_last(symbols, max(2, len(symbols) * LARGEST // len(study.corpus)))
-        prices = {name: prices[name] for name in symbols}
+        if not any(seen.memory for seen in visibilities):  # which need every stock, and are built in seconds
+            prices = {name: prices[name] for name in symbols}
     return FutureTest(Market(prices), Market(frames), spec.corpus, symbols, visibilities, progress)
 
 
 def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: FutureTest) -> Finding:
     changed, bars = changes.seen_by(seen), len(future.days)
-    rebuilt = [what for what, is_read in (("candidates", seen.candidates), ("ranks", seen.ranks)) if is_read]
+    looks = {"candidates": seen.candidates, "ranks": seen.ranks, "rank letters": seen.memory > 0}
+    rebuilt = [what for what, is_read in looks.items() if is_read]
     evidence: dict[str, object] = {
         "bars": bars,
         "cut_points": changes.points,
@@ -112,21 +128,26 @@ def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: Fu
         "rebuilt": rebuilt,
         "moved": changed[:5],
     }
+    symbols = len(future.market.frames) if seen.memory else len(future.symbols)
     if rebuilt:
-        evidence["symbols_rebuilt"] = len(future.symbols)
+        evidence["symbols_rebuilt"] = symbols
     how = "cut off" if test == "signal-prefix" else "replaced by garbage"
     if changed:
         words = f"It changes when later bars are {how}: first {changed[0]}. Find what reads past its own bar."
         return Finding(test, name, "failed", words, evidence)
-    anew = f", {' and '.join(rebuilt)} of {len(future.symbols)} symbols built anew at each" if rebuilt else ""
+    anew = f", {' and '.join(rebuilt)} of {symbols} symbols built anew at each" if rebuilt else ""
     words = f"The same signal when the bars after it are {how}, at {changes.points} of {bars} bars{anew}."
     return Finding(test, name, "passed", words, evidence)
 
 
 class LateStartEvidence(TypedDict, total=False):
-    """What changes where the past begins later: bars of a feed, candidates, and hits."""
+    """What changes where the past begins later: bars of a feed, rank letters, candidates, and hits."""
 
     feed_bars: int
+    letters_compared: int
+    letters_moved: int
+    letters_settled_after_days: int
+    letters_moved_in_window: int
     candidates_compared: int
     candidates_moved: int
     settled_after_days: int
@@ -138,7 +159,7 @@ class LateStartEvidence(TypedDict, total=False):
 
 @dataclass
 class LateStart:
-    """What changes where the past begins later: the window, candidates' sequences, hits."""
+    """What changes where the past begins later: the window, rank letters, candidates' sequences, hits."""
 
     study: Study
     frames: Frames
@@ -158,7 +179,30 @@ class LateStart:
         if audited.variant.reads_corpus and len(self.study.corpus) <= LARGEST:
             evidence |= self.candidates | self._hits(audited)
             words += _about_candidates(evidence)
+        if self.study.reads_universe(audited.variant):
+            evidence |= self.letters
+            words += _about_letters(evidence)
         return Finding("signal-start", name, "passed", words, evidence)
+
+    @cached_property
+    def letters(self) -> LateStartEvidence:
+        """How many days of a stock have other letters where prices begin halfway to the window, and for how long."""
+        whole, prices = self.study.materials.rank_letters, self.study.prices.frames
+        start = np.datetime64(self.study.spec.data.start)
+        begin = whole.days[int(np.searchsorted(whole.days, start)) // 2]
+        try:
+            late = build_rank_letters({name: frame.loc[pd.Timestamp(begin) :] for name, frame in prices.items()})
+        except DataError:
+            return {}
+        same_days = np.searchsorted(whole.days, late.days)
+        moved = (whole.letters[same_days] != late.letters).any(axis=2)
+        rows = np.flatnonzero(moved.any(axis=1))
+        return {
+            "letters_compared": int(whole.ranked[same_days].sum()),
+            "letters_moved": int(moved.sum()),
+            "letters_settled_after_days": int((late.days[rows[-1]] - begin).astype(int)) if len(rows) else 0,
+            "letters_moved_in_window": int(moved[late.days >= start].sum()),
+        }
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -250,6 +294,14 @@ def _about_candidates(evidence: LateStartEvidence) -> str:
     return words
 
 
+def _about_letters(evidence: LateStartEvidence) -> str:
+    if "letters_compared" not in evidence:
+        return ""
+    days, inside = evidence["letters_settled_after_days"], evidence["letters_moved_in_window"]
+    words = f" Rank letters forget where prices begin within {days} days"
+    return words + (f"; {inside} stock-days of the traded window still show it: begin earlier." if inside else ".")
+
+
 def _ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.candidate.id for hit in hits]
 
@@ -259,7 +311,8 @@ def _replay(study: Study, frames: Frames, audited: AuditedVariant) -> Finding:
     queries, name = queries_of(frames, audited.source.lookback), audited.name
     first, second = audited.source.signals(queries), audited.source.signals(queries)
     pairs, left_out = _made_again(study, audited, dict(zip(queries, first, strict=True)))
-    changed = [made for stored, made in pairs if differs(stored, made)]
+    tolerance = LETTERS_TOLERANCE if study.reads_universe(audited.variant) else TOLERANCE
+    changed = [made for stored, made in pairs if differs(stored, made, tolerance)]
     evidence: dict[str, object] = {
         "signals": len(queries),
         "read_twice_equal": first == second,
@@ -269,7 +322,7 @@ def _replay(study: Study, frames: Frames, audited: AuditedVariant) -> Finding:
     if left_out:
         evidence["left_out"] = left_out
     example = first[-1]
-    if not differs(example, replace(example, probability=(example.probability + 0.5) % 1.0)):
+    if not differs(example, replace(example, probability=(example.probability + 0.5) % 1.0), tolerance):
         return Finding("signal-replay", name, "broken", "A planted change of probability was not seen.", evidence)
     if first != second or changed:
         what = "two reads differ"
@@ -285,8 +338,10 @@ def _replay(study: Study, frames: Frames, audited: AuditedVariant) -> Finding:
 def _made_again(
     study: Study, audited: AuditedVariant, stored: Mapping[Query, Signal]
 ) -> tuple[list[tuple[Signal, Signal]], str]:
-    """(stored, made again) with candidates of prices that end on the signal's day; and what was not made, in words."""
+    """(stored, made again) from prices that end on the signal's day; and what was not made, in words."""
     variant = audited.variant
+    if study.reads_universe(variant):
+        return _made_from_cut_prices(study, audited, stored), ""
     if variant.reads_corpus and len(study.corpus) > LARGEST:
         return [], "the corpus is too large to be built again"
     pairs: list[tuple[Signal, Signal]] = []
@@ -308,7 +363,23 @@ def _made_again(
     return pairs, ""
 
 
-def differs(stored: Signal, made: Signal) -> bool:
-    """Another address, other hits, another reason to abstain, or a probability further off than bf16 allows."""
+def _made_from_cut_prices(
+    study: Study, audited: AuditedVariant, stored: Mapping[Query, Signal]
+) -> list[tuple[Signal, Signal]]:
+    """(stored, made again) by a study whose prices end on the signal's day: all letters of the universe are new."""
+    pairs: list[tuple[Signal, Signal]] = []
+    whole = [query for query in stored if len(query.closes) > audited.source.lookback]
+    for day in spread_from_last(sorted({query.as_of for query in whole}), DAYS):
+        data = study.spec.data.model_copy(update={"end": day})
+        cut = Study(study.spec.model_copy(update={"data": data}), history=study.prices)
+        for pipeline, queries in cut.pipeline(audited.variant).parts([it for it in whole if it.as_of == day]):
+            fresh = replace(pipeline, store=SignalStore(":memory:"), progress=silent_steps, cost=Cost())
+            pairs += zip([stored[query] for query in queries], fresh.signals(queries), strict=True)
+    return pairs
+
+
+def differs(stored: Signal, made: Signal, tolerance: float = TOLERANCE) -> bool:
+    """Another address, other hits, another reason to abstain, or a probability or rank too far off."""
     same = (stored.key, stored.abstained, _ids(stored.hits)) == (made.key, made.abstained, _ids(made.hits))
-    return not same or abs(stored.probability - made.probability) > TOLERANCE
+    near = abs(stored.probability - made.probability) <= tolerance and abs(stored.rank - made.rank) <= _RANK_TOLERANCE
+    return not (same and near)

@@ -1,10 +1,11 @@
 """What a signal's address is made of besides its recipe, built anew from prices whose future is cut off or poisoned.
 
-    prices ─► change (cut, poison) after t ─► candidates, ranks ─► digest as of t ─┐
-    traded bars ─► change after t ─► queries as of <= t ───────────────────────────┴► the same as without: no leak
+    prices ─► change (cut, poison) after t ─► candidates, ranks, rank letters ─► digest as of t ─┐
+    traded bars ─► change after t ─► queries as of <= t ─────────────────────────────────────────┴► the same: no leak
 
-A digest is a running hash: equal at t, it is equal at every earlier day. But a candidate that reads h bars ahead is
-wrong only where the cut lies within h bars of it, so that every bar of the window is a cut point, if time allows.
+A digest of candidates is a running hash: equal at t, it is equal at every earlier day; one of rank letters is of the
+days that the reader remembers. But a candidate that reads h bars ahead is wrong only where the cut lies within h bars
+of it, so that every bar of the window is a cut point, if time allows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 
@@ -22,7 +23,7 @@ import pandas as pd
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.retrieval import spread_from_last
 from ragsignal.config import CorpusSpec
-from ragsignal.data import Panel, build_panel
+from ragsignal.data import Panel, RankLetters, build_panel, build_rank_letters
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, build_corpus
 from ragsignal.signals import queries_of
@@ -44,10 +45,21 @@ _FEWEST = 8
 
 @dataclass(frozen=True)
 class Visibility:
-    """What a variant looks at besides its window: candidates behind an ``embargo`` (None: none), and ranks."""
+    """What a variant looks at besides its window.
+
+    Parameters
+    ----------
+    embargo : int, optional
+        Bars behind which it sees candidates; None: it sees none.
+    ranks : bool
+        Whether it reads ranks among all symbols.
+    memory : int
+        Days of the universe's rank letters that a signal depends on; 0: it reads none.
+    """
 
     embargo: int | None
     ranks: bool
+    memory: int = 0
 
     @property
     def candidates(self) -> bool:
@@ -57,16 +69,25 @@ class Visibility:
 
 @dataclass(frozen=True)
 class VisibleData:
-    """Candidates and ranks of some prices; None where nobody looks at them, or where there are none yet."""
+    """Candidates, ranks and rank letters of some prices; None where nobody looks at them, or where there are none."""
 
     corpus: Corpus | None
     panel: Panel | None
+    letters: RankLetters | None
 
-    def digest(self, visibility: Visibility, day: date) -> tuple[str, str]:
+    def digest(self, visibility: Visibility, day: date) -> tuple[str, str, str]:
         """Of all that a variant can see as of ``day``."""
         embargo = visibility.embargo
         candidates = self.corpus.digest_as_of(day, embargo) if self.corpus and embargo is not None else ""
-        return candidates, self.panel.digest_as_of(day) if self.panel and visibility.ranks else ""
+        ranks = self.panel.digest_as_of(day) if self.panel and visibility.ranks else ""
+        return candidates, ranks, self._letters_digest(visibility.memory, day)
+
+    def _letters_digest(self, memory: int, day: date) -> str:
+        if self.letters is None or not memory:
+            return ""
+        row = int(np.searchsorted(self.letters.days, np.datetime64(day)))
+        known = row < len(self.letters.days) and self.letters.days[row] == np.datetime64(day)
+        return self.letters.window_digest(row, memory).hex() if known else ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,7 @@ class FutureTest:
     Parameters
     ----------
     market : Market
-        Prices that candidates and ranks are made of.
+        Prices that candidates, ranks and rank letters are made of.
     traded : Market
         The traded bars, as the queries are cut from them.
     spec : CorpusSpec
@@ -110,6 +131,7 @@ class FutureTest:
     symbols: Sequence[str]
     visibilities: frozenset[Visibility]
     progress: Progress = silent
+    _made: dict[int, tuple[VisibleData, list[Query]]] = field(default_factory=dict)
 
     @cached_property
     def days(self) -> list[date]:
@@ -123,42 +145,47 @@ class FutureTest:
         return self.market.span(max(0, first), len(self.market.days) - 1)
 
     def build(self, frames: Frames) -> VisibleData:
-        """The candidates and ranks of ``frames`` that any variant looks at."""
+        """The candidates, ranks and rank letters of ``frames`` that any variant looks at."""
         present = {symbol: frame for symbol, frame in frames.items() if len(frame)}
-        corpus, panel = None, None
+        corpus, panel, letters = None, None, None
         if any(visibility.candidates for visibility in self.visibilities):
             # No candidate yet is no fault: the whole history was built before, so the prices themselves are fine.
             with contextlib.suppress(DataError):
                 corpus = build_corpus({name: present[name] for name in self.symbols if name in present}, self.spec)
         if any(visibility.ranks for visibility in self.visibilities):
             panel = build_panel(present)
-        return VisibleData(corpus, panel)
+        if any(visibility.memory for visibility in self.visibilities):
+            with contextlib.suppress(DataError):  # as above: too few stocks yet
+                letters = build_rank_letters(present)
+        return VisibleData(corpus, panel, letters)
 
     def scan(self, what: str, change: ChangeFuture, wanted: int) -> Changes:
         """Change the future at ``wanted`` bars of the window, or at as many as time allows; ``what`` is told of it."""
-        whole = self.compare(change, spread_from_last(self.days, WHOLE_HISTORY), market=self.market)
-        began = time.perf_counter()
-        self.compare(change, self.days[-1:])
-        each = (time.perf_counter() - began) / 2  # the unchanged prices were built too
-        count = min(wanted, max(_FEWEST, int(SECONDS / max(each, 1e-6))))
+        count = min(wanted, self._affordable(change))
         recent = self.compare(change, spread_from_last(self.days, count), what=what)
+        if len(self.recent.days) == len(self.market.days):
+            return replace(recent, whole=recent.points)
+        whole = self.compare(change, spread_from_last(self.days, min(WHOLE_HISTORY, count)), market=self.market)
         visible = {seen: whole.visible[seen] + recent.visible[seen] for seen in self.visibilities}
         return Changes(recent.points, whole.points, whole.queries + recent.queries, visible)
 
-    def catches_planted_leak(self, change: ChangeFuture, visibility: Visibility) -> bool:
-        """The control: prices that are read early, at half of the window, must move what is seen."""
+    def planted(self, change: ChangeFuture) -> Changes:
+        """The control: what prices that are read early change, at half of the window."""
         middle = self.days[len(self.days) // 2 - 1 : len(self.days) // 2]
-        changes = self.compare(change, middle, plant=lambda frames: read_early(frames, self.spec.stride + 2))
+        return self.compare(change, middle, plant=lambda frames: read_early(frames, self.spec.stride + 2))
+
+    def catches(self, planted: Changes, visibility: Visibility) -> bool:
+        """Whether the planted leak was seen in all that a variant of this visibility looks at."""
         frozen = self.spec.end is not None and self.spec.end < self.days[0]  # candidates that no traded bar can move
-        looks = (visibility.candidates and not frozen) or visibility.ranks
-        return bool(changes.queries) and (bool(changes.visible[visibility]) or not looks)
+        looks = (visibility.candidates and not frozen) or visibility.ranks or bool(visibility.memory)
+        return bool(planted.queries) and (bool(planted.visible[visibility]) or not looks)
 
     def compare(
         self,
         change: ChangeFuture,
         points: Sequence[date],
         market: Market | None = None,
-        plant: Callable[[Frames], Frames] = lambda frames: frames,
+        plant: Callable[[Frames], Frames] | None = None,
         what: str = "",
     ) -> Changes:
         """Compare at each of ``points``, in the recent market if no other is given.
@@ -166,7 +193,8 @@ class FutureTest:
         ``plant`` is done to all prices before anything is made of them.
         """
         history = market or self.recent
-        whole, all_queries = self.build(plant(history.frames)), self._queries(plant(self.traded.frames))
+        plant = plant or dict
+        whole, all_queries = self._unchanged(history, plant)
         visible: dict[Visibility, list[str]] = {visibility: [] for visibility in self.visibilities}
         queries: list[str] = []
         for number, day in enumerate(points):
@@ -180,6 +208,21 @@ class FutureTest:
             if what:
                 self.progress(what, number + 1, len(points))
         return Changes(len(points), 0, tuple(queries), {seen: tuple(words) for seen, words in visible.items()})
+
+    def _affordable(self, change: ChangeFuture) -> int:
+        """How many bars can be changed in the time that there is."""
+        self._unchanged(self.recent, dict)
+        began = time.perf_counter()
+        self.compare(change, self.days[-1:])
+        return max(_FEWEST, int(SECONDS / max(time.perf_counter() - began, 1e-6)))
+
+    def _unchanged(self, history: Market, plant: Callable[[Frames], Frames]) -> tuple[VisibleData, list[Query]]:
+        """What is made of all prices; kept where nothing is planted, as it is compared with again and again."""
+        if plant is not dict:
+            return self.build(plant(history.frames)), self._queries(plant(self.traded.frames))
+        if id(history) not in self._made:
+            self._made[id(history)] = self.build(history.frames), self._queries(self.traded.frames)
+        return self._made[id(history)]
 
     def _queries(self, frames: Frames) -> list[Query]:
         return queries_of(frames, self.spec.lookback)

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragsignal.audit.code import control, evidence, modes
+from ragsignal.audit.code import control, evidence, modes, run
 from ragsignal.audit.code.compare import differences
 from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
 from ragsignal.audit.code.run import audit_code, examine
@@ -88,6 +88,43 @@ def test_every_bar_but_the_last_is_a_cut_point_once(n_bars: int, minimum_period:
         assert set(block.poisons(len(blocks))) <= set(block.points)
         assert block.poisons(len(blocks))
     assert all(0 <= point < n_bars - 1 for point in whole_cuts(n_bars))
+
+
+@given(st.integers(130, 2000), st.integers(1, 100), st.floats(0, 1e6))
+def test_where_every_bar_costs_too_much_short_blocks_lie_apart_and_stay_within_the_cost(
+    n_bars: int, minimum_period: int, affordable: float
+) -> None:
+    blocks = blocks_of(n_bars, minimum_period, affordable)
+    points = [point for block in blocks for point in block.points]
+    assert points == sorted(set(points))
+    assert blocks[0].begin == 0
+    assert blocks[-1].end == n_bars - 1
+    if len(points) < n_bars - 1:
+        assert {len(block.points) for block in blocks[:-1]} == {8}
+        assert all(block.first == 0 or block.begin - block.first >= max(60, 2 * minimum_period) for block in blocks)
+        runs = [point - block.first + 1 for block in blocks for point in block.points]
+        baselines = [3 * (block.last - block.first + 1) for block in blocks]
+        assert len(blocks) == 2 or sum(runs) + sum(baselines) <= affordable / 6
+
+
+def test_a_subject_that_takes_long_has_fewer_cut_points_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "SECONDS", 0.0)
+    (found,) = [
+        it
+        for it in examine([_subject(Nested)], Market({"A": bars(200, 1), "B": bars(200, 2)}), COSTS)
+        if it.test == "prefix"
+    ]
+    assert found.verdict == "passed"
+    assert found.evidence["cut_points"] == 15  # a block of 8, and the 7 bars before the last
+    assert "after 15 of 199 bars, as every bar takes too long" in found.words
+
+
+def test_leaks_are_planted_on_the_four_feeds_that_move_most() -> None:
+    still = bars(40).assign(close=10.0)
+    market = Market({"S": still} | {name: bars(40, number) for number, name in enumerate("ABCDE")})
+    few = control.few_feeds(market)
+    assert len(few.frames) == 4
+    assert "S" not in few.frames
 
 
 # -------------------------------------------------------------------------------------------------------- comparison

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ragsignal.audit.models.memory import audit_memory
 from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.models.training import FittedPart, audit_training, planted_verdict
 from ragsignal.audit.signals import signals, visibility
@@ -22,15 +23,19 @@ from ragsignal.audit.signals.signals import audit_signals, differs, feed_bars
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, RunSpec
 from ragsignal.data import labels
+from ragsignal.data.rank_letters import RankLetters, build_rank_letters
+from ragsignal.errors import DataError
+from ragsignal.llm.boosting import Boosting
 from ragsignal.retrieval import corpus as corpora
 from ragsignal.retrieval.retrievers import CorpusRetriever, RandomRetriever
 from ragsignal.signals import recorded as prefetch
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.recorded import queries_of
+from ragsignal.study import materials
 from ragsignal.study.study import Study
-from ragsignal.types import Query
+from ragsignal.types import Query, Signal
 from ragsignal.utils import silent
-from tests.tiny import tiny_finseer
+from tests.tiny import tiny_boosting, tiny_finseer, tiny_rank_llm
 
 pytestmark = pytest.mark.slow
 
@@ -188,6 +193,108 @@ def test_a_feed_must_hold_the_window_and_no_more() -> None:
 def test_a_spec_without_signals_has_nothing_to_test() -> None:
     for test in (audit_signals, audit_retrieval, audit_training):
         assert {it.verdict for it in audit(test)} == {"unknown"}
+
+
+# ------------------------------------------------------------------------------------------------- rank letters
+
+
+@pytest.fixture
+def ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSpec:
+    """22 stocks, and two variants that rank them: decoders that remember five days, and boosting that remembers one."""
+    monkeypatch.setattr(visibility, "SECONDS", 1.0)  # the fewest cut points: letters of all stocks at each
+    readers = [
+        {"name": "stockllm", "signal": "llm", "llm": {"model": str(tiny_rank_llm(tmp_path / "stockllm").folder)}},
+        {"name": "boosted", "signal": "classifier", "classifier": str(tiny_boosting(tmp_path / "boosting").folder)},
+    ]
+    data = {"source": "noise", "symbols": [f"S{number:02d}" for number in range(22)], "start": "2012-01-02"}
+    return spec_of(
+        *readers,
+        data=data | {"end": "2012-02-03"},
+        corpus={"indicators": ["adj_close"], "target": "relative"},
+        retrieval={"retriever": "none"},
+    )
+
+
+def audit_ranked(spec: RunSpec) -> list[Finding]:
+    study = Study(spec)
+    return audit_signals(study, traded(study), silent)
+
+
+def _a_day_early(frames: Any) -> RankLetters:
+    letters = build_rank_letters(frames)
+    early = [np.concatenate([table[1:], table[-1:]]) for table in (letters.letters, letters.ranked)]
+    return replace(letters, letters=early[0], ranked=early[1])
+
+
+def test_readers_of_rank_letters_are_proved_with_the_letters_of_all_stocks(ranked: RunSpec) -> None:
+    findings = audit_ranked(ranked)
+    assert set(verdicts(findings).values()) == {"passed"}
+    evidence = {(it.test, it.subject): it.evidence for it in findings}
+    cut = evidence["signal-prefix", "boosted"]
+    assert (cut["rebuilt"], cut["symbols_rebuilt"]) == (["rank letters"], 22)
+    assert cut["cut_points"] >= 8
+    start = evidence["signal-start", "stockllm"]
+    assert start["letters_compared"] > start["letters_moved"] > 0  # those of the first year of a later start
+    assert start["letters_moved_in_window"] == 0
+    assert evidence["signal-replay", "stockllm"]["made_again"] == 22 * signals.DAYS
+
+
+def test_letters_that_are_read_one_day_early_are_caught(ranked: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visibility, "build_rank_letters", _a_day_early)
+    found = verdicts(audit_ranked(ranked))
+    for name in ("stockllm", "boosted"):
+        assert found["signal-prefix", name] == found["signal-poison", name] == "failed"
+
+
+def test_a_study_whose_letters_are_a_day_early_makes_other_signals_from_prices_that_end(
+    ranked: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(materials, "build_rank_letters", _a_day_early)
+    found = verdicts(audit_ranked(ranked))
+    assert found["signal-replay", "stockllm"] == found["signal-replay", "boosted"] == "failed"
+
+
+def test_a_model_that_scores_a_day_by_the_next_ones_letters_is_caught_though_its_address_is_right(
+    ranked: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Boosting.scores
+    monkeypatch.setattr(Boosting, "scores", lambda self, letters: np.roll(honest(self, letters), -1, axis=0))
+    found = verdicts(audit_ranked(ranked))
+    assert found["signal-prefix", "boosted"] == "passed"
+    assert (found["signal-replay", "boosted"], found["signal-replay", "stockllm"]) == ("failed", "passed")
+
+
+def test_too_few_stocks_for_letters_leave_the_control_blind(ranked: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> RankLetters:
+        raise DataError("too few")
+
+    monkeypatch.setattr(visibility, "build_rank_letters", refuse)
+    assert verdicts(audit_ranked(ranked))["signal-prefix", "boosted"] == "broken"
+
+
+def test_a_difference_of_a_thousandth_is_one_to_a_reader_of_letters() -> None:
+    signal = Signal("A", date(2020, 1, 2), 0.02, 0.51, None, (), "key", rank=0.5)
+    assert not differs(signal, replace(signal, probability=0.51005), signals.LETTERS_TOLERANCE)
+    assert differs(signal, replace(signal, probability=0.511), signals.LETTERS_TOLERANCE)
+    assert differs(signal, replace(signal, rank=0.6), signals.LETTERS_TOLERANCE)
+
+
+def test_readers_of_letters_are_judged_by_their_cards_and_have_no_text_to_remember(ranked: RunSpec) -> None:
+    study = Study(ranked)
+    trained = audit_training(study, traded(study), silent)
+    assert [(it.subject, it.verdict) for it in trained] == [("stockllm", "passed"), ("boosted", "passed")]
+    assert trained[0].evidence["fitted"][0]["trained_through"] == "2010-02-02"
+    assert trained[0].evidence["fitted"][0]["bars_between"] > 400
+    (memory,) = audit_memory(study, traded(study), silent)
+    assert memory.verdict == "unknown"
+    assert {it.verdict for it in audit_retrieval(study, traded(study), silent)} == {"unknown"}
+
+
+def test_a_model_of_ranks_that_was_trained_on_the_window_fails(ranked: RunSpec, tmp_path: Path) -> None:
+    tiny_boosting(tmp_path / "boosting", trained_through=date(2012, 1, 2))
+    study = Study(ranked)
+    found = {it.subject: it.verdict for it in audit_training(study, traded(study), silent)}
+    assert found == {"stockllm": "passed", "boosted": "failed"}
 
 
 # ---------------------------------------------------------------------------------------------------- retrieval
