@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ragsignal.config import RanksTraining
 from ragsignal.data import Letters
+from ragsignal.errors import DataError
 from ragsignal.llm import HitFeatures, hits_by_count
 from ragsignal.llm.rank_model import RankLM, rank_config
 from ragsignal.training.ranks.examples import RankExamples
@@ -33,6 +34,7 @@ from ragsignal.utils import Steps, write_file
 
 _WARMUP = 100  # steps
 _THERE = 0.5  # share of a window on which a stock must have labels; below, the window is short of training days
+_DRAWS = 1000  # a vendor may lack some weeks of nearly all stocks
 _FLOOR = 0.02  # of the learning rate, at the end of the cosine
 _LARGEST_GRADIENT = 1.0
 _CHECKPOINT = "student.safetensors"
@@ -132,12 +134,7 @@ class Student:
     def _batch(self, step: int) -> _Batch:
         """Some stocks in a window of training days."""
         rng = np.random.default_rng([self.seed, step])
-        rows = np.flatnonzero(self.examples.train.any(axis=1))
-        there = np.array([], dtype=np.int64)
-        while not len(there):  # a vendor may lack some weeks of nearly all stocks
-            first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
-            days = slice(first, first + self.spec.days)
-            there = np.flatnonzero(self.examples.train[days].mean(axis=0) > _THERE)
+        days, there = self._window(rng)
         chosen = rng.choice(there, min(self.spec.stocks, len(there)), replace=False)
         letters: Letters = self.examples.letters.letters[days][:, chosen].transpose(1, 0, 2)
         targets = self.targets[days][:, chosen].T
@@ -145,6 +142,20 @@ class Student:
             torch.from_numpy(np.ascontiguousarray(letters)),
             torch.from_numpy(targets.astype(np.float32)),
             self._hits_of(chosen, days, rng) if self.hits else None,
+        )
+
+    def _window(self, rng: np.random.Generator) -> tuple[slice, IntArray]:
+        """Draw days of training, and find the stocks that have labels on most of them."""
+        rows = np.flatnonzero(self.examples.train.any(axis=1))
+        for _ in range(_DRAWS):
+            first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
+            days = slice(first, first + self.spec.days)
+            there = np.flatnonzero(self.examples.train[days].mean(axis=0) > _THERE)
+            if len(there):
+                return days, there
+        raise DataError(
+            f"no stock has labels on half of any {self.spec.days} days of training, of which there are {len(rows)}; "
+            "lower ranks.days, or begin data.start earlier"
         )
 
     def _hits_of(self, chosen: IntArray, days: slice, rng: np.random.Generator) -> list[HitFeatures] | None:

@@ -86,12 +86,12 @@ def _teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progres
     """Scores on training labels, day by day: minutes for a million of them."""
     scores, model = np.full(examples.targets.shape, np.nan), Boosting.load(teacher.folder)
     days = np.flatnonzero(examples.train.any(axis=1))
-    for number, block in enumerate(np.array_split(days, max(1, len(days) // _DAYS))):
+    for block in np.array_split(days, max(1, len(days) // _DAYS)):
         mask = examples.train[block]
         part = scores[block]
         part[mask] = model.row_scores(examples.letters.letters[block][mask])
         scores[block] = part
-        progress("teacher's scores", (number + 1) * len(block), len(days))
+        progress("teacher's scores", int(np.searchsorted(days, block[-1])) + 1, len(days))
     return scores
 
 

@@ -299,3 +299,11 @@ def test_a_process_that_is_killed_leaves_a_checkpoint_and_the_next_one_ends_in_t
     assert running.wait() == -signal.SIGKILL
     subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
     assert _weights(tmp_path / "artifacts") == _weights(trained)
+
+
+def test_windows_that_are_longer_than_what_there_is_to_learn_from_are_an_error_and_no_endless_search(
+    tmp_path: Path,
+) -> None:
+    short = {"data": {"start": date(2014, 9, 10)}, "ranks": {"days": 60}}
+    with pytest.raises(DataError, match=r"no stock has labels on half of any 60 days .* lower ranks\.days"):
+        train_on_ranks(run_of(tmp_path, **short))
