@@ -6,6 +6,7 @@ All of them end with ``data.end``; what a single query may see of them is decide
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
@@ -23,6 +24,8 @@ from ragsignal.data import (
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
 from ragsignal.utils import cache_folder
+
+_LEAD = timedelta(days=2 * 365)  # some 500 bars: a factor looks 272 bars back, a reader 15, and a stock needs 250
 
 
 @dataclass
@@ -66,8 +69,11 @@ class Materials:
 
     @cached_property
     def rank_letters(self) -> RankLetters:
-        """Rank letters of all symbols among each other, day by day."""
-        return build_rank_letters(self.prices.frames)
+        """Rank letters of all symbols among each other, day by day, from two years before ``data.start`` on.
+
+        Older days are asked by nobody: what was fitted on them refuses them. A thousand symbols save two gigabytes.
+        """
+        return build_rank_letters(self.prices.between(self.data.start - _LEAD, None).frames)
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""
