@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -15,6 +15,11 @@ from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_e
 from ragsignal.cli.options import DryRun, Settings, SpecPath, typed
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
 from ragsignal.cli.terminal import answer, people, progress_bars
+
+if TYPE_CHECKING:
+    from ragsignal.config import RunSpec
+
+_MANY = 20  # symbols: five variants of them and a thousand bars take Backtrader as long as two processes their start
 
 
 def backtest(
@@ -39,8 +44,7 @@ def backtest(
         from ragsignal.report import answers_in_words, check_target, write_report
 
         check_target(folder)  # before the work, not after it
-        # one process unless asked: a few variants are traded sooner than others have started
-        with open_pool(jobs if ray else jobs or 1, ray, strategies_of(loaded)) as pool:
+        with open_pool(jobs if ray else jobs or _processes(loaded), ray, strategies_of(loaded)) as pool:
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
         record = write_report(replace(result, command=typed(f"ragsignal backtest {spec}", settings)), folder)
@@ -57,6 +61,13 @@ def backtest(
     answer(
         {"run_dir": str(folder), "report": str(folder / "index.html"), "variants": rows, "notes": list(result.notes)}
     )
+
+
+def _processes(spec: RunSpec) -> int | None:
+    """One for few symbols, which are traded sooner than others have started; else one a core."""
+    from ragsignal.config import EVERY
+
+    return 1 if spec.data.symbols != EVERY and len(spec.data.symbols) < _MANY else None
 
 
 def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:

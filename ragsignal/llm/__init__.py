@@ -15,7 +15,7 @@ from ragsignal.llm.classifier_models import (
 from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
-from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
 from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, RankScorer, day_scorer, reads_rank_letters
 from ragsignal.llm.stockllm import StockLLM, token_ids
@@ -49,6 +49,7 @@ __all__ = [
     "hits_by_count",
     "load_encoder",
     "load_stockllm",
+    "memory_of",
     "probability_of",
     "reads_hits",
     "reads_rank_letters",

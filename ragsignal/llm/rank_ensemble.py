@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,11 @@ from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import libraries_of, quiet_loading
 
 _STOCKS = 256  # sequences that are read at once: their activations stay in the cache
+
+
+def memory_of(layers: int, window: int) -> int:
+    """Days that a score depends on, its own included, where a day sees ``window`` days in each layer."""
+    return layers * (window - 1) + 1
 
 
 class RankEnsemble:
@@ -47,11 +53,9 @@ class RankEnsemble:
     @cached_property
     def memory(self) -> int:
         """Days that a score depends on, its own included."""
-        from transformers import AutoConfig
-
-        from ragsignal.llm.rank_model import memory_of
-
-        return memory_of(AutoConfig.from_pretrained(str(self._folders[0]), local_files_only=True))
+        # not through transformers: a run whose signals are all stored needs no torch, which takes five seconds
+        config = json.loads((self._folders[0] / "config.json").read_text(encoding="utf-8"))
+        return memory_of(config["num_hidden_layers"], config["window"])
 
     @property
     def computed_with(self) -> Recipe:

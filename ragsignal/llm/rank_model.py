@@ -94,11 +94,6 @@ def rank_config(hidden: int = 64, layers: int = 2, heads: int = 4, window: int =
     )
 
 
-def memory_of(config: Any) -> int:
-    """Days that a score depends on, its own included."""
-    return int(config.num_hidden_layers * (config.window - 1) + 1)
-
-
 def _mask(before: int, days: int, window: int) -> Tensor:
     """(1, 1, n, n): what is added to attention, 0 where a position is seen.
 

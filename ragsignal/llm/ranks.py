@@ -89,6 +89,7 @@ class RankPrompter:
 
     universe: RankLetters
     memory: int
+    _contexts: dict[int, str] = field(default_factory=dict, repr=False)  # a universe asks each day for all its stocks
     _placed: dict[int, tuple[FeedBars, Letters, NDArray[np.bool_]]] = field(default_factory=dict, repr=False)
 
     def context_digest(self, query: Query) -> str:
@@ -96,10 +97,11 @@ class RankPrompter:
         row = self._row(query.as_of)
         if row is None:
             return NO_UNIVERSE
-        universe = self.universe.window_digest(row, self.memory)
-        column = self._column(query, row)
-        own = b"" if column is not None else self._own(query, row)[0].tobytes()
-        return json_digest([universe.hex(), own.hex()])
+        if row not in self._contexts:
+            self._contexts[row] = self.universe.window_digest(row, self.memory).hex()
+        if self._column(query, row) is not None:
+            return self._contexts[row]
+        return json_digest([self._contexts[row], self._own(query, row)[0].tobytes().hex()])
 
     def render(self, query: Query, hits: tuple[Hit, ...]) -> RankPrompt:
         """Return the query's place, with the day's letters as text for people: A lowest to P highest, - unknown."""

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from ragsignal.data import RANK_FACTORS, RANK_LETTERS
 from ragsignal.errors import LookAheadError
+from ragsignal.llm.rank_ensemble import memory_of
 from ragsignal.llm.rank_hits import hit_features, hit_width, hits_by_count
-from ragsignal.llm.rank_model import RankLM, memory_of, rank_config
+from ragsignal.llm.rank_model import RankLM, rank_config
 from ragsignal.types import Candidate, Hit, Movement, Query
 
 LOOKBACK = 5
@@ -131,7 +132,10 @@ def test_the_last_day_alone_sees_the_hits() -> None:
 @given(st.integers(1, 12), st.integers(1, 6))
 def test_with_hits_a_score_depends_on_the_days_that_it_remembers(further: int, k: int) -> None:
     model = reader()
-    days, features = letters(2, memory_of(model.config) + further), drawn_hits(2, k)
+    days, features = (
+        letters(2, memory_of(model.config.num_hidden_layers, model.config.window) + further),
+        drawn_hits(2, k),
+    )
     near = read(model, days[:, further:], features)[:, -1]
     torch.testing.assert_close(read(model, days, features)[:, -1], near, atol=1e-5, rtol=0)
 

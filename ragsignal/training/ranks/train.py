@@ -15,8 +15,7 @@ import torch
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ModelError
-from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting
-from ragsignal.llm.rank_model import memory_of
+from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, memory_of
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -98,7 +97,10 @@ def _teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progres
 def _valid_scores(examples: RankExamples, model: Any) -> FloatArray:
     """Scores of the validation days, by passes over 64 days that begin with what the first one remembers."""
     letters = examples.letters.letters
-    scores, before = np.full(letters.shape[:2], np.nan), memory_of(model.config) - 1
+    scores, before = (
+        np.full(letters.shape[:2], np.nan),
+        memory_of(model.config.num_hidden_layers, model.config.window) - 1,
+    )
     days = np.flatnonzero(examples.valid.any(axis=1))
     with torch.inference_mode():
         for first in range(days[0], days[-1] + 1, _DAYS):
