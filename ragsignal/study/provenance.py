@@ -35,10 +35,17 @@ def notes_on_training(study: Study) -> list[str]:
     return list(notes)
 
 
+_SURVIVORS = (
+    "The bundled stocks were chosen by their trade in 2010 among companies that still traded in 2017: whoever holds "
+    "them is flattered, a market-neutral book less so."
+)
+
+
 def notes_on_prices(study: Study) -> list[str]:
     """Say how the symbols were chosen, where the spec does not name them, and which bars were left out."""
     dropped = _notes_on_dropped(study.prices.dropped) if study.spec.data.bad_bars == "drop" else []
-    return [*_notes_on_symbols(study), *dropped]
+    survivors = [_SURVIVORS] if study.spec.data.source == "sample" else []
+    return [*_notes_on_symbols(study), *survivors, *dropped]
 
 
 def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:

@@ -73,7 +73,7 @@ def rank_examples(run: TrainingRun) -> RankExamples:
         If a label of a part became known after the part's end.
     """
     letters, corpus = run.materials.rank_letters, run.spec.corpus
-    frames = run.materials.prices.frames
+    frames = run.materials.prices.between(letters.days[0].item(), None).frames
     outcomes, available_at = label_tables(frames, letters.days, letters.symbols, corpus.target, corpus.horizon)
     known = np.where(letters.ranked, outcomes, np.nan)
     targets = 2.0 * daily_ranks(known) - 1.0

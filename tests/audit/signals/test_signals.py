@@ -134,8 +134,8 @@ def test_a_sequence_that_reads_later_bars_is_caught_by_cut_and_poison(
 def test_an_outcome_that_is_known_a_bar_too_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = labels.forward_returns
 
-    def early(frames: Any, target: Any) -> Any:
-        found = honest(frames, target)
+    def early(frames: Any, target: Any, horizon: int) -> Any:
+        found = honest(frames, target, horizon)
         return {name: it.assign(available_at=it.index.where(it["available_at"].notna())) for name, it in found.items()}
 
     monkeypatch.setattr(corpora, "forward_returns", early)
