@@ -78,6 +78,25 @@ class ReversalBook(SlowBook):
         return -self.p.signal(data, period=self.p.period)
 
 
+class SkippedReturn(bt.Indicator):
+    """Return from `period` to `skip` bars ago, a fraction.
+
+    Not ``ROC(data.close(-skip))``: Backtrader leaves the first value of such a line empty where the data end with it,
+    and all of them where bars are streamed.
+    """
+
+    lines = ("past",)
+    params: Params = (("period", 250), ("skip", 20))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addminperiod(self.p.period + 1)
+
+    def next(self) -> None:
+        """Compare two closes of the past."""
+        self.l.past[0] = self.data[-self.p.skip] / self.data[-self.p.period] - 1.0
+
+
 class MomentumBook(SlowBook):
     """`SlowBook` by the return of the last year less its last month: long what rose most, short what fell most.
 
@@ -86,8 +105,8 @@ class MomentumBook(SlowBook):
 
     Parameters
     ----------
-    signal : callable, default ``bt.ind.ROC``
-        Line -> line, taking ``period``; another momentum indicator may stand in.
+    signal : callable, default `SkippedReturn`
+        Feed -> line, taking ``period`` and ``skip``; another momentum indicator may stand in.
     invest, quantile, speed, band, long_only
         As in `SlowBook`.
     period : int, default 250
@@ -96,11 +115,11 @@ class MomentumBook(SlowBook):
         Last bars that it leaves out; less than `period`.
     """
 
-    params: Params = (("signal", bt.ind.ROC), ("period", 250), ("skip", 20))
+    params: Params = (("signal", SkippedReturn), ("period", 250), ("skip", 20))
 
     def build(self, data: Any) -> Any:
         """Build the return from `period` to `skip` bars ago."""
         period, skip = self.p.period, self.p.skip
         if not 0 <= skip < period:
             raise ValueError(f"{type(self).__name__}: skip={skip!r} and period={period!r} must keep 0 <= skip < period")
-        return self.p.signal(data.close(-skip), period=period - skip)
+        return self.p.signal(data, period=period, skip=skip)

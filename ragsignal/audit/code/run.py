@@ -28,7 +28,7 @@ _KINDS = {"modes": ("strategy", "indicator"), "fills": ("strategy",)}
 """Where a test is not for every kind: a function has no modes, and only a strategy trades."""
 
 
-SECONDS = 120.0
+SECONDS = 90.0
 """What every bar as a cut point may take a subject, on every process; else short blocks take a sixth of that."""
 
 
