@@ -34,7 +34,7 @@ Frames = Mapping[str, pd.DataFrame]
 ChangeFuture = Callable[[Market, int], Market]
 """From a market and a point of its own days to the market without, or with another, future."""
 
-SECONDS = 60.0
+SECONDS = 45.0
 """What the cuts, and what the poisons, may take; where all would take longer, they are spread over the window."""
 RECENT = 756
 """Bars before the window that most cuts begin with: three years, and the longest memory of a sequence is 293 bars."""
