@@ -163,7 +163,7 @@ class RankPrompter:
                 index=pd.DatetimeIndex(list(bars.dates[: bars.count])),
             )
             known = bars, *self.universe.placed(frame)
-            self._placed = {**self._placed, id(bars.columns): known}
+            self._placed[id(bars.columns)] = known
         return known[1], known[2]
 
 
@@ -253,7 +253,7 @@ class RankScorer:
         if prompt.own is None:
             return self._scores[prompt.row, prompt.column], self._places[prompt.row, prompt.column]
         raw = self._model.scores(prompt.own)[-1, 0]
-        return raw, _place(raw, self._scores[prompt.row])
+        return raw, self._place(prompt, raw)
 
     def _with_hits(self, prompts: Sequence[RankPrompt]) -> FloatArray:
         """Raw scores and places, (n, 2), of queries with hits: those with equally many are read together."""

@@ -155,19 +155,23 @@ class TrainingRun:
         """Where checkpoints lie, by all that decides the weights: no run goes on from another one's checkpoint."""
         return self.scratch(kind) / json_digest(decides)[:16]
 
+    def card_recipe(self, recipe: Recipe) -> Recipe:
+        """Return ``recipe`` as a card has it: with the split, and the horizon of the labels."""
+        ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
+        return {"split": self.spec.split.model_dump(mode="json"), **ahead, **recipe}
+
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
         split = self.spec.split
         days = [part.known_through for part in (result.train, result.valid) if part]
         days += [self.bins.fitted_through] if result.reads_bins else []
-        ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
         return Card(
             kind=kind,
             name=f"{self.spec.name}-{kind}",
             base=result.base,
             template=result.template,
             target=self.spec.corpus.target,
-            recipe={"split": split.model_dump(mode="json"), **ahead, **result.recipe},
+            recipe=self.card_recipe(result.recipe),
             train=result.train.span,
             valid=result.valid.span if result.valid else None,
             trained_through=max(result.seen_through, *days),

@@ -72,8 +72,11 @@ def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
     if not (folder / CARD).is_file():
         return train_boosting(run, examples)
     teacher = load_artifact(str(folder), "classifier")
-    same = teacher.card.data["fingerprint"] == run.prices.digest
-    if not same or any(teacher.card.recipe.get(key) != value for key, value in boosting_recipe(run).items()):
+    card = teacher.card
+    # the split above all: a teacher that knows the student's validation days would choose its weights by them
+    theirs = card.recipe, card.target, card.train, card.data["fingerprint"]
+    ours = run.card_recipe(boosting_recipe(run)), run.spec.corpus.target, examples.learned(examples.train).span
+    if theirs != (*ours, run.prices.digest):
         raise ModelError(
             f"{folder} holds a classifier of another spec or of other prices, which cannot teach this one; delete it, "
             "or name another `out`"

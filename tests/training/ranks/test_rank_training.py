@@ -271,6 +271,14 @@ def test_a_teacher_of_another_spec_or_of_other_prices_is_refused(trained: Path, 
         train_on_ranks(run_of(tmp_path, boosting={"trees": 6}))
     with pytest.raises(ModelError, match="holds a classifier of another spec or of other prices"):
         train_on_ranks(run_of(tmp_path, data={"seed": 5}))
+    for changes in (
+        {"split": {"valid_from": date(2014, 9, 1)}},  # it would have learned from the student's validation days
+        {"corpus": {"horizon": 5}},
+        {"corpus": {"target": "movement"}},
+        {"data": {"start": date(2014, 3, 3)}},
+    ):
+        with pytest.raises(ModelError, match="holds a classifier of another spec or of other prices"):
+            train_on_ranks(run_of(tmp_path, **changes))
     artifact = train_on_ranks(run_of(tmp_path, ranks={"steps": 4}))  # the same teacher serves another student
     assert artifact.card.recipe["teacher"] == load_artifact(trained / "classifier").digest
     assert Boosting.load(tmp_path / "classifier").memory == 1
