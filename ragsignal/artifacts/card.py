@@ -127,6 +127,11 @@ class Card(BaseModel):
     calibration: Calibration | None = None
     files: dict[str, Digest] = {}
 
+    @property
+    def reads_ranks(self) -> bool:
+        """Whether the model reads rank letters, and so depends on every stock of the day."""
+        return "reader" in self.template
+
     @model_validator(mode="after")
     def _check(self) -> Card:
         for name, span in (("train", self.train), ("valid", self.valid)):
@@ -175,7 +180,7 @@ def _front_matter(card: Card) -> str:
 
 def _used_as(card: Card) -> str:
     """The kind; but StockLLM on ranks is a model of its own, and no adapter."""
-    return "stockllm on ranks" if card.kind == "stockllm" and "reader" in card.template else card.kind
+    return "stockllm on ranks" if card.kind == "stockllm" and card.reads_ranks else card.kind
 
 
 def _what_it_is(card: Card) -> str:

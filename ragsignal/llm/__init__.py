@@ -17,7 +17,7 @@ from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
-from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, RankScorer, day_scorer, reads_rank_letters
+from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, RankScorer, day_scorer
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
@@ -52,6 +52,5 @@ __all__ = [
     "memory_of",
     "probability_of",
     "reads_hits",
-    "reads_rank_letters",
     "token_ids",
 ]

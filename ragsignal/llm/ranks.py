@@ -170,11 +170,6 @@ class RankPrompter:
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
-def reads_rank_letters(artifact: Artifact) -> bool:
-    """Whether an artifact was trained on rank letters."""
-    return "reader" in artifact.card.template
-
-
 def day_scorer(artifact: Artifact, device: str = "cpu") -> DayScorer:
     """The model of an artifact that reads rank letters: language models, or boosting."""
     if artifact.card.kind == "classifier":

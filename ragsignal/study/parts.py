@@ -22,7 +22,6 @@ from ragsignal.llm import (
     day_scorer,
     load_stockllm,
     reads_hits,
-    reads_rank_letters,
 )
 from ragsignal.protocols import Prompter, Retriever, Scorer
 from ragsignal.retrieval import (
@@ -157,7 +156,7 @@ class Parts:
     def _check_hits(self, variant: Variant) -> None:
         """Refuse a retriever before a reader of ranks that never saw a hit: what it would make of one is noise."""
         reader = self.artifacts(variant).get("reader")
-        if variant.reads_corpus and reader and reads_rank_letters(reader) and not reads_hits(reader):
+        if variant.reads_corpus and reader and reader.card.reads_ranks and not reads_hits(reader):
             raise ConfigError(
                 f"variant {variant.name!r}: retrieval.retriever is {variant.retrieval.retriever!r}, but {reader.ref} "
                 f"{NO_HITS}"
@@ -174,7 +173,7 @@ class Parts:
     def reads_universe(self, variant: Variant) -> bool:
         """Whether a variant reads rank letters, so that it depends on every stock of the day."""
         reading = (self.artifacts(variant).get(role) for role in ("reader", "classifier"))
-        return any(reads_rank_letters(artifact) for artifact in reading if artifact)
+        return any(artifact.card.reads_ranks for artifact in reading if artifact)
 
     def _reading(self, variant: Variant) -> Reading:
         if variant.is_vote:

@@ -29,7 +29,6 @@ from ragsignal.llm.ranks import (
     RankPrompt,
     RankScorer,
     day_scorer,
-    reads_rank_letters,
     spelled,
 )
 from ragsignal.retrieval.retrievers import NoRetriever
@@ -287,8 +286,8 @@ def test_what_was_trained_on_other_letters_is_refused(tmp_path: Path) -> None:
     other = tiny_rank_llm(tmp_path / "other", template={"reader": "ranks/0"})
     with pytest.raises(ModelError, match="was trained on template"):
         RankScorer(other, day_scorer(other), LETTERS)
-    assert reads_rank_letters(other)
-    assert not reads_rank_letters(tiny_finseer(tmp_path / "numeric"))
+    assert other.card.reads_ranks
+    assert not tiny_finseer(tmp_path / "numeric").card.reads_ranks
 
 
 # -------------------------------------------------------------------------------------------------- in Backtrader

@@ -34,7 +34,7 @@ from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
 from ragsignal.data import build_rank_letters, cut_query
 from ragsignal.errors import DataError
-from ragsignal.llm import day_scorer, reads_rank_letters
+from ragsignal.llm import day_scorer
 from ragsignal.retrieval import Corpus, DTWRetriever, build_corpus
 from ragsignal.signals import Cost, SignalStore, queries_of
 from ragsignal.study import Study
@@ -103,7 +103,7 @@ def _memory(study: Study, variant: Variant) -> int:
     if not study.reads_universe(variant):
         return 0
     artifacts = study.artifacts(variant).values()
-    return max(day_scorer(artifact).memory for artifact in artifacts if reads_rank_letters(artifact))
+    return max(day_scorer(artifact).memory for artifact in artifacts if artifact.card.reads_ranks)
 
 
 def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibility], progress: Progress) -> FutureTest:

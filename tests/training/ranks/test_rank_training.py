@@ -23,7 +23,7 @@ from ragsignal.config import BoostingTraining, TrainSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.errors import DataError, ModelError
 from ragsignal.llm.boosting import Boosting
-from ragsignal.llm.ranks import RANKS_RECIPE, reads_rank_letters
+from ragsignal.llm.ranks import RANKS_RECIPE
 from ragsignal.study.study import Study
 from ragsignal.training.ranks.boosting import fit_boosting, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -214,7 +214,7 @@ def test_the_artifact_says_what_it_was_trained_on_and_through_when(trained: Path
     assert card.calibration is not None
     assert len(card.data["symbols"]) == 30
     assert not (trained / ".work" / "stockllm").exists()
-    assert reads_rank_letters(load_artifact(trained / "stockllm"))
+    assert load_artifact(trained / "stockllm").card.reads_ranks
 
 
 def test_what_was_trained_makes_ranks_in_a_study_of_later_days(trained: Path) -> None:
