@@ -23,7 +23,7 @@ class Retriever(Protocol):
         """Digest of the part of the corpus that ``query`` can see."""
         ...
 
-    def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
+    def retrieve(self, queries: Sequence[Query]) -> Sequence[Sequence[Hit]]:
         """Hits of every query, in the queries' order."""
         ...
 
@@ -35,7 +35,7 @@ class Prompter(Protocol):
         """Digest of what a prompt holds besides query and hits (ranks among other stocks); empty for nothing."""
         ...
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """Write the prompt of ``query`` with ``hits``."""
         ...
 

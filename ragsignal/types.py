@@ -9,10 +9,11 @@ Dates are calendar days: a daily bar dated ``d`` is known at the close of ``d``.
 from __future__ import annotations
 
 import enum
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,12 +117,99 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A retrieved candidate; ``score`` is the retriever's similarity (greater is closer), ``rank`` starts at 0."""
+class MarketDay:
+    """A historical day of a universe: the state that its market was in, and what each factor paid after it.
 
-    candidate: Candidate
+    Parameters
+    ----------
+    day : date
+    state : tuple of float, length 8
+        At the close of ``day``, in the order and the units of :data:`ragsignal.data.STATE_FORMULAS`.
+    payoffs : tuple of float, length 41
+        What a unit of each factor's rank paid, in ranks of the return, the other factors held still: slopes of the
+        day's cross-sectional regression, in the order of :data:`ragsignal.data.RANK_FACTORS`.
+    stocks : int
+        Stocks that the slopes were fitted on.
+    available_at : date
+        The day at whose close all the returns were known.
+    """
+
+    day: date
+    state: tuple[float, ...]
+    payoffs: tuple[float, ...]
+    stocks: int
+    available_at: date
+
+    @property
+    def id(self) -> str:
+        """``market/day``."""
+        return f"market/{self.day}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A retrieved candidate; ``score`` is the retriever's similarity (greater is closer), ``rank`` starts at 0.
+
+    Days that were retrieved because they are unlike the query's have scores below 0, and are read with a minus sign.
+    """
+
+    candidate: Candidate | MarketDay
     score: float
     rank: int
+
+    @property
+    def sequence(self) -> Candidate:
+        """The candidate as a sequence of a stock; raises ``TypeError`` if a day was retrieved."""
+        if isinstance(self.candidate, MarketDay):
+            raise TypeError(f"{self.candidate.id} is a day, and this reader reads sequences of stocks")
+        return self.candidate
+
+
+class DatedHits(Sequence[Hit]):
+    """Hits that many signals share, their records made when they are looked at; equal to a tuple of the same hits."""
+
+    @property
+    @abstractmethod
+    def hits(self) -> tuple[Hit, ...]:
+        """As records."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """The same for the same hits, and for no others."""
+
+    @property
+    @abstractmethod
+    def known_through(self) -> date | None:
+        """The day on which the last of them was known; None for no hits."""
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, at: int | slice) -> Hit | Sequence[Hit]:
+        return self.hits[at]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DatedHits):
+            return self.digest == other.digest
+        return isinstance(other, Sequence) and self.hits == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self) -> Any:
+        return tuple, (self.hits,)  # neither a table of days nor a store travels to another process
+
+
+def known_through(hits: Sequence[Hit]) -> date | None:
+    """The day on which the last of ``hits`` was known; None for no hits."""
+    if isinstance(hits, DatedHits):
+        return hits.known_through
+    return max((hit.candidate.available_at for hit in hits), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +220,7 @@ class Prompt:
     """
 
     query: Query
-    hits: tuple[Hit, ...]
+    hits: Sequence[Hit]
     text: str = ""
     system: str = ""
     abstained: str | None = None

@@ -73,6 +73,8 @@ class Artifact:
             Naming both sides.
         """
         recipe = self.card.recipe
+        if horizon in recipe.get("horizons", ()):  # of a retriever that holds outcomes over several
+            recipe = recipe | {"horizon": horizon}
         trained = {
             "corpus.target": self.card.target,
             "corpus.lookback": recipe.get("lookback", lookback),

@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 
 from ragsignal.utils import canonical_json
 
-Kind = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
+Kind = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "finseer-days", "classifier"]
 
 FORMAT = 1
 """Of the folder; raised when an older reader would misread the folder."""
@@ -143,12 +143,19 @@ class Card(BaseModel):
 
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_LIBRARY = {"stockllm": "peft", "stockllm on ranks": "transformers", "finseer-text": "sentence-transformers"}
+_LIBRARY = {
+    "stockllm": "peft",
+    "stockllm on ranks": "transformers",
+    "stockllm-days": "peft",
+    "finseer-text": "sentence-transformers",
+}
 _USE: dict[str, str] = {
     "stockllm": '[llm]\nadapter = "FOLDER"',
     "stockllm on ranks": '[corpus]\ntarget = "relative"\n\n[llm]\nmodel = "FOLDER"',
     "finseer-text": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
     "finseer-numeric": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
+    "finseer-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\nencoder = "FOLDER"\nk = 400\nopposite = 200',
+    "stockllm-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\n\n[llm]\nadapter = "FOLDER"',
     "classifier": '[[variant]]\nname = "classifier"\nsignal = "classifier"\nclassifier = "FOLDER"',
 }
 

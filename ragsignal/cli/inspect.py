@@ -14,6 +14,7 @@ from rich.table import Table
 from ragsignal.cli.options import SpecPath
 from ragsignal.cli.terminal import answer, people, progress_bars
 from ragsignal.errors import DataError
+from ragsignal.types import MarketDay
 
 if TYPE_CHECKING:
     from ragsignal.study import Study
@@ -115,5 +116,7 @@ def _print_letters(query: Query, letters: dict[str, Any], signal: Signal) -> Non
 
 
 def _hit_record(hit: Hit) -> dict[str, object]:
+    if isinstance(hit.candidate, MarketDay):
+        return {"rank": hit.rank, "score": hit.score} | asdict(hit.candidate)
     candidate = asdict(hit.candidate) | {"movement": hit.candidate.movement.word}
     return {"rank": hit.rank, "score": hit.score} | candidate

@@ -12,13 +12,16 @@ from ragsignal.config.messages import RawTable, did_you_mean
 
 Source = Literal["sample", "folder", "table", "yfinance", "planted", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
-RetrieverName = Literal["finseer", "embedding", "shape", "dtw", "random", "none"]
+RetrieverName = Literal["finseer", "state", "recent", "embedding", "shape", "dtw", "random", "none"]
+_OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "random", "none")
+_OF_SEQUENCES: tuple[RetrieverName, ...] = ("finseer", "embedding", "shape", "dtw", "random", "none")
+_MOST_SEQUENCES = 100  # a prompt holds no more
 TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
 RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
 """Templates that write ranks among the stocks of the day."""
 LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
 """Templates that write quantile letters."""
-Walked = Literal["stockllm", "finseer-text", "finseer-numeric", "classifier"]
+Walked = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "finseer-days", "classifier"]
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 EVERY = ("all",)
@@ -166,13 +169,23 @@ class CorpusSpec(Table):
 class RetrievalSpec(Table):
     """How hits are found. ``embargo`` is in bars; ``seed`` belongs to ``random``.
 
-    ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id) and to ``finseer`` (an
-    artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to retrievers with vectors:
-    ``float16`` halves their memory, and ``segmented`` searches approximately, past ten million candidates.
+    ``candidates`` are ``sequences`` (a stock's last bars) or ``days`` (the state of the whole market, and what each
+    factor paid after it; for readers of rank letters and for votes). Of days, ``state`` finds those nearest by the
+    z-scored Euclidean metric, ``recent`` the last ones; ``opposite`` more, the most unlike, are read with a minus
+    sign; ``max_age`` (in bars) forgets older ones; ``own_days`` leaves out the days that the artifact brings.
+
+    ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id), to ``finseer`` and to all
+    retrievers of days (an artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to
+    retrievers with vectors: ``float16`` halves their memory, and ``segmented`` searches approximately, past ten million
+    candidates.
     """
 
+    candidates: Literal["sequences", "days"] = Field(default="sequences", exclude_if=lambda it: it == "sequences")
     retriever: RetrieverName = "embedding"
-    k: int = Field(default=5, ge=1, le=100)
+    k: int = Field(default=5, ge=1, le=2000)
+    opposite: int = Field(default=0, ge=0, le=2000, exclude_if=lambda it: it == 0)
+    max_age: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)
+    own_days: bool = Field(default=False, exclude_if=lambda it: not it)
     exclude_own_symbol: bool = False
     embargo: int = Field(default=0, ge=0)
     seed: int = 0
@@ -182,15 +195,41 @@ class RetrievalSpec(Table):
     index: Literal["exact", "segmented"] = "exact"
 
     @property
-    def pool(self) -> tuple[int, int, bool]:
+    def finds_days(self) -> bool:
+        """Whether days are retrieved, and not sequences of stocks."""
+        return self.candidates == "days" and self.retriever != "none"
+
+    @property
+    def pool(self) -> tuple[Any, ...]:
         """How many candidates, and out of which: what must be equal where retrievers are compared."""
-        return self.k, self.embargo, self.exclude_own_symbol
+        days = (self.opposite, self.max_age, self.own_days) if self.finds_days else ()
+        return self.k, self.embargo, self.exclude_own_symbol, self.candidates, *days
 
     @property
     def encoder_ref(self) -> str:
-        """``encoder``, or what stands for it: the embedded MiniLM, or the shipped FinSeer."""
+        """``encoder``, or what stands for it: the embedded MiniLM, or a shipped FinSeer."""
+        if self.candidates == "days":
+            return self.encoder or "shipped:finseer"
         default = "shipped:finseer-text" if self.retriever == "finseer" else "embedded:all-MiniLM-L6-v2"
         return self.encoder or default
+
+    @model_validator(mode="after")
+    def _check(self) -> RetrievalSpec:
+        known = _OF_DAYS if self.candidates == "days" else _OF_SEQUENCES
+        if self.retriever not in known:
+            raise ValueError(
+                f"retriever {self.retriever!r} does not find {self.candidates}; take one of {', '.join(known)}, or "
+                f'candidates = "{"sequences" if self.candidates == "days" else "days"}"'
+            )
+        if self.candidates == "sequences":
+            if self.k > _MOST_SEQUENCES:
+                raise ValueError(f"k = {self.k}: of sequences at most {_MOST_SEQUENCES} can be read")
+            of_days = [name for name in ("opposite", "max_age", "own_days") if getattr(self, name)]
+            if of_days:
+                raise ValueError(f'{", ".join(of_days)} belong to candidates = "days"')
+        elif self.exclude_own_symbol:
+            raise ValueError('exclude_own_symbol belongs to candidates = "sequences": a day is of no symbol')
+        return self
 
 
 class LLMSpec(Table):
@@ -200,7 +239,9 @@ class LLMSpec(Table):
     ``device`` then say nothing); or of a text model ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is
     required, a full commit hash);
     ``batch_size = "auto"`` is 32 on a CPU, and what memory holds on a GPU;
-    ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft.
+    ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft;
+    of a model that reads rank letters, what reads retrieved days beside them (``shipped:stockllm-days``, or an
+    artifact of ``ragsignal train days``).
     """
 
     model: ReaderRef = "embedded:SmolLM2-135M-Instruct"
@@ -227,12 +268,6 @@ class LLMSpec(Table):
     def reads_ranks(self) -> bool:
         """Whether the template writes ranks among the stocks of the day."""
         return self.template in RANKED and not self.is_artifact
-
-    @model_validator(mode="after")
-    def _check(self) -> LLMSpec:
-        if self.is_artifact and self.adapter is not None:
-            raise ValueError(f"model {self.model!r} is whole by itself and takes no adapter; delete llm.adapter")
-        return self
 
 
 class StrategySpec(Table):

@@ -75,6 +75,11 @@ class Variant:
         return self.has_retriever and self.retrieval.retriever != "none"
 
     @property
+    def reads_days(self) -> bool:
+        """Whether the candidates that its signal depends on are days."""
+        return self.reads_corpus and self.retrieval.finds_days
+
+    @property
     def draws_at_random(self) -> bool:
         """Whether its candidates are drawn by chance, which shows what a retriever is worth."""
         return self.retrieval.retriever == "random"
@@ -87,7 +92,7 @@ class Variant:
     @property
     def reads_finseer(self) -> bool:
         """Whether its candidates are found by a trained retriever."""
-        return self.has_retriever and self.retrieval.retriever == "finseer"
+        return self.has_retriever and (self.retrieval.retriever == "finseer" or self.reads_days)
 
     @property
     def reads_letters(self) -> bool:

@@ -6,6 +6,8 @@ from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
+from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
+from ragsignal.data.market_state import STATE_FORMULAS, dispersion_of, market_states
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.rank_factors import FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
@@ -35,13 +37,16 @@ __all__ = [
     "RANK_FACTORS",
     "RANK_LETTERS",
     "SEQUENCES",
+    "STATE_FORMULAS",
     "UNREADABLE",
     "Bins",
     "CandidateColumns",
     "CandidateCutter",
+    "DayHits",
     "DroppedBar",
     "History",
     "Letters",
+    "MarketDays",
     "Panel",
     "Prices",
     "QueryCutter",
@@ -49,6 +54,7 @@ __all__ = [
     "Split",
     "SplitPart",
     "bars_until_known",
+    "build_market_days",
     "build_panel",
     "build_rank_letters",
     "calendar_of",
@@ -58,7 +64,9 @@ __all__ = [
     "cut_query",
     "daily_ranks",
     "days_of",
+    "dispersion_of",
     "download",
+    "factor_values",
     "find_problems",
     "fit_bins",
     "forward_returns",
@@ -67,6 +75,7 @@ __all__ = [
     "load_sample",
     "log_returns",
     "make_split",
+    "market_states",
     "movement_of",
     "name_symbols",
     "noise_market",

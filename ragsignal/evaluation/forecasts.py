@@ -14,7 +14,7 @@ from ragsignal.errors import LookAheadError
 from ragsignal.evaluation.metrics import CROSS_SECTIONS, METRICS, MetricEstimate, Resampling, Sample, direction_of
 from ragsignal.evaluation.questions import Questions
 from ragsignal.protocols import SignalSource
-from ragsignal.types import BoolArray, FloatArray, Query, Recipe, Signal
+from ragsignal.types import BoolArray, FloatArray, Query, Recipe, Signal, known_through
 from ragsignal.utils import Steps, silent_steps
 
 ALL, NON_FREEZE = "all", "non-freeze"
@@ -204,9 +204,10 @@ def probabilities(
 
 def _refuse_later_hits(signal: Signal) -> None:
     """Check what came back, from the store too; a pipeline only checks what it retrieves."""
-    for hit in signal.hits:
-        if hit.candidate.available_at > signal.as_of:
-            raise LookAheadError(
-                f"{signal.symbol} as of {signal.as_of}: the signal rests on {hit.candidate.id}, whose outcome was only "
-                f"known on {hit.candidate.available_at}; check its retriever, then delete its stored signals"
-            )
+    last = known_through(signal.hits)
+    if last is not None and last > signal.as_of:
+        late = next(hit.candidate for hit in signal.hits if hit.candidate.available_at > signal.as_of)
+        raise LookAheadError(
+            f"{signal.symbol} as of {signal.as_of}: the signal rests on {late.id}, whose outcome was only known on "
+            f"{late.available_at}; check its retriever, then delete its stored signals"
+        )

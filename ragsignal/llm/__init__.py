@@ -12,6 +12,8 @@ from ragsignal.llm.classifier_models import (
     encode,
     load_encoder,
 )
+from ragsignal.llm.day_reader import DayReader
+from ragsignal.llm.day_vote import DayVote, pooled_payoffs
 from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
@@ -29,6 +31,8 @@ __all__ = [
     "Boosting",
     "ClassifierModel",
     "ClassifierScorer",
+    "DayReader",
+    "DayVote",
     "HitFeatures",
     "LogisticClassifier",
     "RankEnsemble",
@@ -50,6 +54,7 @@ __all__ = [
     "load_encoder",
     "load_stockllm",
     "memory_of",
+    "pooled_payoffs",
     "probability_of",
     "reads_hits",
     "token_ids",

@@ -93,7 +93,7 @@ class Template:
         """Whether the text is a chat turn (the tokenizer's chat template wraps it) or a plain continuation."""
         return self.name == "finseer-json"
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """Write the prompt; the model's next token answers it."""
         if self.chat:
             return self._finseer_json(query, hits)
@@ -106,8 +106,8 @@ class Template:
         line = self.bins.line(QUERY_SEQUENCE, log_returns(query).tolist())
         return f"{self._ranks(query.symbol, query.as_of)} {line}" if self.wide else line
 
-    def _wide(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
-        past = [f"{self._owner(it)}{self._case(it)} {it.movement.word}" for it in (hit.candidate for hit in hits)]
+    def _wide(self, query: Query, hits: Sequence[Hit]) -> Prompt:
+        past = [f"{self._owner(it)}{self._case(it)} {it.movement.word}" for it in (hit.sequence for hit in hits)]
         lines = [self.head, self._owner_of_query(query) + self.query_line(query), *past, "next"]
         return Prompt(query, hits, "\n".join(lines))
 
@@ -119,9 +119,9 @@ class Template:
         assert self.panel is not None
         return self.panel.letters(symbol, day)
 
-    def _by_line(self, query: Query, hits: tuple[Hit, ...], line: Callable[[str, Sequence[float]], str]) -> Prompt:
+    def _by_line(self, query: Query, hits: Sequence[Hit], line: Callable[[str, Sequence[float]], str]) -> Prompt:
         """One line a candidate with the movement that followed; the query's line is left for the model to end."""
-        candidates = [hit.candidate for hit in hits]
+        candidates = [hit.sequence for hit in hits]
         past = [f"{self._owner(it)}{line(it.sequence, it.scaled)} {it.movement.word}" for it in candidates]
         last = self._owner_of_query(query) + line(QUERY_SEQUENCE, log_returns(query).tolist())
         return Prompt(query, hits, "\n".join([self.head, *past, last]))
@@ -132,7 +132,7 @@ class Template:
     def _owner_of_query(self, query: Query) -> str:
         return "" if self.mask else f"{query.symbol} {query.as_of} "
 
-    def _finseer_json(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def _finseer_json(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """Keys and order of arXiv 2502.05878, Fig. 5-6; the wording is ours."""
         system = "You are a stock analyst who judges the next move of a stock from sequences of its past."
         stock = "STOCK" if self.mask else query.symbol
@@ -153,7 +153,7 @@ class Template:
         return Prompt(query, hits, "\n".join(parts), system)
 
     def _candidate_record(self, hit: Hit, query: Query) -> dict[str, object]:
-        candidate = hit.candidate
+        candidate = hit.sequence
         return {
             "candidate_stock": "STOCK" if self.mask else candidate.symbol,
             "candidate_date": self._day(candidate.available_at, query),
@@ -182,7 +182,7 @@ class LinePrompter:
         """The template's digest: its ranks as of that day, or nothing."""
         return self.template.context_digest(query)
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """Write the query's line."""
         return Prompt(query, hits, self.template.query_line(query))
 
@@ -198,7 +198,7 @@ class TextlessPrompter:
         """Empty: nothing but query and hits is read."""
         return ""
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """Put query and hits together."""
         return Prompt(query, hits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -84,6 +85,28 @@ class RankEnsemble:
                 total = sum(model(tokens).double() for model in self.models)
             parts.append((total / len(self.models)).cpu().numpy().T)
         return np.concatenate(parts, axis=1)
+
+    def scores_and_states(self, letters: Letters) -> tuple[FloatArray, list[Any]]:
+        """:meth:`scores`, and the state of each stock on each day: of each model (n_days, n_symbols, hidden_size)."""
+        import torch
+
+        totals: list[Any] = []
+        states: list[list[Any]] = [[] for _ in self.models]
+        for start in range(0, letters.shape[1], _STOCKS):
+            block = np.ascontiguousarray(letters[:, start : start + _STOCKS].transpose(1, 0, 2))
+            tokens = torch.from_numpy(block).to(self._device)
+            total: Any = 0.0
+            with torch.inference_mode():
+                for kept, model in zip(states, self.models, strict=True):
+                    seen = model.states(tokens)
+                    total = total + model.head(seen).squeeze(-1).double()
+                    kept.append(seen.transpose(0, 1))
+            totals.append((total / len(self.models)).cpu().numpy().T)
+        return np.concatenate(totals, axis=1), [torch.cat(parts, dim=1) for parts in states]
+
+    def copies(self) -> list[Any]:
+        """The models once more, for adapters to be laid upon."""
+        return [copy.deepcopy(model) for model in self.models]
 
     def scores_with_hits(self, letters: Letters, hits: HitFeatures) -> FloatArray:
         """Score stocks on the last of their days, each with its own hits.

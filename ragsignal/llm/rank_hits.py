@@ -59,7 +59,7 @@ def hit_features(query: Query, hits: Sequence[Hit], lookback: int) -> HitFeature
         If a hit was not known at the query's day.
     """
     facts = np.array([_facts(query, hit) for hit in hits], dtype=np.float64).reshape(len(hits), 4)
-    windows = np.array([hit.candidate.scaled for hit in hits], dtype=np.float64).reshape(len(hits), lookback)
+    windows = np.array([hit.sequence.scaled for hit in hits], dtype=np.float64).reshape(len(hits), lookback)
     spread = np.hypot(windows.std(axis=1, keepdims=True), _FLOOR)
     standard = (windows - windows.mean(axis=1, keepdims=True)) / spread
     return np.hstack([np.clip(facts, -_LIMIT, _LIMIT), standard]).astype(np.float32)
@@ -74,7 +74,7 @@ def hits_by_count(tables: Sequence[HitFeatures]) -> Iterator[tuple[IntArray, Hit
 
 
 def _facts(query: Query, hit: Hit) -> tuple[float, float, float, float]:
-    candidate = hit.candidate
+    candidate = hit.sequence
     age = (query.as_of - candidate.available_at).days
     if age < 0:
         raise LookAheadError(

@@ -58,6 +58,10 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
             Greater where the stock is the more likely to beat the day's median. A day at place p depends on the
             ``layers x (window - 1)`` days before it, and on no later one.
         """
+        return cast(Tensor, self.head(self.states(letters, prefix)).squeeze(-1))
+
+    def states(self, letters: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """What the decoder makes of every day, before the head: (n, n_days, hidden_size); see :meth:`forward`."""
         days = self.embed(letters)
         positions = days if prefix is None else torch.cat([prefix, days], dim=1)
         before = positions.shape[1] - days.shape[1]
@@ -67,7 +71,7 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
             position_ids=_places(before, days.shape[1]).to(positions.device),
             use_cache=False,
         ).last_hidden_state
-        return cast(Tensor, self.head(hidden[:, before:]).squeeze(-1))
+        return cast(Tensor, hidden[:, before:])
 
     def embed(self, letters: Tensor) -> Tensor:
         """Sum the embeddings of each day's letters: (n, n_days, hidden_size)."""

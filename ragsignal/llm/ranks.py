@@ -103,7 +103,7 @@ class RankPrompter:
             return self._contexts[row]
         return json_digest([self._contexts[row], self._own(query, row)[0].tobytes().hex()])
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> RankPrompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> RankPrompt:
         """Return the query's place, with the day's letters as text for people: A lowest to P highest, - unknown."""
         row = self._row(query.as_of)
         if row is None or not self.universe.ranked[row].any():
@@ -270,7 +270,7 @@ class RankScorer:
     def _place(self, prompt: RankPrompt, score: float) -> float:
         """Place in (0, 1) among the day's other stocks."""
         others = self._scores[prompt.row]
-        return _place(score, others if prompt.own is not None else np.delete(others, prompt.column))
+        return place_among(score, others if prompt.own is not None else np.delete(others, prompt.column))
 
     def count_blocks(self, days: Iterable[date]) -> int:
         """How many blocks of days, each scored for the whole universe, hold ``days``."""
@@ -310,7 +310,7 @@ def _last_days(letters: Letters, row: int, memory: int) -> Letters:
     return window
 
 
-def _place(score: float, others: FloatArray) -> float:
+def place_among(score: float, others: FloatArray) -> float:
     """Rank in (0, 1) of a score that is one more among ``others``."""
     known = others[np.isfinite(others)]
     below, equal = int((known < score).sum()), int((known == score).sum())

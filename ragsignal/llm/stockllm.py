@@ -112,7 +112,7 @@ class StockLLM:
             **self.template.recipe,
         }
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """The prompt of the template."""
         return self.template.render(query, hits)
 

@@ -23,7 +23,7 @@ class VoteScorer:
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """Laplace-smoothed share of rises of every prompt's hits."""
-        return [Score(_share([hit.candidate.movement for hit in prompt.hits])) for prompt in prompts]
+        return [Score(_share([hit.sequence.movement for hit in prompt.hits])) for prompt in prompts]
 
 
 def _share(movements: Sequence[Movement]) -> float:

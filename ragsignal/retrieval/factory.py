@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ragsignal.config import RetrievalSpec
+from ragsignal.data import MarketDays
 from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.day_artifact import FinseerDays
+from ragsignal.retrieval.days import DayRetriever, NearestDays, RandomDays, RecentDays
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
     CorpusRetriever,
@@ -36,3 +39,22 @@ def make_retriever(
     if spec.retriever == "dtw":
         return DTWRetriever(corpus, *options)
     return DenseRetriever(corpus, encoder(), *options, storage=spec.storage, index=spec.index, cache=cache)
+
+
+def make_day_retriever(spec: RetrievalSpec, days: MarketDays, finseer: FinseerDays) -> DayRetriever:
+    """A retriever over days, for a spec with ``candidates = "days"``.
+
+    Parameters
+    ----------
+    spec : RetrievalSpec
+    days : MarketDays
+        Shipped ones and the run's own, as ``spec`` asks.
+    finseer : FinseerDays
+        Gives the metric, or the Euclidean one that it began as.
+    """
+    metric = finseer.metric if spec.retriever == "finseer" else finseer.metric.plain
+    options = (finseer.artifact.digest, spec.k, spec.opposite, spec.embargo, spec.max_age)
+    if spec.retriever == "random":
+        return RandomDays(days, metric, *options, seed=spec.seed)
+    kinds: dict[str, type[DayRetriever]] = {"recent": RecentDays}
+    return kinds.get(spec.retriever, NearestDays)(days, metric, *options)

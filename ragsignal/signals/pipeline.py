@@ -16,7 +16,7 @@ from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
+from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal, known_through
 from ragsignal.utils import Steps, json_digest, silent_steps
 
 TOO_FEW_BARS = "too few bars"
@@ -249,15 +249,16 @@ class RagPipeline:
         """Whether a prompt is scored, and does not make the pipeline abstain."""
         return prompt.abstained is None and (bool(prompt.hits) or not self.retriever.requires_hits)
 
-    def _retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
+    def _retrieve(self, queries: Sequence[Query]) -> Sequence[Sequence[Hit]]:
         hits_of = self.retriever.retrieve(queries)
         for query, hits in zip(queries, hits_of, strict=True):
-            for hit in hits:
-                if hit.candidate.available_at > query.as_of:
-                    raise LookAheadError(
-                        f"{query.symbol} as of {query.as_of}: the retriever returned {hit.candidate.id}, whose outcome "
-                        f"was only known on {hit.candidate.available_at}"
-                    )
+            last = known_through(hits)
+            if last is not None and last > query.as_of:
+                late = next(hit.candidate for hit in hits if hit.candidate.available_at > query.as_of)
+                raise LookAheadError(
+                    f"{query.symbol} as of {query.as_of}: the retriever returned {late.id}, whose outcome was only "
+                    f"known on {late.available_at}"
+                )
         return hits_of
 
 
@@ -278,6 +279,6 @@ def _signal(prompt: Prompt, score: Score, key: str) -> Signal:
     )
 
 
-def _abstain(query: Query, reason: str, hits: tuple[Hit, ...], key: str) -> Signal:
+def _abstain(query: Query, reason: str, hits: Sequence[Hit], key: str) -> Signal:
     # 0.0, not NaN: Backtrader's SIGNAL_*_ANY takes NaN for true (backtrader/strategy.py:1648).
     return Signal(query.symbol, query.as_of, value=0.0, probability=0.5, abstained=reason, hits=hits, key=key)

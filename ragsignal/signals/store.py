@@ -1,13 +1,15 @@
 """Signals kept by content, in one SQLite file: a cache and an audit trail in one.
 
 A row's key is a digest of everything that decides the signal, so that a hit cannot be stale. With each signal stand
-its hits and the prompt that was read. A second table keeps what a model said of a text, under the text and all that
-decides the answer: a prompt that was read for another signal is not read again. One writer at a time; readers never
+its hits and the prompt that was read; days that all stocks of a day share stand once. Another table keeps what a model
+said of a text, under the text and all that decides the answer: a prompt that was read for another signal is not read
+again. One writer at a time; readers never
 wait (write-ahead log). A store serves the process that opened it: SQLite's locks do not survive a fork.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ragsignal.errors import StoreError
-from ragsignal.types import Candidate, Hit, Movement, Prompt, Recipe, Score, Signal
+from ragsignal.types import Candidate, DatedHits, Hit, MarketDay, Movement, Prompt, Recipe, Score, Signal
 from ragsignal.utils import canonical_json, json_digest, open_database
 
 _SCHEMA = """
@@ -28,11 +30,17 @@ CREATE TABLE IF NOT EXISTS signals (
     value REAL NOT NULL, probability REAL NOT NULL, abstained TEXT,
     hits TEXT NOT NULL, prompt TEXT NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL, rank REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS hit_sets (
+    digest TEXT PRIMARY KEY, known_through TEXT NOT NULL, hits TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS market_days (digest TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
     key TEXT PRIMARY KEY, probability REAL NOT NULL, tokens INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
 _COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank"
+_HITS = 6  # the place of hits among them
+_SET = "set:"  # begins the hits of a row that shares them with others
 
 
 class SignalStore:
@@ -53,6 +61,7 @@ class SignalStore:
         self.path = path
         self._process = os.getpid()
         self._recipes: set[str] = set()
+        self._sets: set[str] = set()
         try:
             self._connection = open_database(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -72,7 +81,31 @@ class SignalStore:
 
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
         """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
-        return {row[0]: _signal_of(row) for row in self._among(keys, _COLUMNS, "signals")}
+        rows = self._among(keys, _COLUMNS, "signals")
+        sets = {row[_HITS] for row in rows if row[_HITS].startswith(_SET)}
+        shared = {text: StoredDays(self, *found) for text, found in self._hit_sets(sets).items()}
+        return {row[0]: _signal_of(row, shared.get(row[_HITS])) for row in rows}
+
+    def _hit_sets(self, texts: set[str]) -> dict[str, tuple[str, date]]:
+        """Digest and last known day of each of the sets that rows refer to."""
+        names = [text.removeprefix(_SET) for text in texts]
+        found = self._among(names, "digest, known_through", "hit_sets")
+        return {_SET + digest: (digest, date.fromisoformat(day)) for digest, day in found}
+
+    def days_of(self, digest: str) -> tuple[Hit, ...]:
+        """The days of a set, best first.
+
+        Raises
+        ------
+        StoreError
+            If the file lost them.
+        """
+        ((text,),) = self._read("SELECT hits FROM hit_sets WHERE digest = ?", [digest]) or [("[]",)]
+        pairs = json.loads(text)
+        records = dict(self._among([name for name, _ in pairs], "digest, record", "market_days"))
+        if not pairs or len(records) < len({name for name, _ in pairs}):
+            raise StoreError(self._complaint(KeyError(f"the days {digest} are gone")))
+        return tuple(Hit(_day_of(records[name]), score, rank) for rank, (name, score) in enumerate(pairs))
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those among ``keys`` that are not stored."""
@@ -82,10 +115,26 @@ class SignalStore:
     def put(self, recipe: str, signals: Sequence[Signal], prompts: Sequence[Prompt]) -> None:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
         rows = [_row_of(recipe, signal, prompt) for signal, prompt in zip(signals, prompts, strict=True)]
+        self._put_days({id(signal.hits): signal.hits for signal in signals if isinstance(signal.hits, DatedHits)})
         # not INSERT OR IGNORE, which would also drop a row that breaks NOT NULL (SQLite stores NaN as NULL)
         self._write(
             "INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows
         )
+
+    def _put_days(self, shared: Mapping[int, DatedHits]) -> None:
+        """Keep sets of days, before the signals that refer to them."""
+        sets, days = [], dict[str, str]()
+        for hits in shared.values():
+            if hits.known_through is None or hits.digest in self._sets:
+                continue
+            records = [_day_record(hit.candidate) for hit in hits.hits if isinstance(hit.candidate, MarketDay)]
+            names = [hashlib.sha256(record.encode()).hexdigest()[:16] for record in records]
+            days |= dict(zip(names, records, strict=True))
+            pairs = [[name, hit.score] for name, hit in zip(names, hits.hits, strict=True)]
+            sets.append((hits.digest, hits.known_through.isoformat(), json.dumps(pairs)))
+            self._sets.add(hits.digest)
+        self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", list(days.items()))
+        self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING", sets)
 
     def scores(self, keys: Iterable[str]) -> dict[str, Score]:
         """What a model said before, of the texts with these keys; without seconds, as none are spent again."""
@@ -166,12 +215,43 @@ def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
         signal.value,
         signal.probability,
         signal.abstained,
-        json.dumps([_hit_record(hit) for hit in signal.hits]),
+        _hits_text(signal.hits),
         text,
         signal.tokens,
         signal.seconds,
         signal.rank,
     )
+
+
+def _hits_text(hits: Sequence[Hit]) -> str:
+    if isinstance(hits, DatedHits):
+        return _SET + hits.digest if len(hits) else "[]"
+    return json.dumps([_hit_record(hit) for hit in hits])
+
+
+class StoredDays(DatedHits):
+    """Days as they stand in a file, read on first look."""
+
+    def __init__(self, store: SignalStore, digest: str, last: date) -> None:
+        self._store, self._digest, self._last = store, digest, last
+
+    @property
+    def digest(self) -> str:
+        """As that of the hits that were stored."""
+        return self._digest
+
+    @property
+    def known_through(self) -> date:
+        """The day on which the last of them was known."""
+        return self._last
+
+    @cached_property
+    def hits(self) -> tuple[Hit, ...]:
+        """As records."""
+        return self._store.days_of(self._digest)
+
+    def __repr__(self) -> str:
+        return f"StoredDays({self._digest[:16]})"
 
 
 class StoredHits(Sequence[Hit]):
@@ -210,7 +290,7 @@ class StoredHits(Sequence[Hit]):
         return StoredHits, (self._text,)
 
 
-def _signal_of(row: tuple[Any, ...]) -> Signal:
+def _signal_of(row: tuple[Any, ...], shared: StoredDays | None) -> Signal:
     key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank = row
     return Signal(
         symbol=symbol,
@@ -218,7 +298,7 @@ def _signal_of(row: tuple[Any, ...]) -> Signal:
         value=value,
         probability=probability,
         abstained=abstained,
-        hits=StoredHits(hits) if hits != "[]" else (),
+        hits=shared or (StoredHits(hits) if hits != "[]" else ()),
         key=key,
         tokens=tokens,
         seconds=seconds,
@@ -227,7 +307,7 @@ def _signal_of(row: tuple[Any, ...]) -> Signal:
 
 
 def _hit_record(hit: Hit) -> list[Any]:
-    candidate = hit.candidate
+    candidate = hit.sequence
     return [
         hit.score,
         candidate.id,
@@ -256,3 +336,13 @@ def _hit_of(record: list[Any], rank: int) -> Hit:
         available_at=date.fromisoformat(available_at),
     )
     return Hit(candidate=candidate, score=score, rank=rank)
+
+
+def _day_record(day: MarketDay | Candidate) -> str:
+    assert isinstance(day, MarketDay)
+    return json.dumps([day.day.isoformat(), day.state, day.payoffs, day.stocks, day.available_at.isoformat()])
+
+
+def _day_of(text: str) -> MarketDay:
+    day, state, payoffs, stocks, available_at = json.loads(text)
+    return MarketDay(date.fromisoformat(day), tuple(state), tuple(payoffs), stocks, date.fromisoformat(available_at))

@@ -12,9 +12,11 @@ from functools import cached_property
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import (
     Bins,
+    MarketDays,
     Panel,
     Prices,
     RankLetters,
+    build_market_days,
     build_panel,
     build_rank_letters,
     fit_bins,
@@ -74,6 +76,13 @@ class Materials:
         Older days are asked by nobody: what was fitted on them refuses them. A thousand symbols save two gigabytes.
         """
         return build_rank_letters(self.prices.between(self.data.start - _LEAD, None).frames)
+
+    @cached_property
+    def own_days(self) -> MarketDays:
+        """The days of :attr:`rank_letters` as candidates: their states, and what factors paid on them."""
+        letters = self.rank_letters
+        frames = self.prices.between(letters.days[0].item(), None).frames
+        return build_market_days(letters, frames, self.candidates.target, self.candidates.horizon)
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""

@@ -14,6 +14,8 @@ from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm import (
     NO_HITS,
     ClassifierScorer,
+    DayReader,
+    DayVote,
     RankScorer,
     StockLLM,
     TextlessPrompter,
@@ -26,11 +28,14 @@ from ragsignal.llm import (
 from ragsignal.protocols import Prompter, Retriever, Scorer
 from ragsignal.retrieval import (
     CorpusEncoder,
+    DayRetriever,
     EmbeddingCache,
+    FinseerDays,
     NoRetriever,
     NumericEncoder,
     ShapeEncoder,
     TextEncoder,
+    make_day_retriever,
     make_retriever,
 )
 from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
@@ -92,7 +97,7 @@ class Parts:
     shared: Shared
     progress: Progress = silent
     distribute: Distribute | None = None
-    _readings: dict[LLMSpec | tuple[str, LLMSpec], Reading] = field(default_factory=dict)
+    _readings: dict[tuple[str, LLMSpec] | tuple[LLMSpec, bool], Reading] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
 
     def pipeline(self, variant: Variant) -> RagPipeline:
@@ -118,6 +123,8 @@ class Parts:
         reader = self._reader(variant.llm) if variant.is_llm else None
         if isinstance(reader, Artifact):
             artifacts["reader"] = reader
+        if variant.is_llm and variant.reads_days and variant.llm.adapter is not None:
+            artifacts["reader of days"] = self.shared.artifact(variant.llm.adapter, "stockllm-days")
         if variant.reads_finseer:
             artifacts["retriever"] = self._finseer(variant.retrieval)
         return artifacts
@@ -154,15 +161,34 @@ class Parts:
         return max((day for _, day in self.fitted(variant)), default=None)
 
     def _check_hits(self, variant: Variant) -> None:
-        """Refuse a retriever before a reader of ranks that never saw a hit: what it would make of one is noise."""
+        """Refuse a retriever before a reader that never saw such hits: what it would make of one is noise."""
         reader = self.artifacts(variant).get("reader")
+        if variant.is_llm and variant.reads_days:
+            self._check_days(variant, reader)
+            return
         if variant.reads_corpus and reader and reader.card.reads_ranks and not reads_hits(reader):
             raise ConfigError(
                 f"variant {variant.name!r}: retrieval.retriever is {variant.retrieval.retriever!r}, but {reader.ref} "
                 f"{NO_HITS}"
             )
 
+    def _check_days(self, variant: Variant, reader: Artifact | None) -> None:
+        """Refuse to retrieve days for a reader that cannot read them."""
+        days = self.artifacts(variant).get("reader of days")
+        if reader is None or not reader.card.reads_ranks or days is None:
+            raise ConfigError(
+                f"variant {variant.name!r}: days are read by a model on rank letters with an adapter for them; write "
+                'llm = { model = "shipped:stockllm", adapter = "shipped:stockllm-days" }, or signal = "vote"'
+            )
+        if days.card.recipe.get("trunk") != reader.digest:
+            raise ConfigError(
+                f"variant {variant.name!r}: {days.ref} was trained upon another model than {reader.ref}; name the two "
+                "that belong together, or train it again: ragsignal train days SPEC"
+            )
+
     def _finseer(self, spec: RetrievalSpec) -> Artifact:
+        if spec.candidates == "days":
+            return self.shared.artifact(spec.encoder_ref, "finseer-days")
         return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
 
     def _reader(self, llm: LLMSpec) -> Artifact | Path | None:
@@ -172,21 +198,35 @@ class Parts:
 
     def reads_universe(self, variant: Variant) -> bool:
         """Whether a variant reads rank letters, so that it depends on every stock of the day."""
+        if variant.reads_days:
+            return True
         reading = (self.artifacts(variant).get(role) for role in ("reader", "classifier"))
         return any(artifact.card.reads_ranks for artifact in reading if artifact)
 
     def _reading(self, variant: Variant) -> Reading:
+        if variant.is_vote and variant.reads_days:
+            return self._day_vote
         if variant.is_vote:
             return TextlessPrompter(), VoteScorer()
-        key = (variant.classifier, variant.llm) if variant.is_classifier else variant.llm
+        key = (variant.classifier, variant.llm) if variant.is_classifier else (variant.llm, variant.reads_days)
         if key not in self._readings:
             self._readings[key] = self._ranks(variant) if self.reads_universe(variant) else self._words(variant)
         return self._readings[key]
 
     def _ranks(self, variant: Variant) -> Reading:
-        artifact = self.artifacts(variant)["classifier" if variant.is_classifier else "reader"]
-        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device), self.materials.rank_letters)
+        artifacts, universe = self.artifacts(variant), self.materials.rank_letters
+        artifact = artifacts["classifier" if variant.is_classifier else "reader"]
+        days = artifacts.get("reader of days")
+        if days is not None:
+            reader = DayReader(artifact, days, universe, variant.llm.device)
+            return reader.prompter, reader
+        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device), universe)
         return scorer.prompter, scorer
+
+    @cached_property
+    def _day_vote(self) -> Reading:
+        vote = DayVote(self.materials.rank_letters)
+        return vote.prompter, vote
 
     def _words(self, variant: Variant) -> Reading:
         prompter, scorer = self._classifier(variant) if variant.is_classifier else self._language_model(variant.llm)
@@ -208,11 +248,20 @@ class Parts:
         if not variant.reads_corpus:
             return NoRetriever()
         spec = variant.retrieval
+        if spec.finds_days and spec not in self._retrievers:
+            self._retrievers[spec] = self.day_retriever(spec)
         if spec not in self._retrievers:
             encoder = partial(self._encoder, spec)
             vectors = cache_folder() / "vectors"
             self._retrievers[spec] = make_retriever(spec, self.materials.corpus, encoder, vectors)
         return self._retrievers[spec]
+
+    def day_retriever(self, spec: RetrievalSpec) -> DayRetriever:
+        """The retriever of days that a table names: over the days that its artifact brings, and the run's own."""
+        finseer = FinseerDays(self._finseer(spec))
+        own = self.materials.own_days
+        days = own if spec.own_days else finseer.days(own.horizon).followed_by(own)
+        return make_day_retriever(spec, days, finseer)
 
     def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
         if spec.retriever == "shape":

@@ -71,7 +71,7 @@ def with_candidates(corpus: Corpus, candidates: Sequence[Candidate]) -> Corpus:
 def count_returned(retriever: Retriever, queries: Sequence[Query], planted: Sequence[Candidate]) -> int:
     """How many queries got the candidate that was planted for them."""
     pairs = zip(retriever.retrieve(queries), planted, strict=True)
-    return sum(any(replace(hit.candidate, id=candidate.id) == candidate for hit in hits) for hits, candidate in pairs)
+    return sum(any(replace(hit.sequence, id=candidate.id) == candidate for hit in hits) for hits, candidate in pairs)
 
 
 @dataclass

@@ -16,7 +16,9 @@ from ragsignal.utils import json_digest
 FORMAT = 1
 """Raised when the same training spec and prices would give other weights."""
 
-TrainedKind = Literal["stockllm", "feedback", "finseer-text", "finseer-numeric", "classifier"]
+TrainedKind = Literal[
+    "stockllm", "stockllm-days", "feedback", "finseer-text", "finseer-numeric", "finseer-days", "classifier"
+]
 """What a training command writes: an artifact, or the teacher scores of FinSeer."""
 
 _ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric")

@@ -50,7 +50,7 @@ class LogOddsScorer(Protocol):
         """What is read besides query and hits; empty for nothing."""
         ...
 
-    def render(self, query: Query, hits: tuple[Hit, ...]) -> Prompt:
+    def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """The prompt for ``query`` and ``hits``."""
         ...
 

@@ -1,0 +1,178 @@
+"""StockLLM with retrieval: the trunk's score, what the adapter makes of the retrieved days, and their payoffs.
+
+    score = trunk(last days) + adapter(trunk's state, hits) + product x factors . pooled payoffs
+
+The product is that of :class:`~ragsignal.llm.day_vote.DayVote`: attention weighs the days' payoffs, but does not
+multiply them with a stock's factors.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file as save_arrays
+
+from ragsignal.artifacts import Artifact
+from ragsignal.data import RANK_LETTERS, DayHits, Letters, RankLetters, factor_values
+from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
+from ragsignal.llm.day_scores import UniverseReader
+from ragsignal.llm.day_vote import pooled_payoffs
+from ragsignal.llm.device import checked_device
+from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.llm.ranks import RANKS_RECIPE
+from ragsignal.types import FloatArray, Recipe
+
+_BLOCK = 64  # days that the trunk reads together
+_READER, _SCALES = "reader.json", "scales.safetensors"
+
+
+class DayReader(UniverseReader):
+    """Scores queries with retrieved days.
+
+    Parameters
+    ----------
+    trunk : Artifact
+        StockLLM on ranks.
+    days : Artifact
+        Of kind ``stockllm-days``, trained upon ``trunk``.
+    universe : RankLetters
+    device : {"cpu", "cuda"}
+
+    Raises
+    ------
+    ModelError
+        If ``days`` was trained for other letters or hits.
+    """
+
+    is_model = True
+
+    def __init__(self, trunk: Artifact, days: Artifact, universe: RankLetters, device: str = "cpu") -> None:
+        days.check_template(RANKS_RECIPE | DAY_HITS_RECIPE)
+        self._trunk = RankEnsemble(sorted(trunk.folder.glob("seed-*")), device)
+        super().__init__(universe, self._trunk.memory)
+        self._ensemble = DayEnsemble(days.folder, self._trunk, device)
+        self._days, self._trunk_digest = days, trunk.digest
+        self._block: tuple[int, FloatArray, list[Any]] | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity: both artifacts, what they read, and what computes."""
+        return {
+            "scorer": "day-reader/1",
+            "trunk": self._trunk_digest,
+            "artifact": self._days.digest,
+            "batch": f"{_BLOCK} days",
+            **RANKS_RECIPE,
+            **DAY_HITS_RECIPE,
+            **self._trunk.computed_with,
+        }
+
+    def of_universe(self, row: int, hits: DayHits) -> FloatArray:
+        """Raw score of every stock on day number ``row``, (n_symbols,)."""
+        there = np.flatnonzero(self.universe.ranked[row])
+        first, scores, hidden = self._read(row // _BLOCK)
+        states = [seed[row - first][there] for seed in hidden]
+        letters = self.universe.letters[row, there]
+        table = np.full(len(self.universe.symbols), np.nan)
+        table[there] = self._ensemble.scores(letters, scores[row - first, there], states, hits, self._as_of(row))
+        return table
+
+    def of_stock(self, letters: Letters, row: int, hits: DayHits) -> float:
+        """Raw score of one stock that is not of the universe."""
+        scores, hidden = self._trunk.scores_and_states(letters[:, None])
+        states = [seed[-1] for seed in hidden]
+        return float(self._ensemble.scores(letters[-1:], scores[-1], states, hits, self._as_of(row))[0])
+
+    def chances(self, raw: FloatArray) -> FloatArray:
+        """Calibrated as the adapter's card says."""
+        return np.asarray(probability_of(calibrated(raw, self._days.card.calibration)))
+
+    def _as_of(self, row: int) -> Any:
+        return self.universe.days[row].item()
+
+    def _read(self, block: int) -> tuple[int, FloatArray, list[Any]]:
+        """First day, trunk's scores and states of a block of days; the last block is kept."""
+        first = block * _BLOCK
+        if self._block is None or self._block[0] != first:
+            before = max(0, first - self.memory + 1)
+            scores, hidden = self._trunk.scores_and_states(self.universe.letters[before : first + _BLOCK])
+            self._block = first, scores[first - before :], [seed[first - before :] for seed in hidden]
+        return self._block
+
+
+class DayEnsemble:
+    """The adapters of an artifact, one a seed of the trunk.
+
+    Parameters
+    ----------
+    folder : Path
+    trunk : RankEnsemble
+    device : str
+    """
+
+    def __init__(self, folder: Path, trunk: RankEnsemble, device: str = "cpu") -> None:
+        self._folder, self._trunk, self._device = folder, trunk, device
+
+    @cached_property
+    def product(self) -> float:
+        """What the product of factors and pooled payoffs is multiplied by."""
+        return float(json.loads((self._folder / _READER).read_text(encoding="utf-8"))["product"])
+
+    @cached_property
+    def scales(self) -> DayScales:
+        """Scales of payoffs and states."""
+        return DayScales(**load_file(self._folder / _SCALES))
+
+    @cached_property
+    def adapters(self) -> list[Any]:
+        """The adapters, ready to read."""
+        from ragsignal.llm.day_weights import load_adapter
+
+        device = checked_device(self._device)
+        folders = sorted(self._folder.glob("seed-*"))
+        loaded = [load_adapter(at, trunk) for at, trunk in zip(folders, self._trunk.copies(), strict=True)]
+        return [adapter.to(device).eval() for adapter in loaded]
+
+    def scores(self, letters: Letters, trunk: FloatArray, states: list[Any], hits: DayHits, as_of: Any) -> FloatArray:
+        """Raw scores of the stocks of a day.
+
+        Parameters
+        ----------
+        letters : (n, n_factors) uint8
+        trunk : (n,) float64
+            Scores of the trunk.
+        states : list of (n, hidden_size) tensors
+            Its states, one a seed.
+        hits : DayHits
+        as_of : date
+
+        Returns
+        -------
+        (n,) float64
+        """
+        import torch
+
+        features = day_features(hits, as_of, self.scales)
+        arrays = (features.payoffs, features.states, features.facts)
+        batch = [torch.from_numpy(it)[None].to(self._device) for it in arrays]
+        tokens = torch.from_numpy(np.ascontiguousarray(letters))[None].to(self._device)
+        with torch.inference_mode():
+            total = sum(
+                adapter(tokens, state[None], *batch)[0].double()
+                for adapter, state in zip(self.adapters, states, strict=True)
+            )
+        change = (total / len(self.adapters)).cpu().numpy()
+        scores: FloatArray = trunk + change + self.product * (factor_values(letters) @ pooled_payoffs(hits))
+        return scores
+
+
+def save_reader(folder: Path, product: float, scales: DayScales) -> None:
+    """Write what is beside the adapters."""
+    (folder / _READER).write_text(json.dumps({"product": product, "letters": RANK_LETTERS}), encoding="utf-8")
+    save_arrays({"payoffs": scales.payoffs, "mean": scales.mean, "states": scales.states}, folder / _SCALES)

@@ -1,0 +1,36 @@
+"""Adapters that read days, on disk: LoRA as peft writes it, and the other weights beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors.torch import load_file, save_file
+
+from ragsignal.llm.day_model import DayAdapter
+from ragsignal.llm.rank_model import RankLM
+from ragsignal.utils import quiet_loading
+
+_WEIGHTS = "reader.safetensors"
+
+
+def save_adapter(folder: Path, adapter: DayAdapter) -> None:
+    """Write one seed into a folder of its own."""
+    with quiet_loading():
+        adapter.decoder.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's page says nothing of it
+    save_file(adapter.own_weights(), folder / _WEIGHTS)
+
+
+def load_adapter(folder: Path, trunk: RankLM) -> DayAdapter:
+    """Read what :func:`save_adapter` wrote, upon a copy of its trunk."""
+    from peft import PeftModel
+
+    with quiet_loading():
+        decoder = PeftModel.from_pretrained(cast(Any, trunk.decoder), str(folder))
+    adapter = DayAdapter(trunk, decoder)
+    missing, unexpected = adapter.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
+    left = [name for name in missing if not name.startswith("decoder.")]
+    if left or unexpected:
+        raise ValueError(f"{folder} lacks {left} and holds {unexpected}, which no adapter of days has")
+    return adapter

@@ -1,0 +1,63 @@
+"""How alike two market states are: a Euclidean distance of z-scores, or one that FinSeer has learned.
+
+    d(q, e)^2 = |W (z_q - z_e)|^2 + decay x age in years,  z = (state - mean) / scale,  similarity = exp(-d^2 / 16)
+
+With W = I and no decay it is the z-scored Euclidean metric, from which training begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragsignal.types import FloatArray
+
+_YEAR = 365.25
+_WIDTH = 16.0  # twice the number of variables: two states drawn at random are exp(-1) alike
+
+
+@dataclass(frozen=True, eq=False)
+class StateMetric:
+    """A metric on states.
+
+    Parameters
+    ----------
+    mean, scale : (8,) float64
+        Of the states of the training days.
+    matrix : (m, 8) float64
+        W.
+    decay : float
+        Squared distance that a year of age adds.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    matrix: FloatArray
+    decay: float = 0.0
+
+    @classmethod
+    def euclidean(cls, states: FloatArray) -> StateMetric:
+        """Return the z-scored Euclidean metric of some states (n, 8); rows of NaN are left out."""
+        known = states[np.isfinite(states).all(axis=1)]
+        return cls(known.mean(axis=0), known.std(axis=0), np.eye(states.shape[1]))
+
+    @property
+    def plain(self) -> StateMetric:
+        """The Euclidean metric that this one began from."""
+        return StateMetric(self.mean, self.scale, np.eye(len(self.mean)))
+
+    def standardized(self, states: FloatArray) -> FloatArray:
+        """Return z-scores."""
+        return (states - self.mean) / self.scale
+
+    def distances(self, query: FloatArray, states: FloatArray, ages: FloatArray) -> FloatArray:
+        """Squared distances of a state (8,) to others (n, 8) that are ``ages`` (n,) days old: (n,)."""
+        gaps = (states - query) / self.scale @ self.matrix.T
+        squared: FloatArray = np.einsum("ij,ij->i", gaps, gaps) + self.decay * ages / _YEAR
+        return squared
+
+
+def similarity(distances: FloatArray) -> FloatArray:
+    """Similarity in (0, 1] of squared distances."""
+    return np.exp(-distances / _WIDTH)
