@@ -154,7 +154,7 @@ _USE: dict[str, str] = {
     "stockllm on ranks": '[corpus]\ntarget = "relative"\n\n[llm]\nmodel = "FOLDER"',
     "finseer-text": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
     "finseer-numeric": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
-    "finseer-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\nencoder = "FOLDER"\nk = 400\nopposite = 200',
+    "finseer-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\nencoder = "FOLDER"\nk = 400',
     "stockllm-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\n\n[llm]\nadapter = "FOLDER"',
     "classifier": '[[variant]]\nname = "classifier"\nsignal = "classifier"\nclassifier = "FOLDER"',
 }

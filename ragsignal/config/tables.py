@@ -172,7 +172,8 @@ class RetrievalSpec(Table):
     ``candidates`` are ``sequences`` (a stock's last bars) or ``days`` (the state of the whole market, and what each
     factor paid after it; for readers of rank letters and for votes). Of days, ``state`` finds those nearest by the
     z-scored Euclidean metric, ``recent`` the last ones; ``opposite`` more, the most unlike, are read with a minus
-    sign; ``max_age`` (in bars) forgets older ones; ``own_days`` leaves out the days that the artifact brings.
+    sign; ``max_age`` (in bars) forgets older ones. ``own_days`` leaves out the days that the artifact brings; but for
+    ``finseer`` none is needed then, as states are standardised by those of before ``data.start``.
 
     ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id), to ``finseer`` and to all
     retrievers of days (an artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to
@@ -198,6 +199,13 @@ class RetrievalSpec(Table):
     def finds_days(self) -> bool:
         """Whether days are retrieved, and not sequences of stocks."""
         return self.candidates == "days" and self.retriever != "none"
+
+    @property
+    def needs_finseer(self) -> bool:
+        """Whether a trained artifact takes part: its metric, or of days what it began as, and the days it brings."""
+        if self.candidates == "sequences":
+            return self.retriever == "finseer"
+        return self.finds_days and (self.retriever == "finseer" or not self.own_days or self.encoder is not None)
 
     @property
     def pool(self) -> tuple[Any, ...]:

@@ -92,7 +92,7 @@ class Variant:
     @property
     def reads_finseer(self) -> bool:
         """Whether its candidates are found by a trained retriever."""
-        return self.has_retriever and (self.retrieval.retriever == "finseer" or self.reads_days)
+        return self.has_retriever and self.retrieval.needs_finseer
 
     @property
     def reads_letters(self) -> bool:

@@ -1,7 +1,7 @@
 """How StockLLM reads retrieved days: they are positions before the day's stocks, in the decoder with an adapter.
 
-    retrieved days ─► letters of payoffs and state, similarity, age ──► k positions ─┐
-    stocks of the day ─► letters, the trunk's state of the last days ─► n positions ─┴► decoder + LoRA ─► change of score
+    retrieved days ─► letters of payoffs and state, similarity, age ─► k positions ─┐
+    stocks of the day ─► letters, the trunk's state of its days ─► n positions ─┴► decoder + LoRA ─► change of score
 
 A stock sees all retrieved days and itself; the days see each other. All stocks of a day share them, so a day is one
 sequence. The trunk stays as it is: without hits nothing of this is asked, and the score is the trunk's own.

@@ -8,7 +8,6 @@ from pathlib import Path
 from ragsignal.config import RetrievalSpec
 from ragsignal.data import MarketDays
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.day_artifact import FinseerDays
 from ragsignal.retrieval.days import DayRetriever, NearestDays, RandomDays, RecentDays
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
@@ -17,6 +16,7 @@ from ragsignal.retrieval.retrievers import (
     DTWRetriever,
     RandomRetriever,
 )
+from ragsignal.retrieval.state_metric import StateMetric
 
 
 def make_retriever(
@@ -41,7 +41,7 @@ def make_retriever(
     return DenseRetriever(corpus, encoder(), *options, storage=spec.storage, index=spec.index, cache=cache)
 
 
-def make_day_retriever(spec: RetrievalSpec, days: MarketDays, finseer: FinseerDays) -> DayRetriever:
+def make_day_retriever(spec: RetrievalSpec, days: MarketDays, metric: StateMetric, artifact: str) -> DayRetriever:
     """A retriever over days, for a spec with ``candidates = "days"``.
 
     Parameters
@@ -49,11 +49,13 @@ def make_day_retriever(spec: RetrievalSpec, days: MarketDays, finseer: FinseerDa
     spec : RetrievalSpec
     days : MarketDays
         Shipped ones and the run's own, as ``spec`` asks.
-    finseer : FinseerDays
-        Gives the metric, or the Euclidean one that it began as.
+    metric : StateMetric
+        Of FinSeer; retrievers of other names take the Euclidean one that it began as.
+    artifact : str
+        Digest of where the metric comes from, empty for nowhere else.
     """
-    metric = finseer.metric if spec.retriever == "finseer" else finseer.metric.plain
-    options = (finseer.artifact.digest, spec.k, spec.opposite, spec.embargo, spec.max_age)
+    metric = metric if spec.retriever == "finseer" else metric.plain
+    options = (artifact, spec.k, spec.opposite, spec.embargo, spec.max_age)
     if spec.retriever == "random":
         return RandomDays(days, metric, *options, seed=spec.seed)
     kinds: dict[str, type[DayRetriever]] = {"recent": RecentDays}

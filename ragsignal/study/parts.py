@@ -8,6 +8,8 @@ from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
+
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
@@ -34,6 +36,7 @@ from ragsignal.retrieval import (
     NoRetriever,
     NumericEncoder,
     ShapeEncoder,
+    StateMetric,
     TextEncoder,
     make_day_retriever,
     make_retriever,
@@ -258,10 +261,13 @@ class Parts:
 
     def day_retriever(self, spec: RetrievalSpec) -> DayRetriever:
         """The retriever of days that a table names: over the days that its artifact brings, and the run's own."""
-        finseer = FinseerDays(self._finseer(spec))
         own = self.materials.own_days
+        if not spec.needs_finseer:
+            before = own.states[own.days < np.datetime64(self.spec.data.start)]
+            return make_day_retriever(spec, own, StateMetric.euclidean(before), "")
+        finseer = FinseerDays(self._finseer(spec))
         days = own if spec.own_days else finseer.days(own.horizon).followed_by(own)
-        return make_day_retriever(spec, days, finseer)
+        return make_day_retriever(spec, days, finseer.metric, finseer.artifact.digest)
 
     def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
         if spec.retriever == "shape":
