@@ -4,6 +4,7 @@ ragsignal train stockllm   SPEC      an adapter for the language model, calibrat
 ragsignal train feedback   SPEC      that model's opinion of single candidates
 ragsignal train finseer    SPEC      the retriever, from that opinion
 ragsignal train classifier SPEC      the baseline without retrieval
+ragsignal train days       SPEC      the adapter that reads retrieved days, and the retriever of days
 
 These read a training spec. One reads a run spec with a table [walk_forward], and trains what its steps lack:
 
@@ -70,6 +71,12 @@ def finseer(
 def classifier(spec: TrainSpecPath, settings: Settings = None) -> None:
     """Train the baseline that reads the query alone."""
     _train(spec, settings, "classifier", ["classifier"])
+
+
+@train_app.command()
+def days(spec: TrainSpecPath, settings: Settings = None) -> None:
+    """Teach StockLLM on ranks to read retrieved days, and FinSeer which days help it."""
+    _train(spec, settings, "days", ["stockllm-days", "finseer-days"])
 
 
 @train_app.command("walk-forward")

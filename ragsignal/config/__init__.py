@@ -33,6 +33,7 @@ from ragsignal.config.tables import (
 from ragsignal.config.train import (
     BoostingTraining,
     ClassifierTraining,
+    DaysTraining,
     FeedbackTraining,
     FinseerTraining,
     RanksTraining,
@@ -52,6 +53,7 @@ __all__ = [
     "CorpusSpec",
     "CostSpec",
     "DataSpec",
+    "DaysTraining",
     "EvaluationSpec",
     "FeedbackTraining",
     "FinseerTraining",

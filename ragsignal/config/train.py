@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ragsignal.config.tables import CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Names, Table
+from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Names, Table
 
 
 class SplitSpec(Table):
@@ -199,6 +199,38 @@ class RanksTraining(Table):
         return self
 
 
+class DaysTraining(Table):
+    """The adapter by which StockLLM reads retrieved days (LoRA of ``rank`` and ``alpha``), and FinSeer's metric.
+
+    A step reads ``stocks`` stocks on ``days`` days, each with its ``k`` nearest and ``opposite`` most unlike days; in
+    ``random_share`` of the steps they are drawn by chance, in ``single_share`` there is one alone, as FinSeer's
+    feedback asks. The target is ``label_weight`` x rank + ``teacher_weight`` x standardised score of the teacher:
+    boosting that reads the market's state beside the letters. ``product`` is the weight, in standard deviations of the
+    trunk's scores, of the product of a stock's factors and the pooled payoffs.
+    ``teacher`` is a ``classifier`` of the same days (None: the one in ``out``, which sees no state by default).
+    """
+
+    teacher: str | None = None
+
+    k: AtLeastOne = 400
+    opposite: Count = 200
+    rank: int = Field(default=8, ge=1)
+    alpha: int = Field(default=16, ge=1)
+    steps: int = Field(default=1500, ge=1)
+    days: int = Field(default=4, ge=1)
+    stocks: int = Field(default=256, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    label_weight: float = Field(default=0.15, ge=0)
+    teacher_weight: float = Field(default=0.3, ge=0)
+    random_share: float = Field(default=0.25, ge=0, le=1)
+    single_share: float = Field(default=0.1, ge=0, le=1)
+    product: float = Field(default=0.5, ge=0)
+    average: float = Field(default=0.998, ge=0, lt=1)
+    eval_steps: int = Field(default=250, ge=1)
+    seed: int = 0
+
+
 class TrainSpec(Table):
     """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
 
@@ -219,6 +251,7 @@ class TrainSpec(Table):
     classifier: ClassifierTraining = ClassifierTraining()
     boosting: BoostingTraining = BoostingTraining()
     ranks: RanksTraining = RanksTraining()
+    days: DaysTraining = DaysTraining()
 
     @model_validator(mode="after")
     def _check(self) -> TrainSpec:

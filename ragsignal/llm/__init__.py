@@ -12,8 +12,9 @@ from ragsignal.llm.classifier_models import (
     encode,
     load_encoder,
 )
-from ragsignal.llm.day_reader import DayReader
-from ragsignal.llm.day_vote import DayVote, pooled_payoffs
+from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_features
+from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
+from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs
 from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
@@ -24,6 +25,7 @@ from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
 __all__ = [
+    "DAY_HITS_RECIPE",
     "HITS_RECIPE",
     "NO_HITS",
     "RANKS_RECIPE",
@@ -31,7 +33,10 @@ __all__ = [
     "Boosting",
     "ClassifierModel",
     "ClassifierScorer",
+    "DayEnsemble",
+    "DayFeatures",
     "DayReader",
+    "DayScales",
     "DayVote",
     "HitFeatures",
     "LogisticClassifier",
@@ -46,8 +51,10 @@ __all__ = [
     "calibrated",
     "checked_device",
     "chosen_dtype",
+    "day_features",
     "day_scorer",
     "encode",
+    "factor_product",
     "hit_features",
     "hit_width",
     "hits_by_count",
@@ -57,5 +64,6 @@ __all__ = [
     "pooled_payoffs",
     "probability_of",
     "reads_hits",
+    "save_reader",
     "token_ids",
 ]

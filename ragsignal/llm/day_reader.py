@@ -18,11 +18,11 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save_file as save_arrays
 
 from ragsignal.artifacts import Artifact
-from ragsignal.data import RANK_LETTERS, DayHits, Letters, RankLetters, factor_values
+from ragsignal.data import RANK_LETTERS, DayHits, Letters, RankLetters
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
 from ragsignal.llm.day_scores import UniverseReader
-from ragsignal.llm.day_vote import pooled_payoffs
+from ragsignal.llm.day_vote import factor_product
 from ragsignal.llm.device import checked_device
 from ragsignal.llm.rank_ensemble import RankEnsemble
 from ragsignal.llm.ranks import RANKS_RECIPE
@@ -168,7 +168,7 @@ class DayEnsemble:
                 for adapter, state in zip(self.adapters, states, strict=True)
             )
         change = (total / len(self.adapters)).cpu().numpy()
-        scores: FloatArray = trunk + change + self.product * (factor_values(letters) @ pooled_payoffs(hits))
+        scores: FloatArray = trunk + change + self.product * factor_product(letters, hits)
         return scores
 
 

@@ -41,12 +41,12 @@ class DayVote(UniverseReader):
 
     def of_universe(self, row: int, hits: DayHits) -> FloatArray:
         """Expected rank of every stock's return, (n_symbols,)."""
-        scores = factor_values(self.universe.letters[row]) @ pooled_payoffs(hits)
+        scores = factor_product(self.universe.letters[row], hits)
         return np.where(self.universe.ranked[row], scores, np.nan)
 
     def of_stock(self, letters: Letters, row: int, hits: DayHits) -> float:  # noqa: ARG002
         """Expected rank of one stock's return."""
-        return float(factor_values(letters[-1]) @ pooled_payoffs(hits))
+        return float(factor_product(letters[-1], hits))
 
     def chances(self, raw: FloatArray) -> FloatArray:
         """P(above the median) of an expected rank m in [-1, 1]: 1/2 + m / sqrt(2).
@@ -55,6 +55,11 @@ class DayVote(UniverseReader):
         d / sqrt(pi), and P(above 0) is Phi(d), about 1/2 + d / sqrt(2 pi).
         """
         return 0.5 + np.clip(raw / math.sqrt(2.0), -_SURE, _SURE)
+
+
+def factor_product(letters: Letters, hits: DayHits) -> FloatArray:
+    """Factors (..., n_factors) times pooled payoffs: what a stock is expected to do by the retrieved days, (...)."""
+    return np.asarray(factor_values(letters) @ pooled_payoffs(hits))
 
 
 def pooled_payoffs(hits: DayHits) -> FloatArray:

@@ -40,6 +40,14 @@ class RankEnsemble:
         self._folders = folders
         self._device = device
 
+    @classmethod
+    def of(cls, models: Sequence[Any]) -> RankEnsemble:
+        """Return an ensemble of models that are there already, on the CPU."""
+        ensemble = cls([])
+        ensemble.models = list(models)
+        ensemble.memory = memory_of(models[0].config.num_hidden_layers, models[0].config.window)
+        return ensemble
+
     @cached_property
     def models(self) -> list[Any]:
         """The models, in float32, ready to read."""

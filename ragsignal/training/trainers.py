@@ -22,10 +22,24 @@ def _train_stockllm(run: TrainingRun) -> Artifact:
     return train_stockllm(run)
 
 
+def _train_day_reader(run: TrainingRun) -> Artifact:
+    from ragsignal.training.days.train import train_day_reader
+
+    return train_day_reader(run)
+
+
+def _train_day_finseer(run: TrainingRun) -> Artifact:
+    from ragsignal.training.days.finseer import train_day_finseer
+
+    return train_day_finseer(run)
+
+
 TRAINERS: dict[Kind, Callable[[TrainingRun], Artifact]] = {
     "stockllm": _train_stockllm,
     "finseer-text": partial(train_finseer, encoder="text"),
     "finseer-numeric": partial(train_finseer, encoder="numeric"),
     "classifier": train_classifier,
+    "stockllm-days": _train_day_reader,
+    "finseer-days": _train_day_finseer,
 }
 """In the order of training; between the first two come the teacher scores, which are no artifact."""

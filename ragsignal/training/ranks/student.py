@@ -127,7 +127,7 @@ class Student:
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
         for group in optimizer.param_groups:
-            group["lr"] = self.spec.learning_rate * _schedule(self._step, self.spec.steps)
+            group["lr"] = self.spec.learning_rate * schedule(self._step, self.spec.steps)
         optimizer.step()
         self._step += 1
 
@@ -254,5 +254,6 @@ def _mean(errors: Tensor, known: Tensor) -> Any:
     return errors[known].sum() / known.sum().clamp(min=1)
 
 
-def _schedule(step: int, steps: int) -> float:
+def schedule(step: int, steps: int) -> float:
+    """Share of the learning rate at a step: a warm-up, then half a cosine."""
     return min(1.0, step / _WARMUP) * (0.5 * (1.0 + math.cos(math.pi * step / steps)) + _FLOOR)

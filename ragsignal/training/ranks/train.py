@@ -50,7 +50,7 @@ def train_on_ranks(run: TrainingRun) -> Artifact:
     refuse_foreign(run.folder("stockllm"))
     examples = rank_examples(run)
     teacher = _teacher(run, examples)
-    targets = distillation_targets(examples, _teacher_scores(teacher, examples, run.progress), run.spec.ranks)
+    targets = distillation_targets(examples, teacher_scores(teacher, examples, run.progress), run.spec.ranks)
     folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(_COMPUTING)])
     hits = TrainingHits(run) if run.spec.ranks.reads_hits else None
     models, histories = [], []
@@ -84,7 +84,7 @@ def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
     return teacher
 
 
-def _teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress) -> FloatArray:
+def teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress) -> FloatArray:
     """Scores on training labels, day by day: minutes for a million of them."""
     scores, model = np.full(examples.targets.shape, np.nan), Boosting.load(teacher.folder)
     days = np.flatnonzero(examples.train.any(axis=1))

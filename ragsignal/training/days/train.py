@@ -1,0 +1,184 @@
+"""The adapter by which StockLLM reads retrieved days: one for each of its seeds, one artifact.
+
+day examples, boosting's scores ─► targets ─► an adapter a seed upon the frozen trunk ─► calibration ─► artifact
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ragsignal.artifacts import Artifact, load_artifact, refuse_foreign, save_artifact
+from ragsignal.errors import ModelError
+from ragsignal.llm import (
+    DAY_HITS_RECIPE,
+    RANKS_RECIPE,
+    RankEnsemble,
+    factor_product,
+    save_reader,
+)
+from ragsignal.llm.day_weights import save_adapter
+from ragsignal.training.calibration import fit_calibration, validation_metrics
+from ragsignal.training.days.adapter import AdapterTraining, TrunkPass
+from ragsignal.training.days.examples import DayExamples, day_examples
+from ragsignal.training.ranks.train import teacher_scores
+from ragsignal.training.run import TrainingResult, TrainingRun
+from ragsignal.types import FloatArray, Recipe
+from ragsignal.utils import versions_of
+
+_COMPUTING = ("torch", "transformers", "peft", "lightgbm")
+_DAYS = 64  # that the trunk reads together
+
+
+def train_day_reader(run: TrainingRun, examples: DayExamples | None = None) -> Artifact:
+    """Train, calibrate and save the adapters; a killed run goes on from its last evaluation.
+
+    Returns
+    -------
+    Artifact
+        Of kind ``stockllm-days``, in ``run.folder("stockllm-days")``; of use with the StockLLM of the same ``out``.
+
+    Raises
+    ------
+    DataError, LookAheadError
+        As :func:`~ragsignal.training.ranks.examples.rank_examples`.
+    ModelError
+        If there is no StockLLM or no teacher of the same days yet.
+    """
+    refuse_foreign(run.folder("stockllm-days"))
+    examples = examples or day_examples(run)
+    trunk = of_same_days(run, examples, str(run.folder("stockllm")), "stockllm")
+    teacher = of_same_days(run, examples, run.spec.days.teacher or str(run.folder("classifier")), "classifier")
+    targets = _targets(run, examples, teacher)
+    models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
+    folder = run.work_folder(
+        "stockllm-days", [_recipe(run, trunk, teacher), run.prices.digest, versions_of(_COMPUTING)]
+    )
+    trained = [
+        _train_seed(run, examples, targets, model, number, folder / f"seed-{number}")
+        for number, model in enumerate(models.copies())
+    ]
+    artifact = _save(run, examples, trunk, teacher, trained)
+    shutil.rmtree(run.scratch("stockllm-days"), ignore_errors=True)  # its checkpoints have served
+    return artifact
+
+
+def of_same_days(run: TrainingRun, examples: DayExamples, ref: str, kind: Any) -> Artifact:
+    """An artifact that learned from the same prices and days: another one may know the validation days.
+
+    Raises
+    ------
+    ModelError
+        If it is not there, or learned from others.
+    """
+    artifact = load_artifact(ref, kind)
+    card, ranks = artifact.card, examples.ranks
+    theirs = card.target, card.train, card.data["fingerprint"], card.recipe.get("split")
+    split = run.spec.split.model_dump(mode="json")
+    if theirs != (run.spec.corpus.target, ranks.learned(ranks.train).span, run.prices.digest, split):
+        raise ModelError(
+            f"{ref} was trained on other prices, days or labels than this spec has, so that days cannot be read upon "
+            f"it; train it with this spec: ragsignal train {kind} SPEC"
+        )
+    return artifact
+
+
+def _targets(run: TrainingRun, examples: DayExamples, teacher: Artifact) -> FloatArray:
+    ranks, spec = examples.ranks, run.spec.days
+    scores = teacher_scores(teacher, ranks, run.progress)
+    standard = scores / np.std(scores[ranks.train])
+    mixed = spec.label_weight * ranks.targets + spec.teacher_weight * standard
+    return np.where(ranks.train, mixed, np.nan)
+
+
+class _Seed:
+    """What one seed leaves: the adapter, its history, and validation tables of the trunk's scores and of changes."""
+
+    def __init__(self, adapter: Any, history: list[float], scores: FloatArray, changes: FloatArray) -> None:
+        self.adapter, self.history, self.scores, self.changes = adapter, history, scores, changes
+
+
+def _train_seed(
+    run: TrainingRun, examples: DayExamples, targets: FloatArray, model: Any, number: int, folder: Path
+) -> _Seed:
+    trunk, ranks = _trunk_pass(examples, model), examples.ranks
+    valid = np.where(ranks.valid, trunk.scores, np.nan)
+
+    def score(changes: FloatArray) -> float:
+        return float(np.nanmean(ranks.information_coefficients(valid + changes)))
+
+    training = AdapterTraining(examples, trunk, targets, run.spec.days, run.spec.days.seed + number, score)
+    words = f"reader of days, seed {number + 1}"
+    adapter, history = training.train(folder, partial(run.progress, words))
+    return _Seed(adapter, history, valid, training.changes(adapter, examples.valid_rows))
+
+
+def _trunk_pass(examples: DayExamples, model: Any) -> TrunkPass:
+    """Scores and states of all days that are learned from, by passes over 64 days and 256 stocks."""
+    letters = examples.ranks.letters.letters
+    ensemble = RankEnsemble.of([model])
+    scores = np.full(letters.shape[:2], np.nan)
+    states = torch.zeros(*letters.shape[:2], model.config.hidden_size, dtype=torch.float16)
+    for first in range(int(examples.train_rows[0]), len(letters), _DAYS):
+        start = max(0, first - ensemble.memory + 1)
+        block, (seen,) = ensemble.scores_and_states(letters[start : first + _DAYS])
+        scores[first : first + _DAYS] = block[first - start :]
+        states[first : first + _DAYS] = seen[first - start :].half()
+    return TrunkPass(model, scores, states)
+
+
+def _save(
+    run: TrainingRun, examples: DayExamples, trunk: Artifact, teacher: Artifact, seeds: Sequence[_Seed]
+) -> Artifact:
+    ranks, spec = examples.ranks, run.spec.days
+    retriever = examples.nearest(spec.k, spec.opposite)
+    products = np.full(ranks.targets.shape, np.nan)
+    for row in examples.valid_rows.tolist():
+        hits = retriever.of_day(examples.days.days[row].item())
+        products[row] = factor_product(ranks.letters.letters[row], hits)
+    scores = np.mean([seed.scores for seed in seeds], axis=0)
+    changed = scores + np.mean([seed.changes for seed in seeds], axis=0)
+    read = ranks.valid & np.isfinite(changed)
+    product = spec.product * float(scores[read].std() / products[read].std())
+    final = np.where(read, changed + product * products, np.nan)
+    calibration = fit_calibration(final[read], ranks.outcomes[read] > 0.0, "platt")
+    coefficients = {
+        "ic": final,
+        "ic_without_days": np.where(read, scores, np.nan),
+        "ic_without_product": np.where(read, changed, np.nan),
+        "ic_of_product": np.where(read, products, np.nan),
+    }
+    result = TrainingResult(
+        recipe=_recipe(run, trunk, teacher) | {"multiplier": product},
+        metrics={
+            **{name: float(np.nanmean(ranks.information_coefficients(it))) for name, it in coefficients.items()},
+            "parameters": sum(it.numel() for it in seeds[0].adapter.parameters() if it.requires_grad),
+            "evaluations": {f"seed-{number}": seed.history for number, seed in enumerate(seeds)},
+            **validation_metrics(final[read], ranks.outcomes[read] > 0.0, calibration),
+        },
+        base=None,
+        template=RANKS_RECIPE | DAY_HITS_RECIPE,
+        train=ranks.learned(ranks.train),
+        valid=ranks.learned(ranks.valid),
+        reads_bins=False,
+        calibration=calibration,
+    )
+
+    def write(folder: Path) -> None:
+        save_reader(folder, product, examples.scales)
+        for number, seed in enumerate(seeds):
+            save_adapter(folder / f"seed-{number}", seed.adapter)
+
+    return save_artifact(run.folder("stockllm-days"), run.card("stockllm-days", result), write)
+
+
+def _recipe(run: TrainingRun, trunk: Artifact, teacher: Artifact) -> Recipe:
+    """All that decides the weights, besides prices and split."""
+    spec = run.spec.days.model_dump(mode="json", exclude={"teacher"})
+    return {"reader": "days", **spec, "trunk": trunk.digest, "teacher": teacher.digest}
