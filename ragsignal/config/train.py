@@ -207,6 +207,7 @@ class DaysTraining(Table):
     feedback asks. The target is ``label_weight`` x rank + ``teacher_weight`` x standardised score of the teacher:
     boosting that reads the market's state beside the letters. ``product`` is the weight, in standard deviations of the
     trunk's scores, of the product of a stock's factors and the pooled payoffs.
+    Weights are evaluated every ``eval_steps`` on every ``eval_every``-th validation day.
     ``teacher`` is a ``classifier`` of the same days (None: the one in ``out``, which sees no state by default).
     """
 
@@ -226,6 +227,7 @@ class DaysTraining(Table):
     random_share: float = Field(default=0.25, ge=0, le=1)
     single_share: float = Field(default=0.1, ge=0, le=1)
     product: float = Field(default=0.5, ge=0)
+    eval_every: int = Field(default=3, ge=1)
     average: float = Field(default=0.998, ge=0, lt=1)
     eval_steps: int = Field(default=250, ge=1)
     seed: int = 0

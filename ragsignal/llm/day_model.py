@@ -3,8 +3,8 @@
     retrieved days ─► letters of payoffs and state, similarity, age ─► k positions ─┐
     stocks of the day ─► letters, the trunk's state of its days ─► n positions ─┴► decoder + LoRA ─► change of score
 
-A stock sees all retrieved days and itself; the days see each other. All stocks of a day share them, so a day is one
-sequence. The trunk stays as it is: without hits nothing of this is asked, and the score is the trunk's own.
+A stock sees all retrieved days and itself. All stocks of a day share them, so that they are read once a day. The trunk
+stays as it is: without hits nothing of this is asked, and the score is the trunk's own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ragsignal.llm.rank_model import RankLM
 
 FACTS = 3
 """Numbers of a hit beside its letters: similarity, whether it is unlike, age."""
+
+_GROUP = 64  # stocks that are one sequence behind the hits: each of them only sees itself and the hits
 
 LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj")
 """What LoRA adapts."""
@@ -69,14 +71,35 @@ class DayAdapter(nn.Module):
         """
         hits = _bag(self.payoffs, payoffs) + _bag(self.states, states) + self.facts(facts)
         stocks = self._trunk[0].embed(letters) + self.entry(hidden)
-        count = hits.shape[1]
+        days, count, width = stocks.shape
+        groups = -(-count // _GROUP)
+        padded = nn.functional.pad(stocks, (0, 0, 0, groups * _GROUP - count))
         seen = self.decoder(
-            inputs_embeds=torch.cat([hits, stocks], dim=1),
-            attention_mask=_mask(count, stocks.shape[1]).to(hits.device),
-            position_ids=_places(count, stocks.shape[1]).to(hits.device),
-            use_cache=False,
+            inputs_embeds=padded.view(days * groups, _GROUP, width),
+            attention_mask=_mask(hits.shape[1]).to(hits.device),
+            position_ids=torch.ones(1, _GROUP, dtype=torch.long, device=hits.device),
+            past_key_values=self._read(hits, groups),
         ).last_hidden_state
-        return cast(Tensor, self.head(seen[:, count:]).squeeze(-1))
+        return cast(Tensor, self.head(seen).view(days, -1)[:, :count])
+
+    def _read(self, hits: Tensor, groups: int) -> Any:
+        """Keys and values of the hits of each day, once for each group of its stocks.
+
+        Hits have no order but their similarity, which is read: all stand at place 0, and stocks at place 1. Each is
+        read by itself: 600 that saw each other would take most of the time.
+        """
+        days, count, width = hits.shape
+        known = self.decoder(
+            inputs_embeds=hits.reshape(days * count, 1, width),
+            position_ids=torch.zeros(1, 1, dtype=torch.long, device=hits.device),
+            use_cache=True,
+        ).past_key_values
+        for layer in known.layers:
+            layer.keys, layer.values = (
+                it.view(days, count, it.shape[1], it.shape[3]).transpose(1, 2).repeat_interleave(groups, dim=0)
+                for it in (layer.keys, layer.values)
+            )
+        return known
 
     def own_weights(self) -> dict[str, Tensor]:
         """The weights beside LoRA's."""
@@ -99,14 +122,7 @@ def _bag(table: nn.EmbeddingBag, letters: Tensor) -> Tensor:
     return cast(Tensor, table(tokens.view(days * count, width)).view(days, count, -1))
 
 
-def _mask(hits: int, stocks: int) -> Tensor:
-    """(1, 1, n, n): what is added to attention, 0 where a position is seen: all hits, and of the stocks oneself."""
-    total = hits + stocks
-    seen = torch.eye(total, dtype=torch.bool)
-    seen[:, :hits] = True
-    return torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
-
-
-def _places(hits: int, stocks: int) -> Tensor:
-    """(1, n): hits have no order but their similarity, which is read; all stocks stand right after them."""
-    return torch.cat([torch.zeros(hits, dtype=torch.long), torch.ones(stocks, dtype=torch.long)])[None]
+def _mask(hits: int) -> Tensor:
+    """(1, 1, group, hits + group): what is added to attention, 0 where a stock sees: all hits, and itself."""
+    others = torch.full((_GROUP, _GROUP), torch.finfo(torch.float32).min).fill_diagonal_(0.0)
+    return torch.cat([torch.zeros(_GROUP, hits), others], dim=1)[None, None]

@@ -157,7 +157,7 @@ class AdapterTraining:
             average[name].mul_(keep).add_(tensor, alpha=1 - keep)
 
     def _evaluate(self, average: Weights) -> None:
-        value = self.score(self.changes(self._with(average), self.examples.valid_rows))
+        value = self.score(self.changes(self._with(average), self.examples.valid_rows[:: self.spec.eval_every]))
         if not self._history or value > max(self._history):
             self._best = {name: tensor.clone() for name, tensor in average.items()}
         self._history.append(value)
