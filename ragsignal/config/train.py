@@ -137,6 +137,7 @@ class BoostingTraining(Table):
 
     A member has ``trees`` of ``leaves``, at least ``least_rows`` stock-days a leaf; each tree sees the share ``rows``
     of them, each split the share ``factors`` of the factors. The daily signal is weak: smaller leaves fit noise.
+    With ``state`` it reads the eight numbers of the market's state on the day beside the letters.
     """
 
     members: int = Field(default=4, ge=1)
@@ -146,6 +147,7 @@ class BoostingTraining(Table):
     learning_rate: float = Field(default=0.04, gt=0)
     factors: float = Field(default=0.5, gt=0, le=1)
     rows: float = Field(default=0.7, gt=0, le=1)
+    state: bool = Field(default=False, exclude_if=lambda it: not it)
     seed: int = 0
 
 
@@ -234,5 +236,10 @@ class TrainSpec(Table):
         if self.stockllm.reader == "ranks" and self.classifier.kind != "boosting":
             raise ValueError(
                 'stockllm.reader = "ranks" learns from boosting: write a table [classifier] with kind = "boosting"'
+            )
+        if self.stockllm.reader == "ranks" and self.boosting.state:
+            raise ValueError(
+                'boosting.state = true cannot teach stockllm.reader = "ranks": a student reads letters alone; delete '
+                "one of them (`ragsignal train classifier SPEC` needs no [stockllm])"
             )
         return self
