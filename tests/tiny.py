@@ -15,10 +15,11 @@ from ragsignal.config import BoostingTraining
 from ragsignal.data.factors import SEQUENCES
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS
-from ragsignal.llm.ranks import RANKS_RECIPE
+from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE
 from ragsignal.retrieval.numeric import EXTRA, READS
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.ranks.boosting import fit_boosting
+from ragsignal.types import FloatArray
 from ragsignal.utils import silent
 
 _TEXT = (
@@ -119,10 +120,27 @@ def tiny_rank_llm(folder: Path, seeds: int = 2, **changes: Any) -> Artifact:
         return save_artifact(folder, rank_card("stockllm", **changes), write)
 
 
+_SPEC = BoostingTraining(members=2, trees=6, leaves=4, least_rows=10)
+
+
 def tiny_boosting(folder: Path, **changes: Any) -> Artifact:
     """An artifact of two small boostings of noise."""
     rng = np.random.default_rng(0)
     rows = rng.integers(0, RANK_LETTERS + 1, (400, len(RANK_FACTORS)), dtype=np.uint8)
-    spec = BoostingTraining(members=2, trees=6, leaves=4, least_rows=10)
-    model = fit_boosting(rows, rng.normal(size=400), spec, silent)
+    model = fit_boosting(rows, rng.normal(size=400), _SPEC, silent)
     return save_artifact(folder, rank_card("classifier", **changes), model.save)
+
+
+def tiny_state_boosting(folder: Path, states: FloatArray, **changes: Any) -> Artifact:
+    """An artifact of two small boostings that follow the first letter where the market rose, and its opposite else.
+
+    ``states`` (n_days, 8) are days to draw from, without NaN.
+    """
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, RANK_LETTERS + 1, (2000, len(RANK_FACTORS)), dtype=np.uint8)
+    drawn = states[rng.integers(0, len(states), 2000)]
+    rises = np.where(drawn[:, 0] > np.median(states[:, 0]), 1.0, -1.0)
+    targets = rises * (rows[:, 0] / 8.0 - 0.5) + rng.normal(0.0, 0.3, 2000)
+    model = fit_boosting(rows, targets, _SPEC, silent, drawn)
+    template = RANKS_RECIPE | STATES_RECIPE
+    return save_artifact(folder, rank_card("classifier", **{"template": template, **changes}), model.save)

@@ -123,6 +123,7 @@ _PATHS = (
     ("llm", "model"),
     ("retrieval", "encoder"),
     ("classifier", "base"),
+    ("days", "teacher"),
     ("finseer", "base"),
     ("walk_forward", "train"),
     ("walk_forward", "artifacts"),

@@ -137,6 +137,7 @@ class BoostingTraining(Table):
 
     A member has ``trees`` of ``leaves``, at least ``least_rows`` stock-days a leaf; each tree sees the share ``rows``
     of them, each split the share ``factors`` of the factors. The daily signal is weak: smaller leaves fit noise.
+    With ``state`` it reads the eight numbers of the market's state on the day beside the letters.
     """
 
     members: int = Field(default=4, ge=1)
@@ -146,6 +147,7 @@ class BoostingTraining(Table):
     learning_rate: float = Field(default=0.04, gt=0)
     factors: float = Field(default=0.5, gt=0, le=1)
     rows: float = Field(default=0.7, gt=0, le=1)
+    state: bool = Field(default=False, exclude_if=lambda it: not it)
     seed: int = 0
 
 
@@ -217,7 +219,7 @@ class DaysTraining(Table):
     opposite: Count = 200
     rank: int = Field(default=8, ge=1)
     alpha: int = Field(default=16, ge=1)
-    steps: int = Field(default=1500, ge=1)
+    steps: int = Field(default=1000, ge=1)
     days: int = Field(default=4, ge=1)
     stocks: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -226,7 +228,7 @@ class DaysTraining(Table):
     teacher_weight: float = Field(default=0.3, ge=0)
     random_share: float = Field(default=0.25, ge=0, le=1)
     single_share: float = Field(default=0.1, ge=0, le=1)
-    product: float = Field(default=0.5, ge=0)
+    product: float = Field(default=0.25, ge=0)
     eval_every: int = Field(default=3, ge=1)
     average: float = Field(default=0.998, ge=0, lt=1)
     eval_steps: int = Field(default=250, ge=1)
@@ -269,5 +271,10 @@ class TrainSpec(Table):
         if self.stockllm.reader == "ranks" and self.classifier.kind != "boosting":
             raise ValueError(
                 'stockllm.reader = "ranks" learns from boosting: write a table [classifier] with kind = "boosting"'
+            )
+        if self.stockllm.reader == "ranks" and self.boosting.state:
+            raise ValueError(
+                'boosting.state = true cannot teach stockllm.reader = "ranks": a student reads letters alone; delete '
+                "one of them (`ragsignal train classifier SPEC` needs no [stockllm])"
             )
         return self

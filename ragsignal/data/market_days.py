@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ragsignal.config import Target
 from ragsignal.data.labels import bars_until_known, label_tables
-from ragsignal.data.market_state import dispersion_of, market_states
+from ragsignal.data.market_state import market_states
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import LEAST_STOCKS, RANK_LETTERS, Letters, RankLetters, daily_ranks
 from ragsignal.errors import LookAheadError
@@ -231,8 +231,7 @@ def build_market_days(
     for row in np.flatnonzero(stocks):
         there = labelled[row]
         payoffs[row] = np.round(_slopes(letters.letters[row, there], ranks[row, there]), _DECIMALS) + 0.0
-    dispersion = dispersion_of(letters.bars.close, letters.ranked, letters.market)
-    return MarketDays(days, letters.market, dispersion, stocks, payoffs, available_at, horizon)
+    return MarketDays(days, letters.market, letters.dispersion, stocks, payoffs, available_at, horizon)
 
 
 def factor_values(letters: Letters) -> FloatArray:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ragsignal.data.market_state import dispersion_of, market_states
 from ragsignal.data.rank_factors import (
     RANK_FACTORS,
     BarTable,
@@ -72,6 +73,16 @@ class RankLetters:
         return self.bars.symbols
 
     @cached_property
+    def dispersion(self) -> FloatArray:
+        """Standard deviation across the ranked stocks of each day's returns, (n_days,); NaN where none is ranked."""
+        return dispersion_of(self.bars.close, self.ranked, self.market)
+
+    @cached_property
+    def states(self) -> FloatArray:
+        """State of the market on each day, (n_days, 8): :data:`~ragsignal.data.market_state.STATE_FORMULAS`."""
+        return market_states(self.market, self.dispersion)
+
+    @cached_property
     def day_digests(self) -> list[bytes]:
         """Digest of each day's letters and the names that they belong to.
 
@@ -85,10 +96,16 @@ class RankLetters:
             digests.append(hashlib.sha256(names[here].tobytes() + block[here].tobytes()).digest())
         return digests
 
-    def window_digest(self, row: int, memory: int) -> bytes:
-        """Digest of the letters of all stocks on the ``memory`` days that end with day number ``row``."""
+    def window_digest(self, row: int, memory: int, states: bool = False) -> bytes:
+        """Digest of the letters of all stocks on the ``memory`` days that end with day number ``row``.
+
+        With ``states``, of the market's states on these days too.
+        """
         first = max(0, row + 1 - memory)
-        return hashlib.sha256(b"".join(self.day_digests[first : row + 1])).digest()
+        parts = self.day_digests[first : row + 1]
+        if states:
+            parts = [*parts, self.states[first : row + 1].tobytes()]
+        return hashlib.sha256(b"".join(parts)).digest()
 
     def placed(self, frame: pd.DataFrame) -> tuple[Letters, BoolArray]:
         """Letters of a stock that is not of the universe, by its own factors among the universe's of the day.

@@ -20,7 +20,7 @@ from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
-from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, RankScorer, day_scorer
+from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, reads_states
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
@@ -29,6 +29,7 @@ __all__ = [
     "HITS_RECIPE",
     "NO_HITS",
     "RANKS_RECIPE",
+    "STATES_RECIPE",
     "BertClassifier",
     "Boosting",
     "ClassifierModel",
@@ -64,6 +65,7 @@ __all__ = [
     "pooled_payoffs",
     "probability_of",
     "reads_hits",
+    "reads_states",
     "save_reader",
     "token_ids",
 ]

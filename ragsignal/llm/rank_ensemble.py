@@ -71,12 +71,14 @@ class RankEnsemble:
         """The device, and what computes."""
         return {"device": self._device, "libraries": libraries_of("torch", "transformers")}
 
-    def scores(self, letters: Letters) -> FloatArray:
+    def scores(self, letters: Letters, states: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
         """Score every stock on every day, in one pass a model.
 
         Parameters
         ----------
         letters : (n_days, n_symbols, n_factors) uint8
+        states : optional
+            Not looked at.
 
         Returns
         -------

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
-from ragsignal.data import RANK_FACTORS, RANK_LETTERS, Letters, RankLetters, daily_ranks
+from ragsignal.data import RANK_FACTORS, RANK_LETTERS, STATE_FORMULAS, Letters, RankLetters, daily_ranks
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.calibration import calibrated, probability_of
@@ -41,6 +41,9 @@ NO_HITS = (
 RANKS_RECIPE: Recipe = {"reader": "ranks/1", "letters": RANK_LETTERS, "factors": json_digest(list(RANK_FACTORS))}
 """What a reader of ranks reads; in its card and in every signal's recipe."""
 
+STATES_RECIPE: Recipe = {"states": json_digest(STATE_FORMULAS)}
+"""Of a reader that was trained with the market's state beside the letters; in its card and its signals."""
+
 _BLOCK = 64  # days that are scored together
 _SAME = 1e-4  # of a close, relative: two vendors' adjusted prices of one stock differ by less, in a window of days
 _SPELLED = "ABCDEFGHIJKLMNOP-"
@@ -59,8 +62,8 @@ class DayScorer(Protocol):
         """Device and libraries."""
         ...
 
-    def scores(self, letters: Letters) -> FloatArray:
-        """(n_days, n_symbols) scores of (n_days, n_symbols, n_factors) letters."""
+    def scores(self, letters: Letters, states: FloatArray | None = None) -> FloatArray:
+        """(n_days, n_symbols) scores of (n_days, n_symbols, n_factors) letters and, where read, (n_days, 8) states."""
         ...
 
 
@@ -85,20 +88,23 @@ class RankPrompter:
     universe : RankLetters
     memory : int
         Days that a score depends on.
+    states : bool
+        Whether it depends on the market's state on these days too.
     """
 
     universe: RankLetters
     memory: int
+    states: bool = False
     _contexts: dict[int, str] = field(default_factory=dict, repr=False)  # a universe asks each day for all its stocks
     _placed: dict[int, tuple[FeedBars, Letters, NDArray[np.bool_]]] = field(default_factory=dict, repr=False)
 
     def context_digest(self, query: Query) -> str:
-        """Digest of all letters that the signal and its rank depend on; of an unknown day, of nothing."""
+        """Digest of all letters and states that the signal and its rank depend on; of an unknown day, of nothing."""
         row = self._row(query.as_of)
         if row is None:
             return NO_UNIVERSE
         if row not in self._contexts:
-            self._contexts[row] = self.universe.window_digest(row, self.memory).hex()
+            self._contexts[row] = self.universe.window_digest(row, self.memory, self.states).hex()
         if self._column(query, row) is not None:
             return self._contexts[row]
         return json_digest([self._contexts[row], self._own(query, row)[0].tobytes().hex()])
@@ -173,8 +179,13 @@ _COLUMNS = ("open", "high", "low", "close", "volume")
 def day_scorer(artifact: Artifact, device: str = "cpu") -> DayScorer:
     """The model of an artifact that reads rank letters: language models, or boosting."""
     if artifact.card.kind == "classifier":
-        return Boosting.load(artifact.folder)
+        return Boosting.load(artifact.folder, reads_states(artifact))
     return RankEnsemble(sorted(artifact.folder.glob("seed-*")), device)
+
+
+def reads_states(artifact: Artifact) -> bool:
+    """Whether a reader of rank letters was trained with the market's state beside them (``boosting.state``)."""
+    return "states" in artifact.card.template
 
 
 class RankScorer:
@@ -192,7 +203,9 @@ class RankScorer:
     batch_size = 20_000
 
     def __init__(self, artifact: Artifact, model: DayScorer, universe: RankLetters) -> None:
-        self._reads = RANKS_RECIPE | HITS_RECIPE if reads_hits(artifact) else RANKS_RECIPE
+        self._reads_states = reads_states(artifact)
+        hits, states = HITS_RECIPE if reads_hits(artifact) else {}, STATES_RECIPE if self._reads_states else {}
+        self._reads = RANKS_RECIPE | hits | states
         artifact.check_template(self._reads)
         self._artifact = artifact
         self._model = model
@@ -204,7 +217,7 @@ class RankScorer:
     @property
     def prompter(self) -> RankPrompter:
         """What finds the letters that this reads."""
-        return RankPrompter(self._universe, self._model.memory)
+        return RankPrompter(self._universe, self._model.memory, self._reads_states)
 
     @property
     def recipe(self) -> Recipe:
@@ -247,7 +260,7 @@ class RankScorer:
         """Raw score and place in (0, 1) of a query without hits."""
         if prompt.own is None:
             return self._scores[prompt.row, prompt.column], self._places[prompt.row, prompt.column]
-        raw = self._model.scores(prompt.own)[-1, 0]
+        raw = self._model.scores(prompt.own, self._states(prompt.row + 1 - self._model.memory, prompt.row + 1))[-1, 0]
         return raw, self._place(prompt, raw)
 
     def _with_hits(self, prompts: Sequence[RankPrompt]) -> FloatArray:
@@ -281,8 +294,16 @@ class RankScorer:
         """Seconds that the block of a day takes; nothing is kept."""
         began = time.perf_counter()
         first = int(np.searchsorted(self._universe.days, np.datetime64(day))) // _BLOCK * _BLOCK
-        self._model.scores(self._universe.letters[max(0, first - self._model.memory + 1) : first + _BLOCK])
+        self._read_days(max(0, first - self._model.memory + 1), first + _BLOCK)
         return time.perf_counter() - began
+
+    def _read_days(self, first: int, last: int) -> FloatArray:
+        """Raw scores of the whole universe on the days from ``first`` on, before ``last``."""
+        return self._model.scores(self._universe.letters[first:last], self._states(first, last))
+
+    def _states(self, first: int, last: int) -> FloatArray | None:
+        """States of these days, where the model reads them."""
+        return self._universe.states[first:last] if self._reads_states else None
 
     def _read(self, rows: NDArray[np.int64]) -> None:
         """Score the blocks that hold ``rows``: blocks stand on a fixed grid, so that a day has one neighbourhood."""
@@ -291,7 +312,7 @@ class RankScorer:
             if self._done[first]:
                 continue
             before = max(0, first - self._model.memory + 1)
-            scores = self._model.scores(self._universe.letters[before:last])[first - before :]
+            scores = self._read_days(before, last)[first - before :]
             self._scores[first:last] = np.where(self._universe.ranked[first:last], scores, np.nan)
             self._places[first:last] = daily_ranks(self._scores[first:last])
             self._done[first:last] = True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from ragsignal.data.market_days import build_market_days
 from ragsignal.data.rank_factors import RANK_FACTORS, bar_table, rank_factors
 from ragsignal.data.rank_letters import (
     LEAST_STOCKS,
@@ -28,10 +31,11 @@ MEMORY = 5
 
 
 def same_until(left: RankLetters, right: RankLetters, day: int) -> bool:
-    """Whether letters, ranked stocks and digests of two universes of the same symbols are equal up to a day."""
+    """Whether letters, ranked stocks, states and digests of two universes of the same symbols are equal up to a day."""
     return (
         np.array_equal(left.letters[: day + 1], right.letters[: day + 1])
         and np.array_equal(left.ranked[: day + 1], right.ranked[: day + 1])
+        and np.array_equal(left.states[: day + 1], right.states[: day + 1], equal_nan=True)
         and left.day_digests[: day + 1] == right.day_digests[: day + 1]
     )
 
@@ -141,6 +145,21 @@ def test_a_digest_holds_the_letters_of_its_days_and_no_others() -> None:
         other = RankLetters(LETTERS.bars, LETTERS.market, LETTERS.ranked, letters)
         assert (other.window_digest(300, MEMORY) != digest) is changes
     assert LETTERS.window_digest(2, MEMORY) == LETTERS.window_digest(2, 3)
+
+
+def test_the_states_are_those_of_the_days_that_are_retrieved() -> None:
+    days = build_market_days(LETTERS, FRAMES, "relative")
+    assert np.array_equal(LETTERS.states, days.states, equal_nan=True)
+    assert np.isfinite(LETTERS.states).all(axis=1).sum() == N_DAYS - FIRST - 44  # 45 days of dispersion, or nothing
+
+
+@pytest.mark.parametrize(("back", "changes"), [(MEMORY + 59, False), (MEMORY + 58, True), (0, True), (-1, False)])
+def test_a_digest_with_states_changes_with_the_market_sixty_days_back(back: int, changes: bool) -> None:
+    market = LETTERS.market.copy()
+    market[320 - back] += 0.01
+    other = replace(LETTERS, market=market)
+    assert (other.window_digest(320, MEMORY, states=True) != LETTERS.window_digest(320, MEMORY, states=True)) is changes
+    assert other.window_digest(320, MEMORY) == LETTERS.window_digest(320, MEMORY)
 
 
 def test_a_digest_knows_whose_letters_they_are() -> None:

@@ -161,12 +161,12 @@ def test_no_later_letter_moves_a_score(artifact: Artifact, day: int) -> None:
 def test_a_score_depends_on_the_days_that_it_remembers_and_on_no_earlier_one(artifact: Artifact) -> None:
     model = day_scorer(artifact)
     assert model.memory == (5 if artifact.card.kind == "stockllm" else 1)
-    letters = LETTERS.letters[FIRST:300]
-    scores, last = model.scores(letters), letters.shape[0] - 1
+    letters, states = LETTERS.letters[FIRST:300], LETTERS.states[FIRST:300]
+    scores, last = model.scores(letters, states), letters.shape[0] - 1
     for back in range(model.memory + 2):
         other = letters.copy()
         other[last - back] = (other[last - back] + 3) % 17
-        moved = np.abs(model.scores(other)[last] - scores[last]).max()
+        moved = np.abs(model.scores(other, states)[last] - scores[last]).max()
         assert (moved > 1e-6) == (back < model.memory), back
 
 

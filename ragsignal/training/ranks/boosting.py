@@ -12,7 +12,7 @@ import numpy as np
 from ragsignal.artifacts import Artifact, refuse_foreign, save_artifact
 from ragsignal.config import BoostingTraining
 from ragsignal.data import RANK_LETTERS, Letters
-from ragsignal.llm import RANKS_RECIPE, Boosting, as_numbers
+from ragsignal.llm import RANKS_RECIPE, STATES_RECIPE, Boosting, as_numbers
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
 from ragsignal.training.run import TrainingResult, TrainingRun
@@ -39,8 +39,11 @@ def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Ar
     refuse_foreign(run.folder("classifier"))
     examples = examples or rank_examples(run)
     rows, targets = examples.letters.letters[examples.train], examples.targets[examples.train]
-    model = fit_boosting(rows, targets, run.spec.boosting, run.progress)
-    scores = model.row_scores(examples.letters.letters[examples.valid])
+    states, valid_states = None, None
+    if run.spec.boosting.state:
+        states, valid_states = examples.states_of(examples.train), examples.states_of(examples.valid)
+    model = fit_boosting(rows, targets, run.spec.boosting, run.progress, states)
+    scores = model.row_scores(examples.letters.letters[examples.valid], valid_states)
     calibration = fit_calibration(scores, examples.rises, "platt")
     table = np.full(examples.targets.shape, np.nan)
     table[examples.valid] = scores
@@ -51,7 +54,7 @@ def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Ar
             **validation_metrics(scores, examples.rises, calibration),
         },
         base=None,
-        template=RANKS_RECIPE,
+        template=RANKS_RECIPE | (STATES_RECIPE if run.spec.boosting.state else {}),
         train=examples.learned(examples.train),
         valid=examples.learned(examples.valid),
         reads_bins=False,
@@ -65,7 +68,9 @@ def boosting_recipe(run: TrainingRun) -> Recipe:
     return {"kind": "boosting", **run.spec.boosting.model_dump(mode="json")}
 
 
-def fit_boosting(rows: Letters, targets: FloatArray, spec: BoostingTraining, progress: Progress) -> Boosting:
+def fit_boosting(
+    rows: Letters, targets: FloatArray, spec: BoostingTraining, progress: Progress, states: FloatArray | None = None
+) -> Boosting:
     """Fit ``spec.members`` regressors, each on other rows and, at each split, other factors.
 
     Parameters
@@ -75,10 +80,13 @@ def fit_boosting(rows: Letters, targets: FloatArray, spec: BoostingTraining, pro
     spec : BoostingTraining
     progress : callable
         Told how many trees there are.
+    states : (n, 8) float64, optional
+        State of the market on each row's day, where the models are to read it.
     """
     import lightgbm
 
-    data = lightgbm.Dataset(as_numbers(rows), targets, params={"max_bin": 2 * RANK_LETTERS, "min_data_in_bin": 1})
+    bins = _BINS if states is None else _BINS_WITH_STATES
+    data = lightgbm.Dataset(as_numbers(rows, states), targets, params={"max_bin": bins, "min_data_in_bin": 1})
     boosters, total = [], spec.members * spec.trees
     for member in range(spec.members):
         done = member * spec.trees
@@ -86,16 +94,21 @@ def fit_boosting(rows: Letters, targets: FloatArray, spec: BoostingTraining, pro
         def tell(state: Any, done: int = done) -> None:
             progress("boosting", done + state.iteration + 1, total)
 
-        boosters.append(lightgbm.train(_parameters(spec, member), data, spec.trees, callbacks=[tell]))
-    sample = rows[:: max(1, len(rows) // _ROWS)]
-    return Boosting(boosters, [_scale(booster, sample) for booster in boosters])
+        boosters.append(
+            lightgbm.train(_parameters(spec, member) | {"max_bin": bins}, data, spec.trees, callbacks=[tell])
+        )
+    every = slice(None, None, max(1, len(rows) // _ROWS))
+    sample = as_numbers(rows[every], None if states is None else states[every])
+    return Boosting(boosters, [_scale(booster, sample) for booster in boosters], states is not None)
 
 
 _ROWS = 100_000  # of the training rows, that the scale of a member's scores is measured on
+_BINS = 2 * RANK_LETTERS  # a bin a letter
+_BINS_WITH_STATES = 4 * RANK_LETTERS  # a state has as many values as there are days
 
 
-def _scale(booster: Booster, rows: Letters) -> float:
-    return float(np.std(np.asarray(booster.predict(as_numbers(rows)))))
+def _scale(booster: Booster, numbers: Any) -> float:
+    return float(np.std(np.asarray(booster.predict(numbers))))
 
 
 def _parameters(spec: BoostingTraining, member: int) -> dict[str, object]:
@@ -108,7 +121,6 @@ def _parameters(spec: BoostingTraining, member: int) -> dict[str, object]:
         "feature_fraction_bynode": spec.factors,
         "bagging_fraction": spec.rows,
         "bagging_freq": 1,
-        "max_bin": 2 * RANK_LETTERS,
         "seed": spec.seed + member,
         "deterministic": True,  # the same trees whatever the number of threads
         "force_row_wise": True,

@@ -44,6 +44,10 @@ class RankExamples:
         """Whether each validation label's stock beat the day's median: (n_valid,)."""
         return self.outcomes[self.valid] > 0.0
 
+    def states_of(self, mask: BoolArray) -> FloatArray:
+        """State of the market on the day of each label of ``mask``: (n, 8)."""
+        return self.letters.states[np.nonzero(mask)[0]]
+
     def learned(self, mask: BoolArray) -> Learned:
         """What a card says of the labels of ``mask``."""
         days, symbols = self.letters.days[mask.any(axis=1)], np.array(self.letters.symbols)[mask.any(axis=0)]

@@ -15,7 +15,7 @@ import torch
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ModelError
-from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, memory_of
+from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, memory_of, reads_states
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -86,12 +86,14 @@ def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
 
 def teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress) -> FloatArray:
     """Scores on training labels, day by day: minutes for a million of them."""
-    scores, model = np.full(examples.targets.shape, np.nan), Boosting.load(teacher.folder)
+    scores = np.full(examples.targets.shape, np.nan)
+    model = Boosting.load(teacher.folder, reads_states(teacher))
     days = np.flatnonzero(examples.train.any(axis=1))
     for block in np.array_split(days, max(1, len(days) // _DAYS)):
         mask = examples.train[block]
         part = scores[block]
-        part[mask] = model.row_scores(examples.letters.letters[block][mask])
+        states = examples.letters.states[block[np.nonzero(mask)[0]]]
+        part[mask] = model.row_scores(examples.letters.letters[block][mask], states)
         scores[block] = part
         progress("teacher's scores", int(np.searchsorted(days, block[-1])) + 1, len(days))
     return scores

@@ -258,7 +258,7 @@ def test_a_model_that_scores_a_day_by_the_next_ones_letters_is_caught_though_its
     ranked: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = Boosting.scores
-    monkeypatch.setattr(Boosting, "scores", lambda self, letters: np.roll(honest(self, letters), -1, axis=0))
+    monkeypatch.setattr(Boosting, "scores", lambda self, *read: np.roll(honest(self, *read), -1, axis=0))
     found = verdicts(audit_ranked(ranked))
     assert found["signal-prefix", "boosted"] == "passed"
     assert (found["signal-replay", "boosted"], found["signal-replay", "stockllm"]) == ("failed", "passed")

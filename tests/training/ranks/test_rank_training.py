@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.stats import spearmanr
 
 from ragsignal.artifacts.artifact import load_artifact
@@ -23,7 +24,7 @@ from ragsignal.config import BoostingTraining, TrainSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.errors import DataError, ModelError
 from ragsignal.llm.boosting import Boosting
-from ragsignal.llm.ranks import RANKS_RECIPE
+from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, day_scorer
 from ragsignal.study.study import Study
 from ragsignal.training.ranks.boosting import fit_boosting, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -188,6 +189,47 @@ def test_the_boosting_learns_nothing_from_validation_labels(tmp_path: Path, exam
     boosters = {name for name in artifact.card.files if name.startswith("boosting")}
     assert {name: artifact.card.files[name] for name in boosters} == {name: again.card.files[name] for name in boosters}
     assert again.card.metrics["ic"] == pytest.approx(-artifact.card.metrics["ic"])
+
+
+WITH_STATE: dict[str, Any] = {"boosting": {"state": True}, "stockllm": {"reader": "text"}}
+
+
+def test_a_boosting_with_state_is_used_on_what_it_was_trained_on(tmp_path: Path, examples: RankExamples) -> None:
+    run = run_of(tmp_path, **WITH_STATE)
+    card = train_boosting(run, examples).card
+    assert card.template == RANKS_RECIPE | STATES_RECIPE
+    assert card.recipe["state"] is True
+    model = day_scorer(load_artifact(tmp_path / "classifier"))
+    scores = model.scores(examples.letters.letters, examples.letters.states)
+    assert card.metrics["ic"] == pytest.approx(np.nanmean(examples.information_coefficients(scores)), abs=1e-12)
+    split_on = [line for booster in model.boosters for line in booster.model_to_string().split("\n")]  # type: ignore[attr-defined]
+    columns = {int(it) for line in split_on if line.startswith("split_feature=") for it in line.split("=")[1].split()}
+    assert max(columns) >= 41  # the states come after 41 letters
+    assert min(columns) < 41
+
+
+def test_the_card_of_a_boosting_without_state_says_what_it_always_did(tmp_path: Path, examples: RankExamples) -> None:
+    card = train_boosting(run_of(tmp_path), examples).card
+    assert card.template == RANKS_RECIPE
+    named = {"members", "trees", "leaves", "least_rows", "learning_rate", "factors", "rows", "seed"}
+    assert set(card.recipe) == {"split", "kind"} | named
+
+
+def test_the_state_of_a_label_is_that_of_its_day(examples: RankExamples) -> None:
+    days, _ = np.nonzero(examples.valid)
+    states = examples.states_of(examples.valid)
+    for number in (0, len(days) // 2, len(days) - 1):
+        assert np.array_equal(states[number], examples.letters.states[days[number]])
+
+
+def test_a_student_that_reads_letters_alone_has_no_teacher_that_reads_states(
+    tmp_path: Path, examples: RankExamples
+) -> None:
+    with pytest.raises(ValidationError, match="a student reads letters alone"):
+        run_of(tmp_path, boosting={"state": True})
+    train_boosting(run_of(tmp_path, **WITH_STATE), examples)
+    with pytest.raises(ModelError, match="holds a classifier of another spec"):
+        train_on_ranks(run_of(tmp_path))
 
 
 # ----------------------------------------------------------------------------------------------------- StockLLM
