@@ -9,6 +9,7 @@ multiply them with a stock's factors.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class DayReader(UniverseReader):
         days.check_template(RANKS_RECIPE | DAY_HITS_RECIPE)
         self._trunk = RankEnsemble(sorted(trunk.folder.glob("seed-*")), device)
         super().__init__(universe, self._trunk.memory)
-        self._ensemble = DayEnsemble(days.folder, self._trunk, device)
+        self.ensemble = DayEnsemble(days.folder, self._trunk, device)
         self._days, self._trunk_digest = days, trunk.digest
         self._block: tuple[int, FloatArray, list[Any]] | None = None
 
@@ -80,14 +81,14 @@ class DayReader(UniverseReader):
         states = [seed[row - first][there] for seed in hidden]
         letters = self.universe.letters[row, there]
         table = np.full(len(self.universe.symbols), np.nan)
-        table[there] = self._ensemble.scores(letters, scores[row - first, there], states, hits, self._as_of(row))
+        table[there] = self.ensemble.scores(letters, scores[row - first, there], states, hits, self._as_of(row))
         return table
 
     def of_stock(self, letters: Letters, row: int, hits: DayHits) -> float:
         """Raw score of one stock that is not of the universe."""
         scores, hidden = self._trunk.scores_and_states(letters[:, None])
         states = [seed[-1] for seed in hidden]
-        return float(self._ensemble.scores(letters[-1:], scores[-1], states, hits, self._as_of(row))[0])
+        return float(self.ensemble.scores(letters[-1:], scores[-1], states, hits, self._as_of(row))[0])
 
     def chances(self, raw: FloatArray) -> FloatArray:
         """Calibrated as the adapter's card says."""
@@ -156,19 +157,25 @@ class DayEnsemble:
         -------
         (n,) float64
         """
+        return self.scores_of_each(letters, trunk, states, [hits], as_of)[0]
+
+    def scores_of_each(
+        self, letters: Letters, trunk: FloatArray, states: list[Any], sets: Sequence[DayHits], as_of: Any
+    ) -> FloatArray:
+        """:meth:`scores` with each of several sets of equally many hits: (n_sets, n)."""
         import torch
 
-        features = day_features(hits, as_of, self.scales)
-        arrays = (features.payoffs, features.states, features.facts)
-        batch = [torch.from_numpy(it)[None].to(self._device) for it in arrays]
-        tokens = torch.from_numpy(np.ascontiguousarray(letters))[None].to(self._device)
+        features = [day_features(hits, as_of, self.scales) for hits in sets]
+        arrays = [np.stack([getattr(it, name) for it in features]) for name in ("payoffs", "states", "facts")]
+        batch = [torch.from_numpy(it).to(self._device) for it in arrays]
+        tokens = torch.from_numpy(np.ascontiguousarray(letters)).to(self._device).expand(len(sets), -1, -1)
+        total: Any = 0.0
         with torch.inference_mode():
-            total = sum(
-                adapter(tokens, state[None], *batch)[0].double()
-                for adapter, state in zip(self.adapters, states, strict=True)
-            )
-        change = (total / len(self.adapters)).cpu().numpy()
-        scores: FloatArray = trunk + change + self.product * factor_product(letters, hits)
+            for adapter, state in zip(self.adapters, states, strict=True):
+                total = total + adapter(tokens, state.expand(len(sets), -1, -1), *batch).double()
+        change: FloatArray = (total / len(self.adapters)).cpu().numpy()
+        products = np.stack([factor_product(letters, hits) for hits in sets])
+        scores: FloatArray = trunk + change + self.product * products
         return scores
 
 

@@ -85,10 +85,5 @@ def day_examples(run: TrainingRun) -> DayExamples:
     days = build_market_days(letters, frames, corpus.target, corpus.horizon)
     past = ranks.train.any(axis=1)
     states, payoffs = days.states[past & np.isfinite(days.states[:, 0])], days.payoffs[past & days.retrievable]
-    if len(payoffs) <= LEAST_PAST:
-        raise DataError(
-            f"{len(payoffs)} training days have payoffs, and more than {LEAST_PAST} are needed; begin data.start "
-            "earlier"
-        )
     scales = DayScales(payoffs.std(axis=0), states.mean(axis=0), states.std(axis=0))
     return DayExamples(ranks, days, StateMetric.euclidean(states), scales)

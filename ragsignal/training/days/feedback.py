@@ -83,7 +83,7 @@ def _raw_scores(examples: DayExamples, block: Block, reader: Reader, row: int, s
     scores, states = reader.trunk.scores_and_states(window)
     as_of, last = days.days[row].item(), [seed[-1] for seed in states]
     hits = [_alone(examples, row, candidate) for candidate in block.candidates.tolist()]
-    return np.stack([reader.days.scores(letters[row, stocks], scores[-1], last, hit, as_of) for hit in hits])
+    return reader.days.scores_of_each(letters[row, stocks], scores[-1], last, hits, as_of)
 
 
 def _alone(examples: DayExamples, row: int, candidate: int) -> DayHits:

@@ -102,7 +102,7 @@ def _fitted(examples: DayExamples, opinions: Sequence[Opinions], spec: FinseerTr
         optimizer.step()
         with torch.no_grad():
             decay.clamp_(min=0.0)  # a day does not become more like today by being old
-    return StateMetric(examples.metric.mean, examples.metric.scale, matrix.detach().numpy(), float(decay))
+    return StateMetric(examples.metric.mean, examples.metric.scale, matrix.detach().numpy(), float(decay.detach()))
 
 
 def _gaps(examples: DayExamples, opinion: Opinions) -> tuple[Tensor, Tensor]:

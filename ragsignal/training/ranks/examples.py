@@ -60,8 +60,8 @@ class RankExamples:
         )
 
     def information_coefficients(self, scores: FloatArray) -> FloatArray:
-        """Spearman's correlation of scores (n_days, n_symbols) and outcomes on every validation day."""
-        days = np.flatnonzero(self.valid.any(axis=1))
+        """Spearman's correlation of scores (n_days, n_symbols) and outcomes on every validation day that has scores."""
+        days = np.flatnonzero((self.valid & np.isfinite(scores)).any(axis=1))
         known = np.where(self.valid, self.outcomes, np.nan)[days]
         return _row_correlations(daily_ranks(np.where(np.isfinite(known), scores[days], np.nan)), daily_ranks(known))
 
