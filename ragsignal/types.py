@@ -217,35 +217,7 @@ class DatedHits(Sequence[Hit]):
         return hash(self.digest)
 
     def __reduce__(self) -> Any:
-        # neither a table of days nor a store travels to another process; a day that many sets share travels once
-        return CopiedDays, (self.digest, self.known_through, self.days, self.scores)
-
-
-class CopiedDays(DatedHits):
-    """Days that came from another process."""
-
-    def __init__(self, digest: str, last: date | None, days: tuple[MarketDay, ...], scores: FloatArray) -> None:
-        self._digest, self._last, self._days, self._scores = digest, last, days, scores
-
-    @property
-    def days(self) -> tuple[MarketDay, ...]:
-        """The days, best first."""
-        return self._days
-
-    @property
-    def scores(self) -> FloatArray:
-        """Their scores, (k,)."""
-        return self._scores
-
-    @property
-    def digest(self) -> str:
-        """As that of the hits that were copied."""
-        return self._digest
-
-    @property
-    def known_through(self) -> date | None:
-        """The day on which the last of them was known; None for no hits."""
-        return self._last
+        return tuple, (self.hits,)  # a table of days does not travel to another process
 
 
 def known_through(hits: Sequence[Hit]) -> date | None:

@@ -51,8 +51,8 @@ class StateMetric:
         if len(known) < _LEAST or not np.ptp(known, axis=0).all():
             raise DataError(
                 f"days are compared by their market state, in standard deviations of at least {_LEAST} states of "
-                f"before data.start, and {len(known)} are known (a stock is ranked after 250 bars, a state needs 45 days "
-                "of ranked stocks): start later, bring earlier prices, or leave own_days out, as FinSeer brings days"
+                f"before data.start, and {len(known)} are known: a stock is ranked after 250 bars, a state needs 45 "
+                "days of ranked stocks. Start later, bring earlier prices, or leave own_days out: FinSeer brings days"
             )
         return cls(known.mean(axis=0), known.std(axis=0), np.eye(states.shape[1]))
 

@@ -3,8 +3,8 @@
 A row's key is a digest of everything that decides the signal, so that a hit cannot be stale. With each signal stand
 its hits and the prompt that was read; days that all stocks of a day share stand once. Another table keeps what a model
 said of a text, under the text and all that decides the answer: a prompt that was read for another signal is not read
-again. One writer at a time; readers never
-wait (write-ahead log). A store serves the process that opened it: SQLite's locks do not survive a fork.
+again. One writer at a time; readers never wait (write-ahead log). A store serves the process that opened it: SQLite's
+locks do not survive a fork.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -95,9 +95,8 @@ class SignalStore:
         for digest, day, size in self._among(unread, "key, known_through, length(hits)", "hit_sets"):
             count = size // _DAY_AND_SCORE.itemsize
             self._sets[digest] = StoredDays(self, digest, date.fromisoformat(day), count)
-        lost = [digest for digest in names if digest not in self._sets]
-        if lost:
-            raise self._lost(lost[0])
+        for digest in set(names) - self._sets.keys():
+            raise self._lost(digest)
         return {_SET + digest: self._sets[digest] for digest in names}
 
     def days_of(self, digest: str) -> tuple[tuple[MarketDay, ...], FloatArray]:
@@ -112,8 +111,7 @@ class SignalStore:
         pairs = np.frombuffer(blob, dtype=_DAY_AND_SCORE)
         names = [f"{name:016x}" for name in pairs["day"].tolist()]
         unread = set(names) - self._days.keys()
-        records = self._among(unread, "key, record", "market_days")
-        self._days |= {name: _day_of(record) for name, record in records}
+        self._days |= {name: _day_of(text) for name, text in self._among(unread, "key, record", "market_days")}
         if not names or unread - self._days.keys():
             raise self._lost(digest)
         return tuple(self._days[name] for name in names), pairs["score"].astype(np.float64)
@@ -137,13 +135,12 @@ class SignalStore:
 
     def _put_days(self, shared: Mapping[int, DatedHits]) -> None:
         """Keep sets of days, before the signals that refer to them."""
-        fresh = [hits for hits in shared.values() if hits.known_through and hits.digest not in self._sets]
-        days: dict[str, MarketDay] = {}
-        sets = []
-        for hits in fresh:
-            there = hits.days
-            names = list(map(self._name_of, there))
-            days |= dict(zip(names, there, strict=True))
+        days, sets = dict[str, MarketDay](), []
+        for hits in shared.values():
+            if hits.known_through is None or hits.digest in self._sets:
+                continue
+            names = list(map(self._name_of, hits.days))
+            days |= dict(zip(names, hits.days, strict=True))
             pairs = np.empty(len(hits), dtype=_DAY_AND_SCORE)
             pairs["day"] = np.frombuffer(bytes.fromhex("".join(names)), dtype=">u8")
             pairs["score"] = hits.scores
@@ -252,14 +249,18 @@ def _hits_text(hits: Sequence[Hit]) -> str:
 
 
 class StoredDays(DatedHits):
-    """Days as they stand in a file, read on first look."""
+    """Days as they stand in a file, read on first look.
 
-    def __init__(self, store: SignalStore, digest: str, last: date, count: int) -> None:
+    To another process goes the place of the file, which must be there when they are looked at.
+    """
+
+    def __init__(self, store: SignalStore | Path, digest: str, last: date, count: int) -> None:
         self._store, self._digest, self._last, self._count = store, digest, last, count
 
     @cached_property
     def _read(self) -> tuple[tuple[MarketDay, ...], FloatArray]:
-        return self._store.days_of(self._digest)
+        store = self._store if isinstance(self._store, SignalStore) else _store_at(self._store, os.getpid())
+        return store.days_of(self._digest)
 
     @property
     def days(self) -> tuple[MarketDay, ...]:
@@ -286,6 +287,24 @@ class StoredDays(DatedHits):
 
     def __repr__(self) -> str:
         return f"StoredDays({self._digest[:16]})"
+
+    def __reduce__(self) -> Any:
+        # not the days themselves: pools pickle in a thread, and a store serves the one that opened it
+        place = self._store.path if isinstance(self._store, SignalStore) else self._store
+        if place == ":memory:":
+            return super().__reduce__()
+        return StoredDays, (Path(place), self._digest, self._last, self._count)
+
+
+@cache
+def _store_at(path: Path, process: int) -> SignalStore:  # noqa: ARG001 - a fork must not use its parent's
+    """The store of this process on a file that another one wrote."""
+    if not path.exists():
+        raise StoreError(
+            f"the retrieved days lie in {path}, and there is no such file here; look at hits on the machine that "
+            "made the signals (without --ray), or set RAGSIGNAL_CACHE to a folder that all machines share"
+        )
+    return SignalStore(path)
 
 
 class StoredHits(Sequence[Hit]):

@@ -36,5 +36,5 @@ def test_similarity_is_1_for_the_same_state_and_falls_with_distance() -> None:
 
 @pytest.mark.parametrize("states", [STATES[:19], np.full((40, 8), np.nan), STATES * np.r_[np.ones(7), 0.0]])
 def test_too_few_states_or_a_variable_that_never_changes_is_refused(states: np.ndarray) -> None:
-    with pytest.raises(DataError, match=r"at least 20 states of before data\.start, and \d+ are known .*own_days"):
+    with pytest.raises(DataError, match=r"at least 20 states of before data\.start, and \d+ are known: .*own_days"):
         StateMetric.euclidean(states)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ragsignal.data import DayHits
 from ragsignal.errors import StoreError
 from ragsignal.retrieval import NearestDays, RandomDays
 from ragsignal.signals.store import SignalStore, StoredDays
-from ragsignal.types import CopiedDays, Prompt, Query, Signal, known_through
+from ragsignal.types import Prompt, Query, Signal, known_through
 from tests.day_tables import METRIC, day_at, drawn_days
 
 TABLE = drawn_days()
@@ -98,19 +99,32 @@ def test_no_hit_is_decoded_before_it_is_looked_at(tmp_path: Path) -> None:
     assert len(store._days) == 30
 
 
-def test_signals_travel_to_another_process_with_their_days_each_day_once(tmp_path: Path) -> None:
+def test_signals_travel_to_another_process_by_the_place_of_their_days(tmp_path: Path) -> None:
     signals = [signal(day, RETRIEVER.of_day(day), symbol) for symbol in ("AA", "BB") for day in DAYS]
-    put(SignalStore(tmp_path / "s.sqlite"), *signals)
-    stored = list(SignalStore(tmp_path / "s.sqlite").get([it.key for it in signals]).values())
-    for those in (signals, stored):
-        sent = pickle.dumps(those)
-        assert len(sent) < 250 * 1_000  # a day has some 500 bytes, and there are 300 hits of some hundred days
-        travelled = pickle.loads(sent)
-        assert travelled == signals
-        assert {type(it.hits) for it in travelled} == {CopiedDays}
-        assert [it.hits.digest for it in travelled] == [it.hits.digest for it in stored]  # type: ignore[attr-defined]
-        assert [known_through(it.hits) for it in travelled] == [known_through(it.hits) for it in signals]
-        assert pickle.loads(pickle.dumps(travelled)) == signals
+    store = SignalStore(tmp_path / "s.sqlite")
+    put(store, *signals)
+    stored = list(store.get([it.key for it in signals]).values())
+    with ThreadPoolExecutor(1) as pool:  # in a thread, as a pool of processes pickles what it sends
+        sent = pool.submit(pickle.dumps, stored).result()
+    assert len(sent) < 6_000
+    travelled = pickle.loads(sent)
+    assert store._days == {}  # nothing was decoded on the way
+    assert [it.hits.digest for it in travelled] == [it.hits.digest for it in stored]
+    assert [known_through(it.hits) for it in travelled] == [known_through(it.hits) for it in signals]
+    assert [it.hits.hits for it in travelled] == [it.hits.hits for it in signals]  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(travelled)) == signals
+    (tmp_path / "s.sqlite").rename(tmp_path / "elsewhere")
+    lost = pickle.loads(sent.replace(b"s.sqlite", b"t.sqlite"))
+    with pytest.raises(StoreError, match=r"lie in .*t\.sqlite, and there is no such file here; .*share"):
+        tuple(lost[0].hits)
+
+
+def test_signals_of_no_file_travel_with_their_days() -> None:
+    one, store = signal(DAYS[0], RETRIEVER.of_day(DAYS[0])), SignalStore(":memory:")
+    put(store, one)
+    for it in (one, store.get([one.key])[one.key]):
+        assert pickle.loads(pickle.dumps(it)) == one
+        assert pickle.loads(pickle.dumps(it)).hits == one.hits.hits  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
