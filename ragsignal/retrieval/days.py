@@ -66,7 +66,8 @@ class DayRetriever(ABC):
         """Identity of the retriever and its options; the days are addressed by :meth:`corpus_digest`."""
         names = ("k", "opposite", "embargo", "max_age")
         options = dict(zip(names, self._options, strict=True))
-        return {"candidates": "days", "artifact": self._artifact, **options, **self._identity()}
+        whence = {"artifact": self._artifact, "metric": self.metric.digest}  # every hit's score is by the metric
+        return {"candidates": "days", **whence, **options, **self._identity()}
 
     @property
     def _options(self) -> Options:
@@ -120,7 +121,7 @@ class NearestDays(DayRetriever):
     """The days whose market state was nearest: FinSeer's way with its own metric, or with the Euclidean one."""
 
     def _identity(self) -> Recipe:
-        return {"retriever": "nearest-days/1", "metric": [self.metric.matrix.tolist(), self.metric.decay]}
+        return {"retriever": "nearest-days/1"}
 
     def _order(self, day: date, distances: FloatArray) -> IntArray:  # noqa: ARG002
         return np.argsort(distances, kind="stable")

@@ -13,6 +13,7 @@ import numpy as np
 
 from ragsignal.errors import DataError
 from ragsignal.types import FloatArray
+from ragsignal.utils import json_digest
 
 _YEAR = 365.25
 _LEAST = 20
@@ -60,6 +61,12 @@ class StateMetric:
     def plain(self) -> StateMetric:
         """The Euclidean metric that this one began from."""
         return StateMetric(self.mean, self.scale, np.eye(len(self.mean)))
+
+    @property
+    def digest(self) -> str:
+        """The same for the same metric, and for no other."""
+        parts = (self.mean, self.scale, self.matrix)
+        return json_digest([*(np.asarray(part).tolist() for part in parts), self.decay])
 
     def standardized(self, states: FloatArray) -> FloatArray:
         """Return z-scores."""

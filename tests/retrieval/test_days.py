@@ -164,6 +164,20 @@ def test_the_factory_makes_the_retriever_that_a_spec_names(name: str) -> None:
     assert retriever.recipe.get("seed") == (4 if name == "random" else None)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_that_are_standardised_otherwise_are_another_recipe(kind: str) -> None:
+    # of own days the mean and the scale follow from data.start, which shows nowhere else
+    others = [
+        StateMetric(np.full(8, 0.1), METRIC.scale, METRIC.matrix),
+        StateMetric(METRIC.mean, 2.0 * METRIC.scale, METRIC.matrix),
+        StateMetric(METRIC.mean, METRIC.scale, 2.0 * METRIC.matrix),
+        StateMetric(METRIC.mean, METRIC.scale, METRIC.matrix, decay=0.1),
+    ]
+    recipes = [KINDS[kind](TABLE, metric).recipe for metric in (METRIC, METRIC.plain, *others)]
+    assert recipes[0] == recipes[1]
+    assert len({repr(recipe) for recipe in recipes}) == 5
+
+
 def test_recipes_of_different_retrievers_differ() -> None:
     finseer = StateMetric(METRIC.mean, METRIC.scale, 2.0 * np.eye(8))
     made = [NearestDays(TABLE, METRIC), NearestDays(TABLE, finseer), RecentDays(TABLE, METRIC),
