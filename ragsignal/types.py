@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 if TYPE_CHECKING:
@@ -166,12 +167,20 @@ class Hit:
 
 
 class DatedHits(Sequence[Hit]):
-    """Hits that many signals share, their records made when they are looked at; equal to a tuple of the same hits."""
+    """Days that many signals share, as hits; their records are made when they are looked at.
+
+    Equal to a tuple of the same hits.
+    """
 
     @property
     @abstractmethod
-    def hits(self) -> tuple[Hit, ...]:
-        """As records."""
+    def days(self) -> tuple[MarketDay, ...]:
+        """The days, best first."""
+
+    @property
+    @abstractmethod
+    def scores(self) -> FloatArray:
+        """Their scores, (k,)."""
 
     @property
     @abstractmethod
@@ -183,6 +192,12 @@ class DatedHits(Sequence[Hit]):
     def known_through(self) -> date | None:
         """The day on which the last of them was known; None for no hits."""
 
+    @cached_property
+    def hits(self) -> tuple[Hit, ...]:
+        """As records."""
+        pairs = zip(self.days, self.scores.tolist(), strict=True)
+        return tuple(Hit(day, score, rank) for rank, (day, score) in enumerate(pairs))
+
     @overload
     def __getitem__(self, at: int) -> Hit: ...
     @overload
@@ -191,7 +206,7 @@ class DatedHits(Sequence[Hit]):
         return self.hits[at]
 
     def __len__(self) -> int:
-        return len(self.hits)
+        return len(self.scores)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, DatedHits):
@@ -202,7 +217,7 @@ class DatedHits(Sequence[Hit]):
         return hash(self.digest)
 
     def __reduce__(self) -> Any:
-        return tuple, (self.hits,)  # neither a table of days nor a store travels to another process
+        return tuple, (self.hits,)  # a table of days does not travel to another process
 
 
 def known_through(hits: Sequence[Hit]) -> date | None:

@@ -41,7 +41,7 @@ from ragsignal.study import (
     notes_on_training,
     work_of,
 )
-from ragsignal.types import Signal
+from ragsignal.types import DatedHits, Hit, Signal
 from ragsignal.utils import Progress, silent, versions_of
 
 LIBRARIES = (
@@ -360,13 +360,20 @@ def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame])
             "abstained": [signal.abstained for signal in signals],
             "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
             "key": [signal.key for signal in signals],
-            "hits": [[hit.candidate.id for hit in signal.hits] for signal in signals],
+            "hits": [_ids_of(signal.hits) for signal in signals],
             "tokens": [signal.tokens for signal in signals],
             "seconds": [signal.seconds for signal in signals],
         },
         columns=columns,
     )
     return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
+
+
+def _ids_of(hits: Sequence[Hit]) -> list[str]:
+    """Names of hits; of days, which are hundreds and the same for all stocks of a day, one name for the set of them."""
+    if isinstance(hits, DatedHits):
+        return [f"days:{hits.digest[:16]}"] if hits.known_through else []
+    return [hit.candidate.id for hit in hits]
 
 
 def _metrics(

@@ -26,7 +26,7 @@ from ragsignal.data.market_state import market_states
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import LEAST_STOCKS, RANK_LETTERS, Letters, RankLetters, daily_ranks
 from ragsignal.errors import LookAheadError
-from ragsignal.types import BoolArray, DatedHits, FloatArray, Hit, IntArray, MarketDay
+from ragsignal.types import BoolArray, DatedHits, FloatArray, IntArray, MarketDay
 
 _RIDGE = 20.0  # over the number of stocks: .02 at a thousand; noise of a slope falls with the number of stocks
 _DECIMALS = 6
@@ -90,17 +90,21 @@ class MarketDays:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def record(self, row: int) -> MarketDay:
-        """The day in row ``row`` as a record."""
-        return MarketDay(
-            day=self.days[row].item(),
-            state=tuple(self.states[row].tolist()),
-            payoffs=tuple(self.payoffs[row].tolist()),
-            stocks=int(self.stocks[row]),
-            available_at=self.available_at[row].item(),
-        )
+        """The day in row ``row`` as a record, one and the same each time."""
+        if row not in self._records:
+            self._records[row] = MarketDay(
+                day=self.days[row].item(),
+                state=tuple(self.states[row].tolist()),
+                payoffs=tuple(self.payoffs[row].tolist()),
+                stocks=int(self.stocks[row]),
+                available_at=self.available_at[row].item(),
+            )
+        return self._records[row]
 
     def followed_by(self, own: MarketDays) -> MarketDays:
         """These days, and the days of another universe that come after them.
+
+        A day is available when those before it are too: calendars may differ, and what can be seen stays a prefix.
 
         Raises
         ------
@@ -115,6 +119,7 @@ class MarketDays:
             name: np.concatenate([getattr(self, name)[: len(past)], getattr(own, name)[later]])
             for name in ("days", "market", "dispersion", "stocks", "payoffs", "available_at")
         }
+        joined["available_at"] = np.maximum.accumulate(joined["available_at"])  # NaT, at the end alone, stays NaT
         return MarketDays(**joined, horizon=self.horizon)
 
     def _known(self, as_of: date, embargo: int) -> int:
@@ -128,6 +133,18 @@ class MarketDays:
         never = np.datetime64("9999-12-31")
         known: NDArray[np.datetime64] = np.where(np.isnat(self.available_at), never, self.available_at)
         return known
+
+    @cached_property
+    def _records(self) -> dict[int, MarketDay]:
+        return {}
+
+    @cached_property
+    def row_digests(self) -> NDArray[np.void]:
+        """A digest of 16 bytes of all that is known of each day, (n,)."""
+        columns = (self.days, self.stocks, self._known_on, self.payoffs, self.states)
+        rows = zip(*(np.ascontiguousarray(column) for column in columns), strict=True)
+        digests = [hashlib.sha256(b"".join(part.tobytes() for part in row)).digest()[:16] for row in rows]
+        return np.frombuffer(b"".join(digests), dtype="V16")
 
     @cached_property
     def _state_digests(self) -> list[bytes]:
@@ -152,14 +169,25 @@ class DayHits(DatedHits):
     """
 
     def __init__(self, table: MarketDays, rows: IntArray, scores: FloatArray) -> None:
-        self.table, self.rows, self.scores = table, rows, scores
+        self.table, self.rows, self._scores = table, rows, scores
 
-    @cached_property
+    @property
+    def days(self) -> tuple[MarketDay, ...]:
+        """As records."""
+        return tuple(map(self.table.record, self.rows.tolist()))
+
+    @property
+    def scores(self) -> FloatArray:
+        """Similarities, (k,)."""
+        return self._scores
+
+    # not kept: 600 days are a quarter of a megabyte, and a run has a thousand sets of them
+    @property
     def payoffs(self) -> FloatArray:
         """(k, n_factors)."""
         return self.table.payoffs[self.rows]
 
-    @cached_property
+    @property
     def states(self) -> FloatArray:
         """(k, 8)."""
         return self.table.states[self.rows]
@@ -185,16 +213,8 @@ class DayHits(DatedHits):
 
     @cached_property
     def digest(self) -> str:
-        """Of which days there are, what they paid, and how near they are."""
-        days = self.table.days[self.rows].astype(np.int64)
-        parts = (days, self.scores, self.payoffs, self.states)
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-
-    @cached_property
-    def hits(self) -> tuple[Hit, ...]:
-        """As records."""
-        pairs = zip(self.rows.tolist(), self.scores.tolist(), strict=True)
-        return tuple(Hit(self.table.record(row), score, rank) for rank, (row, score) in enumerate(pairs))
+        """Of which days there are, all that is known of them, and how near they are."""
+        return hashlib.sha256(self.table.row_digests[self.rows].tobytes() + self.scores.tobytes()).hexdigest()
 
     def __repr__(self) -> str:
         return f"DayHits({len(self)} days)"

@@ -154,7 +154,8 @@ def build_rank_letters(frames: Mapping[str, pd.DataFrame]) -> RankLetters:
     if len(frames) < LEAST_STOCKS:
         raise DataError(
             f"ranks need at least {LEAST_STOCKS} stocks, and data.symbols names {len(frames)}; take more of them "
-            '(symbols = "all"), or a model that reads one stock alone (backtests/paper.toml)'
+            '(symbols = "all"), or a model that reads one stock alone, and sequences in the place of days '
+            "(backtests/paper.toml)"
         )
     bars = bar_table(frames)
     market = market_return(bars)

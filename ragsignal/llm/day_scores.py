@@ -32,6 +32,7 @@ class UniverseReader(ABC):
     def __init__(self, universe: RankLetters, memory: int) -> None:
         self.universe = universe
         self.memory = memory
+        self._tables: dict[tuple[int, str], tuple[FloatArray, FloatArray]] = {}
 
     @property
     def prompter(self) -> RankPrompter:
@@ -81,8 +82,7 @@ class UniverseReader(ABC):
                 f"{prompts[0].query.symbol} as of {prompts[0].query.as_of}: this reads retrieved days, and was given "
                 'something else; write retrieval.candidates = "days"'
             )
-        scores = self.of_universe(row, hits)
-        places = daily_ranks(scores[None])[0]
+        scores, places = self._table(row, hits)
         found = np.empty((len(prompts), 2))
         for number, prompt in enumerate(prompts):
             if prompt.own is None:
@@ -91,6 +91,14 @@ class UniverseReader(ABC):
                 raw = self.of_stock(prompt.own[:, 0], row, hits)
                 found[number] = raw, place_among(raw, scores)
         return found
+
+    def _table(self, row: int, hits: DayHits) -> tuple[FloatArray, FloatArray]:
+        """Raw scores and places of the universe, (n_symbols,) each: kept, as its stocks may be asked one by one."""
+        key = row, hits.digest
+        if key not in self._tables:
+            scores = self.of_universe(row, hits)
+            self._tables[key] = scores, daily_ranks(scores[None])[0]
+        return self._tables[key]
 
 
 def _by_day(prompts: Sequence[RankPrompt]) -> list[list[int]]:

@@ -46,7 +46,7 @@ STATES_RECIPE: Recipe = {"states": json_digest(STATE_FORMULAS)}
 
 _BLOCK = 64  # days that are scored together
 _SAME = 1e-4  # of a close, relative: two vendors' adjusted prices of one stock differ by less, in a window of days
-_SPELLED = "ABCDEFGHIJKLMNOP-"
+_SPELLED = bytes.maketrans(bytes(range(RANK_LETTERS + 1)), b"ABCDEFGHIJKLMNOP-")
 
 
 class DayScorer(Protocol):
@@ -320,7 +320,7 @@ class RankScorer:
 
 def spelled(letters: Letters) -> str:
     """One stock's letters of a day as text: A lowest sixteenth to P highest, - unknown."""
-    return "".join(_SPELLED[letter] for letter in letters)
+    return letters.tobytes().translate(_SPELLED).decode()
 
 
 def _last_days(letters: Letters, row: int, memory: int) -> Letters:

@@ -5,7 +5,8 @@
     record.json         everything that rebuilds the run; what may differ between two runs stands under ``times`` alone
     equity.parquet      wide: a row a bar, a column a variant
     orders.parquet      stacked, with a ``variant`` column
-    signals.parquet     stacked, with a ``variant`` column
+    signals.parquet     stacked, with a ``variant`` column; ``hits`` names what was retrieved: sequences one by one, of
+                        days one name for the whole set, ``days:`` and the set's digest in the store
     index.html          the comparison, one file that loads nothing from a network
     tearsheets/         one quantstats page a variant
 

@@ -18,6 +18,9 @@ from ragsignal.retrieval.state_metric import StateMetric, similarity
 from ragsignal.types import FloatArray, Hit, IntArray, Query, Recipe
 from ragsignal.utils import json_digest
 
+Options = tuple[int, int, int, int | None]
+"""``k``, ``opposite``, ``embargo`` and ``max_age`` of a retriever of days."""
+
 
 class DayRetriever(ABC):
     """Base of the retrievers of days.
@@ -55,13 +58,20 @@ class DayRetriever(ABC):
         self.days, self.metric = days, metric
         self.k, self.opposite, self.embargo, self.max_age = k, opposite, embargo, max_age
         self._artifact = artifact
-        self._found: dict[date, DayHits] = {}
+        self._found: dict[tuple[date, Options], DayHits] = {}
+        self._digests: dict[tuple[date, int], str] = {}
 
     @property
     def recipe(self) -> Recipe:
         """Identity of the retriever and its options; the days are addressed by :meth:`corpus_digest`."""
-        options = {"k": self.k, "opposite": self.opposite, "embargo": self.embargo, "max_age": self.max_age}
-        return {"candidates": "days", "artifact": self._artifact, **options, **self._identity()}
+        names = ("k", "opposite", "embargo", "max_age")
+        options = dict(zip(names, self._options, strict=True))
+        whence = {"artifact": self._artifact, "metric": self.metric.digest}  # every hit's score is by the metric
+        return {"candidates": "days", **whence, **options, **self._identity()}
+
+    @property
+    def _options(self) -> Options:
+        return self.k, self.opposite, self.embargo, self.max_age
 
     def corpus_digest(self, query: Query) -> str:
         """Digest of the days that ``query`` can see, its own state included."""
@@ -69,7 +79,10 @@ class DayRetriever(ABC):
 
     def digest_as_of(self, day: date) -> str:
         """Digest of the days that can be seen as of a day."""
-        return self.days.digest_as_of(day, self.embargo)
+        key = day, self.embargo
+        if key not in self._digests:
+            self._digests[key] = self.days.digest_as_of(day, self.embargo)
+        return self._digests[key]
 
     def retrieve(self, queries: Sequence[Query]) -> list[Sequence[Hit]]:
         """Days of every query; an empty tuple where the state is unknown, or no payoff was known yet."""
@@ -77,9 +90,10 @@ class DayRetriever(ABC):
 
     def of_day(self, day: date) -> DayHits:
         """Return what is retrieved as of the close of a day, nearest first, then the most unlike."""
-        if day not in self._found:
-            self._found[day] = self._search(day)
-        return self._found[day]
+        key = day, self._options  # options may be changed on a live retriever: its recipe then changes too
+        if key not in self._found:
+            self._found[key] = self._search(day)
+        return self._found[key]
 
     def _search(self, day: date) -> DayHits:
         row, seen = self.days.row(day), self.days.visible(day, self.embargo)
@@ -107,7 +121,7 @@ class NearestDays(DayRetriever):
     """The days whose market state was nearest: FinSeer's way with its own metric, or with the Euclidean one."""
 
     def _identity(self) -> Recipe:
-        return {"retriever": "nearest-days/1", "metric": [self.metric.matrix.tolist(), self.metric.decay]}
+        return {"retriever": "nearest-days/1"}
 
     def _order(self, day: date, distances: FloatArray) -> IntArray:  # noqa: ARG002
         return np.argsort(distances, kind="stable")

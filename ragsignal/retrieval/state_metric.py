@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ragsignal.errors import DataError
 from ragsignal.types import FloatArray
+from ragsignal.utils import json_digest
 
 _YEAR = 365.25
+_LEAST = 20
 _WIDTH = 16.0  # twice the number of variables: two states drawn at random are exp(-1) alike
 
 
@@ -38,14 +41,32 @@ class StateMetric:
 
     @classmethod
     def euclidean(cls, states: FloatArray) -> StateMetric:
-        """Return the z-scored Euclidean metric of some states (n, 8); rows of NaN are left out."""
+        """Return the z-scored Euclidean metric of some states (n, 8); rows of NaN are left out.
+
+        Raises
+        ------
+        DataError
+            If fewer than 20 states are known, or one of their variables never changes.
+        """
         known = states[np.isfinite(states).all(axis=1)]
+        if len(known) < _LEAST or not np.ptp(known, axis=0).all():
+            raise DataError(
+                f"days are compared by their market state, in standard deviations of at least {_LEAST} states of "
+                f"before data.start, and {len(known)} are known: a stock is ranked after 250 bars, a state needs 45 "
+                "days of ranked stocks. Start later, bring earlier prices, or leave own_days out: FinSeer brings days"
+            )
         return cls(known.mean(axis=0), known.std(axis=0), np.eye(states.shape[1]))
 
     @property
     def plain(self) -> StateMetric:
         """The Euclidean metric that this one began from."""
         return StateMetric(self.mean, self.scale, np.eye(len(self.mean)))
+
+    @property
+    def digest(self) -> str:
+        """The same for the same metric, and for no other."""
+        parts = (self.mean, self.scale, self.matrix)
+        return json_digest([*(np.asarray(part).tolist() for part in parts), self.decay])
 
     def standardized(self, states: FloatArray) -> FloatArray:
         """Return z-scores."""

@@ -3,8 +3,8 @@
 A row's key is a digest of everything that decides the signal, so that a hit cannot be stale. With each signal stand
 its hits and the prompt that was read; days that all stocks of a day share stand once. Another table keeps what a model
 said of a text, under the text and all that decides the answer: a prompt that was read for another signal is not read
-again. One writer at a time; readers never
-wait (write-ahead log). A store serves the process that opened it: SQLite's locks do not survive a fork.
+again. One writer at a time; readers never wait (write-ahead log). A store serves the process that opened it: SQLite's
+locks do not survive a fork.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+
 from ragsignal.errors import StoreError
-from ragsignal.types import Candidate, DatedHits, Hit, MarketDay, Movement, Prompt, Recipe, Score, Signal
+from ragsignal.types import Candidate, DatedHits, FloatArray, Hit, MarketDay, Movement, Prompt, Recipe, Score, Signal
 from ragsignal.utils import canonical_json, json_digest, open_database
 
 _SCHEMA = """
@@ -30,10 +32,8 @@ CREATE TABLE IF NOT EXISTS signals (
     value REAL NOT NULL, probability REAL NOT NULL, abstained TEXT,
     hits TEXT NOT NULL, prompt TEXT NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL, rank REAL NOT NULL
 );
-CREATE TABLE IF NOT EXISTS hit_sets (
-    digest TEXT PRIMARY KEY, known_through TEXT NOT NULL, hits TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS market_days (digest TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hit_sets (key TEXT PRIMARY KEY, known_through TEXT NOT NULL, hits BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS market_days (key TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
     key TEXT PRIMARY KEY, probability REAL NOT NULL, tokens INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS scores (
 _COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank"
 _HITS = 6  # the place of hits among them
 _SET = "set:"  # begins the hits of a row that shares them with others
+_DAY_AND_SCORE = np.dtype([("day", ">u8"), ("score", "<f8")])  # of a set, best first
 
 
 class SignalStore:
@@ -61,7 +62,9 @@ class SignalStore:
         self.path = path
         self._process = os.getpid()
         self._recipes: set[str] = set()
-        self._sets: set[str] = set()
+        self._sets: dict[str, StoredDays] = {}
+        self._days: dict[str, MarketDay] = {}
+        self._named: dict[int, tuple[str, MarketDay]] = {}  # by id; the day is kept, so that its id stays its own
         try:
             self._connection = open_database(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -82,30 +85,39 @@ class SignalStore:
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
         """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
         rows = self._among(keys, _COLUMNS, "signals")
-        sets = {row[_HITS] for row in rows if row[_HITS].startswith(_SET)}
-        shared = {text: StoredDays(self, *found) for text, found in self._hit_sets(sets).items()}
+        shared = self._hit_sets({row[_HITS] for row in rows if row[_HITS].startswith(_SET)})
         return {row[0]: _signal_of(row, shared.get(row[_HITS])) for row in rows}
 
-    def _hit_sets(self, texts: set[str]) -> dict[str, tuple[str, date]]:
-        """Digest and last known day of each of the sets that rows refer to."""
+    def _hit_sets(self, texts: set[str]) -> dict[str, StoredDays]:
+        """The sets of days that rows refer to, each one object however often it is asked for."""
         names = [text.removeprefix(_SET) for text in texts]
-        found = self._among(names, "digest, known_through", "hit_sets")
-        return {_SET + digest: (digest, date.fromisoformat(day)) for digest, day in found}
+        unread = [name for name in names if name not in self._sets]
+        for digest, day, size in self._among(unread, "key, known_through, length(hits)", "hit_sets"):
+            count = size // _DAY_AND_SCORE.itemsize
+            self._sets[digest] = StoredDays(self, digest, date.fromisoformat(day), count)
+        for digest in set(names) - self._sets.keys():
+            raise self._lost(digest)
+        return {_SET + digest: self._sets[digest] for digest in names}
 
-    def days_of(self, digest: str) -> tuple[Hit, ...]:
-        """The days of a set, best first.
+    def days_of(self, digest: str) -> tuple[tuple[MarketDay, ...], FloatArray]:
+        """The days of a set, best first, and their scores.
 
         Raises
         ------
         StoreError
             If the file lost them.
         """
-        ((text,),) = self._read("SELECT hits FROM hit_sets WHERE digest = ?", [digest]) or [("[]",)]
-        pairs = json.loads(text)
-        records = dict(self._among([name for name, _ in pairs], "digest, record", "market_days"))
-        if not pairs or len(records) < len({name for name, _ in pairs}):
-            raise StoreError(self._complaint(KeyError(f"the days {digest} are gone")))
-        return tuple(Hit(_day_of(records[name]), score, rank) for rank, (name, score) in enumerate(pairs))
+        ((blob,),) = self._read("SELECT hits FROM hit_sets WHERE key = ?", [digest]) or [(b"",)]
+        pairs = np.frombuffer(blob, dtype=_DAY_AND_SCORE)
+        names = [f"{name:016x}" for name in pairs["day"].tolist()]
+        unread = set(names) - self._days.keys()
+        self._days |= {name: _day_of(text) for name, text in self._among(unread, "key, record", "market_days")}
+        if not names or unread - self._days.keys():
+            raise self._lost(digest)
+        return tuple(self._days[name] for name in names), pairs["score"].astype(np.float64)
+
+    def _lost(self, digest: str) -> StoreError:
+        return StoreError(self._complaint(LookupError(f"it has lost the days {digest}")))
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those among ``keys`` that are not stored."""
@@ -123,18 +135,25 @@ class SignalStore:
 
     def _put_days(self, shared: Mapping[int, DatedHits]) -> None:
         """Keep sets of days, before the signals that refer to them."""
-        sets, days = [], dict[str, str]()
+        days, sets = dict[str, MarketDay](), []
         for hits in shared.values():
             if hits.known_through is None or hits.digest in self._sets:
                 continue
-            records = [_day_record(hit.candidate) for hit in hits.hits if isinstance(hit.candidate, MarketDay)]
-            names = [hashlib.sha256(record.encode()).hexdigest()[:16] for record in records]
-            days |= dict(zip(names, records, strict=True))
-            pairs = [[name, hit.score] for name, hit in zip(names, hits.hits, strict=True)]
-            sets.append((hits.digest, hits.known_through.isoformat(), json.dumps(pairs)))
-            self._sets.add(hits.digest)
-        self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", list(days.items()))
-        self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING", sets)
+            names = list(map(self._name_of, hits.days))
+            days |= dict(zip(names, hits.days, strict=True))
+            pairs = np.empty(len(hits), dtype=_DAY_AND_SCORE)
+            pairs["day"] = np.frombuffer(bytes.fromhex("".join(names)), dtype=">u8")
+            pairs["score"] = hits.scores
+            sets.append((hits.digest, f"{hits.known_through}", pairs.tobytes()))
+        records = [(name, _day_record(day)) for name, day in days.items()]
+        self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (key) DO NOTHING", records)
+        self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", sets)
+
+    def _name_of(self, day: MarketDay) -> str:
+        """Digest of all that is known of a day."""
+        if id(day) not in self._named:
+            self._named[id(day)] = hashlib.sha256(_day_record(day).encode()).hexdigest()[:16], day
+        return self._named[id(day)][0]
 
     def scores(self, keys: Iterable[str]) -> dict[str, Score]:
         """What a model said before, of the texts with these keys; without seconds, as none are spent again."""
@@ -225,15 +244,33 @@ def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
 
 def _hits_text(hits: Sequence[Hit]) -> str:
     if isinstance(hits, DatedHits):
-        return _SET + hits.digest if len(hits) else "[]"
+        return _SET + hits.digest if hits.known_through else "[]"
     return json.dumps([_hit_record(hit) for hit in hits])
 
 
 class StoredDays(DatedHits):
-    """Days as they stand in a file, read on first look."""
+    """Days as they stand in a file, read on first look.
 
-    def __init__(self, store: SignalStore, digest: str, last: date) -> None:
-        self._store, self._digest, self._last = store, digest, last
+    To another process goes the place of the file, which must be there when they are looked at.
+    """
+
+    def __init__(self, store: SignalStore | Path, digest: str, last: date, count: int) -> None:
+        self._store, self._digest, self._last, self._count = store, digest, last, count
+
+    @cached_property
+    def _read(self) -> tuple[tuple[MarketDay, ...], FloatArray]:
+        store = self._store if isinstance(self._store, SignalStore) else _store_at(self._store, os.getpid())
+        return store.days_of(self._digest)
+
+    @property
+    def days(self) -> tuple[MarketDay, ...]:
+        """The days, best first."""
+        return self._read[0]
+
+    @property
+    def scores(self) -> FloatArray:
+        """Their scores, (k,)."""
+        return self._read[1]
 
     @property
     def digest(self) -> str:
@@ -245,13 +282,29 @@ class StoredDays(DatedHits):
         """The day on which the last of them was known."""
         return self._last
 
-    @cached_property
-    def hits(self) -> tuple[Hit, ...]:
-        """As records."""
-        return self._store.days_of(self._digest)
+    def __len__(self) -> int:
+        return self._count
 
     def __repr__(self) -> str:
         return f"StoredDays({self._digest[:16]})"
+
+    def __reduce__(self) -> Any:
+        # not the days themselves: pools pickle in a thread, and a store serves the one that opened it
+        place = self._store.path if isinstance(self._store, SignalStore) else self._store
+        if place == ":memory:":
+            return super().__reduce__()
+        return StoredDays, (Path(place), self._digest, self._last, self._count)
+
+
+@cache
+def _store_at(path: Path, process: int) -> SignalStore:  # noqa: ARG001 - a fork must not use its parent's
+    """The store of this process on a file that another one wrote."""
+    if not path.exists():
+        raise StoreError(
+            f"the retrieved days lie in {path}, and there is no such file here; look at hits on the machine that "
+            "made the signals (without --ray), or set RAGSIGNAL_CACHE to a folder that all machines share"
+        )
+    return SignalStore(path)
 
 
 class StoredHits(Sequence[Hit]):
@@ -298,7 +351,7 @@ def _signal_of(row: tuple[Any, ...], shared: StoredDays | None) -> Signal:
         value=value,
         probability=probability,
         abstained=abstained,
-        hits=shared or (StoredHits(hits) if hits != "[]" else ()),
+        hits=shared if shared is not None else (StoredHits(hits) if hits != "[]" else ()),
         key=key,
         tokens=tokens,
         seconds=seconds,
@@ -338,8 +391,7 @@ def _hit_of(record: list[Any], rank: int) -> Hit:
     return Hit(candidate=candidate, score=score, rank=rank)
 
 
-def _day_record(day: MarketDay | Candidate) -> str:
-    assert isinstance(day, MarketDay)
+def _day_record(day: MarketDay) -> str:
     return json.dumps([day.day.isoformat(), day.state, day.payoffs, day.stocks, day.available_at.isoformat()])
 
 

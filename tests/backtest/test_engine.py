@@ -141,6 +141,25 @@ def test_buy_and_hold_equals_the_hand_computed_account(result: RunResult) -> Non
     assert hold.equity.iloc[-1] == pytest.approx(money + sum(sizes[s] * result.closes[s].iloc[-1] for s in sizes.index))
 
 
+def test_signals_from_days_carry_one_name_for_the_set_that_all_stocks_of_a_day_share() -> None:
+    days = {"candidates": "days", "retriever": "state", "k": 40, "opposite": 20, "own_days": True}
+    market = {
+        "symbols": [f"S{number:02d}" for number in range(21)],
+        "start": date(2011, 6, 1),
+        "end": date(2011, 6, 14),
+    }
+    ran = run_spec(
+        spec(data=market, corpus={"target": "relative"}, variant=[VOTE | {"retrieval": days}, HOLD]),
+    )
+    signals = find(ran, "vote").signals
+    assert not [note for note in ran.notes if "of its hits are" in note]
+    named = signals[signals["abstained"].isna()].explode("hits").groupby("date")["hits"]
+    assert (named.nunique() == 1).all()
+    assert named.first().is_unique
+    assert named.first().str.fullmatch("days:[0-9a-f]{16}").all()
+    assert signals.loc[signals["abstained"].notna(), "hits"].map(len).max() == 0  # the first bars
+
+
 def test_signals_carry_hits_and_what_a_next_open_fill_could_earn(result: RunResult) -> None:
     signals = find(result, "vote").signals
     assert len(signals) == 2 * len(result.closes)
