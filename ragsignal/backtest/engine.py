@@ -41,7 +41,7 @@ from ragsignal.study import (
     notes_on_training,
     work_of,
 )
-from ragsignal.types import Signal
+from ragsignal.types import DatedHits, Signal
 from ragsignal.utils import Progress, silent, versions_of
 
 LIBRARIES = (
@@ -285,7 +285,8 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
         return []
     notes = []
     for variant in variants:
-        shares = variant.signals["hits"].explode().dropna().str.split("/").str[1].value_counts(normalize=True)
+        ids = variant.signals["hits"].explode().dropna()
+        shares = ids[~ids.str.startswith("days/")].str.split("/").str[1].value_counts(normalize=True)
         if len(shares) and shares.iloc[0] > _ONE_KIND:
             notes.append(f"{variant.name}: {shares.iloc[0]:.0%} of its hits are {shares.index[0]} sequences.")
     return notes
@@ -360,13 +361,20 @@ def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame])
             "abstained": [signal.abstained for signal in signals],
             "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
             "key": [signal.key for signal in signals],
-            "hits": [[hit.candidate.id for hit in signal.hits] for signal in signals],
+            "hits": list(map(_hit_ids, signals)),
             "tokens": [signal.tokens for signal in signals],
             "seconds": [signal.seconds for signal in signals],
         },
         columns=columns,
     )
     return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
+
+
+def _hit_ids(signal: Signal) -> list[str]:
+    """Ids of the hits; of days that all stocks of a day share one name, or a run would hold millions of ids."""
+    if isinstance(signal.hits, DatedHits):
+        return [] if signal.hits.known_through is None else [f"days/{signal.hits.digest}"]
+    return [hit.candidate.id for hit in signal.hits]
 
 
 def _metrics(

@@ -46,8 +46,9 @@ class VariantResult:
         ``commission``, ``slippage`` (money lost to slippage, positive).
     signals : DataFrame
         One row a symbol and bar: ``date``, ``symbol``, ``value``, ``probability``, ``abstained`` (reason or None),
-        ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits`` (ids),
-        ``tokens``, ``seconds``. Empty for variants without a signal.
+        ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits`` (ids;
+        of retrieved days, which all stocks of a day share, one name of them all), ``tokens``, ``seconds``. Empty for
+        variants without a signal.
     metrics : Metrics
     cost : Cost
         What this run spent on the signals.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from ragsignal.errors import StoreError
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
 from ragsignal.utils.digest import json_digest
+from tests.made_days import made_hits
 
 DAY = date(2021, 1, 8)
 QUERY = Query("AA", (date(2021, 1, 7), DAY), (1.0, 2.0))
@@ -280,3 +282,14 @@ def test_signals_that_differ_in_one_field_are_told_apart() -> None:
     store = SignalStore(":memory:")
     put(store, plain("a"), replace(plain("b"), abstained=""), replace(plain("c"), abstained="too few bars"))
     assert [store.get([key])[key].abstained for key in "abc"] == [None, "", "too few bars"]
+
+
+def test_days_that_two_signals_share_come_back_equal_and_keep_their_digest_in_another_process() -> None:
+    store, hits = SignalStore(":memory:"), made_hits()
+    put(store, replace(plain("a"), hits=hits), replace(plain("b"), hits=hits))
+    found = store.get(["a", "b"])
+    assert found["a"].hits is found["b"].hits
+    assert tuple(found["a"].hits) == hits.hits
+    for days in (hits, found["a"].hits):
+        sent = pickle.loads(pickle.dumps(days))
+        assert (sent, sent.digest, sent.known_through) == (hits, hits.digest, hits.known_through)
