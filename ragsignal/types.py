@@ -193,6 +193,9 @@ class DatedHits(Sequence[Hit]):
     def __len__(self) -> int:
         return len(self.hits)
 
+    def __bool__(self) -> bool:
+        return self.known_through is not None  # asked of every signal, and no reason to read records
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, DatedHits):
             return self.digest == other.digest

@@ -23,9 +23,8 @@ from ragsignal.backtest.findings import findings_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
-from ragsignal.backtest.variant import Metrics, VariantResult
+from ragsignal.backtest.variant import Metrics, VariantResult, signal_table
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
-from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
@@ -41,7 +40,6 @@ from ragsignal.study import (
     notes_on_training,
     work_of,
 )
-from ragsignal.types import DatedHits, Signal
 from ragsignal.utils import Progress, silent, versions_of
 
 LIBRARIES = (
@@ -188,7 +186,7 @@ def trade(
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     ran = _run(cerebro, variant)
     account = ran.analyzers.account
-    signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
+    signals = signal_table(ran.analyzers.evidence.get_analysis(), frames)
     equity = pd.Series(
         account.equity, index=pd.DatetimeIndex(account.days, name="date").as_unit("us"), name=variant.name
     )
@@ -341,40 +339,6 @@ def _run(cerebro: Any, variant: Variant) -> Any:
             raise ConfigError(f"variant {variant.name!r}: {error}") from error
         raise
     return ran
-
-
-def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
-    if not signals:
-        return pd.DataFrame(columns=columns)
-    outcomes = forward_returns(frames, "open_to_open")
-    earned = {
-        symbol: dict(zip(pd.DatetimeIndex(table.index).date, table["outcome"], strict=True))
-        for symbol, table in outcomes.items()
-    }
-    table = pd.DataFrame(
-        {
-            "date": np.array([signal.as_of for signal in signals], dtype="M8[s]"),
-            "symbol": [signal.symbol for signal in signals],
-            "value": [signal.value for signal in signals],
-            "probability": [signal.probability for signal in signals],
-            "abstained": [signal.abstained for signal in signals],
-            "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
-            "key": [signal.key for signal in signals],
-            "hits": list(map(_hit_ids, signals)),
-            "tokens": [signal.tokens for signal in signals],
-            "seconds": [signal.seconds for signal in signals],
-        },
-        columns=columns,
-    )
-    return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
-
-
-def _hit_ids(signal: Signal) -> list[str]:
-    """Ids of the hits; of days that all stocks of a day share one name, or a run would hold millions of ids."""
-    if isinstance(signal.hits, DatedHits):
-        return [] if signal.hits.known_through is None else [f"days/{signal.hits.digest}"]
-    return [hit.candidate.id for hit in signal.hits]
 
 
 def _metrics(

@@ -62,6 +62,7 @@ class SignalStore:
         self._process = os.getpid()
         self._recipes: set[str] = set()
         self._sets: set[str] = set()
+        self._days: dict[MarketDay, str] = {}  # names of those that this process has put
         try:
             self._connection = open_database(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -127,14 +128,20 @@ class SignalStore:
         for hits in shared.values():
             if hits.known_through is None or hits.digest in self._sets:
                 continue
-            records = [_day_record(hit.candidate) for hit in hits.hits if isinstance(hit.candidate, MarketDay)]
-            names = [hashlib.sha256(record.encode()).hexdigest()[:16] for record in records]
-            days |= dict(zip(names, records, strict=True))
-            pairs = [[name, hit.score] for name, hit in zip(names, hits.hits, strict=True)]
+            pairs = [[self._named(hit.candidate, days), hit.score] for hit in hits.hits]
             sets.append((hits.digest, hits.known_through.isoformat(), json.dumps(pairs)))
             self._sets.add(hits.digest)
         self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", list(days.items()))
         self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING", sets)
+
+    def _named(self, day: MarketDay | Candidate, unwritten: dict[str, str]) -> str:
+        """The name of a day; one that was not put before goes to ``unwritten``, records by name."""
+        assert isinstance(day, MarketDay)
+        if day not in self._days:
+            record = _day_record(day)
+            self._days[day] = hashlib.sha256(record.encode()).hexdigest()[:16]
+            unwritten[self._days[day]] = record
+        return self._days[day]
 
     def scores(self, keys: Iterable[str]) -> dict[str, Score]:
         """What a model said before, of the texts with these keys; without seconds, as none are spent again."""
@@ -298,7 +305,7 @@ def _signal_of(row: tuple[Any, ...], shared: StoredDays | None) -> Signal:
         value=value,
         probability=probability,
         abstained=abstained,
-        hits=shared or (StoredHits(hits) if hits != "[]" else ()),
+        hits=shared if shared is not None else StoredHits(hits) if hits != "[]" else (),
         key=key,
         tokens=tokens,
         seconds=seconds,
@@ -338,8 +345,7 @@ def _hit_of(record: list[Any], rank: int) -> Hit:
     return Hit(candidate=candidate, score=score, rank=rank)
 
 
-def _day_record(day: MarketDay | Candidate) -> str:
-    assert isinstance(day, MarketDay)
+def _day_record(day: MarketDay) -> str:
     return json.dumps([day.day.isoformat(), day.state, day.payoffs, day.stocks, day.available_at.isoformat()])
 
 
