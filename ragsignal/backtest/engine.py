@@ -20,6 +20,7 @@ import pandas as pd
 from ragsignal import statistics
 from ragsignal.backtest.feed import PreloadedFeed
 from ragsignal.backtest.findings import findings_of
+from ragsignal.backtest.findings.retrieved import query_days, retrieved_of
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
@@ -31,11 +32,13 @@ from ragsignal.protocols import SignalSource
 from ragsignal.signals import KnownSignals, Pipeline, queries_of
 from ragsignal.study import (
     Before,
+    DayEvidence,
     RunFrame,
     Study,
     TrialCount,
     count_run,
     data_digests,
+    evidence_of_days,
     notes_on_prices,
     notes_on_training,
     work_of,
@@ -94,6 +97,7 @@ def run_spec(
     variants = _run_variants(study, frames, pool)
     closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
     codes = {variant.name: code_of(variant.strategy) for variant in spec.variants}
+    evidence = _evidence(study, closes)
     return RunResult(
         spec=spec,
         variants=variants,
@@ -102,11 +106,20 @@ def run_spec(
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
         dropped_bars=study.prices.drop_counts,
+        evidence=evidence,
+        retrieved=retrieved_of(evidence),
         digests=data_digests(study, spec.variants)
         | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
         times=frame.times(trials=_counted(spec, variants, codes)),  # other runs may be counted in between
     )
+
+
+def _evidence(study: Study, closes: pd.DataFrame) -> dict[str, tuple[DayEvidence, ...]]:
+    """What the variants that read days retrieve on some days of the run."""
+    days = query_days(pd.DatetimeIndex(closes.index))
+    readers = [variant for variant in study.spec.variants if variant.reads_days]
+    return {variant.name: evidence_of_days(study, variant, days) for variant in readers}
 
 
 def _counted(spec: RunSpec, results: Sequence[VariantResult], codes: Mapping[str, str]) -> TrialCount:

@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -237,9 +237,17 @@ def _hits_text(hits: Sequence[Hit]) -> str:
 
 
 class StoredDays(DatedHits):
-    """Days as they stand in a file, read on first look."""
+    """Days as they stand in a file, read on first look: another process is given the file's name alone.
 
-    def __init__(self, store: SignalStore, digest: str, last: date) -> None:
+    Parameters
+    ----------
+    store : SignalStore, or the Path of one
+    digest : str
+    last : date
+        The day on which the last of them was known.
+    """
+
+    def __init__(self, store: SignalStore | Path, digest: str, last: date) -> None:
         self._store, self._digest, self._last = store, digest, last
 
     @property
@@ -254,11 +262,23 @@ class StoredDays(DatedHits):
 
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
-        """As records."""
-        return self._store.days_of(self._digest)
+        """As records; raises ``StoreError`` where the file is not there, as on another machine."""
+        store = _reopened(self._store, os.getpid()) if isinstance(self._store, Path) else self._store
+        return store.days_of(self._digest)
+
+    def __reduce__(self) -> Any:
+        path = self._store if isinstance(self._store, Path) else self._store.path
+        if path == ":memory:":
+            return super().__reduce__()
+        return StoredDays, (Path(path), self._digest, self._last)
 
     def __repr__(self) -> str:
         return f"StoredDays({self._digest[:16]})"
+
+
+@lru_cache(maxsize=1)
+def _reopened(path: Path, process: int) -> SignalStore:  # noqa: ARG001 - a connection does not survive a fork
+    return SignalStore(path)
 
 
 class StoredHits(Sequence[Hit]):

@@ -284,12 +284,19 @@ def test_signals_that_differ_in_one_field_are_told_apart() -> None:
     assert [store.get([key])[key].abstained for key in "abc"] == [None, "", "too few bars"]
 
 
-def test_days_that_two_signals_share_come_back_equal_and_keep_their_digest_in_another_process() -> None:
+def test_days_that_two_signals_share_come_back_equal_and_once() -> None:
     store, hits = SignalStore(":memory:"), made_hits()
     put(store, replace(plain("a"), hits=hits), replace(plain("b"), hits=hits))
     found = store.get(["a", "b"])
     assert found["a"].hits is found["b"].hits
     assert tuple(found["a"].hits) == hits.hits
-    for days in (hits, found["a"].hits):
+
+
+def test_days_keep_their_digest_in_another_process_and_a_stored_one_takes_the_name_of_its_file(tmp_path: Path) -> None:
+    hits, kept, there = made_hits(), SignalStore(":memory:"), SignalStore(tmp_path / "s.sqlite")
+    for store in (kept, there):
+        put(store, replace(plain("a"), hits=hits))
+    for days in (hits, kept.get(["a"])["a"].hits, there.get(["a"])["a"].hits):
         sent = pickle.loads(pickle.dumps(days))
-        assert (sent, sent.digest, sent.known_through) == (hits, hits.digest, hits.known_through)
+        assert (sent.digest, sent.known_through, sent.hits) == (hits.digest, hits.known_through, hits.hits)
+    assert len(pickle.dumps(there.get(["a"])["a"].hits)) < 500
