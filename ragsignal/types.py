@@ -193,9 +193,6 @@ class DatedHits(Sequence[Hit]):
     def __len__(self) -> int:
         return len(self.hits)
 
-    def __bool__(self) -> bool:
-        return self.known_through is not None  # asked of every signal, and no reason to read records
-
     def __eq__(self, other: object) -> bool:
         if isinstance(other, DatedHits):
             return self.digest == other.digest
@@ -205,37 +202,7 @@ class DatedHits(Sequence[Hit]):
         return hash(self.digest)
 
     def __reduce__(self) -> Any:
-        # neither a table of days nor a store travels to another process
-        return CarriedHits, (self.hits, self.digest, self.known_through)
-
-
-class CarriedHits(DatedHits):
-    """What comes of :class:`DatedHits` in another process: the records, and the digest that they had.
-
-    Parameters
-    ----------
-    hits : tuple of Hit
-    digest : str
-    known_through : date or None
-    """
-
-    def __init__(self, hits: tuple[Hit, ...], digest: str, known_through: date | None) -> None:
-        self._carried = hits, digest, known_through
-
-    @property
-    def hits(self) -> tuple[Hit, ...]:
-        """As records."""
-        return self._carried[0]
-
-    @property
-    def digest(self) -> str:
-        """As before."""
-        return self._carried[1]
-
-    @property
-    def known_through(self) -> date | None:
-        """The day on which the last of them was known; None for no hits."""
-        return self._carried[2]
+        return tuple, (self.hits,)  # neither a table of days nor a store travels to another process
 
 
 def known_through(hits: Sequence[Hit]) -> date | None:

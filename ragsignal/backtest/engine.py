@@ -20,29 +20,29 @@ import pandas as pd
 from ragsignal import statistics
 from ragsignal.backtest.feed import PreloadedFeed
 from ragsignal.backtest.findings import findings_of
-from ragsignal.backtest.findings.retrieved import query_days, retrieved_of
+from ragsignal.backtest.findings.retrieved import run_evidence
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
-from ragsignal.backtest.variant import Metrics, VariantResult, signal_table
+from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
+from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
 from ragsignal.signals import KnownSignals, Pipeline, queries_of
 from ragsignal.study import (
     Before,
-    DayEvidence,
     RunFrame,
     Study,
     TrialCount,
     count_run,
     data_digests,
-    evidence_of_days,
     notes_on_prices,
     notes_on_training,
     work_of,
 )
+from ragsignal.types import DatedHits, Hit, Signal
 from ragsignal.utils import Progress, silent, versions_of
 
 LIBRARIES = (
@@ -97,7 +97,6 @@ def run_spec(
     variants = _run_variants(study, frames, pool)
     closes = pd.DataFrame({symbol: frame["close"] for symbol, frame in frames.items()})
     codes = {variant.name: code_of(variant.strategy) for variant in spec.variants}
-    evidence = _evidence(study, closes)
     return RunResult(
         spec=spec,
         variants=variants,
@@ -106,20 +105,12 @@ def run_spec(
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
         dropped_bars=study.prices.drop_counts,
-        evidence=evidence,
-        retrieved=retrieved_of(evidence),
+        evidence=run_evidence(study, closes),
         digests=data_digests(study, spec.variants)
         | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
         times=frame.times(trials=_counted(spec, variants, codes)),  # other runs may be counted in between
     )
-
-
-def _evidence(study: Study, closes: pd.DataFrame) -> dict[str, tuple[DayEvidence, ...]]:
-    """What the variants that read days retrieve on some days of the run."""
-    days = query_days(pd.DatetimeIndex(closes.index))
-    readers = [variant for variant in study.spec.variants if variant.reads_days]
-    return {variant.name: evidence_of_days(study, variant, days) for variant in readers}
 
 
 def _counted(spec: RunSpec, results: Sequence[VariantResult], codes: Mapping[str, str]) -> TrialCount:
@@ -199,7 +190,7 @@ def trade(
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     ran = _run(cerebro, variant)
     account = ran.analyzers.account
-    signals = signal_table(ran.analyzers.evidence.get_analysis(), frames)
+    signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
     equity = pd.Series(
         account.equity, index=pd.DatetimeIndex(account.days, name="date").as_unit("us"), name=variant.name
     )
@@ -277,12 +268,8 @@ class AccountRecorder(bt.Analyzer):
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
     study = study or Study(spec)
-    notes = [
-        *notes_on_prices(study),
-        *notes_on_training(study),
-        *_notes_on_hits(spec, variants),
-        *notes_on_shares(variants),
-    ]
+    notes = [*notes_on_prices(study), *notes_on_training(study)]
+    notes += [*_notes_on_hits(spec, variants), *notes_on_shares(variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
@@ -296,8 +283,7 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
         return []
     notes = []
     for variant in variants:
-        ids = variant.signals["hits"].explode().dropna()
-        shares = ids[~ids.str.startswith("days/")].str.split("/").str[1].value_counts(normalize=True)
+        shares = variant.signals["hits"].explode().dropna().str.split("/").str[1].value_counts(normalize=True)
         if len(shares) and shares.iloc[0] > _ONE_KIND:
             notes.append(f"{variant.name}: {shares.iloc[0]:.0%} of its hits are {shares.index[0]} sequences.")
     return notes
@@ -352,6 +338,40 @@ def _run(cerebro: Any, variant: Variant) -> Any:
             raise ConfigError(f"variant {variant.name!r}: {error}") from error
         raise
     return ran
+
+
+def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
+    if not signals:
+        return pd.DataFrame(columns=columns)
+    outcomes = forward_returns(frames, "open_to_open")
+    earned = {
+        symbol: dict(zip(pd.DatetimeIndex(table.index).date, table["outcome"], strict=True))
+        for symbol, table in outcomes.items()
+    }
+    table = pd.DataFrame(
+        {
+            "date": np.array([signal.as_of for signal in signals], dtype="M8[s]"),
+            "symbol": [signal.symbol for signal in signals],
+            "value": [signal.value for signal in signals],
+            "probability": [signal.probability for signal in signals],
+            "abstained": [signal.abstained for signal in signals],
+            "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
+            "key": [signal.key for signal in signals],
+            "hits": [_ids_of(signal.hits) for signal in signals],
+            "tokens": [signal.tokens for signal in signals],
+            "seconds": [signal.seconds for signal in signals],
+        },
+        columns=columns,
+    )
+    return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
+
+
+def _ids_of(hits: Sequence[Hit]) -> list[str]:
+    """Names of hits; of days, which are hundreds and the same for all stocks of a day, one name for the set of them."""
+    if isinstance(hits, DatedHits):
+        return [f"days:{hits.digest[:16]}"] if hits.known_through else []
+    return [hit.candidate.id for hit in hits]
 
 
 def _metrics(

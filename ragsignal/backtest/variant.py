@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
-from ragsignal.data import forward_returns
 from ragsignal.signals import Cost
 from ragsignal.statistics import Performance
-from ragsignal.types import DatedHits, Recipe, Signal
+from ragsignal.types import Recipe
 
 
 class Metrics(Performance):
@@ -49,9 +46,8 @@ class VariantResult:
         ``commission``, ``slippage`` (money lost to slippage, positive).
     signals : DataFrame
         One row a symbol and bar: ``date``, ``symbol``, ``value``, ``probability``, ``abstained`` (reason or None),
-        ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits`` (ids;
-        of retrieved days, which all stocks of a day share, one name of them all), ``tokens``, ``seconds``. Empty for
-        variants without a signal.
+        ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits`` (ids),
+        ``tokens``, ``seconds``. Empty for variants without a signal.
     metrics : Metrics
     cost : Cost
         What this run spent on the signals.
@@ -104,38 +100,3 @@ class VariantResult:
         """The cost, and ``signal_seconds``: the model's time for these signals, whenever they were made."""
         seconds = round(float(self.signals["seconds"].sum()), 3) if len(self.signals) else 0.0
         return {**self.cost.record(), "signal_seconds": seconds}
-
-
-def signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The table ``signals`` of a :class:`VariantResult`; ``frames`` are the bars by which they are judged."""
-    columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
-    if not signals:
-        return pd.DataFrame(columns=columns)
-    outcomes = forward_returns(frames, "open_to_open")
-    earned = {
-        symbol: dict(zip(pd.DatetimeIndex(table.index).date, table["outcome"], strict=True))
-        for symbol, table in outcomes.items()
-    }
-    table = pd.DataFrame(
-        {
-            "date": np.array([signal.as_of for signal in signals], dtype="M8[s]"),
-            "symbol": [signal.symbol for signal in signals],
-            "value": [signal.value for signal in signals],
-            "probability": [signal.probability for signal in signals],
-            "abstained": [signal.abstained for signal in signals],
-            "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
-            "key": [signal.key for signal in signals],
-            "hits": list(map(_hit_ids, signals)),
-            "tokens": [signal.tokens for signal in signals],
-            "seconds": [signal.seconds for signal in signals],
-        },
-        columns=columns,
-    )
-    return table.sort_values(["date", "symbol"], kind="stable", ignore_index=True)
-
-
-def _hit_ids(signal: Signal) -> list[str]:
-    """Ids of the hits; of days that all stocks of a day share one name, or a run would hold millions of ids."""
-    if isinstance(signal.hits, DatedHits):
-        return [] if signal.hits.known_through is None else [f"days/{signal.hits.digest}"]
-    return [hit.candidate.id for hit in signal.hits]

@@ -42,6 +42,7 @@ _PAYOFFS: Plotly = {
 
 def retrieved_panels(result: RunResult) -> Plotly:
     """``markets``, by variant its market and its days, and the layouts of both charts."""
+    summed = result.retrieved
     markets: list[Plotly] = []
     variants: Plotly = {}
     for variant in result.spec.variants:
@@ -49,7 +50,7 @@ def retrieved_panels(result: RunResult) -> Plotly:
             continue
         shown = result.evidence[variant.name]
         words = _HOW.get(variant.retrieval.retriever, _ALIKE)
-        pairs = zip(shown, result.retrieved[variant.name], strict=True)
+        pairs = zip(shown, summed[variant.name], strict=True)
         days = {it.as_of: _day(found, words_of(it, words)) | _payoffs(it) for found, it in pairs}
         variants[variant.name] = {"market": _place_of(_market(shown[-1].hits.table), markets), "days": days}
     return {"markets": markets, "variants": variants, "timeline": _TIMELINE, "payoffs": _PAYOFFS}

@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -62,7 +62,6 @@ class SignalStore:
         self._process = os.getpid()
         self._recipes: set[str] = set()
         self._sets: set[str] = set()
-        self._days: dict[MarketDay, str] = {}  # names of those that this process has put
         try:
             self._connection = open_database(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -128,20 +127,14 @@ class SignalStore:
         for hits in shared.values():
             if hits.known_through is None or hits.digest in self._sets:
                 continue
-            pairs = [[self._named(hit.candidate, days), hit.score] for hit in hits.hits]
+            records = [_day_record(hit.candidate) for hit in hits.hits if isinstance(hit.candidate, MarketDay)]
+            names = [hashlib.sha256(record.encode()).hexdigest()[:16] for record in records]
+            days |= dict(zip(names, records, strict=True))
+            pairs = [[name, hit.score] for name, hit in zip(names, hits.hits, strict=True)]
             sets.append((hits.digest, hits.known_through.isoformat(), json.dumps(pairs)))
             self._sets.add(hits.digest)
         self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", list(days.items()))
         self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING", sets)
-
-    def _named(self, day: MarketDay | Candidate, unwritten: dict[str, str]) -> str:
-        """The name of a day; one that was not put before goes to ``unwritten``, records by name."""
-        assert isinstance(day, MarketDay)
-        if day not in self._days:
-            record = _day_record(day)
-            self._days[day] = hashlib.sha256(record.encode()).hexdigest()[:16]
-            unwritten[self._days[day]] = record
-        return self._days[day]
 
     def scores(self, keys: Iterable[str]) -> dict[str, Score]:
         """What a model said before, of the texts with these keys; without seconds, as none are spent again."""
@@ -237,17 +230,9 @@ def _hits_text(hits: Sequence[Hit]) -> str:
 
 
 class StoredDays(DatedHits):
-    """Days as they stand in a file, read on first look: another process is given the file's name alone.
+    """Days as they stand in a file, read on first look."""
 
-    Parameters
-    ----------
-    store : SignalStore, or the Path of one
-    digest : str
-    last : date
-        The day on which the last of them was known.
-    """
-
-    def __init__(self, store: SignalStore | Path, digest: str, last: date) -> None:
+    def __init__(self, store: SignalStore, digest: str, last: date) -> None:
         self._store, self._digest, self._last = store, digest, last
 
     @property
@@ -262,23 +247,11 @@ class StoredDays(DatedHits):
 
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
-        """As records; raises ``StoreError`` where the file is not there, as on another machine."""
-        store = _reopened(self._store, os.getpid()) if isinstance(self._store, Path) else self._store
-        return store.days_of(self._digest)
-
-    def __reduce__(self) -> Any:
-        path = self._store if isinstance(self._store, Path) else self._store.path
-        if path == ":memory:":
-            return super().__reduce__()
-        return StoredDays, (Path(path), self._digest, self._last)
+        """As records."""
+        return self._store.days_of(self._digest)
 
     def __repr__(self) -> str:
         return f"StoredDays({self._digest[:16]})"
-
-
-@lru_cache(maxsize=1)
-def _reopened(path: Path, process: int) -> SignalStore:  # noqa: ARG001 - a connection does not survive a fork
-    return SignalStore(path)
 
 
 class StoredHits(Sequence[Hit]):
@@ -325,7 +298,7 @@ def _signal_of(row: tuple[Any, ...], shared: StoredDays | None) -> Signal:
         value=value,
         probability=probability,
         abstained=abstained,
-        hits=shared if shared is not None else StoredHits(hits) if hits != "[]" else (),
+        hits=shared or (StoredHits(hits) if hits != "[]" else ()),
         key=key,
         tokens=tokens,
         seconds=seconds,
@@ -365,7 +338,8 @@ def _hit_of(record: list[Any], rank: int) -> Hit:
     return Hit(candidate=candidate, score=score, rank=rank)
 
 
-def _day_record(day: MarketDay) -> str:
+def _day_record(day: MarketDay | Candidate) -> str:
+    assert isinstance(day, MarketDay)
     return json.dumps([day.day.isoformat(), day.state, day.payoffs, day.stocks, day.available_at.isoformat()])
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from ragsignal.backtest import RetrievedDays, RunResult
-from ragsignal.backtest.findings.retrieved import retrieved_of
 from ragsignal.report import record_of
 from ragsignal.report.page import render_page
 from ragsignal.report.retrieved import retrieved_panels, words_of
@@ -38,7 +37,7 @@ def result() -> RunResult:
         for seed, (name, kind) in enumerate({"nearest": "vote", "rag-random-1": "vote", BENCHMARK: "none"}.items())
     ]
     evidence = {"nearest": evidence_on(DAYS), "rag-random-1": evidence_on(DAYS)}
-    return dataclasses.replace(result_of(variants), evidence=evidence, retrieved=retrieved_of(evidence))
+    return dataclasses.replace(result_of(variants), evidence=evidence)
 
 
 def test_the_page_draws_each_retrieved_day_at_its_place_on_one_line_of_the_market(result: RunResult) -> None:
@@ -57,7 +56,7 @@ def test_the_page_draws_each_retrieved_day_at_its_place_on_one_line_of_the_marke
 
 def test_the_section_stands_where_a_variant_reads_days_and_nowhere_else(result: RunResult) -> None:
     assert "Retrieved days</h2>" in render_page(result)
-    without = dataclasses.replace(result, evidence={}, retrieved={})
+    without = dataclasses.replace(result, evidence={})
     assert "Retrieved days</h2>" not in render_page(without)
 
 
@@ -65,7 +64,7 @@ def test_the_record_holds_a_few_numbers_a_day_and_nothing_where_no_days_are_read
     record = record_of(result)
     assert [day["as_of"] for day in record["retrieved"]["nearest"]] == [str(day) for day in DAYS]
     assert "evidence" not in record
-    assert "retrieved" not in record_of(dataclasses.replace(result, evidence={}, retrieved={}))
+    assert "retrieved" not in record_of(dataclasses.replace(result, evidence={}))
 
 
 STATE = tuple(StateValue(f"{name}_20", -0.01, 0.0, 0.5) for name in ("trend", "volatility", "dispersion"))

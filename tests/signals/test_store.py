@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import pickle
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from ragsignal.errors import StoreError
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
 from ragsignal.utils.digest import json_digest
-from tests.made_days import made_hits
 
 DAY = date(2021, 1, 8)
 QUERY = Query("AA", (date(2021, 1, 7), DAY), (1.0, 2.0))
@@ -282,21 +280,3 @@ def test_signals_that_differ_in_one_field_are_told_apart() -> None:
     store = SignalStore(":memory:")
     put(store, plain("a"), replace(plain("b"), abstained=""), replace(plain("c"), abstained="too few bars"))
     assert [store.get([key])[key].abstained for key in "abc"] == [None, "", "too few bars"]
-
-
-def test_days_that_two_signals_share_come_back_equal_and_once() -> None:
-    store, hits = SignalStore(":memory:"), made_hits()
-    put(store, replace(plain("a"), hits=hits), replace(plain("b"), hits=hits))
-    found = store.get(["a", "b"])
-    assert found["a"].hits is found["b"].hits
-    assert tuple(found["a"].hits) == hits.hits
-
-
-def test_days_keep_their_digest_in_another_process_and_a_stored_one_takes_the_name_of_its_file(tmp_path: Path) -> None:
-    hits, kept, there = made_hits(), SignalStore(":memory:"), SignalStore(tmp_path / "s.sqlite")
-    for store in (kept, there):
-        put(store, replace(plain("a"), hits=hits))
-    for days in (hits, kept.get(["a"])["a"].hits, there.get(["a"])["a"].hits):
-        sent = pickle.loads(pickle.dumps(days))
-        assert (sent.digest, sent.known_through, sent.hits) == (hits.digest, hits.known_through, hits.hits)
-    assert len(pickle.dumps(there.get(["a"])["a"].hits)) < 500

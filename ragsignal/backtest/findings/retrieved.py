@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from ragsignal.study import DayEvidence, StateValue, strongest
+from ragsignal.study import DayEvidence, StateValue, Study, evidence_of_days, strongest
 from ragsignal.utils import rounded
 
 QUERY_DAYS = 12
@@ -52,6 +52,13 @@ def query_days(index: pd.DatetimeIndex) -> list[date]:
     firsts = index[~index.to_period("M").duplicated()]
     places = np.unique(np.linspace(0, len(firsts) - 1, min(QUERY_DAYS, len(firsts))).round().astype(int))
     return [firsts[place].date() for place in places]
+
+
+def run_evidence(study: Study, closes: pd.DataFrame) -> dict[str, tuple[DayEvidence, ...]]:
+    """What the variants that read days retrieve on the query days of a run; ``closes`` are over its bars."""
+    days = query_days(pd.DatetimeIndex(closes.index))
+    readers = [variant for variant in study.spec.variants if variant.reads_days]
+    return {variant.name: evidence_of_days(study, variant, days) for variant in readers}
 
 
 def retrieved_of(evidence: Mapping[str, Sequence[DayEvidence]]) -> dict[str, list[RetrievedDays]]:
