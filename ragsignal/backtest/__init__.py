@@ -9,6 +9,7 @@ from ragsignal.backtest.findings.answers import Certainty, Power, Verdict
 from ragsignal.backtest.findings.calibration import ReliabilityBin, StrongSignals
 from ragsignal.backtest.findings.family import PairedDifference
 from ragsignal.backtest.findings.null import AmongSeeds, ShiftedSignals
+from ragsignal.backtest.findings.retrieved import RetrievedDays
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult
 from ragsignal.backtest.strategy import import_here, load_strategy
@@ -28,6 +29,7 @@ __all__ = [
     "RagEvidence",
     "RagMomentum",
     "ReliabilityBin",
+    "RetrievedDays",
     "RunFindings",
     "RunResult",
     "ShiftedSignals",

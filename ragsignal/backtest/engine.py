@@ -20,6 +20,7 @@ import pandas as pd
 from ragsignal import statistics
 from ragsignal.backtest.feed import PreloadedFeed
 from ragsignal.backtest.findings import findings_of
+from ragsignal.backtest.findings.retrieved import run_evidence
 from ragsignal.backtest.indicator import RagEvidence, RagMomentum
 from ragsignal.backtest.results import RunResult, notes_on_shares
 from ragsignal.backtest.strategy import check_strategy, code_of, load_strategy
@@ -104,6 +105,7 @@ def run_spec(
         findings=findings_of(spec, variants, closes),
         notes=tuple(notes_of(spec, variants, study)),
         dropped_bars=study.prices.drop_counts,
+        evidence=run_evidence(study, closes),
         digests=data_digests(study, spec.variants)
         | {f"code of {variant.strategy.name}": codes[variant.name] for variant in spec.variants},
         versions=versions_of(LIBRARIES),
@@ -266,12 +268,8 @@ class AccountRecorder(bt.Analyzer):
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
     study = study or Study(spec)
-    notes = [
-        *notes_on_prices(study),
-        *notes_on_training(study),
-        *_notes_on_hits(spec, variants),
-        *notes_on_shares(variants),
-    ]
+    notes = [*notes_on_prices(study), *notes_on_training(study)]
+    notes += [*_notes_on_hits(spec, variants), *notes_on_shares(variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":

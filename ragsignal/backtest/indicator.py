@@ -16,7 +16,7 @@ import backtrader as bt
 from ragsignal.data import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
-from ragsignal.study import load_pipeline
+from ragsignal.study import hit_record, load_pipeline
 from ragsignal.types import FeedBars, Query, Signal
 
 _BAR = ("open", "high", "low", "close", "volume")
@@ -89,6 +89,17 @@ class RagMomentum(bt.Indicator):
         if -ago >= bars:
             raise IndexError(f"evidence({ago}) of {self._symbol}: there are {bars} bars so far")
         return self._evidence[bars - 1 + ago]
+
+    def retrieved(self, ago: int = 0) -> list[dict[str, Any]]:
+        """The hits of :meth:`evidence` as plain records, best first; empty where nothing was retrieved.
+
+        Returns
+        -------
+        list of dict
+            Of sequences their fields. Of days ``date``, ``similarity``, ``unlike`` (read with a minus sign),
+            ``available_at``, ``payoffs`` by factor, ``words``, and more: see :func:`ragsignal.study.hit_record`.
+        """
+        return list(map(hit_record, self.evidence(ago).hits))
 
     def prenext(self) -> None:
         """Abstain while bars are few: 0.0, not Backtrader's NaN."""

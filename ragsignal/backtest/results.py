@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.backtest.findings import RunFindings
+from ragsignal.backtest.findings.retrieved import RetrievedDays, retrieved_of
 from ragsignal.backtest.variant import VariantResult
 from ragsignal.config import RunSpec
+from ragsignal.study import DayEvidence
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class RunResult:
 
     ``closes`` are the adjusted closes per symbol (columns) over the run's bars; ``notes`` sentences that the report
     must show (untrained models, in sample, ...); ``dropped_bars`` how many bars were left out, by symbol and rule;
+    ``evidence`` what variants that read days retrieved on some days;
     ``digests`` those of prices, corpus and code; ``times`` what a second run may change; ``command`` what to type to
     repeat the run.
     """
@@ -31,10 +34,16 @@ class RunResult:
     findings: RunFindings
     notes: tuple[str, ...] = ()
     dropped_bars: dict[str, dict[str, int]] = field(default_factory=dict)
+    evidence: dict[str, tuple[DayEvidence, ...]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     times: dict[str, Any] = field(default_factory=dict)
     command: str = ""
+
+    @property
+    def retrieved(self) -> dict[str, list[RetrievedDays]]:
+        """``evidence`` summed up for the record."""
+        return retrieved_of(self.evidence)
 
     @property
     def in_sample(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +10,14 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from ragsignal.cli.inspect_days import days_record, print_days
 from ragsignal.cli.options import SpecPath
 from ragsignal.cli.terminal import answer, people, progress_bars
 from ragsignal.errors import DataError
-from ragsignal.types import MarketDay
 
 if TYPE_CHECKING:
     from ragsignal.study import Study
-    from ragsignal.types import Hit, Prompt, Query, Signal
+    from ragsignal.types import Prompt, Query, Signal
 
 _SCALE = "ABCDEFGHIJKLMNOP"  # lowest sixteenth to highest
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
@@ -32,7 +31,7 @@ def inspect(
 ) -> None:
     """Show the query, the hits, the prompt or the letters, and the probability of one symbol on one date."""
     from ragsignal.config import load_spec
-    from ragsignal.study import Study
+    from ragsignal.study import Study, day_evidence
 
     loaded = load_spec(spec)
     chosen = loaded.find_variant(variant)
@@ -43,28 +42,35 @@ def inspect(
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
         prompt = answering.prompter.render(query, tuple(signal.hits))
+        days = day_evidence(answering.retriever, query.as_of)
     letters = _letters_record(study, query, prompt) if study.reads_universe(chosen) else None
     if letters is None:
         people.print(prompt.text, markup=False, highlight=False)
     else:
-        _print_letters(query, letters, signal)
-    answer(
-        {
-            "variant": chosen.name,
-            "symbol": symbol,
-            "as_of": query.as_of,
-            "query": {"dates": query.dates, "closes": query.closes},
-            "hits": [_hit_record(hit) for hit in signal.hits],
-            "prompt": {"system": prompt.system, "text": prompt.text},
-            "universe": letters,
-            "probability": {"rise": signal.probability, "fall": 1.0 - signal.probability},
-            "signal": signal.value,
-            "rank": signal.rank,
-            "abstained": signal.abstained,
-            "key": signal.key,
-            "tokens": signal.tokens,
-        }
-    )
+        _print_letters(letters)
+        if days and prompt.text:
+            print_days(days, prompt.text)
+        _print_view(query, letters, signal)
+    found = {"universe": letters, "days": days_record(days, prompt.text) if days and prompt.text else None}
+    answer({"variant": chosen.name} | _record(query, prompt, signal) | found)
+
+
+def _record(query: Query, prompt: Prompt, signal: Signal) -> dict[str, Any]:
+    from ragsignal.study import hit_record
+
+    return {
+        "symbol": query.symbol,
+        "as_of": query.as_of,
+        "query": {"dates": query.dates, "closes": query.closes},
+        "hits": list(map(hit_record, signal.hits)),
+        "prompt": {"system": prompt.system, "text": prompt.text},
+        "probability": {"rise": signal.probability, "fall": 1.0 - signal.probability},
+        "signal": signal.value,
+        "rank": signal.rank,
+        "abstained": signal.abstained,
+        "key": signal.key,
+        "tokens": signal.tokens,
+    }
 
 
 def _query_of(study: Study, symbol: str, on: date) -> Query:
@@ -98,8 +104,8 @@ def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any
     }
 
 
-def _print_letters(query: Query, letters: dict[str, Any], signal: Signal) -> None:
-    """Print a row a factor, each letter in its place among the sixteen, and what the model makes of them."""
+def _print_letters(letters: dict[str, Any]) -> None:
+    """Print a row a factor, each letter in its place among the sixteen."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("factor", "lowest to highest", "formula"):
         table.add_column(title, no_wrap=title != "formula")
@@ -107,16 +113,13 @@ def _print_letters(query: Query, letters: dict[str, Any], signal: Signal) -> Non
         place = "".join(letter if letter == row["letter"] else "·" for letter in _SCALE)
         table.add_row(row["factor"], place if row["letter"] in _SCALE else "unknown", escape(row["formula"]))
     people.print(table)
+
+
+def _print_view(query: Query, letters: dict[str, Any], signal: Signal) -> None:
+    """Print what the reader makes of it all."""
     words = (
         f"P(beats the day's median) {signal.probability:.4f}, rank {signal.rank:+.2f} of -1 (lowest) to +1 (highest)"
     )
     view = f"no view: {signal.abstained}" if signal.abstained else words
     stocks = f"{letters['ranked']} of {letters['symbols']} stocks are ranked that day"
     people.print(f"{query.symbol} as of {query.as_of}: {view}; {stocks}", highlight=False, soft_wrap=True)
-
-
-def _hit_record(hit: Hit) -> dict[str, object]:
-    if isinstance(hit.candidate, MarketDay):
-        return {"rank": hit.rank, "score": hit.score} | asdict(hit.candidate)
-    candidate = asdict(hit.candidate) | {"movement": hit.candidate.movement.word}
-    return {"rank": hit.rank, "score": hit.score} | candidate

@@ -7,9 +7,9 @@ from ragsignal.data.check import find_problems
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
-from ragsignal.data.market_state import STATE_FORMULAS, dispersion_of, market_states
+from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
-from ragsignal.data.rank_factors import FORMULAS, RANK_FACTORS
+from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
@@ -31,6 +31,7 @@ from ragsignal.data.windows import (
 
 __all__ = [
     "FACTORS",
+    "FACTOR_WORDS",
     "FORMULAS",
     "LETTERS",
     "QUERY_SEQUENCE",
@@ -38,6 +39,7 @@ __all__ = [
     "RANK_LETTERS",
     "SEQUENCES",
     "STATE_FORMULAS",
+    "STATE_WORDS",
     "UNREADABLE",
     "Bins",
     "CandidateColumns",

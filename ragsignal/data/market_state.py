@@ -25,6 +25,18 @@ STATE_FORMULAS = {
 }
 """The variables of a state in their order, each with its formula; "of n" the last n days."""
 
+STATE_WORDS = {
+    "trend_5": "median stock's daily return, 5 days",
+    "trend_20": "median stock's daily return, 20 days",
+    "trend_60": "median stock's daily return, 60 days",
+    "volatility_20": "daily volatility of the median stock, 20 days",
+    "volatility_60": "daily volatility of the median stock, 60 days",
+    "dispersion_5": "daily dispersion across stocks, 5 days",
+    "dispersion_20": "daily dispersion across stocks, 20 days",
+    "dispersion_60": "daily dispersion across stocks, 60 days",
+}
+"""The variables as people call them; dispersions are logs."""
+
 _DECIMALS = 9  # so that the order in which a sum is taken does not show
 _LARGEST_RETURN = 1.0  # a log return beyond it is a split that nobody adjusted for
 

@@ -66,6 +66,51 @@ FORMULAS = {
 }
 """The factors in their order, each with its formula; ``x[n]`` is x of n days ago, "of n" the last n days."""
 
+FACTOR_WORDS = {
+    "rel_1": "return of the day",
+    "rel_2": "return of the day before",
+    "rel_3": "return 2 days ago",
+    "rel_4": "return 3 days ago",
+    "rel_5": "return 4 days ago",
+    "mom_5": "return of 5 days",
+    "mom_10": "return of 10 days",
+    "mom_20": "return of 20 days",
+    "mom_60": "return of 60 days",
+    "mom_120": "return of 120 days",
+    "mom_250": "return of 250 days",
+    "mom_250_20": "return of 250 days less the last 20",
+    "intraday_1": "intraday return of the day",
+    "overnight_1": "overnight return of the day",
+    "intraday_5": "intraday return, 5 days",
+    "overnight_5": "overnight return, 5 days",
+    "overnight_20": "overnight return, 20 days",
+    "range_1": "range of the day",
+    "range_20": "range, 20 days",
+    "range_ratio": "range of the day over that of 20",
+    "place_1": "close within the day's range",
+    "place_5": "close within its range, 5 days",
+    "vol_20": "volatility, 20 days",
+    "vol_60": "volatility, 60 days",
+    "vol_ratio": "volatility, 20 days over 60",
+    "z_1": "return of the day over volatility",
+    "z_5": "return of 5 days over volatility",
+    "max_20": "best day of 20",
+    "min_20": "worst day of 20",
+    "skew_60": "skewness, 60 days",
+    "volume_1": "volume of the day over 20 days",
+    "volume_5": "volume of 5 days over 60",
+    "dollar_volume": "dollar volume",
+    "illiquidity": "illiquidity",
+    "high_250": "nearness to the high of 250 days",
+    "low_250": "height above the low of 250 days",
+    "high_20": "nearness to the high of 20 days",
+    "low_20": "height above the low of 20 days",
+    "beta_120": "beta, 120 days",
+    "signed_volume": "volume with the day's sign",
+    "season": "return a month ago",
+}
+"""The factors as people call them: the greater, the higher the rank."""
+
 RANK_FACTORS: tuple[str, ...] = tuple(FORMULAS)
 
 HISTORY = 250

@@ -323,6 +323,11 @@ def spelled(letters: Letters) -> str:
     return letters.tobytes().translate(_SPELLED).decode()
 
 
+def letters_of(text: str) -> Letters:
+    """What :func:`spelled` wrote, (n_factors,)."""
+    return np.array([_SPELLED.index(letter) for letter in text], dtype=np.uint8)
+
+
 def _last_days(letters: Letters, row: int, memory: int) -> Letters:
     """The ``memory`` days that end with day number ``row``, (memory, n_factors); unknown letters before the first."""
     first = max(0, row + 1 - memory)

@@ -20,6 +20,7 @@ _UNITS = {  # factor, digits, unit
     "hit rate": (100, 1, "points of hit rate"),
     "mean return a year": (100, 1, "points of mean return a year"),
     "log loss": (1, 5, "log loss (less is better)"),
+    "IC": (1, 4, "IC a day, open to open"),
     "Sharpe ratio": (1, 2, "Sharpe"),
 }
 

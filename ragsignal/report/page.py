@@ -16,6 +16,7 @@ from ragsignal.backtest import RunResult, VariantResult
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, signal_panels, styles
+from ragsignal.report.retrieved import retrieved_panels
 from ragsignal.report.sections import (
     calibration_table,
     costs_table,
@@ -72,7 +73,12 @@ def render_page(result: RunResult) -> str:
         styles=styles(result),
         from_store=_from_store(result),
         rejected=_rejected(result),
-        panels={"curves": curves(result), "signals": signal_panels(result), "findings": finding_panels(result)},
+        panels={
+            "curves": curves(result),
+            "signals": signal_panels(result),
+            "findings": finding_panels(result),
+            "retrieved": retrieved_panels(result),
+        },
         style=_style(),
         plotly=get_plotlyjs(),
     )

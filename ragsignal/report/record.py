@@ -114,6 +114,8 @@ def record_of(result: RunResult) -> Record:
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],
         "times": {**result.times, "variants": {v.name: v.cost_record() for v in result.variants}},
     }
+    if result.retrieved:
+        record["retrieved"] = result.retrieved
     if result.dropped_bars:
         record["dropped_bars"] = result.dropped_bars
     return cast(Record, plain(record))

@@ -5,6 +5,7 @@ Signals of one day share that day's move: all intervals and tests here draw or c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.statistics.account import spoken_and_known
-from ragsignal.statistics.intervals import Interval, block_length, bounds, day_weights, ratio_interval
+from ragsignal.statistics.intervals import Interval, block_length, bounds, day_weights, mean_interval, ratio_interval
 from ragsignal.types import BoolArray, FloatArray, IntArray
 
 CERTAIN = 1e-6
 """Probabilities are held that far from 0 and 1 in the log-loss: one certain error is not infinite."""
+
+_LEAST_RANKED = 10  # signals of a day: the ranks of fewer say little
 
 
 def hit_rate_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) -> Interval | None:
@@ -65,6 +68,41 @@ def log_loss_difference(left: pd.DataFrame, right: pd.DataFrame, seed: int = 0) 
     both = _paired(left, right)
     ours, theirs, target = _columns(both, "probability", "probability_right", "target")
     return _per_signal(both["date"], log_losses(ours, target > 0.0) - log_losses(theirs, target > 0.0), seed)
+
+
+def ic_difference(left: pd.DataFrame, rights: Sequence[pd.DataFrame], seed: int = 0) -> Interval | None:
+    """Mean over days of ``left``'s rank correlation with what came, minus that of ``rights``, the mean of them.
+
+    How well the stocks of a day are ranked, whatever the market did: of signals that say which stock beats the others.
+
+    Parameters
+    ----------
+    left : DataFrame
+        Columns ``date``, ``symbol``, ``value``, ``target``.
+    rights : sequence of DataFrame
+        The same of each rival; days on which fewer than ten signals are shared are left out.
+
+    Returns
+    -------
+    Interval or None
+        None where no day is left.
+    """
+    gaps = pd.concat([_ic_gaps(_paired(left, right)) for right in rights], axis=1).mean(axis=1).dropna()
+    return mean_interval(gaps.to_numpy(dtype=np.float64), seed) if len(gaps) else None
+
+
+def _ic_gaps(both: pd.DataFrame) -> pd.Series:
+    """By date the rank correlation of ``value`` with ``target``, less that of ``value_right``."""
+    both = both[both.groupby("date")["target"].transform("size") >= _LEAST_RANKED]
+    ranks = both.groupby("date")[["value", "value_right", "target"]].rank()
+    centred = ranks - ranks.groupby(both["date"]).transform("mean")
+    squares = (centred**2).groupby(both["date"]).sum()
+
+    def ic(name: str) -> pd.Series:
+        products = (centred[name] * centred["target"]).groupby(both["date"]).sum()
+        return products / np.sqrt(squares[name] * squares["target"])
+
+    return ic("value") - ic("value_right")
 
 
 def log_losses(probability: FloatArray, rose: BoolArray) -> FloatArray:

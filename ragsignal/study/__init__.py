@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from ragsignal.study.cost import Before, Estimate, Work, duration, estimate, spread, work_of
+from ragsignal.study.day_evidence import (
+    DayEvidence,
+    StateValue,
+    both_ends,
+    day_evidence,
+    evidence_of_days,
+    hit_record,
+    market_in_words,
+    payoffs_in_words,
+    strongest,
+)
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
@@ -25,30 +36,39 @@ from ragsignal.study.walk_forward.steps import Step
 
 __all__ = [
     "Before",
+    "DayEvidence",
     "Estimate",
     "LuckFigures",
     "Materials",
     "Parts",
     "Plan",
     "RunFrame",
+    "StateValue",
     "Step",
     "Study",
     "TrainedKind",
     "Trial",
     "TrialCount",
     "Work",
+    "both_ends",
     "configuration_of",
     "count",
     "count_run",
     "data_digests",
+    "day_evidence",
     "deflated",
     "duration",
     "estimate",
+    "evidence_of_days",
+    "hit_record",
     "load_pipeline",
+    "market_in_words",
     "notes_on_prices",
     "notes_on_training",
+    "payoffs_in_words",
     "sharpe_of",
     "spread",
+    "strongest",
     "training_order",
     "weights_without_card",
     "with_symbols",

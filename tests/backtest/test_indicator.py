@@ -25,8 +25,9 @@ from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.signals.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Query, Signal
+from ragsignal.types import Prompt, Query, Signal
 from tests.fakes import LOOKBACK, CountingSource, corpus_of, every_query, market, pipeline_of
+from tests.made_days import made_hits
 from tests.markets import poisoned
 from tests.specs import RANDOM, VOTE, Tables, write_spec
 
@@ -653,3 +654,41 @@ def test_optstrategy_takes_a_path_and_refuses_a_loaded_pipeline_loudly(spec: Pat
     assert report["live"].startswith("ConfigError: a loaded pipeline cannot go to another process")
     assert report["inherited"].startswith("StoreError: ")
     assert "opened by another process" in report["inherited"]
+
+
+# ------------------------------------------------------------------------------------------------ hits as records
+
+
+class DaySource:
+    """A source whose every signal has the same retrieved days, as they come out of a store."""
+
+    lookback = LOOKBACK
+
+    def __init__(self) -> None:
+        store, prompt = SignalStore(":memory:"), Prompt(Query("AA", (), ()), ())
+        store.put("recipe", [Signal("AA", DAYS[0], 0.1, 0.55, None, made_hits(), "key")], [prompt])
+        self._stored = store.get(["key"])["key"]
+
+    def signals(self, queries: Sequence[Query]) -> list[Signal]:
+        return [replace(self._stored, symbol=query.symbol, as_of=query.as_of) for query in queries]
+
+
+@pytest.mark.parametrize("modes", EACH_WAY, ids=str)
+def test_retrieved_days_are_plain_records_of_the_present_bar(modes: Modes) -> None:
+    views: list[Any] = []
+    run(DaySource(), {"AA": AA}, modes, ask=lambda strategy: views.append(strategy.rags[0].retrieved()))
+    expected = made_hits().hits
+    assert all([hit["date"] for hit in view] == [hit.candidate.day for hit in expected] for view in views)
+    assert [hit["unlike"] for hit in views[-1]] == [False, False, True]
+    assert list(views[-1][0]["payoffs"].values()) == list(expected[0].candidate.payoffs)
+    assert views[-1][2]["words"].startswith(f"{expected[2].candidate.day}, unlike, similarity 0.30, known on ")
+
+
+def test_retrieved_sequences_are_plain_records_of_bars_back_too() -> None:
+    views: list[Any] = []
+    ask = lambda strategy: views.append(strategy.rags[0].retrieved(-1) if len(strategy) > 1 else None)  # noqa: E731
+    ran = run(fresh(), {"AA": AA}, ask=ask)
+    hits = ran.signals()[-2].hits
+    assert [hit["id"] for hit in views[-1]] == [hit.candidate.id for hit in hits]
+    assert all(hit["available_at"] <= DAYS[-2] for hit in views[-1])
+    assert views[1] == []  # of a warm-up bar

@@ -16,6 +16,7 @@ from ragsignal.evaluation.metrics import METRICS, Sample, direction_of
 from ragsignal.statistics import (
     McNemar,
     hit_rate_difference,
+    ic_difference,
     log_loss_difference,
     mcnemar,
     reliability,
@@ -227,3 +228,39 @@ def test_a_bin_of_few_days_has_the_widest_interval_and_no_forecasts_no_bin() -> 
     assert (few.n, few.low, few.high) == (50, 0.0, 1.0)
     assert 0.3 < many.low < 0.5 < many.high < 0.7
     assert reliability(np.array([]), np.array([], dtype=bool), np.array([])) == ()
+
+
+def ranked_signals(skill: float, seed: int, n_days: int = 120, n_symbols: int = 20) -> pd.DataFrame:
+    """Signals whose cross-section knows ``skill`` of what comes; the market's own moves are ten times as large."""
+    came = np.random.default_rng(0).normal(size=(n_days, n_symbols))
+    said = skill * came + np.random.default_rng(seed).normal(size=came.shape)
+    market = np.random.default_rng(1).normal(scale=10.0, size=(n_days, 1))
+    days, symbols = np.indices(came.shape)
+    columns = {"date": days, "symbol": symbols, "value": said, "target": came + market}
+    table = pd.DataFrame({name: column.ravel() for name, column in columns.items()})
+    return table.assign(probability=0.5)
+
+
+def test_an_ic_difference_is_that_of_scipys_rank_correlations_averaged_over_rivals() -> None:
+    from scipy.stats import spearmanr
+
+    left, rights = ranked_signals(0.5, 2), [ranked_signals(0.0, 3), ranked_signals(0.1, 4)]
+
+    def ic(table: pd.DataFrame) -> float:
+        return float(np.mean([spearmanr(day["value"], day["target"]).statistic for _, day in table.groupby("date")]))
+
+    found, swapped = ic_difference(left, rights), ic_difference(rights[0], [left])
+    assert found is not None
+    assert swapped is not None
+    assert found.difference == pytest.approx(ic(left) - np.mean([ic(right) for right in rights]))
+    assert swapped.difference == pytest.approx(ic(rights[0]) - ic(left))
+    assert found.low > 0.0  # the market's moves do not hide it
+
+
+def test_days_of_few_shared_signals_have_no_ic() -> None:
+    left = ranked_signals(0.5, 2)
+    few = left[left["symbol"] < 9]
+    assert ic_difference(left, [few]) is None
+    same = ic_difference(left, [left.copy()])
+    assert same is not None
+    assert (same.difference, same.p) == (0.0, 1.0)

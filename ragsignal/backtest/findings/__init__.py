@@ -8,6 +8,7 @@
     costs.py        the same orders at other costs, and the cost that eats all gains
     calibration.py  does P(rise) mean what it says, and is it right where it is sure
     symbols.py      each symbol alone
+    retrieved.py    what variants that read days retrieved on some days, after :func:`findings_of`
     null.py         the same beside random retrieval, and beside the same signals on other days
 
 Only the family carries claims. All other parts describe: their many cells are not corrected for their number.

@@ -22,7 +22,8 @@ from ragsignal.statistics import Interval
 ALPHA = 0.05
 """Chance of at least one false claim in a run."""
 
-HIT_RATE, LOG_LOSS, YEARLY, SHARPE = "hit rate", "log loss", "mean return a year", "Sharpe ratio"
+HIT_RATE, LOG_LOSS, IC = "hit rate", "log loss", "IC"
+YEARLY, SHARPE = "mean return a year", "Sharpe ratio"
 LOWER_IS_BETTER = frozenset({LOG_LOSS})
 
 
@@ -88,16 +89,23 @@ def _judged(row: PairedDifference, adjusted: float) -> PairedDifference:
 def _retrieval_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iterator[PairedDifference]:
     """Each retriever against its rivals, under the same reader: another model's edge is not retrieval's.
 
-    The log loss uses all of P(rise), and so sees smaller differences than the hit rate.
+    The log loss uses all of P(rise), and so sees smaller differences than the hit rate. Signals that rank the stocks
+    of a day say nothing of a rise: of them the IC does so, open to open.
     """
+    ranks = spec.corpus.target == "relative"
     for variant in spec.variants:
         kinds = spec.rivals_of(variant)
         for (label, names), kind in zip(rivals_by_label(spec, variant).items(), kinds, strict=True):
-            ours, theirs = by_name[variant.name].signals, pd.concat([by_name[name].signals for name in names])
-            yield from _hit_rate_rows("retrieval", kind, (variant.name, label), ours, theirs)
-            difference = statistics.log_loss_difference(ours, theirs)
+            ours, rivals = by_name[variant.name].signals, [by_name[name].signals for name in names]
+            yield from _hit_rate_rows("retrieval", kind, (variant.name, label), ours, pd.concat(rivals))
+            difference = (
+                statistics.ic_difference(ours, rivals)
+                if ranks
+                else statistics.log_loss_difference(ours, pd.concat(rivals))
+            )
             if difference is not None:
-                yield _row("retrieval", kind, (variant.name, label), LOG_LOSS, difference)
+                measure = IC if ranks else LOG_LOSS
+                yield _row("retrieval", kind, (variant.name, label), measure, difference)
 
 
 def _llm_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iterator[PairedDifference]:

@@ -187,6 +187,36 @@ def test_a_verdict_says_what_the_rows_say(rows: list[PairedDifference], verdict:
     assert verdict_of(corrected(rows)).verdict == verdict
 
 
+def test_retrievers_of_signals_that_rank_stocks_are_compared_by_ic() -> None:
+    made_up = spec_of()
+    ranking = made_up.model_copy(update={"corpus": made_up.corpus.model_copy(update={"target": "relative"})})
+    rows = [row for row in family_of(ranking, wide_variants(ranking)) if row.question == "retrieval"]
+    assert {(row.right, row.measure) for row in rows} == {
+        (right, measure) for right in ("bare", "random (2 seeds)") for measure in ("hit rate", "IC")
+    }
+    assert all(row.low is not None and row.low > 0.0 for row in rows)
+
+
+def wide_variants(spec: RunSpec) -> list[VariantResult]:
+    """The variants of :func:`variants_of`, ``rag`` with skill, on ten symbols."""
+    variants = variants_of(spec, skill=0.3)
+    tables = [
+        pd.concat(
+            [signals_of(300, 10 * seed + number, 0.3 * (it.name == "rag")).assign(copy=number) for number in range(10)]
+        )
+        for seed, it in enumerate(variants)
+    ]
+    return [
+        dataclasses.replace(
+            it,
+            signals=table.assign(symbol=table["symbol"] + table["copy"].astype(str))
+            if it.kind != "none"
+            else it.signals,
+        )
+        for it, table in zip(variants, tables, strict=True)
+    ]
+
+
 def test_every_question_has_its_pairs(noise: RunFindings) -> None:
     pairs = {(it.question, it.left, it.right, it.measure) for it in noise.comparisons}
     assert {it[1:] for it in pairs if it[0] == "retrieval"} == {
