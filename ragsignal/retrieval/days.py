@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from datetime import date
+from typing import Self
 
 import numpy as np
 
@@ -70,6 +72,12 @@ class DayRetriever(ABC):
     def digest_as_of(self, day: date) -> str:
         """Digest of the days that can be seen as of a day."""
         return self.days.digest_as_of(day, self.embargo)
+
+    def over(self, days: MarketDays) -> Self:
+        """The same retriever over other days."""
+        other = copy(self)
+        other.days, other._found = days, {}
+        return other
 
     def retrieve(self, queries: Sequence[Query]) -> list[Sequence[Hit]]:
         """Days of every query; an empty tuple where the state is unknown, or no payoff was known yet."""
