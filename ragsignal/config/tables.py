@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
-Source = Literal["sample", "folder", "table", "yfinance", "planted", "noise"]
+Source = Literal["sample", "folder", "table", "yfinance", "planted", "planted-days", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
 RetrieverName = Literal["finseer", "state", "recent", "embedding", "shape", "dtw", "random", "none"]
 _OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "random", "none")
@@ -26,7 +26,7 @@ WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 EVERY = ("all",)
 """What ``data.symbols`` holds for all symbols of a source, until a run names them."""
-_WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "noise")
+_WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "planted-days", "noise")
 
 
 def _whole(value: object) -> object:
@@ -112,8 +112,9 @@ class DataSpec(Table):
     ``bad_bars = "drop"`` leaves out, counted, the bars whose prices or volume break a rule; days that cannot be
     trusted (unreadable, twice, out of order) are refused all the same.
 
-    ``planted`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the first analogues pay,
-    by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`).
+    ``planted``, ``planted-days`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the
+    first analogues pay, by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`), in the second what a
+    factor pays follows from the market's state (:func:`ragsignal.data.synthetic_states.planted_days`).
 
     ``start`` and ``end`` (inclusive) bound the backtest; history before ``start`` only feeds the corpus.
     """

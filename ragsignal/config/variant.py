@@ -80,6 +80,11 @@ class Variant:
         return self.reads_corpus and self.retrieval.finds_days
 
     @property
+    def reads_sequences(self) -> bool:
+        """Whether the candidates that its signal depends on are sequences of stocks: those of ``[corpus]``."""
+        return self.reads_corpus and not self.retrieval.finds_days
+
+    @property
     def draws_at_random(self) -> bool:
         """Whether its candidates are drawn by chance, which shows what a retriever is worth."""
         return self.retrieval.retriever == "random"

@@ -11,6 +11,7 @@ from ragsignal.config import EVERY, DataSpec
 from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
+from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.utils import cache_folder
 
@@ -41,7 +42,7 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
         case "sample":
             _refuse_path(spec)
             return load_sample(symbols)
-        case "planted" | "noise":
+        case "planted" | "planted-days" | "noise":
             _refuse_path(spec)
             return _make_up(spec, _listed(spec, symbols))
         case _:
@@ -70,7 +71,8 @@ def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     start = spec.start - _SYNTHETIC_LEAD
     if spec.source == "noise":
         return noise_market(symbols, start, spec.end, seed=spec.seed)
-    return planted_market(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
+    make = planted_days if spec.source == "planted-days" else planted_market
+    return make(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
 
 
 def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:

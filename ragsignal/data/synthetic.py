@@ -22,6 +22,7 @@ for a day earns it (open to open), and the close-to-close return of that bar car
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -37,7 +38,9 @@ SHAPE_CLOSES = 5
 DAILY_SIGMA = 0.012
 """Standard deviation of a day's return."""
 
-_GAP_SHARE = 0.15  # of the daily variance falls between close and open
+GAP_SHARE = 0.15
+"""Share of the daily variance that falls between close and open."""
+
 _WICK = 0.003  # scale of how far high and low reach beyond open and close
 _DRAWS = 5  # numbers a bar takes from the generator, always all of them, so that a later end moves no earlier bar
 
@@ -63,13 +66,8 @@ def planted_market(
     ConfigError
         If ``strength`` is out of range, or there is no business day from ``start`` to ``end``.
     """
-    if not 0.0 <= strength < 1.0:
-        raise ConfigError(f"strength {strength} is not in [0, 1): the push is a share of the day's movement")
-    days = pd.bdate_range(start, end)
-    if days.empty:
-        raise ConfigError(f"a market from {start} to {end} has no business day; end must not lie before start")
-    axes = prototypes(seed)
-    return Prices(frames={symbol: _frame(days, _generator(seed, symbol), axes, strength) for symbol in symbols})
+    share, days, axes = checked_strength(strength), business_days(start, end), prototypes(seed)
+    return Prices(frames={symbol: _frame(days, Draws.of(symbol, seed, len(days)), axes, share) for symbol in symbols})
 
 
 def noise_market(symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0) -> Prices:
@@ -102,37 +100,64 @@ def direction(returns: FloatArray, axes: FloatArray) -> FloatArray:
     return np.where(np.prod(returns @ axes.T, axis=-1) > 0, 1.0, -1.0)
 
 
-def _generator(seed: int, symbol: str) -> np.random.Generator:
-    return np.random.default_rng([seed, *symbol.encode()])
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What chance decides of one symbol: level of price and volume, and (n_bars, 5) standard normal numbers."""
+
+    first_price: float
+    usual_volume: float
+    numbers: FloatArray
+
+    @classmethod
+    def of(cls, symbol: str, seed: int, n_bars: int) -> Draws:
+        """Draw for a symbol; more bars leave the first ones as they are."""
+        rng = np.random.default_rng([seed, *symbol.encode()])
+        return cls(rng.uniform(20.0, 200.0), rng.uniform(1e6, 1e7), rng.standard_normal((n_bars, _DRAWS)))
+
+    def bars(self, days: pd.DatetimeIndex, gaps: FloatArray, sessions: FloatArray, busy: FloatArray) -> pd.DataFrame:
+        """Bars of log moves from close to open and from open to close, and of the log of the volume over its usual."""
+        log_close = np.log(self.first_price) + np.cumsum(gaps + sessions)
+        log_open = log_close - sessions
+        wicks = _WICK * np.abs(self.numbers[:, 2:4])
+        return pd.DataFrame(
+            {
+                "open": np.exp(log_open),
+                "high": np.exp(np.maximum(log_open, log_close) + wicks[:, 0]),
+                "low": np.exp(np.minimum(log_open, log_close) - wicks[:, 1]),
+                "close": np.exp(log_close),
+                "volume": np.round(self.usual_volume * np.exp(busy)),
+            },
+            index=days,
+        )
 
 
-def _frame(days: pd.DatetimeIndex, rng: np.random.Generator, axes: FloatArray, strength: float) -> pd.DataFrame:
-    first_price = rng.uniform(20.0, 200.0)
-    usual_volume = rng.uniform(1e6, 1e7)
-    draws = rng.standard_normal((len(days), _DRAWS))
-    gaps, sessions = _log_moves(draws, axes, strength)
-    log_close = np.log(first_price) + np.cumsum(gaps + sessions)
-    log_open = log_close - sessions
-    wicks = _WICK * np.abs(draws[:, 2:4])
-    busy = 0.3 * draws[:, 4] + np.abs(gaps + sessions) / (2 * DAILY_SIGMA)
-    return pd.DataFrame(
-        {
-            "open": np.exp(log_open),
-            "high": np.exp(np.maximum(log_open, log_close) + wicks[:, 0]),
-            "low": np.exp(np.minimum(log_open, log_close) - wicks[:, 1]),
-            "close": np.exp(log_close),
-            "volume": np.round(usual_volume * np.exp(busy)),
-        },
-        index=days,
-    )
+def business_days(start: date | str, end: date | str) -> pd.DatetimeIndex:
+    """Return the days of a made-up market; raise ``ConfigError`` if there are none."""
+    days = pd.bdate_range(start, end)
+    if days.empty:
+        raise ConfigError(f"a market from {start} to {end} has no business day; end must not lie before start")
+    return days
+
+
+def checked_strength(strength: float) -> float:
+    """Return ``strength``; raise ``ConfigError`` if it is out of range."""
+    if not 0.0 <= strength < 1.0:
+        raise ConfigError(f"strength {strength} is not in [0, 1): the push is a share of the day's movement")
+    return strength
+
+
+def _frame(days: pd.DatetimeIndex, draws: Draws, axes: FloatArray, strength: float) -> pd.DataFrame:
+    gaps, sessions = _log_moves(draws.numbers, axes, strength)
+    busy = 0.3 * draws.numbers[:, 4] + np.abs(gaps + sessions) / (2 * DAILY_SIGMA)
+    return draws.bars(days, gaps, sessions, busy)
 
 
 def _log_moves(draws: FloatArray, axes: FloatArray, strength: float) -> tuple[FloatArray, FloatArray]:
     """Log moves from close to open and from open to close, each (n_bars,); the push is in the second."""
     noise = DAILY_SIGMA * np.sqrt(1.0 - strength**2)
-    gaps = noise * np.sqrt(_GAP_SHARE) * draws[:, 0]
+    gaps = noise * np.sqrt(GAP_SHARE) * draws[:, 0]
     # Half the variance is taken off, so that a price is expected to stay where it is.
-    sessions = noise * np.sqrt(1.0 - _GAP_SHARE) * draws[:, 1] - DAILY_SIGMA**2 / 2
+    sessions = noise * np.sqrt(1.0 - GAP_SHARE) * draws[:, 1] - DAILY_SIGMA**2 / 2
     if not strength:  # nothing is planted: 5 microseconds a bar less
         return gaps, sessions
     window = SHAPE_CLOSES - 1

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from datetime import date
+from typing import Self
 
 import numpy as np
 
@@ -83,6 +85,12 @@ class DayRetriever(ABC):
         if key not in self._digests:
             self._digests[key] = self.days.digest_as_of(day, self.embargo)
         return self._digests[key]
+
+    def over(self, days: MarketDays) -> Self:
+        """The same retriever over other days."""
+        other = copy(self)
+        other.days, other._found = days, {}
+        return other
 
     def retrieve(self, queries: Sequence[Query]) -> list[Sequence[Hit]]:
         """Days of every query; an empty tuple where the state is unknown, or no payoff was known yet."""

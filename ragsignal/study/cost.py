@@ -2,8 +2,9 @@
 
 How many signals are missing is exact, and so is the number of lines that no encoder has embedded yet. What a signal
 takes is measured: for each reader, and each kind of prompt that it gets, one batch of prompts of this run's queries.
-Their candidates are drawn at random from those that were visible, so that nothing has to be embedded first. Where
-nothing is missing, nothing is loaded.
+Their candidates are drawn at random from those that were visible, so that nothing has to be embedded first. Readers of
+ranks and of retrieved days score a whole universe at once: they are measured by days. Where nothing is missing, nothing
+is loaded.
 
 Left out are what comes before the first signal (prices, the corpus, loading models), the search of vectors (about a
 second for a thousand queries), a shape or numeric encoder's vectors (seconds), Backtrader, and the report.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -23,15 +25,17 @@ from ragsignal.config import RunSpec, Variant
 from ragsignal.data import Bins
 from ragsignal.llm import RankScorer
 from ragsignal.protocols import Retriever
-from ragsignal.retrieval import Corpus, DenseRetriever, NoRetriever, RandomRetriever, TextEncoder
-from ragsignal.signals import RagPipeline, ReadOnce, queries_of
+from ragsignal.retrieval import Corpus, DayRetriever, DenseRetriever, NoRetriever, RandomRetriever, TextEncoder
+from ragsignal.signals import Cost, RagPipeline, ReadOnce, SignalStore, queries_of
 from ragsignal.study.study import Study
 from ragsignal.types import Query, Recipe
-from ragsignal.utils import json_digest
+from ragsignal.utils import json_digest, silent_steps
 
 _FIRST = 4  # prompts that load the model, and then show about how long one takes
 _SECONDS = 1.5  # that a batch of sample prompts may take; a slow model is measured on fewer
 _LINES = 128  # lines of an encoder's sample
+_DAYS = 16  # days of a sample with retrieved days
+_BLOCK = 64  # days whose stocks a language model reads together
 
 _Item = TypeVar("_Item")
 
@@ -265,6 +269,8 @@ def _without_vectors(retriever: Retriever) -> Retriever:
 
 
 def _measured(pipeline: RagPipeline, queries: Sequence[Query]) -> _Rate:
+    if isinstance(pipeline.retriever, DayRetriever):
+        return _measured_with_days(pipeline, pipeline.retriever, queries)
     if isinstance(pipeline.scorer, RankScorer) and isinstance(pipeline.retriever, NoRetriever):
         return _measured_by_days(pipeline, pipeline.scorer, queries)
     sample = spread(queries, _FIRST)
@@ -285,6 +291,33 @@ def _measured_by_days(pipeline: RagPipeline, scorer: RankScorer, queries: Sequen
     lookup, _ = _ask(pipeline, sample)
     blocks = scorer.count_blocks(query.as_of for query in queries)
     return _Rate(blocks * scorer.time_block(sample[0].as_of) / len(queries) + lookup / len(sample), 0.0)
+
+
+def _measured_with_days(pipeline: RagPipeline, retriever: DayRetriever, queries: Sequence[Query]) -> _Rate:
+    """What retrieved days take goes by the query's day, whose stocks share hits and reading; the store's share counts.
+
+    A day is timed when the days around it have been read, and once when they have not.
+    """
+    places: dict[date, list[int]] = {}
+    for place, query in enumerate(queries):
+        places.setdefault(query.as_of, []).append(place)
+    days = sorted(places)
+    middle = days[len(days) // 2 :]
+
+    def seconds(sample: Sequence[date]) -> float:
+        asked = [queries[place] for day in sample for place in places[day]]
+        bare = replace(pipeline, retriever=retriever.over(retriever.days), progress=silent_steps)
+        fresh = replace(bare, store=SignalStore(":memory:"), cost=Cost())
+        began = time.perf_counter()
+        fresh.signals(asked)
+        return time.perf_counter() - began
+
+    seconds(days[:1])  # loads the model
+    first, again = seconds(middle[:1]), seconds(middle[:1])
+    sample = middle[: max(1, min(_DAYS, int(_SECONDS / max(again, 1e-6))))]
+    blocks = set((np.searchsorted(retriever.days.days, np.array(days, dtype="datetime64[D]")) // _BLOCK).tolist())
+    whole = len(days) * seconds(sample) / len(sample) + len(blocks) * max(0.0, first - again)
+    return _Rate(whole / len(queries), 0.0)
 
 
 def _ask(pipeline: RagPipeline, queries: Sequence[Query]) -> tuple[float, int]:

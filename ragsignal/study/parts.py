@@ -12,6 +12,7 @@ import numpy as np
 
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
 from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
+from ragsignal.data import MarketDays
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm import (
     NO_HITS,
@@ -265,9 +266,15 @@ class Parts:
         if not spec.needs_finseer:
             before = own.states[own.days < np.datetime64(self.spec.data.start)]
             return make_day_retriever(spec, own, StateMetric.euclidean(before), "")
-        finseer = FinseerDays(self._finseer(spec))
-        days = own if spec.own_days else finseer.days(own.horizon).followed_by(own)
+        finseer, brought = FinseerDays(self._finseer(spec)), self.brought_days(spec)
+        days = own if brought is None else brought.followed_by(own)
         return make_day_retriever(spec, days, finseer.metric, finseer.artifact.digest)
+
+    def brought_days(self, spec: RetrievalSpec) -> MarketDays | None:
+        """The days that the artifact of a table brings; None where the run's own are all there is."""
+        if spec.own_days:
+            return None
+        return FinseerDays(self._finseer(spec)).days(self.spec.corpus.horizon)
 
     def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
         if spec.retriever == "shape":

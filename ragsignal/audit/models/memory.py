@@ -26,7 +26,7 @@ import pandas as pd
 from ragsignal.artifacts import resolve
 from ragsignal.audit.models.recall import FamiliarText, firm_date_text, question
 from ragsignal.audit.models.traces import MemoryTests, knowledge
-from ragsignal.audit.signals.retrieval import AuditedVariant, audited_variants, spread_from_last
+from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, spread_from_last
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import LLMSpec
 from ragsignal.data import forward_returns

@@ -76,10 +76,10 @@ def count_returned(retriever: Retriever, queries: Sequence[Query], planted: Sequ
 
 @dataclass
 class LeakyRetriever:
-    """A retriever that returns one candidate, known or not."""
+    """A retriever that returns the same hits, known or not."""
 
     honest: Retriever
-    candidate: Candidate
+    hits: Sequence[Hit]
     requires_hits: bool = True
 
     @property
@@ -91,9 +91,9 @@ class LeakyRetriever:
         """The digest of the honest retriever."""
         return self.honest.corpus_digest(query)
 
-    def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
-        """The one candidate, whatever the query."""
-        return [(Hit(self.candidate, 1.0, 0),) for _ in queries]
+    def retrieve(self, queries: Sequence[Query]) -> list[Sequence[Hit]]:
+        """The same hits, whatever the query."""
+        return [self.hits for _ in queries]
 
 
 def is_refused(retriever: Retriever, query: Query) -> bool:

@@ -6,19 +6,19 @@
     leaky retriever   one that returns the planted candidate: the pipeline must refuse with LookAheadError
 
 How often a planted candidate is returned when it is known in time tells what it is worth that it was not: random draws
-never do.
+never do. Retrieved days are tested in the same ways (:mod:`ragsignal.audit.signals.days`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TypedDict, TypeVar, cast
+from typing import TypedDict, cast
 
-import numpy as np
 import pandas as pd
 
+from ragsignal.audit.signals.days import DayRetrievalTest
 from ragsignal.audit.signals.planted import (
     BEST_OUTCOME,
     LeakyRetriever,
@@ -28,8 +28,9 @@ from ragsignal.audit.signals.planted import (
     planted_candidate,
     with_candidates,
 )
+from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, late_hits, spread_from_last
 from ragsignal.audit.verdict import Finding
-from ragsignal.config import RetrievalSpec, Variant
+from ragsignal.config import RetrievalSpec
 from ragsignal.errors import LookAheadError
 from ragsignal.protocols import Retriever
 from ragsignal.retrieval import (
@@ -41,7 +42,7 @@ from ragsignal.retrieval import (
     build_corpus,
     make_retriever,
 )
-from ragsignal.signals import Pipeline, queries_of
+from ragsignal.signals import queries_of
 from ragsignal.study import Study
 from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 from ragsignal.utils import Progress, json_digest
@@ -52,48 +53,6 @@ PLANTED = 4
 """Queries for which a candidate is planted."""
 LARGEST = 2_000_000
 """Candidates of a corpus that is built again in memory: about 300 MB. Of a larger one the audit says what it omits."""
-_Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True)
-class AuditedVariant:
-    """A variant with its source, as the run would use them."""
-
-    variant: Variant
-    source: Pipeline
-
-    @property
-    def name(self) -> str:
-        """The name of the variant."""
-        return self.variant.name
-
-    def whole_queries(self, frames: Mapping[str, pd.DataFrame]) -> list[Query]:
-        """The queries of ``frames`` with a full window."""
-        return [query for query in queries_of(frames, self.source.lookback) if len(query.closes) > self.source.lookback]
-
-
-def audited_variants(study: Study, test: str) -> tuple[list[AuditedVariant], list[Finding]]:
-    """The variants that have a signal; a finding for each that refuses to make one, or if none has any."""
-    audited: list[AuditedVariant] = []
-    refused: list[Finding] = []
-    for variant in study.spec.variants:
-        if not variant.has_signal:
-            continue
-        try:
-            audited.append(AuditedVariant(variant, study.pipeline(variant)))
-        except LookAheadError as error:
-            words = "It refuses to make signals, so that there is none to test; the test of training says why."
-            refused.append(Finding(test, variant.name, "unknown", words, {"error": str(error)}))
-    if not audited and not refused:
-        words = "No variant has a signal: there is nothing to test here."
-        refused.append(Finding(test, study.spec.name, "unknown", words))
-    return audited, refused
-
-
-def spread_from_last(items: Sequence[_Item], count: int) -> list[_Item]:
-    """At most ``count`` of them, evenly apart, the last one among them."""
-    places = np.linspace(len(items) - 1, 0, min(count, len(items))).round().astype(int)
-    return [items[place] for place in np.unique(places)]
 
 
 def cut_corpus(study: Study, last: date) -> Corpus:
@@ -131,23 +90,12 @@ def audit_retrieval(study: Study, frames: dict[str, pd.DataFrame], progress: Pro
         As of :func:`~ragsignal.audit.signals.signals.audit_signals`.
     """
     audited, findings = audited_variants(study, "retrieval")
-    test = _RetrievalTest(study, frames)
+    of_sequences, of_days = _RetrievalTest(study, frames), DayRetrievalTest(study, frames)
     for number, variant in enumerate(audited):
         progress("audit of retrieval", number, len(audited))
-        findings.append(test.finding(variant))
+        findings.append((of_days if variant.variant.reads_days else of_sequences).finding(variant))
     progress("audit of retrieval", len(audited), len(audited))
     return findings
-
-
-def late_hits(signals: Iterable[Signal]) -> tuple[int, list[str]]:
-    """How many hits there are, and which of them were not known as of their signal's day."""
-    pairs = [(signal, hit.candidate) for signal in signals for hit in signal.hits]
-    late = [
-        f"{signal.symbol} as of {signal.as_of}: {candidate.id}, known on {candidate.available_at}"
-        for signal, candidate in pairs
-        if candidate.available_at > signal.as_of
-    ]
-    return len(pairs), late
 
 
 class RetrievalEvidence(TypedDict, total=False):
@@ -234,7 +182,9 @@ class _RetrievalTest:
             "baits": len(chosen),
             "baits_taken": returned(late),
             "baits_found_when_known": None if is_random else returned(known),
-            "lies_refused": sum(is_refused(LeakyRetriever(retriever, candidate), query) for candidate, query in pairs),
+            "lies_refused": sum(
+                is_refused(LeakyRetriever(retriever, (Hit(candidate, 1.0, 0),)), query) for candidate, query in pairs
+            ),
         }
 
 

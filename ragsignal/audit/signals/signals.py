@@ -10,32 +10,20 @@ before are not read again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.signals.retrieval import (
-    LARGEST,
-    AuditedVariant,
-    audited_variants,
-    cut_corpus,
-    is_embedded,
-    spread_from_last,
-    text_encoder_of,
-    with_corpus,
-)
-from ragsignal.audit.signals.visibility import ChangeFuture, Changes, Frames, FutureTest, Visibility
+from ragsignal.audit.signals.retrieval import LARGEST, cut_corpus, is_embedded, with_corpus
+from ragsignal.audit.signals.starts import LateStart
+from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, spread_from_last
+from ragsignal.audit.signals.visibility import ChangeFuture, Changes, DayView, Frames, FutureTest, Visibility
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
-from ragsignal.data import build_rank_letters, cut_query
 from ragsignal.errors import DataError
 from ragsignal.llm import day_scorer
-from ragsignal.retrieval import Corpus, DTWRetriever, build_corpus
 from ragsignal.signals import Cost, SignalStore, queries_of
 from ragsignal.study import Study
 from ragsignal.types import Hit, Query, Signal
@@ -49,8 +37,6 @@ TOLERANCE = 0.02
 LETTERS_TOLERANCE = 1e-4
 """The same of a reader of rank letters, in float32: its probabilities lie within hundredths of one half."""
 _RANK_TOLERANCE = 0.05  # stocks whose scores differ by rounding alone may change places
-_SETTLED = 1e-6  # relative difference of a sequence's values below which its start no longer shows
-_LATE = 40  # queries whose hits are compared with those of a later start
 
 
 def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progress) -> list[Finding]:
@@ -90,20 +76,28 @@ _CHANGES: dict[str, ChangeFuture] = {
     "signal-prefix": lambda market, point: market.span(0, point),
     "signal-poison": lambda market, point: market.poisoned(point),
 }
+_DAY_SCORERS = ("stockllm", "classifier")
 _BLIND = "The planted leak, prices that are read some bars early, was not caught: this test is blind here."
 
 
 def _visibility(study: Study, variant: Variant) -> Visibility:
-    embargo = variant.retrieval.embargo if variant.reads_corpus else None
-    return Visibility(embargo, variant.reads_ranks, _memory(study, variant))
+    embargo = variant.retrieval.embargo if variant.reads_sequences else None
+    return Visibility(embargo, variant.reads_ranks, _memory(study, variant), _day_view(study, variant))
+
+
+def _day_view(study: Study, variant: Variant) -> DayView | None:
+    if not variant.reads_days:
+        return None
+    parts, last_step = study.steps(variant)[-1]  # the same code joins the days of every step
+    return DayView(last_step.retrieval.embargo, parts.brought_days(last_step.retrieval))
 
 
 def _memory(study: Study, variant: Variant) -> int:
     """Days of rank letters that a signal depends on, the most of all steps; 0 of a reader of one stock alone."""
     if not study.reads_universe(variant):
         return 0
-    artifacts = study.artifacts(variant).values()
-    return max(day_scorer(artifact).memory for artifact in artifacts if artifact.card.reads_ranks)
+    models = [artifact for artifact in study.artifacts(variant).values() if artifact.card.kind in _DAY_SCORERS]
+    return max((day_scorer(artifact).memory for artifact in models if artifact.card.reads_ranks), default=1)
 
 
 def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibility], progress: Progress) -> FutureTest:
@@ -119,7 +113,12 @@ def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibilit
 
 def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: FutureTest) -> Finding:
     changed, bars = changes.seen_by(seen), len(future.days)
-    looks = {"candidates": seen.candidates, "ranks": seen.ranks, "rank letters": seen.memory > 0}
+    looks = {
+        "candidates": seen.candidates,
+        "ranks": seen.ranks,
+        "rank letters": seen.memory > 0,
+        "days": seen.days is not None,
+    }
     rebuilt = [what for what, is_read in looks.items() if is_read]
     evidence: dict[str, object] = {
         "bars": bars,
@@ -138,168 +137,6 @@ def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: Fu
     anew = f", {' and '.join(rebuilt)} of {symbols} symbols built anew at each" if rebuilt else ""
     words = f"The same signal when the bars after it are {how}, at {changes.points} of {bars} bars{anew}."
     return Finding(test, name, "passed", words, evidence)
-
-
-class LateStartEvidence(TypedDict, total=False):
-    """What changes where the past begins later: bars of a feed, rank letters, candidates, and hits."""
-
-    feed_bars: int
-    letters_compared: int
-    letters_moved: int
-    letters_settled_after_days: int
-    letters_moved_in_window: int
-    candidates_compared: int
-    candidates_moved: int
-    settled_after_days: int
-    candidates_moved_in_window: int
-    hits_left_out: str
-    hits_asked: int
-    hits_changed: int
-
-
-@dataclass
-class LateStart:
-    """What changes where the past begins later: the window, rank letters, candidates' sequences, hits."""
-
-    study: Study
-    frames: Frames
-
-    def finding(self, audited: AuditedVariant) -> Finding:
-        """``signal-start`` of one variant."""
-        lookback, name = audited.source.lookback, audited.name
-        if feed_bars(self.frames, _normalised) is not None:
-            words = "The planted window, which is scaled by the feed's first bar, seemed to settle: this test is blind."
-            return Finding("signal-start", name, "broken", words)
-        needed = feed_bars(self.frames, lambda feed: queries_of(feed, lookback)[-1])
-        if needed is None:
-            words = "The window of the last bar depends on where the feed begins, however early that is."
-            return Finding("signal-start", name, "failed", words)
-        evidence: LateStartEvidence = {"feed_bars": needed}
-        words = f"A feed has to begin {needed} bars before its first signal."
-        if audited.variant.reads_corpus and len(self.study.corpus) <= LARGEST:
-            evidence |= self.candidates | self._hits(audited)
-            words += _about_candidates(evidence)
-        if self.study.reads_universe(audited.variant):
-            evidence |= self.letters
-            words += _about_letters(evidence)
-        return Finding("signal-start", name, "passed", words, evidence)
-
-    @cached_property
-    def letters(self) -> LateStartEvidence:
-        """How many days of a stock have other letters where prices begin halfway to the window, and for how long."""
-        whole, prices = self.study.materials.rank_letters, self.study.prices.frames
-        start = np.datetime64(self.study.spec.data.start)
-        begin = whole.days[int(np.searchsorted(whole.days, start)) // 2]
-        try:
-            late = build_rank_letters({name: frame.loc[pd.Timestamp(begin) :] for name, frame in prices.items()})
-        except DataError:
-            return {}
-        same_days = np.searchsorted(whole.days, late.days)
-        moved = (whole.letters[same_days] != late.letters).any(axis=2)
-        rows = np.flatnonzero(moved.any(axis=1))
-        return {
-            "letters_compared": int(whole.ranked[same_days].sum()),
-            "letters_moved": int(moved.sum()),
-            "letters_settled_after_days": int((late.days[rows[-1]] - begin).astype(int)) if len(rows) else 0,
-            "letters_moved_in_window": int(moved[late.days >= start].sum()),
-        }
-
-    @cached_property
-    def corpus(self) -> Corpus | None:
-        """Of prices that begin halfway between their first day and the window; None where there is too little."""
-        spec, start = self.study.spec, pd.Timestamp(self.study.spec.data.start)
-        late = {}
-        for name, frame in self.study.prices.select(spec.corpus.symbols or spec.data.symbols).frames.items():
-            halfway = int(frame.index.searchsorted(start)) // 2
-            late[name] = frame.iloc[halfway - halfway % spec.corpus.stride :]  # windows end on the same bars
-        try:
-            return build_corpus(late, spec.corpus)
-        except DataError:
-            return None
-
-    @cached_property
-    def candidates(self) -> LateStartEvidence:
-        """How many of the later corpus' candidates have other values than in the whole one, and for how long."""
-        if self.corpus is None:
-            return {}
-        both = _table(self.study.corpus).merge(_table(self.corpus), on=["symbol", "sequence", "day"])
-        left, right = np.stack(both["values_x"].to_list()), np.stack(both["values_y"].to_list())
-        moved = ~np.isclose(left, right, rtol=_SETTLED, atol=_SETTLED).all(axis=1)
-        first = both.groupby("symbol")["day"].transform("min")
-        days = (both["day"] - first).dt.days[moved]
-        inside = moved & (both["day"] >= pd.Timestamp(self.study.spec.data.start)).to_numpy()
-        return {
-            "candidates_compared": len(both),
-            "candidates_moved": int(moved.sum()),
-            "settled_after_days": int(days.max()) if len(days) else 0,
-            "candidates_moved_in_window": int(inside.sum()),
-        }
-
-    def _hits(self, audited: AuditedVariant) -> LateStartEvidence:
-        """Share of queries whose hits change; left out where texts would have to be embedded for it, and for DTW."""
-        if self.corpus is None:
-            return {}
-        changed, compared = 0, 0
-        for pipeline, part in audited.source.parts(spread_from_last(audited.whole_queries(self.frames), _LATE)):
-            retriever = pipeline.retriever
-            if isinstance(retriever, DTWRetriever) or text_encoder_of(retriever):
-                return {"hits_left_out": "its candidates are texts to embed, or are compared one by one"}
-            late = with_corpus(retriever, audited.variant.retrieval, self.corpus)
-            pairs = zip(retriever.retrieve(part), late.retrieve(part), strict=True)
-            changed += sum(_ids(whole) != _ids(later) for whole, later in pairs)
-            compared += len(part)
-        return {"hits_asked": compared, "hits_changed": changed}
-
-
-def feed_bars(frames: Frames, last_query: Callable[[Frames], Query], most: int = 100) -> int | None:
-    """Bars that a feed must hold for the query of its last bar to be that of the whole feed; None if it never is."""
-    whole = {name: frame for name, frame in frames.items() if len(frame) > 1}
-    needed = 1
-    for name, frame in whole.items():
-        target, reach = last_query({name: frame}), min(most, len(frame) - 1)
-        moved = [bars for bars in range(1, reach + 1) if last_query({name: frame.iloc[-bars:]}) != target]
-        if moved and moved[-1] == reach:
-            return None
-        needed = max([needed, *(bars + 1 for bars in moved)])
-    return needed
-
-
-def _normalised(feed: Frames) -> Query:
-    """The planted window: closes in units of the feed's first close."""
-    name, frame = next(iter(feed.items()))
-    closes = frame["close"] / frame["close"].iloc[0]
-    return cut_query(name, [stamp.date() for stamp in frame.index], closes.tolist(), lookback=2)
-
-
-def _table(corpus: Corpus) -> pd.DataFrame:
-    """Candidates by symbol, sequence and last day, with their scale-free values."""
-    columns = {
-        "symbol": np.array(corpus.symbols)[corpus.symbol_id],
-        "sequence": np.array(corpus.sequences)[corpus.sequence_id],
-        "day": pd.DatetimeIndex(np.asarray(corpus.dates)[:, -1]),
-        "values": list(np.asarray(corpus.scaled)),
-    }
-    return pd.DataFrame(columns)
-
-
-def _about_candidates(evidence: LateStartEvidence) -> str:
-    if "candidates_compared" not in evidence:
-        return ""
-    days, inside = evidence["settled_after_days"], evidence["candidates_moved_in_window"]
-    words = f" Sequences forget where prices begin within {days} days"
-    words += f"; {inside} candidates of the traded window still show it: begin the prices earlier." if inside else "."
-    if "hits_asked" in evidence:
-        changed, compared = evidence["hits_changed"], evidence["hits_asked"]
-        words += f" With half the history {changed} of {compared} queries get other hits: fewer candidates are there."
-    return words
-
-
-def _about_letters(evidence: LateStartEvidence) -> str:
-    if "letters_compared" not in evidence:
-        return ""
-    days, inside = evidence["letters_settled_after_days"], evidence["letters_moved_in_window"]
-    words = f" Rank letters forget where prices begin within {days} days"
-    return words + (f"; {inside} stock-days of the traded window still show it: begin earlier." if inside else ".")
 
 
 def _ids(hits: Sequence[Hit]) -> list[str]:
@@ -342,13 +179,13 @@ def _made_again(
     variant = audited.variant
     if study.reads_universe(variant):
         return _made_from_cut_prices(study, audited, stored), ""
-    if variant.reads_corpus and len(study.corpus) > LARGEST:
+    if variant.reads_sequences and len(study.corpus) > LARGEST:
         return [], "the corpus is too large to be built again"
     pairs: list[tuple[Signal, Signal]] = []
     whole = [query for query in stored if len(query.closes) > audited.source.lookback]
     for day in spread_from_last(sorted({query.as_of for query in whole}), DAYS):
         corpus = None
-        if variant.reads_corpus:
+        if variant.reads_sequences:
             with contextlib.suppress(DataError):  # no candidate was known yet: the stored signal abstained too
                 corpus = cut_corpus(study, day)
         for pipeline, queries in audited.source.parts([query for query in whole if query.as_of == day]):

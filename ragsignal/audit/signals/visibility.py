@@ -1,7 +1,7 @@
 """What a signal's address is made of besides its recipe, built anew from prices whose future is cut off or poisoned.
 
-    prices ─► change (cut, poison) after t ─► candidates, ranks, rank letters ─► digest as of t ─┐
-    traded bars ─► change after t ─► queries as of <= t ─────────────────────────────────────────┴► the same: no leak
+    prices ─► change (cut, poison) after t ─► candidates, ranks, letters, days ─► digest as of t ─┐
+    traded bars ─► change after t ─► queries as of <= t ──────────────────────────────────────────┴► the same: no leak
 
 A digest of candidates is a running hash: equal at t, it is equal at every earlier day; one of rank letters is of the
 days that the reader remembers. But a candidate that reads h bars ahead is wrong only where the cut lies within h bars
@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.signals.retrieval import spread_from_last
+from ragsignal.audit.signals.variants import spread_from_last
 from ragsignal.config import CorpusSpec
-from ragsignal.data import Panel, RankLetters, build_panel, build_rank_letters
+from ragsignal.data import MarketDays, Panel, RankLetters, build_market_days, build_panel, build_rank_letters
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, build_corpus
 from ragsignal.signals import queries_of
@@ -44,6 +44,26 @@ _FEWEST = 8
 
 
 @dataclass(frozen=True)
+class DayView:
+    """Which days a variant retrieves from.
+
+    Parameters
+    ----------
+    embargo : int
+        Bars behind which it sees what they paid.
+    brought : MarketDays, optional
+        Days of an artifact, which come before those of the prices.
+    """
+
+    embargo: int
+    brought: MarketDays | None = None
+
+    def joined(self, own: MarketDays) -> MarketDays:
+        """All days that can be retrieved once time allows."""
+        return own if self.brought is None else self.brought.followed_by(own)
+
+
+@dataclass(frozen=True)
 class Visibility:
     """What a variant looks at besides its window.
 
@@ -55,11 +75,14 @@ class Visibility:
         Whether it reads ranks among all symbols.
     memory : int
         Days of the universe's rank letters that a signal depends on; 0: it reads none.
+    days : DayView, optional
+        The days that it retrieves from; None: it retrieves none.
     """
 
     embargo: int | None
     ranks: bool
     memory: int = 0
+    days: DayView | None = None
 
     @property
     def candidates(self) -> bool:
@@ -69,18 +92,27 @@ class Visibility:
 
 @dataclass(frozen=True)
 class VisibleData:
-    """Candidates, ranks and rank letters of some prices; None where nobody looks at them, or where there are none."""
+    """What is made of some prices; None where nobody looks at it, or where there is none."""
 
     corpus: Corpus | None
     panel: Panel | None
     letters: RankLetters | None
+    days: MarketDays | None
+    _joined: dict[DayView, MarketDays] = field(default_factory=dict)  # its digests are made once for all points
 
-    def digest(self, visibility: Visibility, day: date) -> tuple[str, str, str]:
+    def digest(self, visibility: Visibility, day: date) -> tuple[str, str, str, str]:
         """Of all that a variant can see as of ``day``."""
         embargo = visibility.embargo
         candidates = self.corpus.digest_as_of(day, embargo) if self.corpus and embargo is not None else ""
         ranks = self.panel.digest_as_of(day) if self.panel and visibility.ranks else ""
-        return candidates, ranks, self._letters_digest(visibility.memory, day)
+        return candidates, ranks, self._letters_digest(visibility.memory, day), self._days_digest(visibility.days, day)
+
+    def _days_digest(self, view: DayView | None, day: date) -> str:
+        if self.days is None or view is None:
+            return ""
+        if view not in self._joined:
+            self._joined[view] = view.joined(self.days)
+        return self._joined[view].digest_as_of(day, view.embargo)
 
     def _letters_digest(self, memory: int, day: date) -> str:
         if self.letters is None or not memory:
@@ -115,7 +147,7 @@ class FutureTest:
     Parameters
     ----------
     market : Market
-        Prices that candidates, ranks and rank letters are made of.
+        Prices that candidates, ranks, rank letters and days are made of.
     traded : Market
         The traded bars, as the queries are cut from them.
     spec : CorpusSpec
@@ -145,9 +177,9 @@ class FutureTest:
         return self.market.span(max(0, first), len(self.market.days) - 1)
 
     def build(self, frames: Frames) -> VisibleData:
-        """The candidates, ranks and rank letters of ``frames`` that any variant looks at."""
+        """The candidates, ranks, rank letters and days of ``frames`` that any variant looks at."""
         present = {symbol: frame for symbol, frame in frames.items() if len(frame)}
-        corpus, panel, letters = None, None, None
+        corpus, panel, letters, days = None, None, None, None
         if any(visibility.candidates for visibility in self.visibilities):
             # No candidate yet is no fault: the whole history was built before, so the prices themselves are fine.
             with contextlib.suppress(DataError):
@@ -157,7 +189,9 @@ class FutureTest:
         if any(visibility.memory for visibility in self.visibilities):
             with contextlib.suppress(DataError):  # as above: too few stocks yet
                 letters = build_rank_letters(present)
-        return VisibleData(corpus, panel, letters)
+        if letters is not None and any(visibility.days for visibility in self.visibilities):
+            days = build_market_days(letters, present, self.spec.target, self.spec.horizon)
+        return VisibleData(corpus, panel, letters, days)
 
     def scan(self, what: str, change: ChangeFuture, wanted: int) -> Changes:
         """Change the future at ``wanted`` bars of the window, or at as many as time allows; ``what`` is told of it."""

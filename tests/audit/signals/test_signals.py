@@ -18,8 +18,10 @@ from ragsignal.audit.models.recall import cutoff_of
 from ragsignal.audit.models.training import FittedPart, audit_training, planted_verdict
 from ragsignal.audit.signals import signals, visibility
 from ragsignal.audit.signals.planted import BEST_OUTCOME, last_visible, planted_candidate, with_candidates
-from ragsignal.audit.signals.retrieval import audit_retrieval, late_hits, spread_from_last
-from ragsignal.audit.signals.signals import audit_signals, differs, feed_bars
+from ragsignal.audit.signals.retrieval import audit_retrieval
+from ragsignal.audit.signals.signals import audit_signals, differs
+from ragsignal.audit.signals.starts import feed_bars
+from ragsignal.audit.signals.variants import late_hits, spread_from_last
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RetrievalSpec, RunSpec
 from ragsignal.data import labels
