@@ -20,8 +20,7 @@ from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
-from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, reads_states
-from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, RankScorer, day_scorer, letters_of
+from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, letters_of, reads_states
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
