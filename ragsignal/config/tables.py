@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
@@ -26,6 +26,8 @@ WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 EVERY = ("all",)
 """What ``data.symbols`` holds for all symbols of a source, until a run names them."""
+A_PART = "a part"
+"""Validation context of a table whose other keys stand elsewhere: each key is checked, and not how they fit."""
 _WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "noise")
 
 
@@ -210,8 +212,10 @@ class RetrievalSpec(Table):
     @property
     def pool(self) -> tuple[Any, ...]:
         """How many candidates, and out of which: what must be equal where retrievers are compared."""
-        days = (self.opposite, self.max_age, self.own_days) if self.finds_days else ()
-        return self.k, self.embargo, self.exclude_own_symbol, self.candidates, *days
+        if not self.finds_days:
+            return self.k, self.embargo, self.exclude_own_symbol, self.candidates
+        brought = None if self.own_days else self.encoder_ref
+        return self.k, self.opposite, self.max_age, self.embargo, self.candidates, brought
 
     @property
     def encoder_ref(self) -> str:
@@ -222,7 +226,9 @@ class RetrievalSpec(Table):
         return self.encoder or default
 
     @model_validator(mode="after")
-    def _check(self) -> RetrievalSpec:
+    def _check(self, info: ValidationInfo) -> RetrievalSpec:
+        if info.context == A_PART:
+            return self
         known = _OF_DAYS if self.candidates == "days" else _OF_SEQUENCES
         if self.retriever not in known:
             raise ValueError(

@@ -80,6 +80,16 @@ class Variant:
         return self.reads_corpus and self.retrieval.finds_days
 
     @property
+    def reads_sequences(self) -> bool:
+        """Whether the candidates that its signal depends on are sequences of stocks: those of ``[corpus]``."""
+        return self.reads_corpus and not self.retrieval.finds_days
+
+    @property
+    def trunk(self) -> LLMSpec:
+        """Its language model without what reads hits: a model on rank letters reads days by an adapter, and only so."""
+        return self.llm.model_copy(update={"adapter": None}) if self.llm.is_artifact else self.llm
+
+    @property
     def draws_at_random(self) -> bool:
         """Whether its candidates are drawn by chance, which shows what a retriever is worth."""
         return self.retrieval.retriever == "random"

@@ -164,16 +164,16 @@ class SignalStore:
         return int(self._read("SELECT count(*) FROM signals", [])[0][0])
 
     def _among(self, keys: Iterable[str], columns: str, table: str) -> list[tuple[Any, ...]]:
-        """Rows with one of ``keys``: one statement, unless there are more of them than SQLite takes (often 250,000).
+        """Rows whose first column is one of ``keys``, in one statement unless SQLite takes fewer (often 250,000).
 
         Not as one JSON list: SQLite's ``json_each`` ends a text at its first NUL.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted, key = list(dict.fromkeys(keys)), columns.partition(",")[0]
         rows: list[tuple[Any, ...]] = []
         for start in range(0, len(wanted), self._keys_at_once):
             chunk = wanted[start : start + self._keys_at_once]
             marks = ",".join("?" * len(chunk))
-            rows += self._read(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", chunk)
+            rows += self._read(f"SELECT {columns} FROM {table} WHERE {key} IN ({marks})", chunk)
         return rows
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -35,8 +35,8 @@ class RunFrame:
 
 
 def data_digests(study: Study, variants: Iterable[Variant]) -> dict[str, str]:
-    """Digests of the prices and, where a variant reads it, of the corpus."""
+    """Digests of the prices and, where a variant reads sequences, of the corpus."""
     digests = {"prices": study.prices.digest}
-    if any(variant.reads_corpus for variant in variants):
+    if any(variant.reads_sequences for variant in variants):
         digests["corpus"] = study.corpus.digest
     return digests
