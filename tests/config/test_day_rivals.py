@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ragsignal.config import RunSpec
-from tests.specs import HOLD, spec
+from ragsignal.config import RunSpec, load_spec
+from tests.specs import HOLD, spec, write_spec
 
 DAYS: dict[str, Any] = {"candidates": "days", "retriever": "finseer", "k": 400, "opposite": 200}
 RANDOM: dict[str, Any] = {**DAYS, "retriever": "random"}
@@ -116,3 +117,11 @@ def test_keys_that_do_not_fit_those_of_the_run_are_refused_by_the_variants_name(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         spec(variant=[{"name": "v", "signal": "vote", "retrieval": retrieval}, HOLD])
+
+
+def test_the_file_of_macro_variables_lies_beside_the_spec(tmp_path: Path) -> None:
+    days = {"candidates": "days", "retriever": "regimes", "macro": "macro.csv", "k": 60}
+    (vote, random) = load_spec(write_spec(tmp_path, retrieval=days)).variants[:2]
+    assert vote.retrieval.macro == tmp_path / "macro.csv"
+    assert random.retrieval.retriever == "random"
+    assert vote.retrieval.pool != random.retrieval.pool  # a fifth of the months is no 60 days
