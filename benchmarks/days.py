@@ -113,17 +113,22 @@ def main(out: Path) -> None:
     materials = Materials(data.model_copy(update={"symbols": prices.symbols}), _corpus(), prices)
     letters = materials.rank_letters
     _say(repr(letters))
+    frames = prices.between(letters.days[0].item(), None).frames
     rows: list[Row] = []
+    votes: dict[int, tuple[dict[str, FloatArray], Outcomes]] = {}
     for horizon in HORIZONS:
-        frames = prices.between(letters.days[0].item(), None).frames
         outcomes = _outcomes(letters, frames, horizon)
-        days = build_market_days(letters, frames, "relative", horizon)
-        found = dict(_of_days(letters, days, outcomes.rows))
+        found = dict(_of_days(letters, build_market_days(letters, frames, "relative", horizon), outcomes.rows))
         rows += _rows({name: outcomes.ics(scores) for name, scores in found.items()}, "all", horizon, 1)
-        if horizon == 1:
-            rows += _beside_shapes(found, outcomes, letters, prices.select(few[0].symbols))
-        out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        votes[horizon] = found, outcomes
+        _write(rows, out)
+    rows += _beside_shapes(*votes[1], letters, prices.select(few[0].symbols))  # last: it takes longest
+    _write(rows, out)
     print(table_of(rows))
+
+
+def _write(rows: list[Row], out: Path) -> None:
+    out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
 def _data() -> dict[str, object]:
