@@ -16,6 +16,8 @@ RetrieverName = Literal["finseer", "state", "recent", "regimes", "embedding", "s
 _OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "regimes", "random", "none")
 _OF_SEQUENCES: tuple[RetrieverName, ...] = ("finseer", "embedding", "shape", "dtw", "random", "none")
 _MOST_SEQUENCES = 100  # a prompt holds no more
+A_PART = "a part"
+"""Validation context of a table whose other keys stand elsewhere: each key is checked, and not how they fit."""
 TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
 RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
 """Templates that write ranks among the stocks of the day."""
@@ -26,8 +28,6 @@ WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 EVERY = ("all",)
 """What ``data.symbols`` holds for all symbols of a source, until a run names them."""
-A_PART = "a part"
-"""Validation context of a table whose other keys stand elsewhere: each key is checked, and not how they fit."""
 _WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "noise")
 
 

@@ -85,11 +85,6 @@ class Variant:
         return self.reads_corpus and not self.retrieval.finds_days
 
     @property
-    def trunk(self) -> LLMSpec:
-        """Its language model without what reads hits: a model on rank letters reads days by an adapter, and only so."""
-        return self.llm.model_copy(update={"adapter": None}) if self.llm.is_artifact else self.llm
-
-    @property
     def draws_at_random(self) -> bool:
         """Whether its candidates are drawn by chance, which shows what a retriever is worth."""
         return self.retrieval.retriever == "random"
@@ -103,6 +98,11 @@ class Variant:
     def reads_finseer(self) -> bool:
         """Whether its candidates are found by a trained retriever."""
         return self.has_retriever and self.retrieval.needs_finseer
+
+    @property
+    def trunk(self) -> LLMSpec:
+        """Its language model without what reads hits: a model on rank letters reads days by an adapter, and only so."""
+        return self.llm.model_copy(update={"adapter": None}) if self.llm.is_artifact else self.llm
 
     @property
     def reads_letters(self) -> bool:
