@@ -1,6 +1,6 @@
 """What retrieved days are worth by themselves: votes of days that were found in several ways, 2004 to 2010, no model.
 
-RAGSIGNAL_US_PRICES=table.parquet python -m benchmarks.days OUT.json     # a quarter of an hour on one core
+RAGSIGNAL_US_PRICES=table.parquet python -m benchmarks.days OUT.json     # four minutes of one core, 3 GB
 
 The letters of all stocks are made once, and the retrievers and readers of the package run over them. Nothing here sees
 a day after 2010: the shipped models are judged on later ones. The nearest five-day shapes are voted on by the 100 most
