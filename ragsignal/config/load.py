@@ -122,6 +122,7 @@ _PATHS = (
     ("llm", "adapter"),
     ("llm", "model"),
     ("retrieval", "encoder"),
+    ("retrieval", "macro"),
     ("classifier", "base"),
     ("days", "teacher"),
     ("finseer", "base"),
@@ -135,7 +136,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts")
+        key in ("path", "adapter", "out", "train", "artifacts", "macro")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.tables import (
+    A_PART,
     WALK,
     AtLeastOne,
     ClassifierRef,
@@ -73,7 +74,7 @@ class VariantSpec(Table):
     @field_validator("retrieval", "llm")
     @classmethod
     def _check_overlay(cls, changes: RawTable, info: ValidationInfo) -> RawTable:
-        OVERLAID[str(info.field_name)].model_validate(changes)
+        OVERLAID[str(info.field_name)].model_validate(changes, context=A_PART)
         return changes
 
 
@@ -190,8 +191,8 @@ class RunSpec(Table):
         return Variant(
             name=raw.name,
             signal=raw.signal,
-            retrieval=_overlay(self.retrieval, raw.retrieval),
-            llm=_overlay(self.llm, raw.llm),
+            retrieval=_overlay(self.retrieval, raw.retrieval, f"variant {raw.name!r}, retrieval"),
+            llm=_overlay(self.llm, raw.llm, f"variant {raw.name!r}, llm"),
             strategy=raw.strategy or self.strategy,
             classifier=raw.classifier,
             own_strategy=raw.strategy is not None,
@@ -206,20 +207,27 @@ class RunSpec(Table):
     def rivals_of(self, variant: Variant) -> dict[Literal["none", "random"], list[str]]:
         """Names of the variants that show what ``variant``'s retriever is worth: the same reader without, or by chance.
 
-        Random candidates are a rival only where they are as many and from the same pool: else their number is compared
-        too. A variant that retrieves nothing, or at random, has no rivals.
+        Without hits the same reader has no adapter that reads them. Random candidates are a rival only where they are
+        as many and from the same pool: else their number is compared too. A variant that retrieves nothing, or at
+        random, has no rivals.
         """
         if not variant.reads_corpus or variant.draws_at_random:
             return {}
         rivals: dict[Literal["none", "random"], list[str]] = {}
         for other in self.variants:
-            if (other.signal, other.llm) != (variant.signal, variant.llm):
+            if (other.signal, other.trunk) != (variant.signal, variant.trunk):
                 continue
             if not other.reads_corpus:
                 rivals.setdefault("none", []).append(other.name)
-            elif other.draws_at_random and other.retrieval.pool == variant.retrieval.pool:
+            elif other.draws_at_random and (other.llm, other.retrieval.pool) == (variant.llm, variant.retrieval.pool):
                 rivals.setdefault("random", []).append(other.name)
         return rivals
+
+    def votes_like(self, variant: Variant) -> list[str]:
+        """Names of the votes on the same hits as ``variant``'s: what its language model has to beat."""
+        if not (variant.is_llm and variant.reads_corpus) or variant.draws_at_random:
+            return []
+        return [other.name for other in self.variants if other.is_vote and other.retrieval == variant.retrieval]
 
     def find_variant(self, name: str | None) -> Variant:
         """The variant called ``name``; without a name, the first that has a signal.
@@ -238,5 +246,9 @@ class RunSpec(Table):
         raise ConfigError(f"spec {self.name!r}: no variant {name!r}.{did_you_mean(name, known)} It has {known}")
 
 
-def _overlay(base: T, changes: RawTable) -> T:
-    return type(base).model_validate(base.model_dump() | changes)
+def _overlay(base: T, changes: RawTable, where: str) -> T:
+    try:
+        return type(base).model_validate(base.model_dump() | changes)
+    except ValidationError as error:  # each key is sound by itself: they do not fit those of the run
+        mistakes = "; ".join(mistake["msg"].removeprefix("Value error, ") for mistake in error.errors())
+        raise ValueError(f"{where}: {mistakes}") from None

@@ -6,16 +6,18 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
 Source = Literal["sample", "folder", "table", "yfinance", "planted", "planted-days", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
-RetrieverName = Literal["finseer", "state", "recent", "embedding", "shape", "dtw", "random", "none"]
-_OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "random", "none")
+RetrieverName = Literal["finseer", "state", "recent", "regimes", "embedding", "shape", "dtw", "random", "none"]
+_OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "regimes", "random", "none")
 _OF_SEQUENCES: tuple[RetrieverName, ...] = ("finseer", "embedding", "shape", "dtw", "random", "none")
 _MOST_SEQUENCES = 100  # a prompt holds no more
+A_PART = "a part"
+"""Validation context of a table whose other keys stand elsewhere: each key is checked, and not how they fit."""
 TemplateName = Literal["compact", "percent", "finseer-json", "wide", "wide-both"]
 RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
 """Templates that write ranks among the stocks of the day."""
@@ -173,8 +175,11 @@ class RetrievalSpec(Table):
     ``candidates`` are ``sequences`` (a stock's last bars) or ``days`` (the state of the whole market, and what each
     factor paid after it; for readers of rank letters and for votes). Of days, ``state`` finds those nearest by the
     z-scored Euclidean metric, ``recent`` the last ones; ``opposite`` more, the most unlike, are read with a minus
-    sign; ``max_age`` (in bars) forgets older ones. ``own_days`` leaves out the days that the artifact brings; but for
-    ``finseer`` none is needed then, as states are standardised by those of before ``data.start``.
+    sign; ``max_age`` (in bars) forgets older ones. ``regimes`` takes the days of the months, a fifth of all, whose
+    macro variables were nearest, and of the fifth that were most unlike, whatever ``k`` and ``opposite``: ``macro`` is
+    a CSV file of them, each value known ``macro_lag`` days after its date. ``own_days`` leaves out the days that the
+    artifact brings; but for ``finseer`` none is needed then, as states are standardised by those of before
+    ``data.start``.
 
     ``encoder`` belongs to ``embedding`` (weights: ``embedded:NAME``, a folder, a Hub id), to ``finseer`` and to all
     retrievers of days (an artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to
@@ -188,6 +193,8 @@ class RetrievalSpec(Table):
     opposite: int = Field(default=0, ge=0, le=2000, exclude_if=lambda it: it == 0)
     max_age: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)
     own_days: bool = Field(default=False, exclude_if=lambda it: not it)
+    macro: FilePath | None = Field(default=None, exclude_if=lambda it: it is None)
+    macro_lag: int = Field(default=30, ge=0, exclude_if=lambda it: it == 30)
     exclude_own_symbol: bool = False
     embargo: int = Field(default=0, ge=0)
     seed: int = 0
@@ -211,8 +218,11 @@ class RetrievalSpec(Table):
     @property
     def pool(self) -> tuple[Any, ...]:
         """How many candidates, and out of which: what must be equal where retrievers are compared."""
-        days = (self.opposite, self.max_age, self.own_days) if self.finds_days else ()
-        return self.k, self.embargo, self.exclude_own_symbol, self.candidates, *days
+        if not self.finds_days:
+            return self.k, self.embargo, self.exclude_own_symbol, self.candidates
+        brought = None if self.own_days else self.encoder_ref
+        count = ("fifths",) if self.retriever == "regimes" else (self.k, self.opposite)
+        return *count, self.max_age, self.embargo, self.candidates, brought
 
     @property
     def encoder_ref(self) -> str:
@@ -223,7 +233,9 @@ class RetrievalSpec(Table):
         return self.encoder or default
 
     @model_validator(mode="after")
-    def _check(self) -> RetrievalSpec:
+    def _check(self, info: ValidationInfo) -> RetrievalSpec:
+        if info.context == A_PART:
+            return self
         known = _OF_DAYS if self.candidates == "days" else _OF_SEQUENCES
         if self.retriever not in known:
             raise ValueError(
@@ -233,11 +245,16 @@ class RetrievalSpec(Table):
         if self.candidates == "sequences":
             if self.k > _MOST_SEQUENCES:
                 raise ValueError(f"k = {self.k}: of sequences at most {_MOST_SEQUENCES} can be read")
-            of_days = [name for name in ("opposite", "max_age", "own_days") if getattr(self, name)]
+            of_days = [name for name in ("opposite", "max_age", "own_days", "macro") if getattr(self, name)]
             if of_days:
                 raise ValueError(f'{", ".join(of_days)} belong to candidates = "days"')
         elif self.exclude_own_symbol:
             raise ValueError('exclude_own_symbol belongs to candidates = "sequences": a day is of no symbol')
+        elif self.retriever == "regimes" and self.macro is None:
+            raise ValueError(
+                'retriever = "regimes" needs macro = "FILE.csv": a column of dates (2004-01-31), then one column of '
+                "numbers a variable, with its name on top; each value counts as known macro_lag days after its date"
+            )
         return self
 
 

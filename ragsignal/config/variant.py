@@ -100,6 +100,11 @@ class Variant:
         return self.has_retriever and self.retrieval.needs_finseer
 
     @property
+    def trunk(self) -> LLMSpec:
+        """Its language model without what reads hits: a model on rank letters reads days by an adapter, and only so."""
+        return self.llm.model_copy(update={"adapter": None}) if self.llm.is_artifact else self.llm
+
+    @property
     def reads_letters(self) -> bool:
         """Whether its language model reads quantile letters."""
         return self.is_llm and self.llm.reads_letters

@@ -1,8 +1,9 @@
 """Paired differences: the same queries on both sides, and the same resampled days for both figures.
 
 A retriever is compared with no retrieval and with random retrieval under the same reader, since another model's edge is
-not retrieval's; every variant with the free baseline that the *training* period would have chosen for that figure, and
-by ICs with the classifier and with one-day reversal, the rule that costs nothing and ranks stocks.
+not retrieval's; a language model, by ICs, with the vote of the same hits; every variant with the free baseline that the
+*training* period would have chosen for that figure, and by ICs with each classifier and with one-day reversal, the rule
+that costs nothing and ranks stocks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ IC_MEASURES = ("ic", "ic_o2o")
 
 NO_RETRIEVAL = "no retrieval"
 RANDOM_RETRIEVAL = "random retrieval"
+SAME_HITS = "vote of the same hits"
 BEST_BASELINE = "best free baseline"
 CLASSIFIER = "classifier"
 REVERSAL = "one-day reversal"
@@ -102,6 +104,8 @@ def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[_Pairin
             continue
         for against, names in rivals(spec, variant).items():
             yield _Pairing(variant.name, names, against, compared_measures(spec))
+        for vote in spec.votes_like(variant):  # by rank alone: no vote learns how sure it may be
+            yield _Pairing(variant.name, [vote], SAME_HITS, IC_MEASURES)
         yield from _on_ics(spec, variant, best)
         for baseline in sorted({name for name in best.values() if name is not None}):
             measures = tuple(measure for measure, name in best.items() if name == baseline)

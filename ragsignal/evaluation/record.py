@@ -209,13 +209,13 @@ def _comparisons(evaluation: Evaluation, query_set: str, measures: Sequence[str]
             f"{row.n:,}",
             _long(row.measure, MetricEstimate(row.difference, row.low, row.high)),
             _fixed(row.p, 4),
-            f"yes, for {row.favours}" if row.distinguishable else "no",
+            f"{row.favours} is better" if row.distinguishable else "not distinguishable",
         ]
         for row in evaluation.comparisons
         if row.set == query_set and row.measure in measures
     ]
-    titles = ["left", "right", "figure", "n", "difference", "p", "distinguishable"]
-    words = f"On {query_set} queries; left less right; distinguishable after Holm's correction for this table."
+    titles = ["left", "right", "figure", "n", "difference", "p", "verdict"]
+    words = f"On {query_set} queries; left less right; the verdict holds after Holm's correction for this table."
     return f"{words}\n\n" + _table(titles, rows)
 
 

@@ -17,7 +17,7 @@ from ragsignal.data import DayHits, Letters, RankLetters, factor_values
 from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.types import FloatArray, Recipe
 
-_UNLIKE = 0.25  # weight of unlike days: of 0 to .5, best on 2004 to 2010 with .35 (docs/retrieval.md)
+_UNLIKE = 0.25  # weight of unlike days: docs/decisions/0018
 _SURE = 0.49
 
 

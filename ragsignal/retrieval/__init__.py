@@ -10,6 +10,7 @@ from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, line_recipe,
 from ragsignal.retrieval.factory import make_day_retriever, make_retriever
 from ragsignal.retrieval.index import AsOfIndex, Ranked
 from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, query_features
+from ragsignal.retrieval.regimes import Macro, RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
     CorpusRetriever,
@@ -35,6 +36,7 @@ __all__ = [
     "DenseRetriever",
     "EmbeddingCache",
     "FinseerDays",
+    "Macro",
     "NearestDays",
     "NoRetriever",
     "NumericEncoder",
@@ -42,6 +44,7 @@ __all__ = [
     "RandomRetriever",
     "Ranked",
     "RecentDays",
+    "RegimeDays",
     "SegmentedIndex",
     "ShapeEncoder",
     "StateMetric",
@@ -55,6 +58,7 @@ __all__ = [
     "make_retriever",
     "query_features",
     "query_line",
+    "read_macro",
     "save_finseer_days",
     "similarity",
 ]

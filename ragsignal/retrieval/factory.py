@@ -9,6 +9,7 @@ from ragsignal.config import RetrievalSpec
 from ragsignal.data import MarketDays
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.days import DayRetriever, NearestDays, RandomDays, RecentDays
+from ragsignal.retrieval.regimes import RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
     CorpusRetriever,
@@ -55,6 +56,8 @@ def make_day_retriever(spec: RetrievalSpec, days: MarketDays, metric: StateMetri
         Digest of where the metric comes from, empty for nowhere else.
     """
     metric = metric if spec.retriever == "finseer" else metric.plain
+    if spec.macro is not None and spec.retriever == "regimes":
+        return RegimeDays(days, metric, read_macro(spec.macro, spec.macro_lag), artifact, spec.embargo, spec.max_age)
     options = (artifact, spec.k, spec.opposite, spec.embargo, spec.max_age)
     if spec.retriever == "random":
         return RandomDays(days, metric, *options, seed=spec.seed)

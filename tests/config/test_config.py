@@ -121,7 +121,7 @@ def test_a_key_like_no_other_is_answered_with_all_of_its_own_table(load: Load) -
         ({"variant": rag(retrieval={"k": 0})}, r"variant.rag.retrieval.k: Input should be greater than .* 1"),
         (
             {"variant": rag(retrieval={"retriever": "shap"})},
-            "variant.rag.retrieval.retriever: Input should be 'finseer', 'embedding', 'shape', .*",
+            "variant.rag.retrieval.retriever: Input should be 'finseer', 'state', 'recent', 'regimes', .*",
         ),
         ({"variant": rag(llm=3)}, "variant.rag.llm: Input should be a valid dictionary"),
         ({"variant": rag(name=None, nom="rag")}, r"variant.1.name: missing, and it has no default"),
