@@ -157,7 +157,7 @@ class DayEnsemble:
         -------
         (n,) float64
         """
-        return self.scores_of_each(letters, trunk, states, [hits], as_of)[0]
+        return np.asarray(self.scores_of_each(letters, trunk, states, [hits], as_of)[0])
 
     def scores_of_each(
         self, letters: Letters, trunk: FloatArray, states: list[Any], sets: Sequence[DayHits], as_of: Any

@@ -325,7 +325,7 @@ def spelled(letters: Letters) -> str:
 
 def letters_of(text: str) -> Letters:
     """What :func:`spelled` wrote, (n_factors,)."""
-    return np.array([_SPELLED.index(letter) for letter in text], dtype=np.uint8)
+    return np.array([_SPELLED.index(letter) for letter in text.encode()], dtype=np.uint8)
 
 
 def _last_days(letters: Letters, row: int, memory: int) -> Letters:
