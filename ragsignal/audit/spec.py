@@ -22,6 +22,7 @@ from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.signals import RecordedSignals
 from ragsignal.study import Study
+from ragsignal.types import DatedHits
 from ragsignal.utils import Progress, Record, plain, silent
 
 _OF_CODE_AND_SIGNALS = ("control", "prefix", "signal-prefix", "poison", "signal-poison", "start_point", "signal-start")
@@ -173,7 +174,12 @@ def _first_signals(study: Study, variants: Sequence[Variant], frames: dict[str, 
 
 def _record_signals(study: Study, variant: Variant, frames: dict[str, pd.DataFrame]) -> RecordedSignals:
     signals = signals_of(study.pipeline(variant), frames)
-    return RecordedSignals(signals.lookback, signals.known)
+    # every process gets a copy: hundreds of retrieved days for each day of the window would fill gigabytes
+    known = {
+        query: replace(signal, hits=()) if isinstance(signal.hits, DatedHits) else signal
+        for query, signal in signals.known.items()
+    }
+    return RecordedSignals(signals.lookback, known)
 
 
 def _place(finding: Finding) -> int:
