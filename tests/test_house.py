@@ -17,6 +17,8 @@ ROOT = Path(__file__).parent.parent / "ragsignal"
 TABLE = Path(__file__).with_name("rooms.txt")
 COMMANDS = {path.stem for path in (ROOT / "cli").glob("*.py")}
 NOT_BEHIND_A_DOOR = {  # they import torch, which costs seconds: a room without a model must not pay them
+    "ragsignal.llm.day_model",
+    "ragsignal.llm.day_weights",
     "ragsignal.llm.head",
     "ragsignal.llm.rank_model",
     "ragsignal.retrieval.tower",
