@@ -104,6 +104,7 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "classifier": config.ClassifierTraining,
     "boosting": config.BoostingTraining,
     "ranks": config.RanksTraining,
+    "days": config.DaysTraining,
 }
 SHARED = {"data", "corpus", "llm"}  # tables of both kinds, documented once
 

@@ -39,7 +39,7 @@ class MetricReport(TypedDict):
     held_out_blocks: int
     main_effect_share: float
     split_half: float
-    agreement: dict[str, tuple[float, float]]
+    agreement: dict[str, list[float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +119,10 @@ def _divergence(matrix: Tensor, decay: Tensor, gaps: Tensor, ages: Tensor, wante
     return torch.nn.functional.kl_div(torch.log_softmax(-squared / 2.0, dim=1), wanted, reduction="batchmean")
 
 
-def _agreement(examples: DayExamples, opinions: Sequence[Opinions], metric: StateMetric) -> tuple[float, float]:
+def _agreement(examples: DayExamples, opinions: Sequence[Opinions], metric: StateMetric) -> list[float]:
     blocks = [_block_agreement(examples, opinion, metric) for opinion in opinions]
     spread = float(np.std(blocks, ddof=1) / np.sqrt(len(blocks))) if len(blocks) > 1 else 0.0
-    return float(np.mean(blocks)), spread
+    return [float(np.mean(blocks)), spread]
 
 
 def _block_agreement(examples: DayExamples, opinion: Opinions, metric: StateMetric) -> float:
