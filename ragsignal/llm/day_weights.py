@@ -16,6 +16,8 @@ _WEIGHTS = "reader.safetensors"
 
 def save_adapter(folder: Path, adapter: DayAdapter) -> None:
     """Write one seed into a folder of its own."""
+    for config in adapter.decoder.peft_config.values():
+        config.base_model_name_or_path = None  # where the trunk lay in training is nobody's business
     with quiet_loading():
         adapter.decoder.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's page says nothing of it

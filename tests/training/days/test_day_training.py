@@ -112,6 +112,11 @@ def test_a_run_that_was_killed_ends_in_the_same_weights(trained: Path, tmp_path:
     assert not (tmp_path / ".work" / "stockllm-days").exists()
 
 
+def test_no_file_says_where_it_was_trained(trained: Path) -> None:
+    for path in (trained / "stockllm-days").rglob("*.json"):
+        assert str(trained) not in path.read_text(encoding="utf-8")
+
+
 def test_the_card_says_what_it_was_trained_upon(trained: Path) -> None:
     artifact = load_artifact(trained / "stockllm-days", "stockllm-days")
     assert artifact.card.recipe["trunk"] == load_artifact(trained / "stockllm").digest
