@@ -208,8 +208,8 @@ class DaysTraining(Table):
     ``random_share`` of the steps they are drawn by chance, in ``single_share`` there is one alone, as FinSeer's
     feedback asks. The target is ``label_weight`` x rank + ``teacher_weight`` x standardised score of the teacher:
     boosting that reads the market's state beside the letters. ``product`` is the weight, in standard deviations of the
-    trunk's scores, of the product of a stock's factors and the pooled payoffs.
-    Weights are evaluated every ``eval_steps`` on every ``eval_every``-th validation day.
+    trunk's scores, of the product of a stock's factors and the pooled payoffs. The adapters' change is read with that
+    of ``weights`` which is best on validation days, where checkpoints are evaluated every ``eval_steps`` too.
     ``teacher`` is a ``classifier`` of the same days (None: the one in ``out``, which sees no state by default).
     """
 
@@ -219,19 +219,19 @@ class DaysTraining(Table):
     opposite: Count = 200
     rank: int = Field(default=8, ge=1)
     alpha: int = Field(default=16, ge=1)
-    steps: int = Field(default=1000, ge=1)
+    steps: int = Field(default=500, ge=1)
     days: int = Field(default=4, ge=1)
     stocks: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     weight_decay: float = Field(default=0.1, ge=0)
     label_weight: float = Field(default=0.15, ge=0)
     teacher_weight: float = Field(default=0.3, ge=0)
-    random_share: float = Field(default=0.25, ge=0, le=1)
-    single_share: float = Field(default=0.1, ge=0, le=1)
-    product: float = Field(default=0.25, ge=0)
-    eval_every: int = Field(default=3, ge=1)
+    random_share: float = Field(default=0.1, ge=0, le=1)
+    single_share: float = Field(default=0.05, ge=0, le=1)
+    product: float = Field(default=0.5, ge=0)
+    weights: tuple[float, ...] = Field(default=(0.0, 0.5, 1.0), min_length=1, strict=False)
     average: float = Field(default=0.998, ge=0, lt=1)
-    eval_steps: int = Field(default=250, ge=1)
+    eval_steps: int = Field(default=125, ge=1)
     seed: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Retrieved days as StockLLM reads them: letters and three numbers each, in training and in use alike."""
+"""Retrieved days as StockLLM reads them: letters and eleven numbers each, in training and in use alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ragsignal.types import FloatArray, Recipe
 DAY_HITS_RECIPE: Recipe = {"hits": "days/1"}
 """Version of :func:`day_features`; in the card of an adapter that reads days."""
 
+_LIMIT = 3.0  # standard deviations: 2008 lies beyond all that came before
 _AGE = 8.0  # log(1 + calendar days): eight years
 # of a standard normal number: sixteen letters that are equally likely
 _EDGES = np.array(
@@ -23,7 +24,7 @@ _EDGES = np.array(
 
 @dataclass(frozen=True, eq=False)
 class DayScales:
-    """By what payoffs (n_factors,) and states (8,) are divided before they become letters; states less a mean."""
+    """By what payoffs (n_factors,) and, less their mean, states (8,) are divided before they are read."""
 
     payoffs: FloatArray
     mean: FloatArray
@@ -32,10 +33,9 @@ class DayScales:
 
 @dataclass(frozen=True, eq=False)
 class DayFeatures:
-    """``payoffs`` (k, n_factors) and ``states`` (k, 8) uint8, ``facts`` (k, 3) float32."""
+    """``payoffs`` (k, n_factors) uint8; ``facts`` (k, 11) float32: similarity, whether unlike, age, the state."""
 
     payoffs: Letters
-    states: Letters
     facts: NDArray[np.float32]
 
 
@@ -50,10 +50,10 @@ def day_features(hits: DayHits, as_of: date, scales: DayScales) -> DayFeatures:
     ages = np.log1p(hits.ages(as_of)) / _AGE
     unlike = hits.scores < 0.0
     alike = hits.scores + unlike  # the similarity itself
+    states = np.clip((hits.states - scales.mean) / scales.states, -_LIMIT, _LIMIT)
     return DayFeatures(
         payoffs=normal_letters(hits.payoffs / scales.payoffs),
-        states=normal_letters((hits.states - scales.mean) / scales.states),
-        facts=np.stack([alike, unlike, ages], axis=1).astype(np.float32),
+        facts=np.hstack([np.stack([alike, unlike, ages], axis=1), states]).astype(np.float32),
     )
 
 

@@ -1,6 +1,6 @@
 """How StockLLM reads retrieved days: they are positions before the day's stocks, in the decoder with an adapter.
 
-    retrieved days ─► letters of payoffs and state, similarity, age ─► k positions ─┐
+    retrieved days ─► letters of payoffs, state, similarity, age ─► k positions ─┐
     stocks of the day ─► letters, the trunk's state of its days ─► n positions ─┴► decoder + LoRA ─► change of score
 
 A stock sees all retrieved days and itself. All stocks of a day share them, so that they are read once a day. The trunk
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from ragsignal.data import RANK_FACTORS, RANK_LETTERS, STATE_FORMULAS
 from ragsignal.llm.rank_model import RankLM
 
-FACTS = 3
-"""Numbers of a hit beside its letters: similarity, whether it is unlike, age."""
+FACTS = 3 + len(STATE_FORMULAS)
+"""Numbers of a hit beside its letters: similarity, whether it is unlike, age, and the market's state."""
 
 _GROUP = 64  # stocks that are one sequence behind the hits: each of them only sees itself and the hits
 
@@ -43,16 +43,14 @@ class DayAdapter(nn.Module):
         self._trunk = [trunk]  # not a module of this one: its weights are not saved, nor trained
         self.decoder = decoder
         self.payoffs = nn.EmbeddingBag(len(RANK_FACTORS) * (RANK_LETTERS + 1), hidden, mode="sum")
-        self.states = nn.EmbeddingBag(len(STATE_FORMULAS) * (RANK_LETTERS + 1), hidden, mode="sum")
         self.facts = nn.Linear(FACTS, hidden)
         self.entry = nn.Linear(hidden, hidden)
         self.head = nn.Linear(hidden, 1)
-        for table in (self.payoffs, self.states):
-            nn.init.normal_(table.weight, std=0.05)
+        nn.init.normal_(self.payoffs.weight, std=0.05)
         nn.init.zeros_(self.head.weight)  # it begins as the trunk
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, letters: Tensor, hidden: Tensor, payoffs: Tensor, states: Tensor, facts: Tensor) -> Tensor:
+    def forward(self, letters: Tensor, hidden: Tensor, payoffs: Tensor, facts: Tensor) -> Tensor:
         """Change of the score of each stock.
 
         Parameters
@@ -61,15 +59,15 @@ class DayAdapter(nn.Module):
             Of the stocks on each day.
         hidden : (n_days, n, hidden_size) float32
             The trunk's state of each stock at its last day.
-        payoffs, states : (n_days, k, n_factors), (n_days, k, 8) integer
+        payoffs : (n_days, k, n_factors) integer
             Letters of the retrieved days.
-        facts : (n_days, k, 3) float32
+        facts : (n_days, k, 11) float32
 
         Returns
         -------
         (n_days, n) float32
         """
-        hits = _bag(self.payoffs, payoffs) + _bag(self.states, states) + self.facts(facts)
+        hits = _bag(self.payoffs, payoffs) + self.facts(facts)
         stocks = self._trunk[0].embed(letters) + self.entry(hidden)
         days, count, width = stocks.shape
         groups = -(-count // _GROUP)

@@ -1,9 +1,10 @@
 """StockLLM with retrieval: the trunk's score, what the adapter makes of the retrieved days, and their payoffs.
 
-    score = trunk(last days) + adapter(trunk's state, hits) + product x factors . pooled payoffs
+    score = trunk(last days) + weight x adapter(trunk's state, hits) + product x factors . pooled payoffs
 
 The product is that of :class:`~ragsignal.llm.day_vote.DayVote`: attention weighs the days' payoffs, but does not
-multiply them with a stock's factors.
+multiply them with a stock's factors. ``weight`` is what training found best on validation days; at 0 there are no
+adapters, and nothing is asked of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save_file as save_arrays
 
 from ragsignal.artifacts import Artifact
-from ragsignal.data import RANK_LETTERS, DayHits, Letters, RankLetters
+from ragsignal.data import DayHits, Letters, RankLetters
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
 from ragsignal.llm.day_scores import UniverseReader
@@ -120,10 +121,20 @@ class DayEnsemble:
     def __init__(self, folder: Path, trunk: RankEnsemble, device: str = "cpu") -> None:
         self._folder, self._trunk, self._device = folder, trunk, device
 
-    @cached_property
+    @property
     def product(self) -> float:
         """What the product of factors and pooled payoffs is multiplied by."""
-        return float(json.loads((self._folder / _READER).read_text(encoding="utf-8"))["product"])
+        return float(self._settings["product"])
+
+    @property
+    def weight(self) -> float:
+        """What the adapters' change is multiplied by."""
+        return float(self._settings["weight"])
+
+    @cached_property
+    def _settings(self) -> dict[str, float]:
+        settings: dict[str, float] = json.loads((self._folder / _READER).read_text(encoding="utf-8"))
+        return settings
 
     @cached_property
     def scales(self) -> DayScales:
@@ -163,23 +174,26 @@ class DayEnsemble:
         self, letters: Letters, trunk: FloatArray, states: list[Any], sets: Sequence[DayHits], as_of: Any
     ) -> FloatArray:
         """:meth:`scores` with each of several sets of equally many hits: (n_sets, n)."""
+        products = np.stack([factor_product(letters, hits) for hits in sets])
+        scores: FloatArray = trunk + self.product * products
+        return scores + self.weight * self._changes(letters, states, sets, as_of) if self.weight else scores
+
+    def _changes(self, letters: Letters, states: list[Any], sets: Sequence[DayHits], as_of: Any) -> FloatArray:
+        """Mean of what the adapters add, (n_sets, n)."""
         import torch
 
         features = [day_features(hits, as_of, self.scales) for hits in sets]
-        arrays = [np.stack([getattr(it, name) for it in features]) for name in ("payoffs", "states", "facts")]
+        arrays = [np.stack([getattr(it, name) for it in features]) for name in ("payoffs", "facts")]
         batch = [torch.from_numpy(it).to(self._device) for it in arrays]
         tokens = torch.from_numpy(np.ascontiguousarray(letters)).to(self._device).expand(len(sets), -1, -1)
         total: Any = 0.0
         with torch.inference_mode():
             for adapter, state in zip(self.adapters, states, strict=True):
                 total = total + adapter(tokens, state.expand(len(sets), -1, -1), *batch).double()
-        change: FloatArray = (total / len(self.adapters)).cpu().numpy()
-        products = np.stack([factor_product(letters, hits) for hits in sets])
-        scores: FloatArray = trunk + change + self.product * products
-        return scores
+        return np.asarray((total / len(self.adapters)).cpu().numpy(), dtype=np.float64)
 
 
-def save_reader(folder: Path, product: float, scales: DayScales) -> None:
+def save_reader(folder: Path, weight: float, product: float, scales: DayScales) -> None:
     """Write what is beside the adapters."""
-    (folder / _READER).write_text(json.dumps({"product": product, "letters": RANK_LETTERS}), encoding="utf-8")
+    (folder / _READER).write_text(json.dumps({"weight": weight, "product": product}), encoding="utf-8")
     save_arrays({"payoffs": scales.payoffs, "mean": scales.mean, "states": scales.states}, folder / _SCALES)

@@ -147,7 +147,7 @@ class AdapterTraining:
         letters = self.examples.ranks.letters.letters
         stocks = np.stack([letters[row, there] for row, there in zip(rows, chosen, strict=True)])
         states = torch.stack([self.trunk.states[row][there] for row, there in zip(rows, chosen, strict=True)])
-        hits = [np.stack([getattr(it, name) for it in features]) for name in ("payoffs", "states", "facts")]
+        hits = [np.stack([getattr(it, name) for it in features]) for name in ("payoffs", "facts")]
         return [torch.from_numpy(stocks), states.float(), *map(torch.from_numpy, hits)]
 
     def _average(self, adapter: DayAdapter, average: Weights) -> None:
@@ -157,7 +157,7 @@ class AdapterTraining:
             average[name].mul_(keep).add_(tensor, alpha=1 - keep)
 
     def _evaluate(self, average: Weights) -> None:
-        value = self.score(self.changes(self._with(average), self.examples.valid_rows[:: self.spec.eval_every]))
+        value = self.score(self.changes(self._with(average), self.examples.valid_rows))
         if not self._history or value > max(self._history):
             self._best = {name: tensor.clone() for name, tensor in average.items()}
         self._history.append(value)

@@ -27,6 +27,7 @@ from ragsignal.llm.day_weights import save_adapter
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.days.adapter import AdapterTraining, TrunkPass
 from ragsignal.training.days.examples import DayExamples, day_examples
+from ragsignal.training.ranks.examples import RankExamples
 from ragsignal.training.ranks.train import teacher_scores
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
@@ -111,7 +112,7 @@ def _train_seed(
     valid = np.where(ranks.valid, trunk.scores, np.nan)
 
     def score(changes: FloatArray) -> float:
-        return float(np.nanmean(ranks.information_coefficients(valid + changes)))
+        return _mean_ic(ranks, valid + changes)
 
     training = AdapterTraining(examples, trunk, targets, run.spec.days, run.spec.days.seed + number, score)
     words = f"reader of days, seed {number + 1}"
@@ -143,21 +144,25 @@ def _save(
         hits = retriever.of_day(examples.days.days[row].item())
         products[row] = factor_product(ranks.letters.letters[row], hits)
     scores = np.mean([seed.scores for seed in seeds], axis=0)
-    changed = scores + np.mean([seed.changes for seed in seeds], axis=0)
-    read = ranks.valid & np.isfinite(changed)
+    changes = np.mean([seed.changes for seed in seeds], axis=0)
+    read = ranks.valid & np.isfinite(changes)
     product = spec.product * float(scores[read].std() / products[read].std())
-    final = np.where(read, changed + product * products, np.nan)
+    tables = {weight: np.where(read, scores + weight * changes + product * products, np.nan) for weight in spec.weights}
+    by_weight = {weight: _mean_ic(ranks, table) for weight, table in tables.items()}
+    weight = max(by_weight, key=lambda it: (by_weight[it], -it))
+    final = tables[weight]
     calibration = fit_calibration(final[read], ranks.outcomes[read] > 0.0, "platt")
     coefficients = {
-        "ic": final,
         "ic_without_days": np.where(read, scores, np.nan),
-        "ic_without_product": np.where(read, changed, np.nan),
+        "ic_without_product": np.where(read, scores + changes, np.nan),
         "ic_of_product": np.where(read, products, np.nan),
     }
     result = TrainingResult(
-        recipe=_recipe(run, trunk, teacher) | {"multiplier": product},
+        recipe=_recipe(run, trunk, teacher) | {"weight": weight, "multiplier": product},
         metrics={
-            **{name: float(np.nanmean(ranks.information_coefficients(it))) for name, it in coefficients.items()},
+            "ic": by_weight[weight],
+            "ic_by_weight": {f"{it:g}": value for it, value in by_weight.items()},
+            **{name: _mean_ic(ranks, table) for name, table in coefficients.items()},
             "parameters": sum(it.numel() for it in seeds[0].adapter.parameters() if it.requires_grad),
             "evaluations": {f"seed-{number}": seed.history for number, seed in enumerate(seeds)},
             **validation_metrics(final[read], ranks.outcomes[read] > 0.0, calibration),
@@ -171,11 +176,15 @@ def _save(
     )
 
     def write(folder: Path) -> None:
-        save_reader(folder, product, examples.scales)
-        for number, seed in enumerate(seeds):
+        save_reader(folder, weight, product, examples.scales)
+        for number, seed in enumerate(seeds if weight else ()):
             save_adapter(folder / f"seed-{number}", seed.adapter)
 
     return save_artifact(run.folder("stockllm-days"), run.card("stockllm-days", result), write)
+
+
+def _mean_ic(ranks: RankExamples, scores: FloatArray) -> float:
+    return float(np.mean(ranks.information_coefficients(scores)))
 
 
 def _recipe(run: TrainingRun, trunk: Artifact, teacher: Artifact) -> Recipe:

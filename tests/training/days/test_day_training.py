@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -30,7 +31,17 @@ from ragsignal.training.ranks.train import train_on_ranks
 from ragsignal.training.run import TrainingRun
 from tests.training.ranks.test_rank_training import Killed, run_of
 
-DAYS = {"k": 6, "opposite": 3, "rank": 2, "alpha": 4, "steps": 9, "days": 2, "stocks": 8, "eval_steps": 3}
+DAYS = {
+    "weights": [1.0],
+    "k": 6,
+    "opposite": 3,
+    "rank": 2,
+    "alpha": 4,
+    "steps": 9,
+    "days": 2,
+    "stocks": 8,
+    "eval_steps": 3,
+}
 FEEDBACK = {"queries": 16, "candidates": 8, "block": 4}
 
 
@@ -87,19 +98,12 @@ def test_what_is_retrieved_in_training_was_known(examples: DayExamples) -> None:
 
 
 def test_a_run_that_was_killed_ends_in_the_same_weights(trained: Path, tmp_path: Path) -> None:
-    def copied(name: str) -> None:
-        for part in (trained / name).rglob("*"):
-            if part.is_file():
-                to = tmp_path / name / part.relative_to(trained / name)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                to.write_bytes(part.read_bytes())
-
     def killing(what: str, done: int, total: int) -> None:
         if "seed 2" in what and done == 5:
             raise Killed
 
-    copied("stockllm")
-    copied("classifier")
+    for name in ("stockllm", "classifier"):
+        shutil.copytree(trained / name, tmp_path / name)
     with pytest.raises(Killed):
         train_day_reader(run(tmp_path, killing), _examples())
     assert not (tmp_path / "stockllm-days").exists()
@@ -113,7 +117,13 @@ def test_the_card_says_what_it_was_trained_upon(trained: Path) -> None:
     assert artifact.card.recipe["trunk"] == load_artifact(trained / "stockllm").digest
     assert artifact.card.recipe["teacher"] == load_artifact(trained / "classifier").digest
     assert artifact.card.trained_through == load_artifact(trained / "stockllm").card.trained_through
-    assert set(artifact.card.metrics) >= {"ic", "ic_without_days", "ic_without_product", "ic_of_product"}
+    assert set(artifact.card.metrics) >= {
+        "ic",
+        "ic_by_weight",
+        "ic_without_days",
+        "ic_without_product",
+        "ic_of_product",
+    }
 
 
 def test_a_trunk_of_another_split_is_refused(trained: Path) -> None:
@@ -135,7 +145,7 @@ def test_it_reads_in_use_what_it_read_in_training(trained: Path, examples: DayEx
     models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
     scores, states = models.scores_and_states(letters.letters[row + 1 - models.memory : row + 1, there])
     features = day_features(hits, day, examples.scales)
-    batch = [torch.from_numpy(it)[None] for it in (features.payoffs, features.states, features.facts)]
+    batch = [torch.from_numpy(it)[None] for it in (features.payoffs, features.facts)]
     tokens = torch.from_numpy(letters.letters[row, there])[None]
     with torch.inference_mode():
         each = [a(tokens, s[-1][None], *batch)[0] for a, s in zip(reader.ensemble.adapters, states, strict=True)]
@@ -169,8 +179,7 @@ def test_an_untrained_adapter_changes_nothing() -> None:
 
     adapter = with_lora(RankLM(rank_config(hidden=16, layers=1, heads=2, window=3)), rank=2, alpha=4)
     letters, payoffs = torch.zeros(1, 70, 41, dtype=torch.uint8), torch.zeros(1, 5, 41, dtype=torch.uint8)
-    states, facts = torch.zeros(1, 5, 8, dtype=torch.uint8), torch.zeros(1, 5, FACTS)
-    changes = adapter(letters, torch.randn(1, 70, 16), payoffs, states, facts)
+    changes = adapter(letters, torch.randn(1, 70, 16), payoffs, torch.zeros(1, 5, FACTS))
     assert changes.shape == (1, 70)
     assert (changes == 0).all()
     learned = {name for name, it in adapter.named_parameters() if it.requires_grad}
@@ -223,3 +232,18 @@ def test_finseer_keeps_the_metric_with_the_better_vote_and_the_days_of_both_hori
     assert np.allclose(plain.mean, examples.metric.mean)
     with pytest.raises(ModelError, match="10"):
         held.days(10)
+
+
+def test_adapters_that_do_not_help_on_validation_are_left_out(trained: Path, tmp_path: Path) -> None:
+    for name in ("stockllm", "classifier"):
+        shutil.copytree(trained / name, tmp_path / name)
+    artifact = train_day_reader(run(tmp_path, days=DAYS | {"weights": [0.0]}), _examples())
+    assert not list(artifact.folder.glob("seed-*"))
+    trunk, letters = load_artifact(tmp_path / "stockllm"), _examples().ranks.letters
+    reader, row = DayReader(trunk, artifact, letters), int(_examples().valid_rows[2])
+    hits = _examples().nearest(6, 3).of_day(letters.days[row].item())
+    models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
+    scores = models.scores(letters.letters[row + 1 - models.memory : row + 1])[-1]
+    wanted = scores + reader.ensemble.product * factor_product(letters.letters[row], hits)
+    there = letters.ranked[row]
+    assert np.allclose(reader.of_universe(row, hits)[there], wanted[there], atol=1e-5)
