@@ -201,8 +201,23 @@ def test_the_run_of_ranks_on_the_training_page_fits_what_its_training_leaves(tmp
     assert used.find_variant("boosting").classifier == str(trained.out / "classifier")
 
 
+def test_the_spec_of_days_on_the_training_page_is_that_of_ranks_with_one_more_table(tmp_path: Path) -> None:
+    ranks, _, days, run, *_ = (tomllib.loads(code) for code in _blocks(ROOT / "docs" / "training.md", "toml"))
+    assert days.pop("days")["teacher"] == "./artifacts/my-state/classifier"  # what --set out of the page writes
+    assert days == ranks
+    assert run["llm"]["model"] == f"./{ranks['out']}/stockllm"
+    assert run["llm"]["adapter"] == f"./{ranks['out']}/stockllm-days"
+    assert run["retrieval"]["encoder"] == f"./{ranks['out']}/finseer-days"
+    (tmp_path / "my.train.toml").write_text(_blocks(ROOT / "docs" / "training.md", "toml")[2], encoding="utf-8")
+    told = ["stockllm.reader=text", "boosting.state=true", "out=artifacts/my-state"]
+    teacher = config.load_train_spec(tmp_path / "my.train.toml", told)
+    student = config.load_train_spec(tmp_path / "my.train.toml")
+    assert student.days.teacher == str(teacher.out / "classifier")
+    assert (teacher.data, teacher.split, teacher.corpus) == (student.data, student.split, student.corpus)
+
+
 def test_the_run_of_text_on_the_training_page_fits_what_its_training_leaves(tmp_path: Path) -> None:
-    trained, used = _training_page(tmp_path, 2)
+    trained, used = _training_page(tmp_path, 4)
     assert used.data.path == tmp_path / "prices"
     assert used.llm.adapter == str(trained.out / "stockllm")
     assert used.llm.template == trained.llm.template

@@ -86,8 +86,8 @@ class Variant:
 
     @property
     def draws_at_random(self) -> bool:
-        """Whether its candidates are drawn by chance, which shows what a retriever is worth."""
-        return self.retrieval.retriever == "random"
+        """Whether its candidates are drawn by chance: a control, which shows what a retriever is worth."""
+        return self.reads_corpus and self.retrieval.retriever == "random"
 
     @property
     def embeds_text(self) -> bool:

@@ -1,9 +1,11 @@
 """Paired differences: the same queries on both sides, and the same resampled days for both figures.
 
 A retriever is compared with no retrieval and with random retrieval under the same reader, since another model's edge is
-not retrieval's; a language model, by ICs, with the vote of the same hits; every variant with the free baseline that the
-*training* period would have chosen for that figure, and by ICs with each classifier and with one-day reversal, the rule
-that costs nothing and ranks stocks.
+not retrieval's; a language model, by ICs, with the vote of the same hits. These are questions about retrieval.
+
+Skill is another question: every variant is compared with the free baseline that the *training* period would have
+chosen for that figure, and by ICs with each classifier and with one-day reversal, the rule that costs nothing and ranks
+stocks. A variant whose hits are drawn by chance is a control: it is compared with what it controls, and nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +30,12 @@ SAME_HITS = "vote of the same hits"
 BEST_BASELINE = "best free baseline"
 CLASSIFIER = "classifier"
 REVERSAL = "one-day reversal"
+
+ABOUT_RETRIEVAL = frozenset({NO_RETRIEVAL, RANDOM_RETRIEVAL, SAME_HITS})
+"""What the questions about retrieval compare with; all others are about skill."""
+
+Family = tuple[str, bool, bool]
+"""Set of queries, whether the measure is an IC, whether the question is about retrieval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,9 @@ def compare(
 ) -> list[Comparison]:
     """Make all paired differences.
 
-    Those of ICs are one family, and those of the other figures another one on each set of queries: Holm's correction
-    keeps the chance of any false discovery in a family below 5 %.
+    Questions about retrieval and questions of skill are families apart, and in each of the two the differences of ICs,
+    and those of the other figures on each set of queries: Holm's correction keeps the chance of any false discovery in
+    a family below 5 %.
 
     Parameters
     ----------
@@ -80,14 +89,19 @@ def compare(
         for query_set in scoring.sets
         for gap in _differences(scoring, pairing, query_set, forecasts)
     ]
-    families: dict[tuple[str, bool], list[_Gap]] = {}
+    families: dict[Family, list[_Gap]] = {}
     for gap in gaps:
-        families.setdefault((gap.set, gap.measure in IC_MEASURES), []).append(gap)
+        families.setdefault(family_of(gap.pairing.against, gap.set, gap.measure), []).append(gap)
     corrected: dict[int, float] = {}
     for family in families.values():
         adjusted = holm([gap.interval.p for gap in family]).tolist()
         corrected |= {id(gap): p for gap, p in zip(family, adjusted, strict=True)}
     return [_compared(gap, corrected[id(gap)]) for gap in gaps]
+
+
+def family_of(against: str, query_set: str, measure: str) -> Family:
+    """Return the family whose number of differences a difference is corrected for."""
+    return query_set, measure in IC_MEASURES, against in ABOUT_RETRIEVAL
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,7 @@ class _Pairing:
 
 def _pairings(spec: RunSpec, best: Mapping[str, str | None]) -> Iterator[_Pairing]:
     for variant in spec.variants:
-        if not variant.has_signal:
+        if not variant.has_signal or variant.draws_at_random:
             continue
         for against, names in rivals(spec, variant).items():
             yield _Pairing(variant.name, names, against, compared_measures(spec))

@@ -41,7 +41,10 @@ def notes_of(spec: RunSpec, questions: Questions) -> list[str]:
         f"{block_length(questions.n_days, overlap_of(options))}, the same days for all figures, widened for few "
         f"blocks. A figure of fewer than {LEAST_DAYS} days has none.",
         "A difference is distinguishable if its p stays below 0.05 after Holm's correction for all differences of its "
-        "family: those of ICs, and those of the other figures on each set of queries.",
+        "family. Questions about retrieval (less the same reader without, less random retrieval, less the vote of the "
+        "same hits) and questions of skill are families apart; in each, ICs are one, and the other figures one on each "
+        "set of queries. A variant whose candidates are drawn by chance is a control: it is compared with what it "
+        "controls, and with nothing else.",
         "P(rise) of exactly 0.5 counts half for each side. Abstentions are left out of a forecaster's figures and "
         "counted; differences are on the queries that both sides answered.",
         f"AUC is over pairs of all days, scores in {AUC_BINS} bins; ECE has {ECE_BINS} bins of equal mass, and is "

@@ -20,6 +20,10 @@ _LABEL = 24  # characters of a factor's name in a line: more would leave a telep
 _HOW = {  # what a retriever's days are, and its opposites
     "random": ("drawn by chance", "other days drawn by chance"),
     "recent": ("known last", "oldest days"),
+    "regimes": (
+        "of months whose macro variables were most like the latest",
+        "days of the months that were most unlike it",
+    ),
 }
 _ALIKE = ("most like it", "days most unlike it")
 

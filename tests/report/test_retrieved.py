@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ragsignal.backtest import RetrievedDays, RunResult
-from ragsignal.report import record_of
+from ragsignal.report import record_of, retrieved
 from ragsignal.report.page import render_page
 from ragsignal.report.retrieved import retrieved_panels, words_of
 from ragsignal.study import DayEvidence, StateValue, day_evidence
@@ -93,6 +93,17 @@ def test_spread_years_and_a_draw_by_chance_are_not_called_alike() -> None:
     assert "are spread over 10 years, most of them in 2000 (10\u202f%), 2001 (10\u202f%) and 2002 (10\u202f%)" in words
     assert "like it" not in words
     assert "minus sign" not in words
+
+
+def test_every_retriever_of_days_is_described_as_what_it_is() -> None:
+    said = {
+        name: words_of(FOUND, retrieved._HOW.get(name, retrieved._ALIKE))
+        for name in ("finseer", "state", "recent", "regimes", "random")
+    }
+    assert said["finseer"] == said["state"]
+    assert len(set(said.values())) == 4
+    assert "400 days of months whose macro variables were most like the latest" in said["regimes"]
+    assert "200 days of the months that were most unlike it" in said["regimes"]
 
 
 def test_a_random_retriever_is_described_as_one(result: RunResult) -> None:

@@ -5,6 +5,7 @@ reader of days ─► opinions ─► learned metric, Euclidean metric ─► th
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,9 @@ def train_day_finseer(run: TrainingRun, examples: DayExamples | None = None) -> 
     metrics = {"learned": learned, "euclidean": examples.metric}
     votes = {name: _vote(run, examples, metric) for name, metric in metrics.items()}
     better = max(votes, key=lambda name: (votes[name], name == "euclidean"))
-    return _save(run, examples, reader, metrics[better], {**report, "vote_ic": votes, "shipped": better})
+    artifact = _save(run, examples, reader, metrics[better], {**report, "vote_ic": votes, "shipped": better})
+    shutil.rmtree(run.scratch("stockllm-days"), ignore_errors=True)  # a rerun needs the reader's checkpoints no more
+    return artifact
 
 
 def _opinions(

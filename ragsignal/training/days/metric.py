@@ -67,8 +67,8 @@ def fit_metric(
     opinions : sequence of Opinions
         In the order of time.
     spec : FinseerTraining
-        Its ``teacher_temperature`` is in standard deviations of the teacher scores, as a day's likelihoods have no
-        scale of their own.
+        Ten times its ``teacher_temperature`` is in standard deviations of the teacher scores, as a day's likelihoods
+        have no scale of their own.
     """
     held_out = max(1, round(spec.valid_share * len(opinions)))
     known, later = opinions[:-held_out], opinions[-held_out:]

@@ -5,7 +5,6 @@ day examples, boosting's scores ─► targets ─► an adapter a seed upon the
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +39,8 @@ _DAYS = 64  # that the trunk reads together
 def train_day_reader(run: TrainingRun, examples: DayExamples | None = None) -> Artifact:
     """Train, calibrate and save the adapters; a killed run goes on from its last evaluation.
 
+    Checkpoints stay until FinSeer is trained too: the same command makes both, and a rerun begins with this one.
+
     Returns
     -------
     Artifact
@@ -65,9 +66,7 @@ def train_day_reader(run: TrainingRun, examples: DayExamples | None = None) -> A
         _train_seed(run, examples, targets, model, number, folder / f"seed-{number}")
         for number, model in enumerate(models.copies())
     ]
-    artifact = _save(run, examples, trunk, teacher, trained)
-    shutil.rmtree(run.scratch("stockllm-days"), ignore_errors=True)  # its checkpoints have served
-    return artifact
+    return _save(run, examples, trunk, teacher, trained)
 
 
 def of_same_days(run: TrainingRun, examples: DayExamples, ref: str, kind: Any) -> Artifact:

@@ -109,6 +109,25 @@ def test_a_run_that_was_killed_ends_in_the_same_weights(trained: Path, tmp_path:
     assert not (tmp_path / "stockllm-days").exists()
     train_day_reader(run(tmp_path), _examples())
     assert _weights(tmp_path / "stockllm-days") == _weights(trained / "stockllm-days")
+
+
+def test_a_run_that_was_killed_while_finseer_asked_trains_no_adapter_again(trained: Path, tmp_path: Path) -> None:
+    for name in ("stockllm", "classifier"):
+        shutil.copytree(trained / name, tmp_path / name)
+    train_day_reader(run(tmp_path), _examples())
+    told: list[str] = []
+
+    def killing(what: str, done: int, total: int) -> None:
+        told.append(what)
+        if what == "opinions of days":
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_day_finseer(run(tmp_path, killing), _examples())
+    train_day_reader(run(tmp_path, killing), _examples())
+    assert not [what for what in told if what.startswith("reader of days")]
+    assert _weights(tmp_path / "stockllm-days") == _weights(trained / "stockllm-days")
+    train_day_finseer(run(tmp_path), _examples())
     assert not (tmp_path / ".work" / "stockllm-days").exists()
 
 
