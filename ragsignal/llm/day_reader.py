@@ -25,7 +25,7 @@ from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
 from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.llm.day_vote import factor_product
-from ragsignal.llm.device import checked_device
+from ragsignal.llm.device import checked_device, one_thread
 from ragsignal.llm.rank_ensemble import RankEnsemble
 from ragsignal.llm.ranks import RANKS_RECIPE
 from ragsignal.types import FloatArray, Recipe
@@ -187,7 +187,7 @@ class DayEnsemble:
         batch = [torch.from_numpy(it).to(self._device) for it in arrays]
         tokens = torch.from_numpy(np.ascontiguousarray(letters)).to(self._device).expand(len(sets), -1, -1)
         total: Any = 0.0
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             for adapter, state in zip(self.adapters, states, strict=True):
                 total = total + adapter(tokens, state.expand(len(sets), -1, -1), *batch).double()
         return np.asarray((total / len(self.adapters)).cpu().numpy(), dtype=np.float64)

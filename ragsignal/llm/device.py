@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,22 @@ def checked_device(device: str) -> str:
                 'llm.device = "cuda", but torch sees no GPU here; install a CUDA build or say device = "cpu"'
             )
     return device
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread for a while: small passes gain nothing from a second.
+
+    Where another program holds a core, threads that wait for each other made a day of 100 stocks ten times slower.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def chosen_dtype(dtype: str, device: str) -> str:
