@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,16 +12,17 @@ from ragsignal.llm.day_model import DayAdapter
 from ragsignal.llm.rank_model import RankLM
 from ragsignal.utils import quiet_loading
 
-_WEIGHTS = "reader.safetensors"
+_WEIGHTS, _CONFIG = "reader.safetensors", "adapter_config.json"
 
 
 def save_adapter(folder: Path, adapter: DayAdapter) -> None:
     """Write one seed into a folder of its own."""
-    for config in adapter.decoder.peft_config.values():
-        config.base_model_name_or_path = None  # where the trunk lay in training is nobody's business
     with quiet_loading():
         adapter.decoder.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's page says nothing of it
+    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = None  # the folder of the trunk in training, which peft puts there
+    (folder / _CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
     save_file(adapter.own_weights(), folder / _WEIGHTS)
 
 

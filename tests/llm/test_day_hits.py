@@ -30,15 +30,15 @@ def test_letters_are_sixteenths_of_a_standard_normal_number() -> None:
     assert np.bincount(drawn) / 10_000 == pytest.approx(np.ones(RANK_LETTERS), abs=0.05)
 
 
-def test_a_day_is_letters_of_what_it_paid_and_of_its_state_and_three_facts() -> None:
+def test_a_day_is_letters_of_what_it_paid_three_facts_and_its_state() -> None:
     assert LAST is not None
     features = day_features(HITS, LAST + timedelta(days=10), SCALES)
     assert (features.payoffs == normal_letters(TABLE.payoffs[ROWS] / 0.02)).all()
-    assert (features.states == normal_letters((TABLE.states[ROWS] - 0.1) / 0.5)).all()
     ages = [(np.datetime64(LAST) - known).astype(int) + 10 for known in TABLE.available_at[ROWS]]
     expected = np.stack([[0.75, 0.5, 0.1], [0.0, 0.0, 1.0], np.log1p(ages) / 8], axis=1)  # an unlike day is .1 alike
-    assert features.facts == pytest.approx(expected, abs=1e-6)
-    assert (features.payoffs.dtype, features.states.dtype, features.facts.dtype) == (np.uint8, np.uint8, np.float32)
+    assert features.facts[:, :3] == pytest.approx(expected, abs=1e-6)
+    assert features.facts[:, 3:] == pytest.approx(np.clip((TABLE.states[ROWS] - 0.1) / 0.5, -3.0, 3.0), abs=1e-6)
+    assert (features.payoffs.dtype, features.facts.dtype) == (np.uint8, np.float32)
 
 
 def test_a_day_whose_payoffs_were_not_known_is_never_read() -> None:

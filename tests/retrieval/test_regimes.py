@@ -81,7 +81,7 @@ def test_every_day_of_a_month_is_a_hit_and_its_nearest_comes_first() -> None:
     np.testing.assert_array_equal(np.sort(hits.rows[: len(whole)]), whole)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)  # the first case reads a file
 @given(
     day=st.dates(date(2004, 1, 1), date(2010, 12, 1)),
     seed=st.integers(0, 1000),

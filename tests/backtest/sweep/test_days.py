@@ -56,7 +56,8 @@ GRID = {
 def test_every_way_to_retrieve_days_is_read_once_and_never_again(small: RunSpec, read: list[int]) -> None:
     first = run_sweep(small, GRID)
     assert first["trials"] == 24
-    assert len(read) == 24 * 20  # days of the window that have five bars of it before them
+    assert len(set(read)) == 20  # days of the window that have five bars of it before them
+    assert len(read) <= 24 * 20  # points that retrieve the same days share a reading
     assert len({row["return"] for row in first["rows"]}) > 12
     read.clear()
     again = run_sweep(small, {**GRID, "costs.commission_bps": [0.0, 5.0]})
