@@ -37,7 +37,7 @@ DAYS = 6
 _SAME = 1e-9  # of a similarity: sums over tables of different length are taken in another order
 
 
-class DayEvidence(TypedDict, total=False):
+class DaysTested(TypedDict, total=False):
     """What was tested of a variant: signals with days, truncated tables, planted days."""
 
     signals: int
@@ -119,7 +119,7 @@ class DayRetrievalTest:
         except LookAheadError as error:
             return Finding("retrieval", audited.name, "failed", f"Its retriever looked ahead: {error}")
         late += read_late
-        evidence: DayEvidence = {"signals": len(queries), "with_days": count, "days_read": read}
+        evidence: DaysTested = {"signals": len(queries), "with_days": count, "days_read": read}
         evidence |= {"known_too_late": len(late), "truncated_days": 0, "truncated_moved": []}
         evidence |= {"baits": 0, "baits_taken": 0, "baits_found_when_known": 0, "lies_refused": 0}
         for pipeline, part in audited.source.parts(chosen):
@@ -129,7 +129,7 @@ class DayRetrievalTest:
                 _plant(evidence, pipeline.retriever, query)
         return _judged(audited.name, evidence, late)
 
-    def _truncate(self, evidence: DayEvidence, variant: Variant, retriever: DayRetriever, day: date) -> None:
+    def _truncate(self, evidence: DaysTested, variant: Variant, retriever: DayRetriever, day: date) -> None:
         """Compare what is retrieved as of a day with what is from days of prices that end there."""
         if day not in self._truncated:
             spec = self.study.spec
@@ -153,7 +153,7 @@ def _same(whole: DayHits, cut: DayHits) -> bool:
     )
 
 
-def _plant(evidence: DayEvidence, retriever: DayRetriever, query: Query) -> None:
+def _plant(evidence: DaysTested, retriever: DayRetriever, query: Query) -> None:
     """Plant a day that is known too late, the same in time, and a retriever that returns the first."""
     late, known = (baited(retriever.days, query.as_of, retriever.embargo, known) for known in (False, True))
     if late is None or known is None:
@@ -168,7 +168,7 @@ def _plant(evidence: DayEvidence, retriever: DayRetriever, query: Query) -> None
         evidence["baits_found_when_known"] += known.bait in retriever.over(known).of_day(query.as_of).rows
 
 
-def _judged(name: str, evidence: DayEvidence, late: list[str]) -> Finding:
+def _judged(name: str, evidence: DaysTested, late: list[str]) -> Finding:
     """The verdict of one variant; its control is the planted late day that has to be counted."""
     moved, accepted = evidence["truncated_moved"], evidence["baits"] - evidence["lies_refused"]
     faults = [
@@ -190,7 +190,7 @@ def _judged(name: str, evidence: DayEvidence, late: list[str]) -> Finding:
     return Finding("retrieval", name, "passed", words, evidence)
 
 
-def _extent(evidence: DayEvidence) -> str:
+def _extent(evidence: DaysTested) -> str:
     """What else was tested."""
     parts = [f"on {evidence['truncated_days']} days the same are retrieved when prices end there"]
     if evidence["baits"]:

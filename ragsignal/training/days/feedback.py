@@ -26,7 +26,7 @@ _WITHIN = 60  # days that the queries of a block are drawn from
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class DayBlock:
     """Query days (q,) and candidate days (c,) as rows, and the stocks of each query, (q, n)."""
 
     queries: IntArray
@@ -34,7 +34,7 @@ class Block:
     stocks: IntArray
 
 
-def draw_blocks(examples: DayExamples, spec: FeedbackTraining) -> list[Block]:
+def draw_blocks(examples: DayExamples, spec: FeedbackTraining) -> list[DayBlock]:
     """Draw blocks of training days, in the order of time; half of a pool by chance, half the nearest to its queries."""
     rng = np.random.default_rng(spec.seed)
     count, rows = max(1, spec.queries // spec.block), examples.train_rows
@@ -42,7 +42,7 @@ def draw_blocks(examples: DayExamples, spec: FeedbackTraining) -> list[Block]:
     return [_block(examples, rows[start : start + _WITHIN], spec, rng) for start in starts]
 
 
-def _block(examples: DayExamples, near: IntArray, spec: FeedbackTraining, rng: np.random.Generator) -> Block:
+def _block(examples: DayExamples, near: IntArray, spec: FeedbackTraining, rng: np.random.Generator) -> DayBlock:
     days, targets = examples.days, examples.ranks.targets
     queries = np.sort(rng.choice(near, min(spec.block, len(near)), replace=False))
     seen = days.visible(days.days[queries[0]].item())
@@ -53,7 +53,7 @@ def _block(examples: DayExamples, near: IntArray, spec: FeedbackTraining, rng: n
     labelled = [np.flatnonzero(np.isfinite(targets[row])) for row in queries]
     count = min(_STOCKS, *(len(there) for there in labelled))
     stocks = np.stack([rng.choice(there, count, replace=False) for there in labelled])
-    return Block(queries, np.concatenate([nearest, drawn]), stocks)
+    return DayBlock(queries, np.concatenate([nearest, drawn]), stocks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Reader:
     calibration: Calibration
 
 
-def log_likelihoods(examples: DayExamples, block: Block, reader: Reader) -> FloatArray:
+def log_likelihoods(examples: DayExamples, block: DayBlock, reader: Reader) -> FloatArray:
     """Mean log-likelihood of which of a query's stocks beat the median, with each candidate alone: (q, c)."""
     answers = np.empty((len(block.queries), len(block.candidates)))
     for number, (row, stocks) in enumerate(zip(block.queries.tolist(), block.stocks, strict=True)):
@@ -76,7 +76,7 @@ def log_likelihoods(examples: DayExamples, block: Block, reader: Reader) -> Floa
     return answers
 
 
-def _raw_scores(examples: DayExamples, block: Block, reader: Reader, row: int, stocks: IntArray) -> FloatArray:
+def _raw_scores(examples: DayExamples, block: DayBlock, reader: Reader, row: int, stocks: IntArray) -> FloatArray:
     """Scores of a query's stocks with each candidate alone, (c, n)."""
     letters, days = examples.ranks.letters.letters, examples.days
     window = letters[max(0, row + 1 - reader.trunk.memory) : row + 1][:, stocks]

@@ -15,7 +15,7 @@ from ragsignal.data import build_market_days
 from ragsignal.llm import DayEnsemble, RankEnsemble, factor_product
 from ragsignal.retrieval import DAYS_RECIPE, NearestDays, StateMetric, save_finseer_days
 from ragsignal.training.days.examples import DayExamples, day_examples
-from ragsignal.training.days.feedback import Block, Reader, draw_blocks, log_likelihoods
+from ragsignal.training.days.feedback import DayBlock, Reader, draw_blocks, log_likelihoods
 from ragsignal.training.days.metric import fit_metric, opinions_of
 from ragsignal.training.days.train import of_same_days
 from ragsignal.training.run import TrainingResult, TrainingRun
@@ -57,7 +57,7 @@ def train_day_finseer(run: TrainingRun, examples: DayExamples | None = None) -> 
 
 def _opinions(
     run: TrainingRun, examples: DayExamples, trunk: Artifact, reader: Artifact
-) -> tuple[list[Block], list[FloatArray]]:
+) -> tuple[list[DayBlock], list[FloatArray]]:
     models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
     assert reader.card.calibration is not None
     asked = Reader(models, DayEnsemble(reader.folder, models), reader.card.calibration)

@@ -19,7 +19,7 @@ from torch import Tensor
 from ragsignal.config import FinseerTraining
 from ragsignal.retrieval import StateMetric
 from ragsignal.training.days.examples import DayExamples
-from ragsignal.training.days.feedback import Block
+from ragsignal.training.days.feedback import DayBlock
 from ragsignal.training.finseer.teacher import main_effect_share, residual, shuffle, split_half
 from ragsignal.types import FloatArray
 
@@ -46,12 +46,12 @@ class MetricReport(TypedDict):
 class Opinions:
     """A block, its raw log-likelihoods (q, c), and the teacher scores that are left of them."""
 
-    block: Block
+    block: DayBlock
     raw: FloatArray
     scores: FloatArray
 
 
-def opinions_of(blocks: Sequence[Block], answers: Sequence[FloatArray]) -> list[Opinions]:
+def opinions_of(blocks: Sequence[DayBlock], answers: Sequence[FloatArray]) -> list[Opinions]:
     """Centre the answers of each block by query and by candidate."""
     return [Opinions(block, raw, residual(raw)) for block, raw in zip(blocks, answers, strict=True)]
 

@@ -6,6 +6,7 @@ day examples, boosting's scores ─► targets ─► an adapter a seed upon the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,11 +98,14 @@ def _targets(run: TrainingRun, examples: DayExamples, teacher: Artifact) -> Floa
     return np.where(ranks.train, mixed, np.nan)
 
 
+@dataclass(frozen=True, eq=False)
 class _Seed:
     """What one seed leaves: the adapter, its history, and validation tables of the trunk's scores and of changes."""
 
-    def __init__(self, adapter: Any, history: list[float], scores: FloatArray, changes: FloatArray) -> None:
-        self.adapter, self.history, self.scores, self.changes = adapter, history, scores, changes
+    adapter: Any
+    history: list[float]
+    scores: FloatArray
+    changes: FloatArray
 
 
 def _train_seed(

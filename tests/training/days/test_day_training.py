@@ -22,7 +22,7 @@ from ragsignal.llm.day_vote import factor_product
 from ragsignal.llm.rank_ensemble import RankEnsemble
 from ragsignal.retrieval.day_artifact import FinseerDays
 from ragsignal.training.days.examples import LEAST_PAST, DayExamples, day_examples
-from ragsignal.training.days.feedback import Block, draw_blocks
+from ragsignal.training.days.feedback import DayBlock, draw_blocks
 from ragsignal.training.days.finseer import train_day_finseer
 from ragsignal.training.days.metric import Opinions, fit_metric
 from ragsignal.training.days.train import train_day_reader
@@ -231,7 +231,7 @@ def _planted(examples: DayExamples, matter: int) -> Iterator[Opinions]:
     for _ in range(30):
         queries, candidates = rng.choice(rows, 8, replace=False), rng.choice(rows, 16, replace=False)
         raw = -((standard[queries][:, None] - standard[candidates][None]) ** 2) + 0.3 * rng.normal(size=(8, 16))
-        yield Opinions(Block(queries, candidates, np.zeros((8, 1), dtype=np.int64)), raw, residual(raw))
+        yield Opinions(DayBlock(queries, candidates, np.zeros((8, 1), dtype=np.int64)), raw, residual(raw))
 
 
 def test_the_metric_learns_which_variable_matters(examples: DayExamples) -> None:
