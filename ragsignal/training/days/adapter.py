@@ -10,7 +10,6 @@ The batch of a step follows from the seed and the step's number alone, so that a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ragsignal.config import DaysTraining
@@ -28,14 +25,13 @@ from ragsignal.llm import DayFeatures
 from ragsignal.llm.day_model import DayAdapter, with_lora
 from ragsignal.llm.rank_model import RankLM
 from ragsignal.training.days.examples import DayExamples
+from ragsignal.training.ranks.checkpoint import Checkpoint, Weights, add_to_average, load_checkpoint
 from ragsignal.training.ranks.student import schedule
 from ragsignal.types import FloatArray, IntArray
-from ragsignal.utils import Steps, write_file
+from ragsignal.utils import Steps
 
 _LARGEST_GRADIENT = 1.0
 _CHECKPOINT = "adapter.safetensors"
-
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +79,7 @@ class AdapterTraining:
         self._resume(folder, adapter, average, optimizer)
         while self._step < self.spec.steps:
             self._learn(adapter, learned, optimizer)
-            self._average(adapter, average)
+            add_to_average(average, _trained(adapter), self.spec.average, self._step)
             if self._step % self.spec.eval_steps == 0 or self._step == self.spec.steps:
                 self._evaluate(average)
                 self._save(folder, adapter, average, optimizer)
@@ -150,12 +146,6 @@ class AdapterTraining:
         hits = [np.stack([getattr(it, name) for it in features]) for name in ("payoffs", "facts")]
         return [torch.from_numpy(stocks), states.float(), *map(torch.from_numpy, hits)]
 
-    def _average(self, adapter: DayAdapter, average: Weights) -> None:
-        """Exponential moving average of the weights, which begins as a plain mean."""
-        keep = min(self.spec.average, self._step / (self._step + 19))
-        for name, tensor in _trained(adapter).items():
-            average[name].mul_(keep).add_(tensor, alpha=1 - keep)
-
     def _evaluate(self, average: Weights) -> None:
         value = self.score(self.changes(self._with(average), self.examples.valid_rows))
         if not self._history or value > max(self._history):
@@ -163,34 +153,16 @@ class AdapterTraining:
         self._history.append(value)
 
     def _save(self, folder: Path, adapter: DayAdapter, average: Weights, optimizer: torch.optim.Optimizer) -> None:
-        moments = {
-            f"{number}.{name}": tensor
-            for number, state in optimizer.state_dict()["state"].items()
-            for name, tensor in state.items()
-        }
-        parts = {"model": _trained(adapter), "average": average, "best": self._best, "optimizer": moments}
-        tensors = {f"{part}/{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
-        progress = {"progress": json.dumps([self._step, self._history])}
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / _CHECKPOINT, lambda path: save_file(tensors, path, progress))
+        checkpoint = Checkpoint(_trained(adapter), average, self._best, self._step, self._history)
+        checkpoint.save(folder / _CHECKPOINT, optimizer)
 
     def _resume(self, folder: Path, adapter: DayAdapter, average: Weights, optimizer: torch.optim.Optimizer) -> None:
-        if not (folder / _CHECKPOINT).is_file():
+        found = load_checkpoint(folder / _CHECKPOINT, optimizer)
+        if found is None:
             return
-        parts: dict[str, Weights] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
-        with safe_open(folder / _CHECKPOINT, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 - a file, not a mapping
-                part, _, name = key.partition("/")
-                parts[part][name] = file.get_tensor(key)
-            self._step, self._history = json.loads(file.metadata()["progress"])
-        adapter.load_state_dict(parts["model"], strict=False)
-        average.update(parts["average"])
-        self._best = parts["best"]
-        state: dict[int, Weights] = {}
-        for key, tensor in parts["optimizer"].items():
-            number, _, name = key.partition(".")
-            state.setdefault(int(number), {})[name] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        adapter.load_state_dict(found.model, strict=False)
+        average.update(found.average)
+        self._best, self._step, self._history = found.best, found.step, found.history
 
 
 def _trained(adapter: DayAdapter) -> Weights:

@@ -5,18 +5,18 @@ rank examples ─► MarketDays of the same universe ─► Euclidean metric, sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ragsignal.data import MarketDays, build_market_days
 from ragsignal.errors import DataError
-from ragsignal.llm import DayFeatures, DayScales, day_features
+from ragsignal.llm import DayFeatures, DayScales, day_features, factor_product
 from ragsignal.retrieval import DayRetriever, NearestDays, RandomDays, StateMetric
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
 from ragsignal.training.run import TrainingRun
-from ragsignal.types import BoolArray, IntArray
+from ragsignal.types import BoolArray, FloatArray, IntArray
 
 LEAST_PAST = 250
 """Retrievable days that a training day needs before it: with fewer, all of them are like it."""
@@ -41,7 +41,6 @@ class DayExamples:
     days: MarketDays
     metric: StateMetric
     scales: DayScales
-    _features: dict[tuple[int, str], DayFeatures] = field(default_factory=dict, repr=False)
 
     @cached_property
     def train_rows(self) -> IntArray:
@@ -65,6 +64,14 @@ class DayExamples:
         """What the reader sees of the hits of day number ``row``."""
         as_of = self.days.days[row].item()
         return day_features(retriever.of_day(as_of), as_of, self.scales)
+
+    def products(self, retriever: DayRetriever) -> FloatArray:
+        """Factors times pooled payoffs of what a retriever finds, on validation days: (n_days, n_symbols)."""
+        table = np.full(self.ranks.targets.shape, np.nan)
+        for row in self.valid_rows.tolist():
+            hits = retriever.of_day(self.days.days[row].item())
+            table[row] = factor_product(self.ranks.letters.letters[row], hits)
+        return table
 
     def _rows(self, part: BoolArray) -> IntArray:
         known = np.isfinite(self.days.states[:, 0])

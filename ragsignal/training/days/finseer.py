@@ -12,7 +12,7 @@ import numpy as np
 
 from ragsignal.artifacts import Artifact, refuse_foreign, save_artifact
 from ragsignal.data import build_market_days
-from ragsignal.llm import DayEnsemble, RankEnsemble, factor_product
+from ragsignal.llm import DayEnsemble, RankEnsemble
 from ragsignal.retrieval import DAYS_RECIPE, NearestDays, StateMetric, save_finseer_days
 from ragsignal.training.days.examples import DayExamples, day_examples
 from ragsignal.training.days.feedback import DayBlock, Reader, draw_blocks, log_likelihoods
@@ -71,12 +71,8 @@ def _opinions(
 
 def _vote(run: TrainingRun, examples: DayExamples, metric: StateMetric) -> float:
     """Validation IC of the product of factors and pooled payoffs of the days that a metric retrieves."""
-    spec, letters = run.spec.days, examples.ranks.letters
-    retriever = NearestDays(examples.days, metric, k=spec.k, opposite=spec.opposite)
-    scores = np.full(examples.ranks.targets.shape, np.nan)
-    for row in examples.valid_rows.tolist():
-        scores[row] = factor_product(letters.letters[row], retriever.of_day(letters.days[row].item()))
-    return float(np.nanmean(examples.ranks.information_coefficients(scores)))
+    retriever = NearestDays(examples.days, metric, k=run.spec.days.k, opposite=run.spec.days.opposite)
+    return float(np.mean(examples.ranks.information_coefficients(examples.products(retriever))))
 
 
 def _save(

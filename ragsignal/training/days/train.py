@@ -20,7 +20,6 @@ from ragsignal.llm import (
     DAY_HITS_RECIPE,
     RANKS_RECIPE,
     RankEnsemble,
-    factor_product,
     save_reader,
 )
 from ragsignal.llm.day_weights import save_adapter
@@ -28,6 +27,7 @@ from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.days.adapter import AdapterTraining, TrunkPass
 from ragsignal.training.days.examples import DayExamples, day_examples
 from ragsignal.training.ranks.examples import RankExamples
+from ragsignal.training.ranks.student import distillation_targets
 from ragsignal.training.ranks.train import teacher_scores
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
@@ -58,7 +58,8 @@ def train_day_reader(run: TrainingRun, examples: DayExamples | None = None) -> A
     examples = examples or day_examples(run)
     trunk = of_same_days(run, examples, str(run.folder("stockllm")), "stockllm")
     teacher = of_same_days(run, examples, run.spec.days.teacher or str(run.folder("classifier")), "classifier")
-    targets = _targets(run, examples, teacher)
+    scores = teacher_scores(teacher, examples.ranks, run.progress)
+    targets = distillation_targets(examples.ranks, scores, run.spec.days)
     models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
     folder = run.work_folder(
         "stockllm-days", [_recipe(run, trunk, teacher), run.prices.digest, versions_of(_COMPUTING)]
@@ -88,14 +89,6 @@ def of_same_days(run: TrainingRun, examples: DayExamples, ref: str, kind: Any) -
             f"it; train it with this spec: ragsignal train {kind} SPEC"
         )
     return artifact
-
-
-def _targets(run: TrainingRun, examples: DayExamples, teacher: Artifact) -> FloatArray:
-    ranks, spec = examples.ranks, run.spec.days
-    scores = teacher_scores(teacher, ranks, run.progress)
-    standard = scores / np.std(scores[ranks.train])
-    mixed = spec.label_weight * ranks.targets + spec.teacher_weight * standard
-    return np.where(ranks.train, mixed, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +134,7 @@ def _save(
     run: TrainingRun, examples: DayExamples, trunk: Artifact, teacher: Artifact, seeds: Sequence[_Seed]
 ) -> Artifact:
     ranks, spec = examples.ranks, run.spec.days
-    retriever = examples.nearest(spec.k, spec.opposite)
-    products = np.full(ranks.targets.shape, np.nan)
-    for row in examples.valid_rows.tolist():
-        hits = retriever.of_day(examples.days.days[row].item())
-        products[row] = factor_product(ranks.letters.letters[row], hits)
+    products = examples.products(examples.nearest(spec.k, spec.opposite))
     scores = np.mean([seed.scores for seed in seeds], axis=0)
     changes = np.mean([seed.changes for seed in seeds], axis=0)
     read = ranks.valid & np.isfinite(changes)

@@ -9,7 +9,6 @@ checkpoint ends in the same weights.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,19 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ragsignal.config import RanksTraining
+from ragsignal.config import DaysTraining, RanksTraining
 from ragsignal.data import Letters
 from ragsignal.errors import DataError
 from ragsignal.llm import HitFeatures, hits_by_count
 from ragsignal.llm.rank_model import RankLM, rank_config
+from ragsignal.training.ranks.checkpoint import Checkpoint, Weights, add_to_average, load_checkpoint
 from ragsignal.training.ranks.examples import RankExamples
 from ragsignal.training.ranks.hits import TrainingHits
 from ragsignal.types import FloatArray, IntArray
-from ragsignal.utils import Steps, write_file
+from ragsignal.utils import Steps
 
 _WARMUP = 100  # steps
 _THERE = 0.5  # share of a window on which a stock must have labels; below, the window is short of training days
@@ -38,8 +36,6 @@ _DRAWS = 1000  # a vendor may lack some weeks of nearly all stocks
 _FLOOR = 0.02  # of the learning rate, at the end of the cosine
 _LARGEST_GRADIENT = 1.0
 _CHECKPOINT = "student.safetensors"
-
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ class Student:
         self._resume(folder, model, average, optimizer)
         while self._step < self.spec.steps and not self._has_stopped():
             self._learn(model, optimizer)
-            self._average(model, average)
+            add_to_average(average, model.state_dict(), self.spec.average, self._step)
             if self._step % self.spec.eval_steps == 0 or self._step == self.spec.steps:
                 self._evaluate(average)
                 self._save(folder, model, average, optimizer)
@@ -170,13 +166,6 @@ class Student:
         tables = iter(drawn)
         return [next(tables) if learns else np.empty((0, self.hits.width), dtype=np.float32) for learns in known]
 
-    def _average(self, model: Any, average: Weights) -> None:
-        """Exponential moving average of the weights, which begins as a plain mean."""
-        keep = min(self.spec.average, self._step / (self._step + 19))
-        with torch.no_grad():
-            for name, tensor in model.state_dict().items():
-                average[name].mul_(keep).add_(tensor, alpha=1 - keep)
-
     def _evaluate(self, average: Weights) -> None:
         scores = self.score(self._with_weights(average))
         value = float(np.nanmean(self.examples.information_coefficients(scores)))
@@ -190,37 +179,19 @@ class Student:
         return since_best >= self.spec.patience
 
     def _save(self, folder: Path, model: Any, average: Weights, optimizer: torch.optim.Optimizer) -> None:
-        moments = {
-            f"{number}.{name}": tensor
-            for number, state in optimizer.state_dict()["state"].items()
-            for name, tensor in state.items()
-        }
-        parts = {"model": model.state_dict(), "average": average, "best": self._best, "optimizer": moments}
-        tensors = {f"{part}/{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
-        progress = {"progress": json.dumps([self._step, self._history])}
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / _CHECKPOINT, lambda path: save_file(tensors, path, progress))
+        checkpoint = Checkpoint(model.state_dict(), average, self._best, self._step, self._history)
+        checkpoint.save(folder / _CHECKPOINT, optimizer)
 
     def _resume(self, folder: Path, model: Any, average: Weights, optimizer: torch.optim.Optimizer) -> None:
-        if not (folder / _CHECKPOINT).is_file():
+        found = load_checkpoint(folder / _CHECKPOINT, optimizer)
+        if found is None:
             return
-        parts: dict[str, Weights] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
-        with safe_open(folder / _CHECKPOINT, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 - a file, not a mapping
-                part, _, name = key.partition("/")
-                parts[part][name] = file.get_tensor(key)
-            self._step, self._history = json.loads(file.metadata()["progress"])
-        model.load_state_dict(parts["model"])
-        average.update(parts["average"])
-        self._best = parts["best"]
-        state: dict[int, Weights] = {}
-        for key, tensor in parts["optimizer"].items():
-            number, _, name = key.partition(".")
-            state.setdefault(int(number), {})[name] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        model.load_state_dict(found.model)
+        average.update(found.average)
+        self._best, self._step, self._history = found.best, found.step, found.history
 
 
-def distillation_targets(examples: RankExamples, teacher: FloatArray, spec: RanksTraining) -> FloatArray:
+def distillation_targets(examples: RankExamples, teacher: FloatArray, spec: RanksTraining | DaysTraining) -> FloatArray:
     """Mix labels and teacher: ``label_weight x rank + teacher_weight x standardised score`` on training labels.
 
     Parameters
@@ -228,7 +199,7 @@ def distillation_targets(examples: RankExamples, teacher: FloatArray, spec: Rank
     examples : RankExamples
     teacher : (n_days, n_symbols) float64
         Its scores; divided here by their deviation on training labels.
-    spec : RanksTraining
+    spec : RanksTraining or DaysTraining
 
     Returns
     -------
