@@ -103,6 +103,7 @@ class Parts:
     distribute: Distribute | None = None
     _readings: dict[tuple[str, LLMSpec] | tuple[LLMSpec, bool], Reading] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
+    _joined: dict[tuple[str, bool], MarketDays] = field(default_factory=dict)
 
     def pipeline(self, variant: Variant) -> RagPipeline:
         """The signal source of a variant; raises as :meth:`ragsignal.study.Study.pipeline`."""
@@ -266,9 +267,16 @@ class Parts:
         if not spec.needs_finseer:
             before = own.states[own.days < np.datetime64(self.spec.data.start)]
             return make_day_retriever(spec, own, StateMetric.euclidean(before), "")
-        finseer, brought = FinseerDays(self._finseer(spec)), self.brought_days(spec)
-        days = own if brought is None else brought.followed_by(own)
-        return make_day_retriever(spec, days, finseer.metric, finseer.artifact.digest)
+        finseer = FinseerDays(self._finseer(spec))
+        return make_day_retriever(spec, self._days_of(spec), finseer.metric, finseer.artifact.digest)
+
+    def _days_of(self, spec: RetrievalSpec) -> MarketDays:
+        """All days that can be retrieved: one table for all retrievers of an artifact, with its states and digests."""
+        key = (spec.encoder_ref, spec.own_days)
+        if key not in self._joined:
+            own, brought = self.materials.own_days, self.brought_days(spec)
+            self._joined[key] = own if brought is None else brought.followed_by(own)
+        return self._joined[key]
 
     def brought_days(self, spec: RetrievalSpec) -> MarketDays | None:
         """The days that the artifact of a table brings; None where the run's own are all there is."""
