@@ -132,7 +132,7 @@ def _spec(names: tuple[str, ...], size: int, seed: int, k: int = 5, signal: str 
             "data": {"source": "noise", "symbols": names, "start": f"{START:%F}", "end": f"{end:%F}", "seed": seed},
             "corpus": {"stride": 5},
             "retrieval": {"retriever": "shape", "k": k},
-            "strategy": {"class": "strategies.rag_momentum:LongShort"},
+            "strategy": {"class": "ragsignal.strategies:LongShort"},
             "benchmark": "rag",
             "variant": ({"name": "rag", "signal": signal},),
         }
@@ -154,7 +154,7 @@ def _model_seconds(spec: Any) -> float:
 
 
 def _run_seconds(spec: Any) -> float:
-    from ragsignal.backtest import run_spec
+    from ragsignal.trading import run_spec
 
     return seconds(lambda: run_spec(spec))
 

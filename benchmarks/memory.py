@@ -30,10 +30,10 @@ data = {{ source = "noise", symbols = ["S0", "S1"], start = 2015-01-02, end = 20
 corpus = {{ symbols = ["S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9"] }}
 retrieval = {{ k = 5 }}
 llm = {{ adapter = "shipped:stockllm-text" }}
-strategy = {{ class = "strategies.rag_momentum:LongShort" }}
+strategy = {{ class = "ragsignal.strategies:LongShort" }}
 variant = [
 {variants}
-    {{ name = "buy-and-hold", signal = "none", strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }} }},
+    {{ name = "buy-and-hold", signal = "none", strategy = {{ class = "ragsignal.strategies:BuyAndHold" }} }},
 ]
 """
 NUMERIC = """

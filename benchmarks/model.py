@@ -115,7 +115,7 @@ def _spec(template: str) -> dict[str, Any]:
         "corpus": {"stride": 5},
         "retrieval": {"retriever": "shape", "k": 5},
         "llm": {"template": template, "dtype": "bfloat16"},
-        "strategy": {"class": "strategies.buy_and_hold:BuyAndHold"},
+        "strategy": {"class": "ragsignal.strategies:BuyAndHold"},
         "benchmark": "rag",
         "variant": ({"name": "rag"},),
     }

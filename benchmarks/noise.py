@@ -40,7 +40,7 @@ stride = 2
 retriever = "shape"
 k = 5
 [strategy]
-class = "strategies.rag_momentum:LongShort"
+class = "ragsignal.strategies:LongShort"
 params = {{ enter = 0.0 }}
 [costs]
 commission_bps = {bps}
@@ -59,22 +59,22 @@ retrieval = {{ retriever = "random", seed = 1 }}
 [[variant]]
 name = "momentum"
 signal = "none"
-strategy = {{ class = "strategies.price_rules:PriceMomentum" }}
+strategy = {{ class = "ragsignal.strategies:PriceMomentum" }}
 [[variant]]
 name = "reversal"
 signal = "none"
-strategy = {{ class = "strategies.price_rules:Reversal" }}
+strategy = {{ class = "ragsignal.strategies:Reversal" }}
 [[variant]]
 name = "hold"
 signal = "none"
-strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
+strategy = {{ class = "ragsignal.strategies:BuyAndHold" }}
 """
 
 
 def study(source: str, seed: int, bps: float) -> dict[str, Any]:
     """Run one study; returns what it claims: ``claims``, ``comparisons``, ``apart`` and the verdicts."""
-    from ragsignal.backtest import run_spec
     from ragsignal.config import load_spec
+    from ragsignal.trading import run_spec
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RAGSIGNAL_CACHE"] = folder  # neither the user's store nor their ledger of trials

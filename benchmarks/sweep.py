@@ -38,7 +38,7 @@ stride = 5
 retriever = "shape"
 k = 5
 [strategy]
-class = "strategies.rag_momentum:LongShort"
+class = "ragsignal.strategies:LongShort"
 params = {{ enter = {enter} }}
 [[variant]]
 name = "vote"
@@ -46,7 +46,7 @@ signal = "vote"
 [[variant]]
 name = "hold"
 signal = "none"
-strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
+strategy = {{ class = "ragsignal.strategies:BuyAndHold" }}
 """
 
 

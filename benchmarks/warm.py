@@ -16,9 +16,9 @@ from typing import Any
 import backtrader as bt
 
 from benchmarks.harness import Measure, main, speedup
-from ragsignal.backtest import engine, load_strategy
 from ragsignal.config import RunSpec
 from ragsignal.study import Study
+from ragsignal.trading import engine, load_strategy
 
 COMMAND = "python -m benchmarks.warm"
 SYMBOLS = ("AA", "BB", "CC", "DD", "EE")
@@ -27,11 +27,11 @@ SPEC: dict[str, Any] = {
     "data": {"source": "noise", "symbols": SYMBOLS, "start": "2009-01-02", "end": "2018-12-31"},
     "corpus": {"stride": 5},
     "retrieval": {"retriever": "shape", "k": 5},
-    "strategy": {"class": "strategies.rag_momentum:LongShort", "params": {"enter": 0.6}},
+    "strategy": {"class": "ragsignal.strategies:LongShort", "params": {"enter": 0.6}},
     "benchmark": "buy-and-hold",
     "variant": (
         {"name": "rag", "signal": "vote"},
-        {"name": "buy-and-hold", "signal": "none", "strategy": {"class": "strategies.buy_and_hold:BuyAndHold"}},
+        {"name": "buy-and-hold", "signal": "none", "strategy": {"class": "ragsignal.strategies:BuyAndHold"}},
     ),
 }
 

@@ -17,11 +17,11 @@ from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError,
 from ragsignal.version import VERSION
 
 if TYPE_CHECKING:
-    from ragsignal.backtest import RagEvidence, RagMomentum, run_spec
     from ragsignal.config import RunSpec, load_spec
     from ragsignal.data import load_sample
     from ragsignal.signals import RagPipeline
     from ragsignal.study import load_pipeline
+    from ragsignal.trading import RagEvidence, RagMomentum, run_spec
     from ragsignal.types import Candidate, Hit, Movement, Query, Signal
 
 __version__ = VERSION
@@ -31,15 +31,15 @@ _HOME = {
     "Hit": "types",
     "Movement": "types",
     "Query": "types",
-    "RagEvidence": "backtest",
-    "RagMomentum": "backtest",
+    "RagEvidence": "trading",
+    "RagMomentum": "trading",
     "RagPipeline": "signals",
     "RunSpec": "config",
     "Signal": "types",
     "load_pipeline": "study",
     "load_sample": "data",
     "load_spec": "config",
-    "run_spec": "backtest",
+    "run_spec": "trading",
 }
 
 __all__ = [

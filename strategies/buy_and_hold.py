@@ -1,24 +1,5 @@
-"""The plainest benchmark."""
+"""The classes of ``ragsignal/strategies/buy_and_hold.py``, which is where to read and change them."""
 
-from __future__ import annotations
+from ragsignal.strategies.buy_and_hold import BuyAndHold
 
-from typing import Any
-
-from strategies.book import TargetBook
-
-
-class BuyAndHold(TargetBook):
-    """Buy each feed once, after its first bar, and keep it; 1/n of `invest` each.
-
-    One market order per feed, sent at the close of its first bar and filled at the open of its second.
-    It reads no signal.
-
-    Parameters
-    ----------
-    invest : float, default 0.95
-        Fraction of equity that the full book uses.
-    """
-
-    def weights(self, today: list[Any]) -> dict[Any, float]:
-        """Ask for a full slot at every bar; only the first one is a change."""
-        return dict.fromkeys(today, self.slot)
+__all__ = ["BuyAndHold"]

@@ -37,7 +37,7 @@ def market(symbols: Sequence[str] = ("AA", "BB"), start: str = "2020-01-01", end
 
 def variant(name: str, signal: Any = "llm", **retrieval: Any) -> Variant:
     """A resolved variant, with ``retrieval``'s keys over the defaults."""
-    strategy = StrategySpec.model_validate({"class": "strategies.buy_and_hold:BuyAndHold"})
+    strategy = StrategySpec.model_validate({"class": "ragsignal.strategies:BuyAndHold"})
     return Variant(name, signal, RetrievalSpec(**retrieval), LLMSpec(), strategy, "shipped:classifier-text", False)
 
 

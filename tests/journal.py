@@ -11,7 +11,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from strategies.book import Params
+from ragsignal.strategies.book import Params
 
 CASH = 100_000.0
 NAN = float("nan")

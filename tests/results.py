@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ragsignal.backtest.results import RunResult
-from ragsignal.backtest.variant import VariantResult
+from ragsignal.trading.results import RunResult
+from ragsignal.trading.variant import VariantResult
 
 
 def find(result: RunResult, name: str) -> VariantResult:

@@ -20,8 +20,8 @@ Tables = dict[str, Any]
 
 VOTE = {"name": "vote", "signal": "vote"}
 RANDOM = {"name": "random", "signal": "vote", "retrieval": {"retriever": "random"}}
-MOMENTUM = {"name": "momentum", "signal": "none", "strategy": {"class": "strategies.price_rules:PriceMomentum"}}
-HOLD = {"name": "hold", "signal": "none", "strategy": {"class": "strategies.buy_and_hold:BuyAndHold"}}
+MOMENTUM = {"name": "momentum", "signal": "none", "strategy": {"class": "ragsignal.strategies:PriceMomentum"}}
+HOLD = {"name": "hold", "signal": "none", "strategy": {"class": "ragsignal.strategies:BuyAndHold"}}
 
 SMALL: Tables = {
     "name": "small",
@@ -34,7 +34,7 @@ SMALL: Tables = {
     },
     "corpus": {"indicators": ["adj_close"]},
     "retrieval": {"retriever": "shape", "k": 15},
-    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "strategy": {"class": "ragsignal.strategies:LongShort"},
     "variant": [VOTE, RANDOM, MOMENTUM, HOLD],
 }
 TINY: Tables = {

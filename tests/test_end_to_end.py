@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.backtest.indicator import RagMomentum
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore
 from ragsignal.study.study import Study
+from ragsignal.trading.indicator import RagMomentum
 from tests.specs import spec
 
 pytestmark = pytest.mark.slow

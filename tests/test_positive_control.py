@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ragsignal import statistics
-from ragsignal.backtest.engine import run_spec
-from ragsignal.backtest.results import RunResult
+from ragsignal.trading.engine import run_spec
+from ragsignal.trading.results import RunResult
 from tests.results import find
 from tests.specs import HOLD, VOTE, spec
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.cross_sectional import CrossSectional, SlowBook
-from strategies.price_rules import MomentumBook, ReversalBook
+from ragsignal.strategies.cross_sectional import CrossSectional, SlowBook
+from ragsignal.strategies.price_rules import MomentumBook, ReversalBook
 from tests.journal import DAYS, NAN, cerebro_of, feed, run, script, walk
 
 NAMES = "ABCDEF"

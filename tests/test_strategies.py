@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.base import SignalTrader
-from strategies.book import TargetBook
-from strategies.buy_and_hold import BuyAndHold
-from strategies.cross_sectional import CrossSectional, SlowBook
-from strategies.price_rules import MomentumBook, PriceMomentum, Reversal, ReversalBook
-from strategies.rag_momentum import LongFlat, LongShort
-from strategies.weighted import ProbabilityWeighted
+from ragsignal.strategies.base import SignalTrader
+from ragsignal.strategies.book import TargetBook
+from ragsignal.strategies.buy_and_hold import BuyAndHold
+from ragsignal.strategies.cross_sectional import CrossSectional, SlowBook
+from ragsignal.strategies.price_rules import MomentumBook, PriceMomentum, Reversal, ReversalBook
+from ragsignal.strategies.rag_momentum import LongFlat, LongShort
+from ragsignal.strategies.weighted import ProbabilityWeighted
 from tests.journal import CASH, DAYS, NAN, Journal, cerebro_of, feed, ragged, run, script, walk, zigzag
 
 SIGNALLED = [SignalTrader, LongFlat, LongShort, ProbabilityWeighted, CrossSectional, SlowBook]

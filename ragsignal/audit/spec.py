@@ -17,11 +17,11 @@ from ragsignal.audit.models.training import audit_training
 from ragsignal.audit.signals.retrieval import audit_retrieval
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.audit.verdict import Finding, Verdict, worst
-from ragsignal.backtest import prepare, signals_of
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.signals import RecordedSignals
 from ragsignal.study import Study
+from ragsignal.trading import prepare, signals_of
 from ragsignal.types import DatedHits
 from ragsignal.utils import Progress, Record, plain, silent
 

@@ -39,9 +39,9 @@ def backtest(
         tell_estimate(estimate_of_backtest(loaded))
         return
     with progress_bars() as progress:
-        from ragsignal.backtest import run_spec
         from ragsignal.parallel import open_pool
         from ragsignal.report import answers_in_words, check_target, write_report
+        from ragsignal.trading import run_spec
 
         check_target(folder)  # before the work, not after it
         with open_pool(jobs if ray else jobs or _processes(loaded), ray, strategies_of(loaded)) as pool:

@@ -27,8 +27,8 @@ def announce(study: Study, work: Sequence[Work]) -> None:
 
 def estimate_of_backtest(spec: RunSpec) -> Estimate:
     """Estimate what ``ragsignal backtest`` would cost; raises as it would."""
-    from ragsignal.backtest import prepare
     from ragsignal.study import estimate, work_of
+    from ragsignal.trading import prepare
 
     with progress_bars() as progress:
         study, frames = prepare(spec, progress)

@@ -78,8 +78,8 @@ def sweep(
     loaded = load_spec(spec)
     folder = out / f"{loaded.name}-sweep"
     with progress_bars() as progress:
-        from ragsignal.backtest import Journal, parse_grid, run_sweep, write_sweep
         from ragsignal.parallel import open_pool
+        from ragsignal.trading import Journal, parse_grid, run_sweep, write_sweep
 
         wanted = parse_grid(grid or [])
         journal = Journal(folder / "points.jsonl")

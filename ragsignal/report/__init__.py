@@ -1,6 +1,6 @@
 """Run record, comparison page, quantstats tear sheets.
 
-:func:`write_report` turns a :class:`~ragsignal.backtest.results.RunResult` into a run folder::
+:func:`write_report` turns a :class:`~ragsignal.trading.results.RunResult` into a run folder::
 
     record.json         everything that rebuilds the run; what may differ between two runs stands under ``times`` alone
     equity.parquet      wide: a row a bar, a column a variant
@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ragsignal.backtest import RunResult
 from ragsignal.report.answers import answers_in_words
 from ragsignal.report.page import write_page
 from ragsignal.report.record import RECORD, check_target, record_of, replacing, write_tables
 from ragsignal.report.tearsheet import write_tearsheets
+from ragsignal.trading import RunResult
 from ragsignal.utils import Record, write_json
 
 __all__ = ["answers_in_words", "check_target", "record_of", "write_report"]

@@ -1,6 +1,6 @@
 """The first screen in words: four questions, a short answer to each, and the evidence for it, with numbers.
 
-Takes verdicts and rows as :mod:`ragsignal.backtest.findings` worked them out. An answer claims a difference only where
+Takes verdicts and rows as :mod:`ragsignal.trading.findings` worked them out. An answer claims a difference only where
 a row survives the correction for the number of all rows; a difference in the wrong direction is said as plainly.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragsignal.backtest import Certainty, PairedDifference, Power, RunFindings, Verdict
 from ragsignal.report.words import MINUS, MISSING, count, number, percent
+from ragsignal.trading import Certainty, PairedDifference, Power, RunFindings, Verdict
 
 SHOWN = 4
 """Comparisons on a card before the rest is folded away: the clearest one of each kind."""

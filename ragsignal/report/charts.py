@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragsignal.backtest import ReliabilityBin, RunResult, ShiftedSignals, StrongSignals
 from ragsignal.report.figures import AXIS, LAYOUT, Plotly, Style, styles
+from ragsignal.trading import ReliabilityBin, RunResult, ShiftedSignals, StrongSignals
 
 _HEIGHT = 320
 _GREY = "#9aa0a6"

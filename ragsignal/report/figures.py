@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ragsignal.backtest import RunResult, VariantResult
 from ragsignal.report.record import equity_table, naive_days
+from ragsignal.trading import RunResult, VariantResult
 
 # Paul Tol's "muted" scheme, safe for colour-blind readers, less its sand (faint on white).
 # https://sronpersonalpages.nl/~pault/data/colourschemes.pdf

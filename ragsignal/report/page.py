@@ -12,7 +12,6 @@ from typing import cast
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from ragsignal.backtest import RunResult, VariantResult
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, signal_panels, styles
@@ -37,6 +36,7 @@ from ragsignal.report.words import (
     Number,
     count,
 )
+from ragsignal.trading import RunResult, VariantResult
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

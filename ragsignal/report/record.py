@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragsignal.backtest import RunResult
 from ragsignal.errors import ConfigError
+from ragsignal.trading import RunResult
 from ragsignal.utils import Record, plain, swap_folder
 
 RECORD = "record.json"

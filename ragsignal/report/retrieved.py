@@ -10,11 +10,11 @@ import textwrap
 
 import numpy as np
 
-from ragsignal.backtest import RetrievedDays, RunResult
 from ragsignal.data import FACTOR_WORDS, MarketDays
 from ragsignal.report.figures import AXIS, LAYOUT, Plotly, packed
 from ragsignal.report.words import count, number, percent
 from ragsignal.study import DayEvidence, market_in_words
+from ragsignal.trading import RetrievedDays, RunResult
 
 _LABEL = 24  # characters of a factor's name in a line: more would leave a telephone no room for bars
 _HOW = {  # what a retriever's days are, and its opposites

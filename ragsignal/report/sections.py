@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ragsignal.backtest import AmongSeeds, RunFindings, StrongSignals
 from ragsignal.report.words import MISSING, bps, count, number, percent
+from ragsignal.trading import AmongSeeds, RunFindings, StrongSignals
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ragsignal.backtest import RunResult
 from ragsignal.report.page import write_plain_sheet
 from ragsignal.report.record import equity_table
 from ragsignal.statistics import bars_a_year
+from ragsignal.trading import RunResult
 
 FOLDER = "tearsheets"
 PROCESSES = 2

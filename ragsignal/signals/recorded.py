@@ -21,7 +21,7 @@ from ragsignal.types import Query, Signal
 
 
 def queries_of(frames: Mapping[str, pd.DataFrame], lookback: int) -> list[Query]:
-    """The query of every bar of every symbol, as :class:`~ragsignal.backtest.indicator.RagMomentum` asks them.
+    """The query of every bar of every symbol, as :class:`~ragsignal.trading.indicator.RagMomentum` asks them.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def test_a_dry_run_tells_the_cost_and_leaves_no_report_and_no_signal(
     assert len(SignalStore(spec.parent / "cache" / "signals.sqlite")) == 0
 
 
-TYPO = {"strategy": {"class": "strategies.rag_momentum:LongShrt"}}
+TYPO = {"strategy": {"class": "ragsignal.strategies:LongShrt"}}
 IN_SAMPLE = {
     "data": {"start": date(2010, 3, 1)},
     "variant": [VOTE | {"signal": "classifier", "classifier": "shipped:classifier-text"}, RANDOM, MOMENTUM, HOLD],

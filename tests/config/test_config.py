@@ -31,7 +31,7 @@ STUDY: Tables = {
     "corpus": {"stride": 5},
     "retrieval": {"k": 7, "embargo": 2},
     "llm": {"template": "percent"},
-    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "strategy": {"class": "ragsignal.strategies:LongShort"},
     "costs": {"cash": 1000},
     "variant": [RAG, HOLD],
 }
@@ -79,8 +79,8 @@ def test_a_variant_overlays_only_the_keys_that_it_names(load: Load) -> None:
     assert first.retrieval == RetrievalSpec(retriever="shape", k=7, embargo=2)
     assert hold.retrieval == RetrievalSpec(retriever="embedding", k=7, embargo=2)
     assert first.llm == LLMSpec(template="percent")
-    assert first.strategy.name == "strategies.rag_momentum:LongShort"
-    assert hold.strategy.name == "strategies.buy_and_hold:BuyAndHold"
+    assert first.strategy.name == "ragsignal.strategies:LongShort"
+    assert hold.strategy.name == "ragsignal.strategies:BuyAndHold"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_all_mistakes_are_listed_at_once(load: Load) -> None:
         "corpus": {"strid": 5},
         "retrieval": {"k": 0},
         "variant": rag(retrieval={"retreiver": "shape"}),
-        "strategy": {"class": None, "klass": "strategies.rag_momentum:LongShort"},
+        "strategy": {"class": None, "klass": "ragsignal.strategies:LongShort"},
     }
     assert [line.split(":")[0] for line in mistakes(load, **changes)] == [
         "corpus.strid",

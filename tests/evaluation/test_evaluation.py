@@ -67,7 +67,7 @@ def spec_of(path: Path | None = None, **tables: Any) -> RunSpec:
         "data": {**source, "symbols": list(SYMBOLS), "start": START, "end": END},
         "corpus": {"indicators": ["adj_close"]},
         "retrieval": {"retriever": "shape", "k": 9},
-        "strategy": {"class": "strategies.buy_and_hold:BuyAndHold"},
+        "strategy": {"class": "ragsignal.strategies:BuyAndHold"},
         "evaluation": {"target": "open_to_open"},
         "variant": variants,
     }

@@ -10,7 +10,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from ragsignal.backtest.indicator import RagMomentum
+from ragsignal.trading.indicator import RagMomentum
 from ragsignal.types import Query, Signal
 
 # ------------------------------------------------------------------------------------------------------- strategies

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact
-from ragsignal.backtest.indicator import RagMomentum
 from ragsignal.data import rank_factors
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, RankLetters, build_rank_letters
@@ -34,6 +33,7 @@ from ragsignal.llm.ranks import (
 from ragsignal.retrieval.retrievers import NoRetriever
 from ragsignal.signals.pipeline import TOO_FEW_BARS, RagPipeline
 from ragsignal.signals.store import SignalStore
+from ragsignal.trading.indicator import RagMomentum
 from ragsignal.types import Prompt, Query, Score, Signal
 from tests.markets import bars
 from tests.tiny import tiny_boosting, tiny_finseer, tiny_rank_llm

@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-from ragsignal.backtest.engine import run_spec
-from ragsignal.backtest.sweep import run_sweep
 from ragsignal.config import LLMSpec, RunSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError, DataError, ModelError, RagSignalError
@@ -30,6 +28,8 @@ from ragsignal.parallel.cluster import RayPool, _not_installed
 from ragsignal.parallel.scorer import ModelActors, PooledScorer, refuse_other
 from ragsignal.report import record_of
 from ragsignal.signals.recorded import KnownSignals
+from ragsignal.trading.engine import run_spec
+from ragsignal.trading.sweep import run_sweep
 from ragsignal.types import Prompt
 from tests import tasks
 from tests.fakes import every_query, market
@@ -153,7 +153,7 @@ def test_without_ray_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch
 
 
 def test_strategies_that_are_not_installed_are_sent_to_a_cluster() -> None:
-    assert _not_installed(["strategies.rag_momentum:LongShort", "backtrader.strategies:MA_CrossOver"]) == [
+    assert _not_installed(["ragsignal.strategies:LongShort", "backtrader.strategies:MA_CrossOver"]) == [
         str(Path(__file__).parents[2] / "strategies")
     ]
 

@@ -21,11 +21,6 @@ from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
 import ragsignal.report
-from ragsignal.backtest.findings import RunFindings, findings_of
-from ragsignal.backtest.findings.answers import answers_of, verdict_of
-from ragsignal.backtest.findings.family import PairedDifference, corrected, family_of
-from ragsignal.backtest.results import RunResult
-from ragsignal.backtest.variant import Metrics, VariantResult
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
 from ragsignal.report import record_of, tearsheet, write_report
@@ -36,6 +31,11 @@ from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
+from ragsignal.trading.findings import RunFindings, findings_of
+from ragsignal.trading.findings.answers import answers_of, verdict_of
+from ragsignal.trading.findings.family import PairedDifference, corrected, family_of
+from ragsignal.trading.results import RunResult
+from ragsignal.trading.variant import Metrics, VariantResult
 from ragsignal.utils import rounded
 from tests.results import find
 
@@ -153,7 +153,7 @@ def spec_of(variants: list[VariantResult], description: str) -> RunSpec:
             "name": "sample",
             "description": description,
             "data": {"source": "sample", "symbols": SYMBOLS, "start": "2010-01-04", "end": "2011-12-02"},
-            "strategy": {"class": "strategies.rag_momentum:RagMomentumStrategy"},
+            "strategy": {"class": "ragsignal.strategies:RagMomentumStrategy"},
             "variant": [table(variant) for variant in variants],
             "benchmark": BENCHMARK,
         }

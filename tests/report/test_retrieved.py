@@ -9,11 +9,11 @@ from datetime import date
 import numpy as np
 import pytest
 
-from ragsignal.backtest import RetrievedDays, RunResult
 from ragsignal.report import record_of, retrieved
 from ragsignal.report.page import render_page
 from ragsignal.report.retrieved import retrieved_panels, words_of
 from ragsignal.study import DayEvidence, StateValue, day_evidence
+from ragsignal.trading import RetrievedDays, RunResult
 from tests.made_days import made_days, made_retriever
 from tests.report.test_report import BENCHMARK, days_of, equity_of, random_returns, result_of, variant_of
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ragsignal.backtest.engine import prepare, run_spec
 from ragsignal.config import RunSpec, Variant
 from ragsignal.data.bins import shipped_bins
 from ragsignal.evaluation import run as evaluation
@@ -26,6 +25,7 @@ from ragsignal.signals.store import SignalStore
 from ragsignal.study import cost as module
 from ragsignal.study.cost import Estimate, SignalCost, Work, duration, estimate, work_of
 from ragsignal.study.parts import Parts
+from ragsignal.trading.engine import prepare, run_spec
 from ragsignal.types import Hit, Prompt, Query, Score
 from tests.fakes import LOOKBACK, FakeTextEncoder, HashScorer, corpus_of, every_query, market, pipeline_of, variant
 from tests.specs import HOLD, MOMENTUM, RANDOM, spec

@@ -32,7 +32,7 @@ STUDY: Tables = {
     },
     "corpus": {"symbols": ["BB", "CC"], "indicators": ["adj_close"]},
     "retrieval": {"retriever": "shape", "k": 3, "embargo": 2, "exclude_own_symbol": True},
-    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "strategy": {"class": "ragsignal.strategies:LongShort"},
     "variant": [
         {"name": "hold", "signal": "none"},
         {"name": "shape", "signal": "vote"},

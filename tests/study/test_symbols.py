@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from ragsignal.audit import audit_spec
-from ragsignal.backtest import parse_grid, run_spec, run_sweep
-from ragsignal.backtest.engine import prepare
 from ragsignal.config import RunSpec
 from ragsignal.data.synthetic import planted_market
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.evaluation import evaluate_spec, write_evaluation
 from ragsignal.report import record_of
 from ragsignal.study import Study, load_pipeline, notes_on_prices, with_symbols
+from ragsignal.trading import parse_grid, run_spec, run_sweep
+from ragsignal.trading.engine import prepare
 from ragsignal.training import TrainingRun
 from ragsignal.training.classifier import train_classifier
 from tests.specs import HOLD, VOTE, spec, train_spec, write_spec

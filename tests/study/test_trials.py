@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragsignal import statistics
-from ragsignal.backtest.engine import run_spec
 from ragsignal.config import RunSpec
 from ragsignal.errors import StoreError
 from ragsignal.study.trials import (
@@ -28,6 +27,7 @@ from ragsignal.study.trials import (
     ledger_path,
     sharpe_of,
 )
+from ragsignal.trading.engine import run_spec
 from tests import specs
 
 BARS = Bars("", ("AAPL", "IBM"), date(2011, 1, 3), date(2013, 3, 1))

@@ -18,8 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from ragsignal.backtest.engine import run_spec
-from ragsignal.backtest.sweep.run import run_sweep
 from ragsignal.cli.app import app
 from ragsignal.config import RunSpec, WalkForwardSpec, load_spec
 from ragsignal.data.synthetic import planted_market
@@ -30,6 +28,8 @@ from ragsignal.study.provenance import notes_on_training
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.walk_forward.address import address, training_order
 from ragsignal.study.walk_forward.steps import steps_of
+from ragsignal.trading.engine import run_spec
+from ragsignal.trading.sweep.run import run_sweep
 from ragsignal.training import walk_forward
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.run import TrainingRun
@@ -74,7 +74,7 @@ RUN: Tables = {
     "walk_forward": {"train": "toy.train.toml", "every": "quarter", "valid": 60, "embargo": 3},
     "corpus": {"indicators": ["adj_close"], "stride": 5},
     "evaluation": {"perturbed": 8},
-    "strategy": {"class": "strategies.rag_momentum:LongShort"},
+    "strategy": {"class": "ragsignal.strategies:LongShort"},
     "variant": [CLASSIFIER, HOLD],
 }
 Frames = dict[str, pd.DataFrame]

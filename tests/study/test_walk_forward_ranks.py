@@ -34,7 +34,7 @@ retriever = "none"
 [llm]
 model = "walk:stockllm"
 [strategy]
-class = "strategies.cross_sectional:SlowBook"
+class = "ragsignal.strategies:SlowBook"
 [[variant]]
 name = "stockllm"
 [[variant]]
@@ -44,7 +44,7 @@ classifier = "walk:classifier"
 [[variant]]
 name = "hold"
 signal = "none"
-strategy = {{ class = "strategies.buy_and_hold:BuyAndHold" }}
+strategy = {{ class = "ragsignal.strategies:BuyAndHold" }}
 """
 TRAIN = f"""
 name = "walk"

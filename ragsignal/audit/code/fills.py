@@ -13,7 +13,7 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.evidence import SubjectRuns
 from ragsignal.audit.code.trace import BrokerEvent
 from ragsignal.audit.verdict import Finding
-from ragsignal.backtest import EPOCH
+from ragsignal.trading import EPOCH
 
 TEST = "fills"
 _ROUNDING = 1e-9

@@ -18,10 +18,10 @@ import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.trace import BATCH, Mode, Trace, isolated, trace_strategy
-from ragsignal.backtest import RagMomentum, import_here
 from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
+from ragsignal.trading import RagMomentum, import_here
 from ragsignal.types import FloatArray
 
 Kind = Literal["strategy", "indicator", "function"]
@@ -95,7 +95,9 @@ def load(name: str) -> Any:
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise ConfigError(f"{name!r} names nothing to audit; write module:Name, such as strategies.book:TargetBook")
+        raise ConfigError(
+            f"{name!r} names nothing to audit; write module:Name, such as ragsignal.strategies:TargetBook"
+        )
     module = import_here(module_name, f"subject {name!r}")
     if not hasattr(module, attribute):
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]

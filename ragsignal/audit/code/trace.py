@@ -20,8 +20,8 @@ import backtrader as bt
 import numpy as np
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.backtest import PreloadedFeed, set_costs
 from ragsignal.config import CostSpec
+from ragsignal.trading import PreloadedFeed, set_costs
 from ragsignal.types import FloatArray
 
 _MOST_CLOCKS = 20  # between a line and its feed

@@ -376,7 +376,7 @@ def test_a_spec_has_an_entry_of_every_test_in_order_and_variants_by_name(spec: P
 
 
 def test_a_subject_that_takes_a_signal_gets_the_specs(spec: Path) -> None:
-    audit = audit_subjects(load_spec(spec), ["strategies.rag_momentum:LongShort"], "vote", jobs=1)
+    audit = audit_subjects(load_spec(spec), ["ragsignal.strategies:LongShort"], "vote", jobs=1)
     assert audit.verdict == "passed"
     (found,) = [it for it in audit.findings if it.test == "prefix"]
     assert found.evidence["orders"] > 0

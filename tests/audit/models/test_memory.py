@@ -216,7 +216,7 @@ def spec_of(model: Path, mask: bool = True) -> RunSpec:
             "corpus": {"indicators": ["adj_close"], "stride": 5},
             "retrieval": {"retriever": "shape", "k": 1},
             "llm": {"model": str(model), "mask": mask, "dtype": "float32"},
-            "strategy": {"class": "strategies.rag_momentum:LongShort"},
+            "strategy": {"class": "ragsignal.strategies:LongShort"},
             "variant": [{"name": "blind", "retrieval": {"retriever": "none"}}, {"name": "reads"}],
         }
     )

@@ -56,7 +56,7 @@ def spec_of(*variants: dict[str, Any], **changes: Any) -> RunSpec:
         "data": {"source": "noise", "symbols": ["AA", "BB"], "start": "2020-01-02", "end": "2020-03-06"},
         "corpus": {"indicators": ["adj_close", "volume", "alpha006"], "stride": 3},
         "retrieval": {"retriever": "shape", "k": 3},
-        "strategy": {"class": "strategies.rag_momentum:LongShort"},
+        "strategy": {"class": "ragsignal.strategies:LongShort"},
         "variant": [HOLD, *variants],
     }
     return RunSpec.model_validate(values | changes)

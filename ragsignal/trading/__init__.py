@@ -1,0 +1,48 @@
+"""A spec to a result: every variant in Backtrader on identical bars, fills and costs."""
+
+from __future__ import annotations
+
+from ragsignal.trading.engine import prepare, run_spec, set_costs, signals_of
+from ragsignal.trading.feed import EPOCH, PreloadedFeed
+from ragsignal.trading.findings import RunFindings
+from ragsignal.trading.findings.answers import Certainty, Power, Verdict
+from ragsignal.trading.findings.calibration import ReliabilityBin, StrongSignals
+from ragsignal.trading.findings.family import PairedDifference
+from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
+from ragsignal.trading.findings.retrieved import RetrievedDays
+from ragsignal.trading.indicator import RagEvidence, RagMomentum
+from ragsignal.trading.results import RunResult
+from ragsignal.trading.strategy import import_here, load_strategy
+from ragsignal.trading.sweep.grid import parse_grid
+from ragsignal.trading.sweep.record import Journal, write_sweep
+from ragsignal.trading.sweep.run import run_sweep
+from ragsignal.trading.variant import VariantResult
+
+__all__ = [
+    "EPOCH",
+    "AmongSeeds",
+    "Certainty",
+    "Journal",
+    "PairedDifference",
+    "Power",
+    "PreloadedFeed",
+    "RagEvidence",
+    "RagMomentum",
+    "ReliabilityBin",
+    "RetrievedDays",
+    "RunFindings",
+    "RunResult",
+    "ShiftedSignals",
+    "StrongSignals",
+    "VariantResult",
+    "Verdict",
+    "import_here",
+    "load_strategy",
+    "parse_grid",
+    "prepare",
+    "run_spec",
+    "run_sweep",
+    "set_costs",
+    "signals_of",
+    "write_sweep",
+]

@@ -1,0 +1,72 @@
+"""What a run produced: filled in by the engine, read by the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ragsignal.config import RunSpec
+from ragsignal.study import DayEvidence
+from ragsignal.trading.findings import RunFindings
+from ragsignal.trading.findings.retrieved import RetrievedDays, retrieved_of
+from ragsignal.trading.variant import VariantResult
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """All variants of a run on identical bars.
+
+    ``closes`` are the adjusted closes per symbol (columns) over the run's bars; ``notes`` sentences that the report
+    must show (untrained models, in sample, ...); ``dropped_bars`` how many bars were left out, by symbol and rule;
+    ``evidence`` what variants that read days retrieved on some days;
+    ``digests`` those of prices, corpus and code; ``times`` what a second run may change; ``command`` what to type to
+    repeat the run.
+    """
+
+    spec: RunSpec
+    variants: tuple[VariantResult, ...]
+    benchmark: str
+    closes: pd.DataFrame
+    findings: RunFindings
+    notes: tuple[str, ...] = ()
+    dropped_bars: dict[str, dict[str, int]] = field(default_factory=dict)
+    evidence: dict[str, tuple[DayEvidence, ...]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    times: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def retrieved(self) -> dict[str, list[RetrievedDays]]:
+        """``evidence`` summed up for the record."""
+        return retrieved_of(self.evidence)
+
+    @property
+    def in_sample(self) -> bool:
+        """Whether something was fitted on the window that it trades."""
+        return any(note.startswith("IN SAMPLE") for note in self.notes)
+
+    @property
+    def title(self) -> str:
+        """The spec's name, for the head of every page; stamped where the run is in sample."""
+        return ("IN SAMPLE: " if self.in_sample else "") + self.spec.name
+
+
+def notes_on_shares(variants: Sequence[VariantResult]) -> list[str]:
+    """Name the symbols that whole shares leave out; variants that miss the same ones share a note."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    cash: dict[tuple[str, ...], float] = {}
+    for variant in variants:
+        symbols = tuple(sorted(variant.too_dear))
+        if symbols:
+            names.setdefault(symbols, []).append(variant.name)
+            cash[symbols] = max(cash.get(symbols, 0.0), *variant.too_dear.values())
+    return [
+        f"{', '.join(names[symbols])}: never traded {', '.join(symbols)}, because no weight came to a whole share; "
+        f"costs.cash = {1000 * math.ceil(cash[symbols] / 1000)} would have bought one of each."
+        for symbols in names
+    ]
