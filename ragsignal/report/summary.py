@@ -21,8 +21,15 @@ class Fact:
 def verdict_line(findings: RunFindings, in_sample: bool = False) -> str:
     """Put the first three answers into one line; a question that the run cannot answer is left out."""
     answers, benchmark = findings.answers, findings.benchmark
-    parts = [_of_retrieval(answers.retrieval), _of_llm(answers.llm), _of_benchmark(answers.benchmark, benchmark)]
-    said = "; ".join(filter(None, parts)) or "too few data, or nothing to compare: no question can be answered"
+    asked = {
+        "by retrieval": (answers.retrieval, _of_retrieval(answers.retrieval)),
+        "by the LLM": (answers.llm, _of_llm(answers.llm)),
+        f"from {benchmark}": (answers.benchmark, _of_benchmark(answers.benchmark, benchmark)),
+    }
+    unclear = " or ".join(where for where, (verdict, _) in asked.items() if verdict.verdict == "unclear")
+    claims = [said for _, said in asked.values() if said]
+    said = "; ".join([*claims, *([f"no distinguishable difference {unclear}"] if unclear else [])])
+    said = said or "no question can be answered: too few data, or nothing to compare"
     return f"IN SAMPLE, so nothing is proven: {said}." if in_sample else f"{said[0].upper()}{said[1:]}."
 
 
@@ -37,17 +44,15 @@ def _of_retrieval(verdict: Verdict) -> str:
         "better": helped,
         "worse": f"retrieval hurt ({worse})",
         "mixed": f"retrieval helped {better} and hurt {worse}",
-        "unclear": "retrieval made no distinguishable difference",
     }.get(verdict.verdict, "")
 
 
 def _of_llm(verdict: Verdict) -> str:
     better, worse = named(verdict.better), named(verdict.worse)
     return {
-        "better": f"the LLM beat {named(verdict.beaten)} only" if verdict.unbeaten else "the LLM helped",
+        "better": f"the LLM beat {named(verdict.beaten)} only" if verdict.unbeaten else f"the LLM helped ({better})",
         "worse": f"the LLM hurt ({worse})",
         "mixed": f"the LLM helped {better} and hurt {worse}",
-        "unclear": "the LLM is not distinguishable from what costs none",
     }.get(verdict.verdict, "")
 
 
@@ -57,7 +62,6 @@ def _of_benchmark(verdict: Verdict, benchmark: str) -> str:
         "better": f"{better} beat {benchmark}",
         "worse": f"{worse} did worse than {benchmark}",
         "mixed": f"{better} beat {benchmark}, {worse} did worse",
-        "unclear": f"nothing is distinguishable from {benchmark}",
     }.get(verdict.verdict, "")
 
 

@@ -1,7 +1,7 @@
 // The page's charts; each is drawn when it comes near the window.
 
 (() => {
-  const {decode, draw, highlight, load, onHighlight, say, whenSeen} = ragsignal;
+  const {decode, draw, highlight, load, onHighlight, whenSeen} = ragsignal;
   const RISE = "var(--rise)", FALL = "var(--fall)", GREY = "var(--grey)", INK = "var(--ink)";
   const element = id => document.getElementById(id);
   const shown = (value, digits) => value.toFixed(digits).replace("-", "−");
@@ -26,10 +26,6 @@
     element("curves").on("plotly_hover", ({points}) => { tell(points[0].pointIndex); highlight(points[0].data.name); });
     element("curves").on("plotly_unhover", () => { tell(dates.length - 1); highlight(null); });
     onHighlight(name => Plotly.restyle("curves", {opacity: data.map(trace => !name || trace.name === name ? 1 : .15)}));
-  }
-
-  function drawForests() {  // a row's own words on a click, where nothing hovers
-    for (const row of document.querySelectorAll(".forest li")) row.tabIndex = 0;
   }
 
   function signalOf(panel, variant, symbol) {
@@ -133,7 +129,6 @@
   }
 
   drawCurves();
-  drawForests();
   offerDays();
   choose(["calibrated"], drawCalibration);
   choose(["symbol", "variant"], drawSignal);

@@ -136,5 +136,5 @@ const ragsignal = (() => {
   watchTheme();
   watchPointer();
   listContents();
-  return {decode, draw, highlight, load, onHighlight, receive, say, whenSeen};
+  return {decode, draw, highlight, load, onHighlight, receive, whenSeen};
 })();
