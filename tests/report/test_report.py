@@ -568,7 +568,10 @@ def test_a_hostile_spec_stays_text() -> None:
         for name, rows in result.findings.symbols.items()
     }
     rows = [dataclasses.replace(row, right=HOSTILE) for row in result.findings.comparisons]
-    findings = dataclasses.replace(result.findings, symbols=by_symbol, comparisons=rows, benchmark=HOSTILE)
+    costs = result.findings.costs
+    costs = dataclasses.replace(costs, variants=costs.variants | {HOSTILE: costs.variants[BENCHMARK]})
+    parts = {"symbols": by_symbol, "comparisons": rows, "benchmark": HOSTILE, "costs": costs}
+    findings = dataclasses.replace(result.findings, **parts)
     changes: dict[str, Any] = {"closes": renamed, "notes": (HOSTILE,), "versions": {HOSTILE: HOSTILE}}
     page = render_page(dataclasses.replace(result, findings=findings, **changes))
     assert "alert('x')" in text_of(page)
@@ -651,7 +654,7 @@ def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunRe
 def test_the_page_shows_before_it_tells(page: str) -> None:
     text = text_of(page)
     order = (
-        "distinguishable from buy-and-hold.",
+        "by the LLM or from buy-and-hold.",
         "Before you quote a figure",
         "Account and drawdown",
         "All variants",
