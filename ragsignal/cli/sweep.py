@@ -98,7 +98,8 @@ def sweep(
 
 def table_of_best(record: Record) -> Table:
     """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
-    ran = sorted((row for row in record["rows"] if "refused" not in row), key=_sharpe, reverse=True)
+    done = [row for row in record["rows"] if "refused" not in row]
+    ran = sorted((row for row in done if row["orders"]), key=_sharpe, reverse=True)
     table = Table(
         title=f"{len(ran)} trials after costs, by Sharpe; gap: a year, to {record['benchmark']}",
         box=box.SIMPLE_HEAD,
@@ -116,6 +117,11 @@ def table_of_best(record: Record) -> Table:
         table.add_section()
         table.add_row("the median", *_cells(ran[len(ran) // 2], record))
         table.add_row("the worst", *_cells(ran[-1], record))
+    idle = [row for row in done if not row["orders"]]
+    if idle:
+        table.add_section()
+    for row in idle[:_SHOWN]:
+        table.add_row(f"{row['variant']} (never traded)", *_cells(row, record))
     table.add_section()
     for row in record["benchmarks"]:
         table.add_row(row["variant"], *_cells(row, record))

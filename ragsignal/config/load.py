@@ -61,7 +61,7 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
 def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a byte order mark first
     except FileNotFoundError:
         raise ConfigError(f"no spec at {path}: a spec is a TOML file such as backtests/sample.toml") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

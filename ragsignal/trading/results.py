@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,19 +52,3 @@ class RunResult:
     def title(self) -> str:
         """The spec's name, for the head of every page; stamped where the run is in sample."""
         return ("IN SAMPLE: " if self.in_sample else "") + self.spec.name
-
-
-def notes_on_shares(variants: Sequence[VariantResult]) -> list[str]:
-    """Name the symbols that whole shares leave out; variants that miss the same ones share a note."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    cash: dict[tuple[str, ...], float] = {}
-    for variant in variants:
-        symbols = tuple(sorted(variant.too_dear))
-        if symbols:
-            names.setdefault(symbols, []).append(variant.name)
-            cash[symbols] = max(cash.get(symbols, 0.0), *variant.too_dear.values())
-    return [
-        f"{', '.join(names[symbols])}: never traded {', '.join(symbols)}, because no weight came to a whole share; "
-        f"costs.cash = {1000 * math.ceil(cash[symbols] / 1000)} would have bought one of each."
-        for symbols in names
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -65,6 +66,7 @@ def check_strategy(variant: Variant) -> None:
     for name in spec.params:
         if name not in known:
             raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
+        _check_kind(variant, name, getattr(strategy.params, name))
     if not variant.has_signal:
         return
     if "signal" not in known:
@@ -76,6 +78,25 @@ def check_strategy(variant: Variant) -> None:
         raise ConfigError(
             f"strategy {spec.name!r} of variant {variant.name!r} brings its own signal, which a model's would replace; "
             'set signal = "none" in the variant'
+        )
+
+
+# bool first: to Python true is a number too
+_KINDS: dict[str, tuple[type, ...]] = {"true or false": (bool,), "a number": (int, float), "text": (str,)}
+
+
+def _kind_of(value: object) -> str | None:
+    """Which of the kinds that TOML tells apart; None for others, and for a default of None."""
+    return next((kind for kind, types in _KINDS.items() if isinstance(value, types)), None)
+
+
+def _check_kind(variant: Variant, name: str, default: object) -> None:
+    """Refuse text where the strategy's own value is a number, a number where it is true or false, and so on."""
+    value, wanted = variant.strategy.params[name], _kind_of(default)
+    if wanted not in (None, _kind_of(value)):
+        raise ConfigError(
+            f"variant {variant.name!r}: strategy {variant.strategy.name!r} takes {wanted} as {name}, and not "
+            f"{json.dumps(value, default=str)}; its own value is {name} = {json.dumps(default)}"
         )
 
 
