@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.config import RunSpec
+from ragsignal.statistics import bars_a_year
 from ragsignal.study import DayEvidence
 from ragsignal.trading.findings import RunFindings
 from ragsignal.trading.findings.retrieved import RetrievedDays, retrieved_of
@@ -42,6 +43,11 @@ class RunResult:
     def retrieved(self) -> dict[str, list[RetrievedDays]]:
         """``evidence`` summed up for the record."""
         return retrieved_of(self.evidence)
+
+    @property
+    def bars_a_year(self) -> int:
+        """Bars a year, by which all figures of this run are annualised."""
+        return bars_a_year(pd.DatetimeIndex(self.variants[0].equity.index))
 
     @property
     def in_sample(self) -> bool:

@@ -27,7 +27,7 @@ from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, packed, signal_panels, styles
-from ragsignal.report.page import render_page
+from ragsignal.report.page import facts, render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
@@ -927,6 +927,11 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
     assert "lost everything" in str(tearsheet.obstacle(fine.where(fine > 0), fine))
     assert "lost everything" in str(tearsheet.obstacle(fine - 1.05 * (fine == 0), fine))  # below 0, and trading on
     assert "Every return is the same" in str(tearsheet.obstacle(fine * 0 + 0.01, fine))
+
+
+def test_the_factor_of_annual_figures_stands_in_the_record_and_at_the_head_of_the_page() -> None:
+    assert record_of(TINY)["bars_a_year"] == 252
+    assert facts(TINY)["Figures a year"].startswith("252 bars")
 
 
 @pytest.mark.parametrize(

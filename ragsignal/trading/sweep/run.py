@@ -16,6 +16,7 @@ from ragsignal.data import Prices
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
+from ragsignal.statistics import bars_a_year
 from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of, with_symbols
 from ragsignal.trading.engine import LIBRARIES, notes_of, prepare, signals_of, trade
 from ragsignal.trading.findings.family import PairedDifference, corrected, yearly_gap
@@ -89,6 +90,7 @@ def run_sweep(
         "grid": grid,
         "variants": chosen,
         "benchmark": spec.benchmark,
+        "bars_a_year": shared.held.bars_a_year,
         "trials": ran,
         "rows": rows,
         "benchmarks": shared.benchmark_rows,
@@ -147,6 +149,11 @@ class _Held:
     frames: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
     signals: dict[str, KnownSignals] = field(default_factory=dict)
     benchmarks: dict[str, VariantResult] = field(default_factory=dict)
+
+    @property
+    def bars_a_year(self) -> int:
+        """By which the figures of all points are annualised: they are on the same days."""
+        return bars_a_year(pd.DatetimeIndex(next(iter(self.benchmarks.values())).equity.index))
 
     def trade(self, entry: _Entry, variant: Variant) -> VariantResult:
         """One Cerebro run."""

@@ -136,6 +136,7 @@ def test_each_point_is_what_a_single_run_of_it_says(spec: RunSpec) -> None:
         assert figures == {key: alone["variants"][0][key] for key in figures}
         beside = [it for it in alone["findings"]["comparisons"] if it["measure"] == "mean return a year"]
         assert all(row["gap"][key] == it[key] for it in beside for key in ("difference", "low", "high", "p"))
+    assert record["bars_a_year"] == 252
     held = {row["point"]["costs.commission_bps"]: row["return"] for row in record["benchmarks"]}
     assert set(held) == {0.0, 5.0}
     assert held[0.0] > held[5.0]
