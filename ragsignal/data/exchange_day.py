@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 Days = NDArray[np.datetime64]
 
-# One of each kind of clock by which shares, futures or currencies are traded; those of Rome or Brussels are Paris's.
+# Clocks by which shares, futures or currencies are traded, the largest first; Rome's and Frankfurt's is Paris's.
 EXCHANGE_ZONES = (
-    "America/New_York", "America/Chicago", "America/Toronto", "America/Mexico_City", "America/Bogota",
-    "America/Lima", "America/Santiago", "America/Sao_Paulo", "America/Argentina/Buenos_Aires", "Europe/London",
-    "Europe/Dublin", "Europe/Lisbon", "Europe/Paris", "Europe/Athens", "Europe/Helsinki", "Europe/Bucharest",
-    "Europe/Istanbul", "Europe/Moscow", "Africa/Johannesburg", "Africa/Cairo", "Africa/Casablanca",
-    "Africa/Lagos", "Africa/Nairobi", "Asia/Jerusalem", "Asia/Riyadh", "Asia/Dubai", "Asia/Tehran",
-    "Asia/Karachi", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Colombo", "Asia/Dhaka", "Asia/Almaty", "Asia/Bangkok",
-    "Asia/Jakarta", "Asia/Ho_Chi_Minh", "Asia/Shanghai", "Asia/Hong_Kong", "Asia/Singapore", "Asia/Kuala_Lumpur",
-    "Asia/Manila", "Asia/Taipei", "Asia/Seoul", "Asia/Tokyo", "Australia/Perth", "Australia/Sydney",
-    "Australia/Brisbane", "Pacific/Auckland",
+    "America/New_York", "America/Chicago", "Europe/London", "Europe/Paris", "Asia/Tokyo", "Asia/Hong_Kong",
+    "Asia/Kolkata", "Australia/Sydney", "Asia/Riyadh", "America/Toronto", "America/Mexico_City", "America/Bogota",
+    "America/Lima", "America/Santiago", "America/Sao_Paulo", "America/Argentina/Buenos_Aires", "Europe/Dublin",
+    "Europe/Lisbon", "Europe/Athens", "Europe/Helsinki", "Europe/Bucharest", "Europe/Istanbul", "Europe/Moscow",
+    "Africa/Johannesburg", "Africa/Cairo", "Africa/Casablanca", "Africa/Lagos", "Africa/Nairobi",
+    "Asia/Jerusalem", "Asia/Dubai", "Asia/Tehran", "Asia/Karachi", "Asia/Kathmandu", "Asia/Colombo", "Asia/Dhaka",
+    "Asia/Almaty", "Asia/Bangkok", "Asia/Jakarta", "Asia/Ho_Chi_Minh", "Asia/Shanghai", "Asia/Singapore",
+    "Asia/Kuala_Lumpur", "Asia/Manila", "Asia/Taipei", "Asia/Seoul", "Australia/Perth", "Australia/Brisbane",
+    "Pacific/Auckland",
 )  # fmt: skip
 
 _WEEKS = ({0, 1, 2, 3, 4}, {6, 0, 1, 2, 3}, {5, 6, 0, 1, 2})  # Mon-Fri; Sun-Thu: Riyadh; Sat-Wed: Riyadh until 2013
