@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from ragsignal.utils.database import open_database
+from ragsignal.utils.database import Database, open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import Record, plain, rounded, write_json
+from ragsignal.utils.threads import SIGNALS
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
+    "SIGNALS",
+    "Database",
     "Progress",
     "Record",
     "Steps",
