@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -30,6 +31,7 @@ def backtest(
     dry_run: DryRun = False,
     jobs: Jobs = None,
     ray: Ray = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write signals.csv too, a row a variant, bar and symbol.")] = False,
 ) -> None:
     """Run every variant of SPEC on identical bars and costs, and write the report."""
     from ragsignal.config import load_spec
@@ -48,7 +50,7 @@ def backtest(
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
         result = replace(result, command=typed(f"ragsignal backtest {spec}", settings))
-        folder, record = run.write(partial(write_report, result))
+        folder, record = run.write(partial(write_report, result, signals_csv=csv))
         progress("writing the report", 1, 1)
     costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]
