@@ -17,6 +17,7 @@ import typer
 
 from ragsignal.cli.audit import audit
 from ragsignal.cli.backtest import backtest
+from ragsignal.cli.compare import compare
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
 from ragsignal.cli.inspect import inspect
@@ -32,6 +33,7 @@ app.command()(evaluate)
 app.command()(inspect)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
+app.command()(compare)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")

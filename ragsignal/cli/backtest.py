@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
-from ragsignal.cli.options import DryRun, Settings, SpecPath, typed
+from ragsignal.cli.options import DryRun, Out, Settings, SpecPath, typed
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
 from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
@@ -24,30 +26,31 @@ _MANY = 20  # symbols: five variants of them and a thousand bars take Backtrader
 
 def backtest(
     spec: SpecPath,
-    out: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+    out: Out = Path("runs"),
     settings: Settings = None,
     dry_run: DryRun = False,
     jobs: Jobs = None,
     ray: Ray = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write signals.csv too, a row a variant, bar and symbol.")] = False,
 ) -> None:
     """Run every variant of SPEC on identical bars and costs, and write the report."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec, settings or ())
-    folder = out / loaded.name
     if dry_run:
         tell_estimate(estimate_of_backtest(loaded))
         return
     with progress_bars() as progress:
         from ragsignal.parallel import open_pool
-        from ragsignal.report import answers_in_words, check_target, write_report
+        from ragsignal.report import answers_in_words, write_report
         from ragsignal.trading import run_spec
 
-        check_target(folder)  # before the work, not after it
+        run = NewRun(out / loaded.name)
         with open_pool(jobs if ray else jobs or _processes(loaded), ray, strategies_of(loaded)) as pool:
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
-        record = write_report(replace(result, command=typed(f"ragsignal backtest {spec}", settings)), folder)
+        result = replace(result, command=typed(f"ragsignal backtest {spec}", settings))
+        folder, record = run.write(partial(write_report, result, signals_csv=csv))
         progress("writing the report", 1, 1)
     costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand
 
+from ragsignal.cli.options import Out
 from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
@@ -70,22 +73,23 @@ def sweep(
     ] = None,
     jobs: Jobs = None,
     ray: Ray = None,
-    out: Annotated[Path, typer.Option(help="Folder that receives the sweep's folder.")] = Path("runs"),
+    out: Out = Path("runs"),
 ) -> None:
     """Run SPEC at every point of a grid, on every core; signals are made once, and a killed sweep goes on."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
-    folder = out / f"{loaded.name}-sweep"
+    runs = out / f"{loaded.name}-sweep"
     with progress_bars() as progress:
         from ragsignal.parallel import open_pool
         from ragsignal.trading import Journal, parse_grid, run_sweep, write_sweep
 
         wanted = parse_grid(grid or [])
-        journal = Journal(folder / "points.jsonl")
+        run = NewRun(runs)
+        journal = Journal(runs / "points.jsonl")  # beside the runs: a killed sweep is none, and its points are kept
         with open_pool(jobs, ray, strategies_of(loaded)) as pool:
             record = run_sweep(loaded, wanted, variant or [], progress, pool, journal)
-        write_sweep(record, folder)
+        folder, _ = run.write(partial(write_sweep, record))
         journal.close()
     people.print(table_of_best(record))
     for note in record["notes"]:

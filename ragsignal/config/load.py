@@ -58,6 +58,21 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
     return spec
 
 
+def with_settings(spec: RunSpec, settings: Sequence[str]) -> RunSpec:
+    """Return a loaded spec with ``place=value`` words laid over it, as :func:`load_spec` lays them over a file.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found.
+    """
+    if not settings:
+        return spec
+    raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    override(raw, settings)
+    return checked(raw, RunSpec, " --set ".join([spec.name, *settings]))
+
+
 def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     path = Path(path)
     try:

@@ -54,12 +54,16 @@ def test_backtest_writes_a_report(ran: tuple[Path, Any, str]) -> None:
     assert f"report: {folder / 'index.html'}" in said
 
 
-def test_a_second_run_gives_the_same_record_apart_from_times(ran: tuple[Path, Any, str]) -> None:
+def test_a_second_run_gives_the_same_record_apart_from_times_and_overwrites_nothing(ran: tuple[Path, Any, str]) -> None:
     path, answer, _ = ran
-    folder = Path(answer["run_dir"])
-    before = _record(folder)
+    folder, runs = Path(answer["run_dir"]), path.parent / "runs" / "small"
+    before = (folder / "record.json").read_bytes()
     again, said = _ragsignal("backtest", path, "--out", path.parent / "runs")
-    assert _record(folder) == before
+    assert _record(Path(again["run_dir"])) == _record(folder)
+    assert (folder / "record.json").read_bytes() == before
+    assert again["run_dir"] != answer["run_dir"]
+    assert folder.parent == runs
+    assert (runs / "latest").resolve() == Path(again["run_dir"]).resolve()
     assert "everything is in the store: no model call" in said
     assert all(variant["model_calls"] == 0 for variant in again["variants"])
 

@@ -230,7 +230,23 @@ def test_a_rerun_goes_on_where_a_killed_sweep_stopped(spec: RunSpec, tmp_path: P
     assert [it for it in told if it[1] == 8] == [(5, 8), (6, 8), (7, 8), (8, 8)]
     assert _lasting(again) == _lasting(whole)
     taken_up.close()
+    assert (tmp_path / "points.jsonl").exists()  # the first sweep has not closed it
+    journal.close()
     assert not (tmp_path / "points.jsonl").exists()
+
+
+def test_a_sweep_that_ends_leaves_the_points_of_another_one_that_is_killed_later(tmp_path: Path) -> None:
+    mine, theirs = Journal(tmp_path / "points.jsonl"), Journal(tmp_path / "points.jsonl")
+    theirs.add("theirs", {"return": 1.0})
+    mine.add("mine", {"return": 2.0})
+    mine.close()
+    assert set(Journal(tmp_path / "points.jsonl").rows) == {"theirs", "mine"}
+
+
+def test_the_row_after_a_line_that_was_cut_short_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "points.jsonl").write_text('["half a li')
+    Journal(tmp_path / "points.jsonl").add("next", {"return": 1.0})
+    assert set(Journal(tmp_path / "points.jsonl").rows) == {"next"}
 
 
 def test_other_bars_or_another_strategy_file_find_no_old_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +284,7 @@ def test_the_command_answers_in_json_and_survives_a_kill(tmp_path: Path) -> None
                 break
             time.sleep(0.05)
         os.kill(running.pid, signal.SIGKILL)
-    assert not (tmp_path / "small-sweep" / "sweep.json").exists()
+    assert list((tmp_path / "small-sweep").iterdir()) == [journal]  # a killed sweep leaves no run
     before = journal.read_bytes().count(b"\n")
     assert 3 <= before < 400
     short = _command(tmp_path, "--grid", "strategy.enter=0.0,0.001", "--variant", "vote", "--jobs", "1")
