@@ -5,6 +5,7 @@ from __future__ import annotations
 from ragsignal.utils.database import open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
+from ragsignal.utils.modules import find_beside, import_beside, module_folders
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import Record, plain, rounded, write_json
@@ -18,8 +19,11 @@ __all__ = [
     "cache_folder",
     "canonical_json",
     "file_digest",
+    "find_beside",
+    "import_beside",
     "json_digest",
     "libraries_of",
+    "module_folders",
     "open_database",
     "plain",
     "quiet_loading",

@@ -187,7 +187,7 @@ def test_one_variant_table_instead_of_a_list_is_explained(load: Load) -> None:
 
 
 def test_a_missing_spec_says_what_a_spec_is(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no spec at .*nowhere\.toml: .*backtests/sample\.toml"):
+    with pytest.raises(ConfigError, match=r"no spec at .*nowhere\.toml: .*shipped:sample"):
         load_spec(tmp_path / "nowhere.toml")
 
 
@@ -287,3 +287,18 @@ def test_specs_are_made_in_python_as_well() -> None:
     assert spec.path is None
     with pytest.raises(ValidationError, match="holds a name twice"):
         CorpusSpec(symbols=("IBM", "IBM"))
+
+
+# ------------------------------------------------------------------------------------------------- shipped specs
+
+
+def test_the_shipped_sample_is_the_spec_of_the_bundled_prices() -> None:
+    """One text in two places: the wheel has no backtests/."""
+    shipped = Path(__file__).parents[2] / "ragsignal" / "config" / "shipped" / "sample.toml"
+    assert shipped.read_bytes() == (Path(__file__).parents[2] / "backtests" / "sample.toml").read_bytes()
+    assert load_spec("shipped:sample") == load_spec(shipped)
+
+
+def test_a_shipped_spec_that_is_not_there_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no spec 'shipped:smple' is shipped\. Did you mean 'shipped:sample'\?"):
+        load_spec("shipped:smple")
