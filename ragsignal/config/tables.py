@@ -319,7 +319,16 @@ class LLMSpec(Table):
 
 
 class StrategySpec(Table):
-    """A Backtrader strategy by dotted name, ``module:Class``, and its params."""
+    """A Backtrader strategy by dotted name, ``module:Class``, and its params.
+
+    The module is looked up in ``folder`` first (of a spec that is read from a file, by default the file's own), then in
+    the current folder. A record does not hold it: a strategy is known by its code, and not by where it lies.
+    """
 
     name: ClassName = Field(alias="class")
     params: RawTable = Field(default={})
+    folder: FilePath | None = Field(default=None, exclude=True)
+
+    def __eq__(self, other: object) -> bool:
+        # a spec is equal to what its record says
+        return isinstance(other, StrategySpec) and (self.name, self.params) == (other.name, other.params)

@@ -186,7 +186,7 @@ class RagPipeline:
         """
         raise ConfigError(
             "a loaded pipeline cannot go to another process, as optstrategy asks; give RagMomentum the path of its "
-            'spec: source="backtests/sample.toml"'
+            'spec: source="shipped:sample"'
         )
 
     def _refuse_in_sample(self, queries: Sequence[Query]) -> None:

@@ -203,7 +203,7 @@ class SignalStore:
         if os.getpid() != self._process:
             raise StoreError(
                 f"the signal store {self.path} was opened by another process, and cannot be used after a fork; give "
-                'RagMomentum the path of the spec instead of a loaded pipeline: source="backtests/sample.toml"'
+                'RagMomentum the path of the spec instead of a loaded pipeline: source="shipped:sample"'
             )
 
     def _complaint(self, error: Exception) -> str:

@@ -27,7 +27,7 @@ def refuse_other_days(symbol: str, stamps: Sequence[datetime]) -> None:
     if not found.clear:
         raise DataError(
             f"{symbol}: the feed's bars are stamped at midnight in {found.zone}, as UTC counts, so that they are filed "
-            f"a day early: the first is of {whole[0]} ({whole[0]:%A}). Give the feed the exchange's days: frame.index = "
+            f"a day early; the first is {whole[0]} ({whole[0]:%A}). Give the feed the exchange's days: frame.index = "
             f'pd.to_datetime(frame.index, utc=True).tz_convert("{found.zone}").tz_localize(None)'
         )
 

@@ -200,7 +200,7 @@ def _source_of(source: Any, variant: str | None) -> SignalSource:
         return source
     raise ConfigError(
         f"RagMomentum got source={source!r}; a signal source or the path of a spec was expected, for example "
-        'RagMomentum(data, source="backtests/sample.toml")'
+        'RagMomentum(data, source="shipped:sample")'
     )
 
 

@@ -6,6 +6,7 @@ from ragsignal.utils.database import Database, open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.files import cache_folder, write_file, write_folder
 from ragsignal.utils.locks import locked
+from ragsignal.utils.modules import find_beside, import_beside, module_folders
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import Record, plain, rounded, write_json
@@ -24,10 +25,13 @@ __all__ = [
     "cache_folder",
     "canonical_json",
     "file_digest",
+    "find_beside",
     "find_run",
+    "import_beside",
     "json_digest",
     "libraries_of",
     "locked",
+    "module_folders",
     "open_database",
     "plain",
     "quiet_loading",

@@ -187,7 +187,7 @@ def test_one_variant_table_instead_of_a_list_is_explained(load: Load) -> None:
 
 
 def test_a_missing_spec_says_what_a_spec_is(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no spec at .*nowhere\.toml: .*backtests/sample\.toml"):
+    with pytest.raises(ConfigError, match=r"no spec at .*nowhere\.toml: .*shipped:sample"):
         load_spec(tmp_path / "nowhere.toml")
 
 
@@ -310,3 +310,18 @@ def test_what_does_not_match_is_told_in_words_and_not_as_a_pattern(
         load_spec(write_spec(tmp_path, **changes))
     assert "pattern" not in str(told.value)
     assert "^" not in str(told.value)
+
+
+# ------------------------------------------------------------------------------------------------- shipped specs
+
+
+def test_the_shipped_sample_is_the_spec_of_the_bundled_prices() -> None:
+    """One text in two places: the wheel has no backtests/."""
+    shipped = Path(__file__).parents[2] / "ragsignal" / "config" / "shipped" / "sample.toml"
+    assert shipped.read_bytes() == (Path(__file__).parents[2] / "backtests" / "sample.toml").read_bytes()
+    assert load_spec("shipped:sample") == load_spec(shipped)
+
+
+def test_a_shipped_spec_that_is_not_there_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no spec 'shipped:smple' is shipped\. Did you mean 'shipped:sample'\?"):
+        load_spec("shipped:smple")

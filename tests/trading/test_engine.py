@@ -282,7 +282,7 @@ def test_switched_off_costs_are_announced() -> None:
     [
         ("strategies.nothing:X", "no module 'strategies.nothing'"),
         ("ragsignal.strategies:LongShrt", "Did you mean 'LongShort'"),
-        ("pathlib:Path", "pathlib has no strategy 'Path'"),
+        ("pathlib:Path", "pathlib:Path is no strategy"),
     ],
 )
 def test_a_strategy_that_cannot_be_found_says_where_it_was_looked_for(name: str, message: str) -> None:
