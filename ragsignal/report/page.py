@@ -167,6 +167,7 @@ def facts(result: RunResult) -> dict[str, str]:
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],
         "Benchmark": result.benchmark,
+        "Figures a year": f"{count(result.bars_a_year)} bars, by the usual distance between them",
     }
 
 
