@@ -26,6 +26,7 @@ from ragsignal.cli.terminal import people
 from ragsignal.cli.train import train_app
 from ragsignal.cli.weights import weights_app
 from ragsignal.errors import ConfigError, RagSignalError
+from ragsignal.utils import disk_is_full, full_disk
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command(cls=MayStartRay)(backtest)
@@ -47,6 +48,10 @@ def main() -> None:
         _fail(error, 2)
     except RagSignalError as error:
         _fail(error, 1)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        _fail(full_disk(getattr(error, "filename", None) or "a file", error), 1)
 
 
 def _fail(error: RagSignalError, code: int) -> None:

@@ -25,7 +25,7 @@ from platformdirs import user_data_path
 from ragsignal import statistics
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import StoreError
-from ragsignal.utils import json_digest, open_database
+from ragsignal.utils import disk_is_full, full_disk, json_digest, open_database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bars (
@@ -175,6 +175,8 @@ class TrialLedger:
         self._connection.close()
 
     def _complaint(self, error: Exception) -> str:
+        if disk_is_full(error):
+            return str(full_disk(f"the ledger of trials {self.path}", error))
         return (
             f"cannot use the ledger of trials {self.path}: {error}; it counts what was tried on which bars, and "
             "results are judged by that number. If it is damaged, move it away (the count then begins anew), or set "
