@@ -25,7 +25,7 @@ from platformdirs import user_data_path
 from ragsignal import statistics
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import StoreError
-from ragsignal.utils import Database, json_digest
+from ragsignal.utils import Database, disk_is_full, full_disk, json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bars (
@@ -170,6 +170,8 @@ class TrialLedger:
         self._database.close()
 
     def _complaint(self, error: Exception) -> str:
+        if disk_is_full(error):
+            return str(full_disk(f"the ledger of trials {self.path}", error))
         return (
             f"cannot use the ledger of trials {self.path}: {error}; it counts what was tried on which bars, and "
             "results are judged by that number. If it is damaged, move it away (the count then begins anew), or set "

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils import Record, locked, write_file, write_json
+from ragsignal.utils import Record, locked, needs_room, write_file, write_json
 
 RECORD, TABLE = "sweep.json", "sweep.parquet"
 
@@ -72,8 +74,9 @@ class Journal:
 
     def _append(self, text: str) -> None:
         assert self.path is not None
-        with self.path.open("ab", buffering=0) as file:  # in one write: lines of two sweeps must not mix
-            file.write(text.encode())
+        with needs_room(self.path), self.path.open("ab", buffering=0) as file:
+            if file.write(text.encode()) < len(text):  # in one write: lines of two sweeps must not mix
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _take_up(self, line: str) -> None:
         try:
