@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
-from ragsignal.data.check import find_problems
+from ragsignal.data.check import find_problems, nearest_symbol
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
@@ -82,6 +82,7 @@ __all__ = [
     "market_states",
     "movement_of",
     "name_symbols",
+    "nearest_symbol",
     "noise_market",
     "shipped_bins",
     "spell",

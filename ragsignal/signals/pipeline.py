@@ -1,7 +1,8 @@
 """Queries to signals: look up, retrieve, prompt, score, store.
 
-The failure contract: a pipeline abstains (0.0, with a reason) for two things only, too few bars and no candidate that
-was known yet; everything else raises. Work is stored batch by batch, so that a killed run loses one batch at most.
+The failure contract: a pipeline abstains (0.0, with a reason) for three things only, too few bars, no candidate that
+was known yet, and a window that its retriever cannot compare; everything else raises. Work is stored batch by batch,
+so that a killed run loses one batch at most.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class RagPipeline:
             If a scorer returns something that is no probability.
         """
         began = time.perf_counter()
-        answers: list[Signal | None] = [self._too_short(query) for query in queries]
+        answers: list[Signal | None] = [self._without_view(query) for query in queries]
         recipe, keys = self._addresses(queries)
         signals = self.store.get(keys.values())
         missing = {key: queries[number] for number, key in keys.items() if key not in signals}
@@ -194,20 +195,23 @@ class RagPipeline:
                 f"{self.trained_through}; start the feed later, or use parts that were fitted before it"
             )
 
-    def _too_short(self, query: Query) -> Signal | None:
-        if len(query.closes) > self.lookback:
-            return None
-        return _abstain(query, TOO_FEW_BARS, (), key="")
+    def _without_view(self, query: Query) -> Signal | None:
+        reason = self._reason(query)
+        return None if reason is None else _abstain(query, reason, (), key="")
+
+    def _reason(self, query: Query) -> str | None:
+        """Why a query is not worth a look into the store: its signal follows from the window alone."""
+        return TOO_FEW_BARS if len(query.closes) <= self.lookback else self.retriever.abstains(query)
 
     def _addresses(self, queries: Sequence[Query]) -> tuple[str, dict[int, str]]:
-        """The recipe's digest, and the keys of the queries that are long enough by their place in ``queries``."""
+        """The recipe's digest, and the keys of the queries that may have a view by their place in ``queries``."""
         self._refuse_in_sample(queries)
         # asked for every time: an option that was changed on a live retriever must not find the old signals
         recipe = self.store.put_recipe(self.recipe)
-        long_enough = [number for number, query in enumerate(queries) if len(query.closes) > self.lookback]
+        possible = [number for number, query in enumerate(queries) if self._reason(query) is None]
         # the latest first: a prompter that lays out a feed's whole past then does so once
-        keys = {number: self._key(recipe, queries[number]) for number in reversed(long_enough)}
-        return recipe, {number: keys[number] for number in long_enough}
+        keys = {number: self._key(recipe, queries[number]) for number in reversed(possible)}
+        return recipe, {number: keys[number] for number in possible}
 
     def _key(self, recipe: str, query: Query) -> str:
         corpus = self.retriever.corpus_digest(query)

@@ -258,7 +258,9 @@ class Parts:
         if spec not in self._retrievers:
             encoder = partial(self._encoder, spec)
             vectors = cache_folder() / "vectors"
-            self._retrievers[spec] = make_retriever(spec, self.materials.corpus, encoder, vectors)
+            retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
+            retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
+            self._retrievers[spec] = retriever
         return self._retrievers[spec]
 
     def day_retriever(self, spec: RetrievalSpec) -> DayRetriever:
