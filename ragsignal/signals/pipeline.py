@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
+import numpy as np
+
+from ragsignal.data import bars_apart, other_spacing
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
@@ -20,6 +23,7 @@ from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal, known_through
 from ragsignal.utils import Steps, json_digest, silent_steps
 
+_RECENT = 65  # bars: 64 gaps
 TOO_FEW_BARS = "too few bars"
 NO_CANDIDATE = "no candidate available yet"
 
@@ -110,6 +114,8 @@ class RagPipeline:
         Returns a query must have.
     trained_through : date, optional
         Last day that anything fitted in here has seen (bin edges, weights); queries up to it are refused.
+    bar_days : float, optional
+        Days between the bars that everything in here is made of; a feed at another distance is refused.
     progress : callable, optional
         Called with (signals made, signals to make) before the first batch and after each.
     """
@@ -120,6 +126,7 @@ class RagPipeline:
     store: SignalStore
     lookback: int = 5
     trained_through: date | None = None
+    bar_days: float | None = None
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
 
@@ -138,6 +145,8 @@ class RagPipeline:
 
         Raises
         ------
+        ConfigError
+            If a feed's bars are at another distance than :attr:`bar_days`.
         LookAheadError
             If a query lies in the period that something here was fitted on, or a retriever returns a candidate that
             was not known at a query's ``as_of``.
@@ -145,6 +154,7 @@ class RagPipeline:
             If a scorer returns something that is no probability.
         """
         began = time.perf_counter()
+        self._refuse_other_bars(queries)
         answers: list[Signal | None] = [self._without_view(query) for query in queries]
         recipe, keys = self._addresses(queries)
         signals = self.store.get(keys.values())
@@ -194,6 +204,24 @@ class RagPipeline:
                 f"{early[0].symbol} as of {early[0].as_of}: parts of this source were fitted through "
                 f"{self.trained_through}; start the feed later, or use parts that were fitted before it"
             )
+
+    def _refuse_other_bars(self, queries: Sequence[Query]) -> None:
+        """Judge the feeds by what they have shown by the last query of each: in streaming modes the last 64 bars."""
+        if self.bar_days is None:
+            return
+        first = {query.symbol: query.as_of for query in reversed(queries)}
+        for symbol, query in {query.symbol: query for query in queries}.items():
+            if query.bars is None:
+                continue
+            begin = 0 if query.as_of > first[symbol] else max(0, query.bars.count - _RECENT)
+            days = np.array(query.bars.dates[begin : query.bars.count], dtype="datetime64[D]")
+            stretch = other_spacing(days, self.bar_days)
+            if stretch is not None:
+                raise ConfigError(
+                    f"{symbol}: the feed has {stretch.words}, but the signal is made of {bars_apart(self.bar_days)}: "
+                    "what followed such bars says nothing of the others. Give RagMomentum the feed of these bars, or "
+                    "a spec whose prices are as far apart as the feed's (and no weights that were trained on others)"
+                )
 
     def _without_view(self, query: Query) -> Signal | None:
         reason = self._reason(query)
