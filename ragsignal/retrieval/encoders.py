@@ -23,6 +23,7 @@ from ragsignal.types import FloatArray, IntArray, Query, Recipe
 from ragsignal.utils import Steps, json_digest, quiet_loading, silent_steps
 
 _FLAT = 1e-12
+_SURELY_MOVED = 1e-9
 _NO_CODES = np.empty(0, dtype=np.int64)
 _BLOCK = 16_384
 _PACKED = 8  # letters of 4 bits that are packed at once; beside them 31 bits count what was packed before
@@ -46,6 +47,13 @@ def zscore_rows(windows: FloatArray) -> FloatArray:
     return unit
 
 
+def is_flat(window: Sequence[float]) -> bool:
+    """Whether :func:`zscore_rows` makes zeros of one window."""
+    if max(window) - min(window) > _SURELY_MOVED * max(window):  # nearly all: no array for a million queries
+        return False
+    return not zscore_rows(np.array([window])).any()
+
+
 class ShapeEncoder:
     """The z-scored window of the last ``lookback`` values; needs no model and no fitting."""
 
@@ -61,6 +69,10 @@ class ShapeEncoder:
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, lookback) float32 unit rows."""
         return zscore_rows(np.asarray(corpus.values)).astype(np.float32)
+
+    def is_blank(self, query: Query) -> bool:
+        """Whether the window is flat."""
+        return is_flat(query.closes[1:])
 
 
 class TextEncoder:
@@ -132,6 +144,10 @@ class TextEncoder:
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, dim) float32 unit rows."""
         return np.concatenate(list(self.corpus_blocks(corpus)))
+
+    def is_blank(self, query: Query) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Return False: the line of a flat window is a text like others, and near those of flat windows."""
+        return False
 
     def corpus_blocks(self, corpus: Corpus) -> Iterator[NDArray[np.float32]]:
         """The rows of :meth:`encode_corpus` in blocks; in memory at once are the vectors of the distinct lines."""

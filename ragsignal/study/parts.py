@@ -44,6 +44,7 @@ from ragsignal.retrieval import (
 )
 from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
 from ragsignal.study.materials import Materials
+from ragsignal.study.spacing import gap_of_evidence
 from ragsignal.utils import Progress, cache_folder, silent
 
 Distribute = Callable[[LLMSpec, StockLLM], Scorer]
@@ -117,6 +118,7 @@ class Parts:
             store=self.shared.store,
             lookback=self.spec.corpus.lookback,
             trained_through=None if self.spec.allow_in_sample else trained_through,
+            bar_days=gap_of_evidence(variant, self.artifacts(variant), self.materials),
             progress=partial(self.progress, f"signals of {variant.name}"),
         )
 
@@ -163,6 +165,7 @@ class Parts:
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
+        gap_of_evidence(variant, self.artifacts(variant), self.materials)
         return max((day for _, day in self.fitted(variant)), default=None)
 
     def _check_hits(self, variant: Variant) -> None:
@@ -258,7 +261,9 @@ class Parts:
         if spec not in self._retrievers:
             encoder = partial(self._encoder, spec)
             vectors = cache_folder() / "vectors"
-            self._retrievers[spec] = make_retriever(spec, self.materials.corpus, encoder, vectors)
+            retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
+            retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
+            self._retrievers[spec] = retriever
         return self._retrievers[spec]
 
     def day_retriever(self, spec: RetrievalSpec) -> DayRetriever:
