@@ -83,7 +83,7 @@ def render_page(result: RunResult) -> str:
         verdict=verdict_line(findings, result.in_sample),
         cautions=_cautions(result),
         provenance=[note for note in result.notes if isinstance(note, Provenance)],
-        counted=facts_of(findings, [variant.name for variant in result.variants if variant.metrics["trades"]]),
+        counted=facts_of(findings, [variant.name for variant in result.variants if variant.traded]),
         cards=cards(findings, result.times.get("trials")),
         forests=forests_of(findings),
         comparisons=findings.answers.certainty.comparisons,

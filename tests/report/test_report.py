@@ -588,7 +588,15 @@ def test_the_page_needs_no_network(page: str) -> None:
     assert {it for it in links if it.endswith(".html")} == {
         f"tearsheets/{name}.html" for name in (*LLM_VARIANTS, "price-momentum", "reversal", BENCHMARK)
     }
-    own = {"record.json", "signals.parquet", "orders.parquet", "equity.parquet"}
+    own = {
+        "record.json",
+        "signals.parquet",
+        "orders.parquet",
+        "equity.parquet",
+        "trades.csv",
+        "orders.csv",
+        "equity.csv",
+    }
     assert {it for it in links if not it.endswith(".html")} == {"data:,", *own}
 
 
