@@ -89,8 +89,11 @@ def obstacle(returns: pd.Series, benchmark: pd.Series) -> str | None:
     """Why quantstats cannot say anything correct about ``returns`` (per bar, fractions), or None."""
     if len(returns) < 2:
         return f"The run has {len(returns) + 1} bar(s): too few for any statistic of returns."
-    if not all(np.isfinite(it).all() and it.min() > -1.0 for it in (returns, benchmark)):
-        return "An account lost everything, so its later returns do not exist."
+    for series, whose in ((returns, "This variant's account"), (benchmark, "The benchmark's account")):
+        lost = (~np.isfinite(series) | (series <= -1.0)).to_numpy()
+        if lost.any():
+            day = pd.Timestamp(series.index[lost.argmax()])
+            return f"{whose} lost everything on {day:%Y-%m-%d} (ruined), so later returns do not exist."
     if (returns == 0).all():
         return "This variant never traded: its account never moved."
     if returns.nunique() == 1:
