@@ -29,13 +29,13 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.report.page import write_plain_sheet
 from ragsignal.report.record import equity_table
-from ragsignal.statistics import bars_a_year
 from ragsignal.trading import RunResult
 
 FOLDER = "tearsheets"
@@ -114,7 +114,13 @@ def _draw_in_children(names: list[str], result: RunResult, folder: Path) -> dict
 
 
 def _run_child(names: list[str], result: RunResult, folder: Path) -> dict[str, str]:
-    job = {"folder": str(folder), "names": names, "benchmark": result.benchmark, "run": result.title}
+    job = {
+        "folder": str(folder),
+        "names": names,
+        "benchmark": result.benchmark,
+        "bars_a_year": result.bars_a_year,
+        "run": result.title,
+    }
     search_path = os.pathsep.join(filter(None, sys.path))
     child = subprocess.run(
         [sys.executable, "-c", _CHILD],
@@ -149,7 +155,7 @@ def draw_from_stdin() -> None:
     json.dump(failures, sys.stdout)
 
 
-def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, str], path: Path) -> None:
+def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, Any], path: Path) -> None:
     benchmark = job["benchmark"]
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the answer
         warnings.simplefilter("ignore")  # deprecations of matplotlib 3.11 and pandas 3
@@ -161,7 +167,7 @@ def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, str], path: Path) 
             returns[name],
             benchmark=None if name == benchmark else returns[benchmark],
             match_dates=False,
-            periods_per_year=bars_a_year(pd.DatetimeIndex(returns.index)),
+            periods_per_year=job["bars_a_year"],
             title=html.escape(f"{job['run']}: {name}"),
             strategy_title=name,
             benchmark_title=benchmark,

@@ -49,6 +49,7 @@ class AccountBroker(bt.brokers.BackBroker):
         self.funds = self.unit_value = float(self.cash)
         self.paid: list[float] = []
         self._first_units = self._fundshares
+        self._booked = self.funds  # cash as fills and payments make it, those that are not in it yet included
 
     def start(self) -> None:
         """Take cash that is set from here on for a payment."""
@@ -62,9 +63,11 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def next(self) -> None:
         """Fill orders and value the account at the close; end it there if nothing is left."""
+        self.settle()
         if self.closed:
             return
         super().next()
+        self._booked = float(self.cash)
         if self._broke or self._value <= self._nothing:
             self.fell_to = float(self._value)
             self.unit_value = 0.0
@@ -83,6 +86,7 @@ class AccountBroker(bt.brokers.BackBroker):
     def add_cash(self, cash: float) -> None:
         """Pay in, or out with a minus sign; Backtrader books it when it next values the account."""
         if self._pay(cash):
+            self._booked += cash
             super().add_cash(cash)
 
     def set_cash(self, cash: float) -> None:
@@ -90,12 +94,19 @@ class AccountBroker(bt.brokers.BackBroker):
         change = cash - self.cash
         if not self._running:
             super().set_cash(cash)
-        elif self._pay(change):
-            self._fundshares += change / self._fundval
+        elif not self.closed:
             self.cash += change
             self._value += change
+            self.settle()
 
     setcash = set_cash
+
+    def settle(self) -> None:
+        """Take what was written into ``cash`` itself since the last fill for a payment."""
+        change = float(self.cash + sum(self._cash_addition)) - self._booked
+        if abs(change) > self._nothing and self._pay(change):
+            self._fundshares += change / self._fundval
+            self._booked += change
 
     @property
     def _nothing(self) -> float:
@@ -177,6 +188,7 @@ class AccountRecorder(bt.Analyzer):
     def next(self) -> None:
         """Value the account at the close."""
         broker = self.strategy.broker
+        broker.settle()
         held = [data for data in self.datas if broker.getposition(data).size]
         invested = sum(abs(float(broker.getvalue([data]))) for data in held)
         self.days.append(pd.Timestamp(self.strategy.datetime.date(0)))

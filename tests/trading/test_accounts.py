@@ -183,3 +183,17 @@ def test_what_costs_took_is_a_share_of_the_money_that_was_there(saved: RunResult
     took = saver.orders["value"].abs().sum() * (costs.commission_bps + costs.slippage_bps) / 1e4
     years = len(saver.returns) / saved.bars_a_year
     assert saved.findings.costs.variants["saver"].paid == pytest.approx(took / saver.money.mean() / years, rel=0.4)
+
+
+def test_an_account_that_is_emptied_lost_nothing_by_that_and_says_so(tmp_path: Path) -> None:
+    spender = {**SAVER, "strategy": {"class": f"{ACCOUNTS}:SavingsPlan", "params": {"amount": -60_000.0}}}
+    result = run_on(tmp_path, walk(), [spender, HOLD])
+    saver, days = find(result, "saver"), walk().index
+    assert saver.ruined is None
+    assert saver.emptied == days[days.month == 2][0].date()
+    assert saver.metrics["return"] == pytest.approx(saver.equity.loc[str(saver.emptied)] / 100_000 - 1)
+    assert result.findings.ruined == {}
+    assert record_of(result)["variants"][0]["emptied"] == str(saver.emptied)
+    assert any(f"saver: a withdrawal on {saver.emptied} took all" in note for note in result.notes)
+    assert result.findings.comparisons[0].difference is not None  # the mean return: its order was refused for cash
+    assert result.findings.costs.variants["saver"].paid is not None

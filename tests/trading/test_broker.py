@@ -203,9 +203,19 @@ def test_an_account_without_payments_is_backtraders_to_the_last_bit(seed: int) -
     assert account.equity == account.funds == values
 
 
-def test_cash_that_is_set_in_mid_run_is_a_payment() -> None:
+@pytest.mark.parametrize(
+    "act",
+    [
+        pay(105_000),
+        lambda it: it.broker.setcash(155_000.0),
+        lambda it: it.broker.set_cash(155_000.0),
+        lambda it: setattr(it.broker, "cash", 155_000.0),
+    ],
+    ids=["add_cash", "setcash", "set_cash", "cash"],
+)
+def test_cash_that_comes_in_mid_run_is_a_payment_however_it_comes(act: Act) -> None:
     frame = bars([100, 100, 110, 110, 121])
-    ran = scripted(frame, at_0=buy(500), at_2=lambda it: it.broker.setcash(155_000.0))
+    ran = scripted(frame, at_0=buy(500), at_2=act)
     assert ran.analyzers.account.equity == pytest.approx([CASH, CASH, 105_000, 105_000, 105_000 * 215.5 / 210])
     assert ran.analyzers.account.funds == pytest.approx([CASH, CASH, 210_000, 210_000, 215_500])
     assert list(ran.analyzers.account.payments.values()) == [105_000]
@@ -226,7 +236,8 @@ def test_cash_that_a_strategy_sets_before_the_first_bar_is_a_payment_too() -> No
 def test_a_withdrawal_of_everything_ends_the_account_and_is_no_loss(amount: float) -> None:
     frame = bars([100, 100, 110, 120, 130])
     later = both(pay(5000), buy(1))
-    ran = scripted(frame, at_0=buy(500), at_2=both(pay(amount), buy(1)), at_3=later)
+    again = both(pay(amount), buy(1), lambda it: it.broker.setcash(CASH))
+    ran = scripted(frame, at_0=buy(500), at_2=again, at_3=later)
     account = ran.analyzers.account
     assert account.equity == pytest.approx([CASH, CASH, 105_000, 105_000, 105_000])
     assert account.funds == [CASH, CASH, 0.0, 0.0, 0.0]
