@@ -19,6 +19,7 @@ from ragsignal.report.page import render_page
 from ragsignal.report.record import equity_table
 from ragsignal.trading.engine import run_spec
 from ragsignal.trading.results import RunResult
+from ragsignal.trading.sweep.record import table_of
 from ragsignal.trading.sweep.run import run_sweep
 from tests.results import find
 from tests.specs import HOLD, spec
@@ -197,3 +198,12 @@ def test_an_account_that_is_emptied_lost_nothing_by_that_and_says_so(tmp_path: P
     assert any(f"saver: a withdrawal on {saver.emptied} took all" in note for note in result.notes)
     assert result.findings.comparisons[0].difference is not None  # the mean return: its order was refused for cash
     assert result.findings.costs.variants["saver"].paid is not None
+
+
+def test_payments_of_a_point_stand_in_the_table_of_a_sweep_as_their_sum(tmp_path: Path) -> None:
+    record = run_sweep(spec_on(tmp_path, walk(), variant=[SAVER, HOLD]), {"strategy.amount": [0.0, 10.0]}, ["saver"])
+    table = table_of(record)
+    assert table["paid"].isna().tolist() == [True, False]
+    assert table["paid"][1] == sum(record["rows"][1]["paid"].values())
+    assert next(note for note in record["notes"] if "paid money" in note).startswith("1 point paid")
+    table.to_parquet(tmp_path / "sweep.parquet")
