@@ -27,7 +27,8 @@ def verdict_line(findings: RunFindings, in_sample: bool = False) -> str:
         f"from {benchmark}": (answers.benchmark, _of_benchmark(answers.benchmark, benchmark)),
     }
     unclear = " or ".join(where for where, (verdict, _) in asked.items() if verdict.verdict == "unclear")
-    claims = [said for _, said in asked.values() if said]
+    lost = [f"{name} was ruined on {day}" for name, day in findings.ruined.items()]
+    claims = [*lost, *(said for _, said in asked.values() if said)]
     said = "; ".join([*claims, *([f"no distinguishable difference {unclear}"] if unclear else [])])
     said = said or "no question can be answered: too few data, or nothing to compare"
     return f"IN SAMPLE, so nothing is proven: {said}." if in_sample else f"{said[0].upper()}{said[1:]}."

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifacts import Artifact
+from ragsignal.artifacts import Artifact, check_encoder, check_tensors, reading
 from ragsignal.data import LETTERS, QUERY_SEQUENCE, Bins, log_returns, spell
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
@@ -180,25 +180,36 @@ class TextEncoder:
 
     def _loaded(self) -> Any:
         if self._model is None:
-            with quiet_loading():
-                self._model = load_sentence_model(self._folder)
-                if self._adapter is not None:
-                    # Left unmerged: merged weights would be rounded once more.
-                    self._model.load_adapter(str(self._adapter.folder), use_safetensors=True)
+            model = load_sentence_model(self._folder)
+            if self._adapter is not None:
+                _lay_over(model, self._adapter)
+            self._model = model
         return self._model
 
 
 def load_sentence_model(folder: Path) -> Any:
     """A sentence-transformers model from verified safetensors, on the CPU; nothing is fetched and no code is run."""
     from sentence_transformers import SentenceTransformer
+    from transformers import AutoModel
 
-    return SentenceTransformer(
-        str(folder),
-        device="cpu",
-        trust_remote_code=False,
-        local_files_only=True,
-        model_kwargs={"use_safetensors": True},
-    )
+    load: Any = AutoModel.from_pretrained
+    make: Any = SentenceTransformer
+    local = {"local_files_only": True, "trust_remote_code": False}
+    options = {"use_safetensors": True}
+    with quiet_loading(), reading(folder, "a sentence-transformers model", "copy it again, or name another encoder"):
+        _, loaded = load(str(folder), output_loading_info=True, **options, **local)  # which the next line does not tell
+        model = make(str(folder), device="cpu", model_kwargs=options, **local)
+    check_encoder(folder, loaded)
+    return model
+
+
+def _lay_over(model: Any, adapter: Artifact) -> None:
+    """Lay an adapter over a sentence-transformers model, unmerged: merged weights would be rounded once more."""
+    repair = "train it again: ragsignal train finseer SPEC --encoder text"
+    with quiet_loading(), reading(adapter.folder, "an adapter of this encoder", repair):
+        model.load_adapter(str(adapter.folder), use_safetensors=True)
+        wanted = {f"base_model.model.{name}" for name in model.transformers_model.get_adapter_state_dict()}
+    check_tensors(adapter.folder, "this encoder", wanted, repair)
 
 
 def line_recipe(bins: Bins) -> Recipe:

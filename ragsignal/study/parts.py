@@ -226,9 +226,9 @@ class Parts:
         artifact = artifacts["classifier" if variant.is_classifier else "reader"]
         days = artifacts.get("reader of days")
         if days is not None:
-            reader = DayReader(artifact, days, universe, variant.llm.device)
+            reader = DayReader(artifact, days, universe, variant.llm.device, variant.llm.threads)
             return reader.prompter, reader
-        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device), universe)
+        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device, variant.llm.threads), universe)
         return scorer.prompter, scorer
 
     @cached_property
@@ -247,7 +247,9 @@ class Parts:
 
     def _classifier(self, variant: Variant) -> Reading:
         artifact = self.shared.artifact(variant.classifier, "classifier")
-        scorer = ClassifierScorer(artifact, self.materials.template(variant.llm), device=variant.llm.device)
+        scorer = ClassifierScorer(
+            artifact, self.materials.template(variant.llm), None, variant.llm.device, variant.llm.threads
+        )
         return scorer.prompter, scorer
 
     def _retriever(self, variant: Variant) -> Retriever:

@@ -959,4 +959,17 @@ def test_a_failure_inside_quantstats_costs_its_sheet_alone_and_is_told(
     assert message in text_of((tmp_path / "tearsheets" / "rag-embedding.html").read_text(encoding="utf-8"))
 
 
+def test_tear_sheets_are_annualised_as_the_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import json, pathlib; job = json.load(__import__('sys').stdin); "
+    monkeypatch.setattr(
+        tearsheet,
+        "_CHILD",
+        program + "pathlib.Path(job['folder'], 'job').write_text(str(job['bars_a_year'])); print({})",
+    )
+    weeks = pd.date_range("2015-01-02", periods=60, freq="W-FRI")
+    held = variant_of(BENCHMARK, equity_of(random_returns(5, 60), weeks), trades=0)
+    tearsheet.write_tearsheets(result_of([held]), tmp_path)
+    assert (tmp_path / "job").read_text(encoding="utf-8") == "52"
+
+
 TINY = sample_run(12)

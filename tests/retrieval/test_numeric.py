@@ -179,7 +179,7 @@ def test_weights_that_do_not_fit_their_config_are_an_error(tmp_path: Path) -> No
     save_tower(new_tower(TowerConfig(7, ("adj_close",), 16, 8), 0), tmp_path)
     text = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(text.replace("16", "17"))
-    with pytest.raises(ModelError, match="holds no numeric encoder"):
+    with pytest.raises(ModelError, match="cannot be read as a numeric encoder"):
         load_tower(tmp_path)
 
 
