@@ -96,7 +96,7 @@ def line_of(row: PairedDifference, comparisons: int, ruined: Mapping[str, str] =
     """Say what one paired difference shows, of ``comparisons`` in all; ``ruined``: day of ruin by variant."""
     pair = f"{row.left} {MINUS} {row.right}"
     if row.ruined_sides(ruined):
-        return Line(f"{pair}: {row.measure}", f"does not exist, {_was_ruined(row.ruined_sides(ruined), ruined)}")
+        return Line(f"{pair}: {row.measure}", f"does not exist, {was_ruined(row.ruined_sides(ruined), ruined)}")
     if row.difference is None:
         return Line(f"{pair}: {row.measure}", "does not exist, one side never moved")
     if row.low is None or row.high is None:
@@ -177,13 +177,13 @@ def _of_ruined(key: str, rows: Sequence[PairedDifference], findings: RunFindings
     lefts = tuple(dict.fromkeys(row.left for row in rows))
     if key != "benchmark" or {benchmark, *lefts} <= ruined.keys():
         sides = tuple(dict.fromkeys(side for row in rows for side in row.ruined_sides(ruined)))
-        return f"Cannot be said: {_was_ruined(sides, ruined)}", "open"
+        return f"Cannot be said: {was_ruined(sides, ruined)}", "open"
     if benchmark in ruined:
-        return f"No: {_was_ruined((benchmark,), ruined)}", "open"
-    return f"Yes: {_was_ruined(lefts, ruined)}", "bad"
+        return f"No: {was_ruined((benchmark,), ruined)}", "open"
+    return f"Yes: {was_ruined(lefts, ruined)}", "bad"
 
 
-def _was_ruined(names: Sequence[str], ruined: Mapping[str, str]) -> str:
+def was_ruined(names: Sequence[str], ruined: Mapping[str, str]) -> str:
     """Say who was ruined; of one, when."""
     if len(names) == 1:
         return f"{names[0]} was ruined on {ruined[names[0]]}"
@@ -227,7 +227,7 @@ def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findi
 def _ruin(rows: Sequence[PairedDifference], ruined: Mapping[str, str]) -> str:
     """Say which accounts are missing in the comparisons of returns."""
     sides = tuple(dict.fromkeys(side for row in rows for side in row.ruined_sides(ruined)))
-    return f"the account{'s' if len(sides) > 1 else ''} of {_was_ruined(sides, ruined)}; " if sides else ""
+    return f"the account{'s' if len(sides) > 1 else ''} of {was_ruined(sides, ruined)}; " if sides else ""
 
 
 _NOTHING = {
