@@ -192,6 +192,7 @@ def was_ruined(names: Sequence[str], ruined: Mapping[str, str]) -> str:
 
 _OPEN = {
     "unclear": "Not distinguishable",
+    "idle": "Cannot be said: one side never traded",
     "too few": "Cannot be said: too few data",
     "absent": "Cannot be said: nothing to compare",
 }
@@ -210,6 +211,8 @@ def _of_benchmark(verdict: Verdict, benchmark: str) -> tuple[str, str]:
 def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findings: RunFindings) -> str:
     if verdict.verdict == "absent":
         return _NOTHING[key]
+    if verdict.verdict == "idle":
+        return "Cash has neither a Sharpe ratio nor a difference that would say anything."
     if verdict.verdict == "too few":
         return "Fewer than 100 days say nothing."
     fact, rows = _ruin(rows, findings.ruined), [row for row in rows if not row.ruined_sides(findings.ruined)]
@@ -241,7 +244,9 @@ _NOTHING = {
 def _certainty(certainty: Certainty, trials: Trials | None, ruined: bool) -> AnswerCard:
     total, claims = certainty.comparisons, certainty.claims
     if not total:
-        answer = f"Cannot be said: {'a ruined account cannot be compared' if ruined else 'too few data'}"
+        answer = (
+            f"Cannot be said: {'a ruined account cannot be compared' if ruined else 'no comparison has an interval'}"
+        )
     elif claims:
         answer = f"Sure of {claims} of {count(total)} differences; the rest may be chance"
     else:

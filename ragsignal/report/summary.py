@@ -31,7 +31,7 @@ def verdict_line(findings: RunFindings, in_sample: bool = False) -> str:
     lost = [was_ruined(tuple(findings.ruined), findings.ruined)] if findings.ruined else []
     claims = [*lost, *(said for _, said in asked.values() if said)]
     said = "; ".join([*claims, *([f"no distinguishable difference {unclear}"] if unclear else [])])
-    said = said or "no question can be answered: too few data, or nothing to compare"
+    said = said or "no question can be answered: too few data, or nothing that traded to compare"
     if in_sample:
         return f"IN SAMPLE, so nothing is proven: {said}."
     ours = said.startswith(("retrieval ", "the LLM ", "no "))  # else a variant's name, which stays as it is

@@ -10,6 +10,7 @@ import backtrader as bt
 import pandas as pd
 import pytest
 
+from ragsignal.report.answers import answers_in_words
 from ragsignal.trading.engine import prepare, run_spec, trade
 from ragsignal.trading.notes import notes_on_shares, notes_on_trading
 from ragsignal.types import Query, Signal
@@ -63,8 +64,17 @@ def test_a_variant_that_never_traded_says_why_and_is_not_the_best_of_any() -> No
     assert 0 < tried < largest
     assert idle[1] == "SendsNothing never traded: its strategy sent no order, so its figures are those of cash."
     assert result.findings.answers.certainty.superior.variants == 1  # momentum
-    asked = {row.left for row in result.findings.comparisons if row.question == "benchmark"}
-    assert asked == {"momentum"}
+    rows = [row for row in result.findings.comparisons if row.question == "benchmark"]
+    assert {row.left for row in rows if row.difference is not None} == {"momentum"}
+
+
+def test_a_run_in_which_nothing_else_traded_has_no_answer_and_is_not_called_short() -> None:
+    result = run_spec(spec(variant=[variant("SendsNothing"), HOLD]))
+    assert result.findings.answers.benchmark.verdict == "idle"
+    said = " ".join(answers_in_words(result.findings))
+    assert "one side never traded" in said
+    assert "too few" not in said
+    assert "100 days" not in said
 
 
 def test_the_number_to_try_trades() -> None:

@@ -23,7 +23,8 @@ class Verdict:
     """The answer to one question, said of the left sides of its rows: of retrieval, of the LLM, of the variants.
 
     ``verdict`` is ``better`` or ``worse`` (at least one difference survives the correction for all comparisons, and
-    none the other way), ``mixed`` (both), ``unclear`` (none does), ``too few`` (no comparison has an interval),
+    none the other way), ``mixed`` (both), ``unclear`` (none does), ``idle`` (of each comparison one side never
+    traded), ``too few`` (no comparison has an interval),
     ``ruined`` (every comparison has a side whose account was) or ``absent`` (the run has nothing to compare).
     """
 
@@ -134,6 +135,8 @@ def verdict_of(rows: Sequence[PairedDifference], ruined: Collection[str] = ()) -
         verdict = "absent"
     elif all(row.ruined_sides(ruined) for row in rows):
         verdict = "ruined"
+    elif all(row.difference is None for row in rows):
+        verdict = "idle"
     elif all(row.p is None for row in rows):
         verdict = "too few"
     elif better and worse:

@@ -26,7 +26,7 @@ HIT_RATE, LOG_LOSS, IC = "hit rate", "log loss", "IC"
 YEARLY, SHARPE = "mean return a year", "Sharpe ratio"
 LOWER_IS_BETTER = frozenset({LOG_LOSS})
 OF_ACCOUNTS = frozenset({YEARLY, SHARPE})
-_NONE = Interval(math.nan, math.nan, math.nan)  # a ruined account has no later returns
+_NONE = Interval(math.nan, math.nan, math.nan)  # of a ruined account, and of one that never traded
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,10 @@ def _llm_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iterator[P
 def _benchmark_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iterator[PairedDifference]:
     benchmark = by_name[spec.benchmark]
     for result in by_name.values():
-        if result is not benchmark and result.returns.any():  # cash that was never traded beats no falling market
+        if result is not benchmark and not result.returns.any():  # cash that was never traded beats no falling market
+            for measure in (YEARLY, SHARPE):
+                yield _row("benchmark", "benchmark", (result.name, benchmark.name), measure, _NONE)
+        elif result is not benchmark:
             yield yearly_gap(result, benchmark)
             sides = (result.name, benchmark.name)
             yield _row("benchmark", "benchmark", sides, SHARPE, _sharpe_gap(result, benchmark))
