@@ -10,19 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragsignal.report.words import MINUS, MISSING, count, number, percent
+from ragsignal.report.words import MINUS, count, named, number, percent
 from ragsignal.trading import Certainty, PairedDifference, Power, RunFindings, Verdict
 
 SHOWN = 4
-"""Comparisons on a card before the rest is folded away: the clearest one of each kind."""
+"""Comparisons that a console is told of: the clearest one of each kind."""
 
-_UNITS = {  # factor, digits, unit
+UNITS = {  # factor, digits, unit
     "hit rate": (100, 1, "points of hit rate"),
     "mean return a year": (100, 1, "points of mean return a year"),
     "log loss": (1, 5, "log loss (less is better)"),
     "IC": (1, 4, "IC a day, open to open"),
     "Sharpe ratio": (1, 2, "Sharpe"),
 }
+
+_NOBODY: Mapping[str, str] = {}
 
 Trials = Mapping[str, Any]
 """What the ledger knows, from :func:`ragsignal.study.count_run`."""
@@ -51,8 +53,8 @@ class AnswerCard:
         How it is coloured: for what the user built, against it, or neither.
     because : str
         A sentence on how many comparisons the answer stands on.
-    lines, more : tuple of Line
-        The clearest comparisons, and all of them where there are more.
+    lines : tuple of Line
+        The clearest comparisons; of the last question, what bounds all answers.
     """
 
     question: str
@@ -60,17 +62,23 @@ class AnswerCard:
     tone: str
     because: str
     lines: tuple[Line, ...]
-    more: tuple[Line, ...] = ()
+
+
+def question_of(key: str, benchmark: str) -> str:
+    """Ask the question that a comparison belongs to."""
+    if key == "benchmark":
+        return f"Would {benchmark} have done better?"
+    return {"retrieval": "Did retrieval help?", "llm": "Did the LLM help?"}[key]
 
 
 def cards(findings: RunFindings, trials: Trials | None = None) -> list[AnswerCard]:
     """Answer the four questions; ``trials`` is the ledger's part of the last answer."""
-    answers, benchmark = findings.answers, findings.benchmark
+    answers = findings.answers
     return [
-        _card("retrieval", "Did retrieval help?", answers.retrieval, findings),
-        _card("llm", "Did the LLM help?", answers.llm, findings),
-        _card("benchmark", f"Would {benchmark} have done better?", answers.benchmark, findings),
-        _certainty(answers.certainty, trials),
+        _card("retrieval", answers.retrieval, findings),
+        _card("llm", answers.llm, findings),
+        _card("benchmark", answers.benchmark, findings),
+        _certainty(answers.certainty, trials, bool(findings.ruined)),
     ]
 
 
@@ -84,16 +92,18 @@ def answers_in_words(findings: RunFindings, trials: Trials | None = None) -> lis
     ]
 
 
-def line_of(row: PairedDifference, comparisons: int) -> Line:
-    """Say what one paired difference shows; ``comparisons`` is how many were made in all."""
+def line_of(row: PairedDifference, comparisons: int, ruined: Mapping[str, str] = _NOBODY) -> Line:
+    """Say what one paired difference shows, of ``comparisons`` in all; ``ruined``: day of ruin by variant."""
     pair = f"{row.left} {MINUS} {row.right}"
+    if row.ruined_sides(ruined):
+        return Line(f"{pair}: {row.measure}", f"does not exist, {_was_ruined(row.ruined_sides(ruined), ruined)}")
     if row.difference is None:
         return Line(f"{pair}: {row.measure}", "does not exist, one side never moved")
     if row.low is None or row.high is None:
         return Line(f"{pair}: {row.measure}", "too few data to tell")
     if row.difference == row.low == row.high == 0:
         return Line(f"{pair}: {row.measure}", "both did the same")
-    factor, digits, unit = _UNITS[row.measure]
+    factor, digits, unit = UNITS[row.measure]
     size, low, high = (number(factor * it, digits, signed=True) for it in (row.difference, row.low, row.high))
     effect = f"{pair}: {size} {unit}, 95 % interval {low} … {high}"
     return Line(effect, _conclusion(row, comparisons), row.distinguishable)
@@ -107,18 +117,19 @@ def _conclusion(row: PairedDifference, comparisons: int) -> str:
     return "not distinguishable"
 
 
-def _card(key: str, question: str, verdict: Verdict, findings: RunFindings) -> AnswerCard:
+def _card(key: str, verdict: Verdict, findings: RunFindings) -> AnswerCard:
     rows = [row for row in findings.comparisons if row.question == key]
     comparisons = findings.answers.certainty.comparisons
-    shown = _clearest(rows)
-    answer, tone = _headline(key, verdict, findings.benchmark)
+    if verdict.verdict == "ruined":
+        answer, tone = _of_ruined(key, rows, findings)
+    else:
+        answer, tone = _headline(key, verdict, findings.benchmark)
     return AnswerCard(
-        question=question,
+        question=question_of(key, findings.benchmark),
         answer=answer,
         tone=tone,
         because=_because(key, verdict, rows, findings),
-        lines=tuple(line_of(row, comparisons) for row in shown),
-        more=tuple(line_of(row, comparisons) for row in rows) if len(rows) > len(shown) else (),
+        lines=tuple(line_of(row, comparisons, findings.ruined) for row in _clearest(rows)),
     )
 
 
@@ -132,7 +143,7 @@ def _clearest(rows: Sequence[PairedDifference]) -> list[PairedDifference]:
 
 
 def _headline(key: str, verdict: Verdict, benchmark: str) -> tuple[str, str]:
-    better, worse = _names(verdict.better), _names(verdict.worse)
+    better, worse = named(verdict.better), named(verdict.worse)
     if verdict.verdict in _OPEN:
         return _OPEN[verdict.verdict], "open"
     if key == "benchmark":
@@ -144,7 +155,7 @@ def _headline(key: str, verdict: Verdict, benchmark: str) -> tuple[str, str]:
     if key == "retrieval":
         return _of_retrieval(verdict), "good"
     if verdict.unbeaten:  # to beat the weakest rule is not yet to help
-        beaten, rest = _names(verdict.beaten), _names(verdict.unbeaten)
+        beaten, rest = named(verdict.beaten), named(verdict.unbeaten)
         return f"Partly: {better} did better than {beaten}, not distinguishable from {rest}", "good"
     return f"Yes: {better} did better", "good"
 
@@ -156,8 +167,27 @@ def _of_retrieval(verdict: Verdict) -> str:
     if verdict.over == ("none",) and "random" in verdict.rivals:
         return "Partly: better than no retrieval, not distinguishable from random candidates"
     if verdict.over == ("random",):
-        return f"Yes, compared with random candidates: {_names(verdict.better)}"
-    return f"Yes: {_names(verdict.better)} did better"
+        return f"Yes, compared with random candidates: {named(verdict.better)}"
+    return f"Yes: {named(verdict.better)} did better"
+
+
+def _of_ruined(key: str, rows: Sequence[PairedDifference], findings: RunFindings) -> tuple[str, str]:
+    """Answer where accounts are gone: one of 0 did worse than any that is not, for which no interval is needed."""
+    ruined, benchmark = findings.ruined, findings.benchmark
+    lefts = tuple(dict.fromkeys(row.left for row in rows))
+    if key != "benchmark" or {benchmark, *lefts} <= ruined.keys():
+        sides = tuple(dict.fromkeys(side for row in rows for side in row.ruined_sides(ruined)))
+        return f"Cannot be said: {_was_ruined(sides, ruined)}", "open"
+    if benchmark in ruined:
+        return f"No: {_was_ruined((benchmark,), ruined)}", "open"
+    return f"Yes: {_was_ruined(lefts, ruined)}", "bad"
+
+
+def _was_ruined(names: Sequence[str], ruined: Mapping[str, str]) -> str:
+    """Say who was ruined; of one, when."""
+    if len(names) == 1:
+        return f"{names[0]} was ruined on {ruined[names[0]]}"
+    return f"{named(names)} were ruined"
 
 
 _OPEN = {
@@ -169,7 +199,7 @@ _OPEN = {
 
 def _of_benchmark(verdict: Verdict, benchmark: str) -> tuple[str, str]:
     """Answer the one question that is asked the other way round: here the benchmark's success is bad news."""
-    better, worse, lefts = _names(verdict.better), _names(verdict.worse), verdict.lefts
+    better, worse, lefts = named(verdict.better), named(verdict.worse), verdict.lefts
     if verdict.verdict == "mixed":
         return f"Mixed: than {worse}, but not than {better}", "open"
     if verdict.verdict == "better":
@@ -182,8 +212,10 @@ def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findi
         return _NOTHING[key]
     if verdict.verdict == "too few":
         return "Fewer than 100 days say nothing."
+    fact, rows = _ruin(rows, findings.ruined), [row for row in rows if not row.ruined_sides(findings.ruined)]
+    if verdict.verdict == "ruined":
+        return f"{fact[0].upper()}{fact[1:]}an account at 0 has no later returns that could be compared."
     claims, total = sum(row.distinguishable for row in rows), len(rows)
-    fact = _earned_less(rows) + _paid(findings) if key == "benchmark" else ""
     if total == 1:
         counts = "the one comparison " + ("is more" if claims else "is no more")
     else:
@@ -192,22 +224,10 @@ def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findi
     return sentence[0].upper() + sentence[1:]
 
 
-def _earned_less(rows: Sequence[PairedDifference]) -> str:
-    """Say in which direction the differences go, which no interval does."""
-    yearly = [row.difference for row in rows if row.measure == "mean return a year" and row.difference is not None]
-    less = sum(difference < 0 for difference in yearly)
-    return f"{less} of {len(yearly)} variants earned less than {rows[0].right}; " if yearly else ""
-
-
-def _paid(findings: RunFindings) -> str:
-    """Say what costs took: no interval is needed for that part of a difference."""
-    others = [it.paid for name, it in findings.costs.variants.items() if name != findings.benchmark]
-    paid = [it for it in others if it is not None]
-    if not any(paid):
-        return ""
-    least, most = number(100 * min(paid), 1), number(100 * max(paid), 1)
-    range_ = most if least == most else f"{least} to {most}"
-    return f"costs alone took {range_} points a year, whatever the signal; "
+def _ruin(rows: Sequence[PairedDifference], ruined: Mapping[str, str]) -> str:
+    """Say which accounts are missing in the comparisons of returns."""
+    sides = tuple(dict.fromkeys(side for row in rows for side in row.ruined_sides(ruined)))
+    return f"the account{'s' if len(sides) > 1 else ''} of {_was_ruined(sides, ruined)}; " if sides else ""
 
 
 _NOTHING = {
@@ -218,10 +238,10 @@ _NOTHING = {
 }
 
 
-def _certainty(certainty: Certainty, trials: Trials | None) -> AnswerCard:
+def _certainty(certainty: Certainty, trials: Trials | None, ruined: bool) -> AnswerCard:
     total, claims = certainty.comparisons, certainty.claims
     if not total:
-        answer = "Cannot be said: too few data"
+        answer = f"Cannot be said: {'a ruined account cannot be compared' if ruined else 'too few data'}"
     elif claims:
         answer = f"Sure of {claims} of {count(total)} differences; the rest may be chance"
     else:
@@ -243,7 +263,7 @@ def _multiplicity(certainty: Certainty) -> list[str]:
         )
     superior = certainty.superior
     if superior.p is not None and superior.variants > 1:
-        which = _names(superior.which) if superior.which else "none"
+        which = named(superior.which) if superior.which else "none"
         lines.append(
             f"The best of {superior.variants} variants by mean return is {superior.best}: were none any "
             f"better than the benchmark, one of them would look as good in {_in_hundred(superior.p)} such runs "
@@ -297,10 +317,3 @@ def _would_take(years: float | None, window: float) -> str:
 
 def _years(years: float) -> str:
     return f"{number(years, 0 if years >= 2 else 1)} years"
-
-
-def _names(names: Sequence[str]) -> str:
-    """Up to two names, or how many."""
-    if len(names) > 2:
-        return f"{len(names)} variants"
-    return " and ".join(names) or MISSING

@@ -10,8 +10,10 @@ from ragsignal.trading.findings.calibration import ReliabilityBin, StrongSignals
 from ragsignal.trading.findings.family import PairedDifference
 from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
 from ragsignal.trading.findings.retrieved import RetrievedDays
+from ragsignal.trading.findings.symbols import SymbolFigures
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.results import RunResult
+from ragsignal.trading.round_trips import round_trips
 from ragsignal.trading.strategy import import_here, load_strategy
 from ragsignal.trading.sweep.grid import parse_grid
 from ragsignal.trading.sweep.record import Journal, write_sweep
@@ -34,12 +36,14 @@ __all__ = [
     "RunResult",
     "ShiftedSignals",
     "StrongSignals",
+    "SymbolFigures",
     "VariantResult",
     "Verdict",
     "import_here",
     "load_strategy",
     "parse_grid",
     "prepare",
+    "round_trips",
     "run_spec",
     "run_sweep",
     "set_costs",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.config import RunSpec
+from ragsignal.statistics import bars_a_year
 from ragsignal.study import DayEvidence
 from ragsignal.trading.findings import RunFindings
 from ragsignal.trading.findings.retrieved import RetrievedDays, retrieved_of
@@ -46,6 +46,11 @@ class RunResult:
         return retrieved_of(self.evidence)
 
     @property
+    def bars_a_year(self) -> int:
+        """Bars a year, by which all figures of this run are annualised."""
+        return bars_a_year(pd.DatetimeIndex(self.variants[0].equity.index))
+
+    @property
     def in_sample(self) -> bool:
         """Whether something was fitted on the window that it trades."""
         return any(note.startswith("IN SAMPLE") for note in self.notes)
@@ -56,17 +61,35 @@ class RunResult:
         return ("IN SAMPLE: " if self.in_sample else "") + self.spec.name
 
 
-def notes_on_shares(variants: Sequence[VariantResult]) -> list[str]:
-    """Name the symbols that whole shares leave out; variants that miss the same ones share a note."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    cash: dict[tuple[str, ...], float] = {}
-    for variant in variants:
-        symbols = tuple(sorted(variant.too_dear))
-        if symbols:
-            names.setdefault(symbols, []).append(variant.name)
-            cash[symbols] = max(cash.get(symbols, 0.0), *variant.too_dear.values())
-    return [
-        f"{', '.join(names[symbols])}: never traded {', '.join(symbols)}, because no weight came to a whole share; "
-        f"costs.cash = {1000 * math.ceil(cash[symbols] / 1000)} would have bought one of each."
-        for symbols in names
-    ]
+def notes_on_accounts(variants: Sequence[VariantResult]) -> list[str]:
+    """Say of each account that was ruined, emptied or paid into what happened, and what the figures make of it."""
+    return [note for variant in variants for note in (_note_on_payments(variant), _note_on_the_end(variant)) if note]
+
+
+def _note_on_payments(variant: VariantResult) -> str:
+    if not variant.paid:
+        return ""
+    amounts = list(variant.paid.values())
+    into, out = sum(it for it in amounts if it > 0), -sum(it for it in amounts if it < 0)
+    return (
+        f"{variant.name}: its strategy paid {into:,.0f} into its account and took {out:,.0f} out of it, on "
+        f"{len(amounts)} day{'s' if len(amounts) > 1 else ''}; that is neither profit nor loss: its returns, and all "
+        "that follows from them, are those of the money in the account (time-weighted)."
+    )
+
+
+def _note_on_the_end(variant: VariantResult) -> str:
+    closed = "Open orders were cancelled, positions closed, and no order was sent after it."
+    if variant.ruined:
+        value = 0.0 if variant.fell_to is None else variant.fell_to
+        worth = "0" if round(value) == 0 else f"{value:,.0f}"
+        return (
+            f"{variant.name}: ruined on {variant.ruined}. Its account fell to {worth}, and counts as 0 from there: a "
+            f"return of -100 %. {closed}"
+        )
+    if variant.emptied:
+        return (
+            f"{variant.name}: a withdrawal on {variant.emptied} took all that was in its account; its returns are 0 "
+            f"from there. {closed}"
+        )
+    return ""

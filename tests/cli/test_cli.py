@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ragsignal.data.rank_factors import RANK_FACTORS
@@ -54,14 +55,31 @@ def test_backtest_writes_a_report(ran: tuple[Path, Any, str]) -> None:
     assert f"report: {folder / 'index.html'}" in said
 
 
-def test_a_second_run_gives_the_same_record_apart_from_times(ran: tuple[Path, Any, str]) -> None:
+def test_a_second_run_gives_the_same_record_apart_from_times_and_overwrites_nothing(ran: tuple[Path, Any, str]) -> None:
     path, answer, _ = ran
-    folder = Path(answer["run_dir"])
-    before = _record(folder)
+    folder, runs = Path(answer["run_dir"]), path.parent / "runs" / "small"
+    before = (folder / "record.json").read_bytes()
     again, said = _ragsignal("backtest", path, "--out", path.parent / "runs")
-    assert _record(folder) == before
+    assert _record(Path(again["run_dir"])) == _record(folder)
+    assert (folder / "record.json").read_bytes() == before
+    assert again["run_dir"] != answer["run_dir"]
+    assert folder.parent == runs
+    assert (runs / "latest").resolve() == Path(again["run_dir"]).resolve()
     assert "everything is in the store: no model call" in said
     assert all(variant["model_calls"] == 0 for variant in again["variants"])
+
+
+def test_two_backtests_of_one_name_at_once_leave_two_whole_runs(tmp_path: Path) -> None:
+    path = write_spec(tmp_path, data={"end": date(2015, 3, 31)}, variant=[MOMENTUM, HOLD])
+    words = [sys.executable, "-m", "ragsignal.cli", "backtest", str(path), "--out", str(tmp_path / "runs"), "--set"]
+    cash = (100_000.0, 900_000.0)
+    both = [subprocess.Popen([*words, f"costs.cash={it}"], cwd=ROOT, stdout=-1, stderr=-3) for it in cash]
+    folders = [Path(json.loads(running.communicate(timeout=300)[0])["run_dir"]) for running in both]
+    for folder, start in zip(folders, cash, strict=True):
+        assert json.loads((folder / "record.json").read_text())["spec"]["costs"]["cash"] == start
+        assert pd.read_parquet(folder / "equity.parquet").iloc[0].tolist() == [start, start]
+        assert f"--set costs.cash={start}" in (folder / "index.html").read_text(encoding="utf-8")
+    assert {path.name for path in folders[0].parent.iterdir()} == {folder.name for folder in folders} | {"latest"}
 
 
 def _record(folder: Path) -> str:
@@ -127,8 +145,12 @@ def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, s
         assert set(figures) <= set(variant)
     record = json.loads((Path(answer["run_dir"]) / "record.json").read_text())
     assert record["spec"]["costs"]["commission_bps"] == 5.0
-    classes = ("rag_momentum:LongShort", "price_rules:PriceMomentum", "buy_and_hold:BuyAndHold")
-    assert set(record["fingerprints"]) == {"prices", "corpus", *(f"code of strategies.{it}" for it in classes)}
+    classes = ("LongShort", "PriceMomentum", "BuyAndHold")
+    assert set(record["fingerprints"]) == {
+        "prices",
+        "corpus",
+        *(f"code of ragsignal.strategies:{it}" for it in classes),
+    }
     assert record["times"]["trials"]["configurations"] == 3
     assert record["times"]["variants"]["vote"]["asked"] > 500
     assert not {"asked", "signals_per_second"} & set(record["variants"][0])

@@ -71,15 +71,20 @@ def selection_of(returns: Sequence[FloatArray], beside: Sequence[FloatArray], da
     Parameters
     ----------
     returns, beside : sequences of (n_days,) float64
-        Returns of every point that was run, and of the benchmark on its terms; NaN once everything is lost.
+        Returns of every point that traded (maybe of none), and of the benchmark on its terms; NaN once everything is
+        lost.
     days : DatetimeIndex (n_days,)
     """
-    gaps = np.column_stack(list(returns)) - np.column_stack(list(beside))
-    table = np.nan_to_num(np.column_stack(list(returns)))  # an account that lost everything earns nothing more
+    if not returns:
+        return {"points": 0, "overfitting": None, "superior": None, "sharpe0": None, "deflated_sharpe": None}
+    # an account that lost everything earns nothing more
+    table, held = np.nan_to_num(np.column_stack(list(returns))), np.nan_to_num(np.column_stack(list(beside)))
+    solvent = np.minimum(table, held).min(axis=0) > -1.0
     several = table.shape[1] > 1 and len(table) >= _LEAST_DAYS
     trials = [Trial("", "sweep", sharpe_of(column)) for column in table.T]
     luck: SweepLuck = against_all(list(table.T), trials, days) if several else {}
-    moved = gaps[:, np.ptp(gaps, axis=0) > 0]  # a point that does what the benchmark does has no gap to judge
+    gaps = table - held
+    moved = gaps[:, solvent & (np.ptp(gaps, axis=0) > 0)]  # who does what the benchmark does has no gap to judge
     return {
         "points": len(returns),
         "overfitting": _finite(statistics.backtest_overfitting(table, _BLOCKS)) if several else None,
@@ -91,10 +96,10 @@ def selection_of(returns: Sequence[FloatArray], beside: Sequence[FloatArray], da
 
 def against_all(returns: Sequence[FloatArray], trials: Sequence[Trial], days: pd.DatetimeIndex) -> SweepLuck:
     """How the best point stands beside ``trials``."""
+    if not returns or len(days) < _LEAST_DAYS:
+        return {}
     ratios = [sharpe_of(column) for column in returns]
     best = int(np.argmax([-np.inf if ratio is None else ratio for ratio in ratios]))
-    if len(days) < _LEAST_DAYS:
-        return {}
     luck = deflated({"best": pd.Series(returns[best], index=days)}, trials)
     if luck is None:
         return {}

@@ -1,0 +1,120 @@
+"""The first line of the page, and what is so by arithmetic: counts and sums, for which no interval is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ragsignal.report.words import named, number
+from ragsignal.trading import RunFindings, Verdict
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure that this window has, whatever may be concluded from it."""
+
+    label: str
+    figure: str
+    words: str
+
+
+def verdict_line(findings: RunFindings, in_sample: bool = False) -> str:
+    """Put the first three answers into one line; a question that the run cannot answer is left out."""
+    answers, benchmark = findings.answers, findings.benchmark
+    asked = {
+        "by retrieval": (answers.retrieval, _of_retrieval(answers.retrieval)),
+        "by the LLM": (answers.llm, _of_llm(answers.llm)),
+        f"from {benchmark}": (answers.benchmark, _of_benchmark(answers.benchmark, benchmark)),
+    }
+    unclear = " or ".join(where for where, (verdict, _) in asked.items() if verdict.verdict == "unclear")
+    lost = [f"{name} was ruined on {day}" for name, day in findings.ruined.items()]
+    claims = [*lost, *(said for _, said in asked.values() if said)]
+    said = "; ".join([*claims, *([f"no distinguishable difference {unclear}"] if unclear else [])])
+    said = said or "no question can be answered: too few data, or nothing to compare"
+    return f"IN SAMPLE, so nothing is proven: {said}." if in_sample else f"{said[0].upper()}{said[1:]}."
+
+
+def _of_retrieval(verdict: Verdict) -> str:
+    better, worse = named(verdict.better), named(verdict.worse)
+    helped = f"retrieval helped ({better})"
+    if verdict.over == ("random",) and "none" in verdict.rivals:
+        helped = "retrieval beat random candidates only"
+    elif verdict.over == ("none",) and "random" in verdict.rivals:
+        helped = "retrieval beat no retrieval, but not random candidates"
+    return {
+        "better": helped,
+        "worse": f"retrieval hurt ({worse})",
+        "mixed": f"retrieval helped {better} and hurt {worse}",
+    }.get(verdict.verdict, "")
+
+
+def _of_llm(verdict: Verdict) -> str:
+    better, worse = named(verdict.better), named(verdict.worse)
+    return {
+        "better": f"the LLM beat {named(verdict.beaten)} only" if verdict.unbeaten else f"the LLM helped ({better})",
+        "worse": f"the LLM hurt ({worse})",
+        "mixed": f"the LLM helped {better} and hurt {worse}",
+    }.get(verdict.verdict, "")
+
+
+def _of_benchmark(verdict: Verdict, benchmark: str) -> str:
+    better, worse = named(verdict.better), named(verdict.worse)
+    return {
+        "better": f"{better} beat {benchmark}",
+        "worse": f"{worse} did worse than {benchmark}",
+        "mixed": f"{better} beat {benchmark}, {worse} did worse",
+    }.get(verdict.verdict, "")
+
+
+def facts_of(findings: RunFindings, traded: Collection[str]) -> list[Fact]:
+    """Count and add up: who earned less than the benchmark, by how much, what costs took, and what was left without.
+
+    ``traded`` names the variants that traded at all: one that never did is behind or ahead of nothing.
+    """
+    return [*_gaps(findings, traded), *_costs(findings, [it for it in traded if it != findings.benchmark])]
+
+
+def _gaps(findings: RunFindings, traded: Collection[str]) -> list[Fact]:
+    benchmark = findings.benchmark
+    rows = [row for row in findings.comparisons if row.measure == "mean return a year" and row.right == benchmark]
+    gaps = {row.left: row.difference for row in rows if row.difference is not None and row.left in traded}
+    if not gaps:
+        return []
+    best = max(gaps, key=lambda name: gaps[name])
+    return [
+        Fact(
+            f"Earned less than {benchmark}",
+            _of(gaps.values()),
+            f"points of mean return a year, after costs: {_range(list(gaps.values()), signed=True)}",
+        ),
+        Fact(
+            f"Least behind {benchmark}" if gaps[best] < 0 else f"Most ahead of {benchmark}",
+            best,
+            f"{number(100 * gaps[best], 1, signed=True)} points of mean return a year",
+        ),
+    ]
+
+
+def _costs(findings: RunFindings, names: Sequence[str]) -> list[Fact]:
+    costs, benchmark = findings.costs, findings.benchmark
+    paid = [it for it in (costs.variants[name].paid for name in names) if it is not None]
+    if not any(paid):
+        return []
+    took = Fact("Costs took", f"{_range(paid)} points a year", f"at {costs.run_bps:g} bp a side, whatever the signal")
+    place = costs.sides_bps.index(0.0)
+    held = costs.variants[benchmark].yearly[place]
+    earned = [it for it in (costs.variants[name].yearly[place] for name in names) if it is not None]
+    if held is None or not earned:
+        return [took]
+    gaps = [it - held for it in earned]
+    return [took, Fact("Free of costs", _of(gaps), f"would still have earned less than {benchmark}")]
+
+
+def _of(gaps: Collection[float]) -> str:
+    return f"{sum(gap < 0 for gap in gaps)} of {len(gaps)} variant{'s' if len(gaps) > 1 else ''}"
+
+
+def _range(fractions: Sequence[float], signed: bool = False) -> str:
+    """Least to most, in points; one number where both read the same."""
+    least, most = (number(100 * it, 1, signed=signed) for it in (min(fractions), max(fractions)))
+    return least if least == most else f"{least} to {most}"
