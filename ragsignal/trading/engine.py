@@ -36,7 +36,7 @@ from ragsignal.study import (
     work_of,
 )
 from ragsignal.trading.broker import AccountBroker, AccountRecorder
-from ragsignal.trading.feed import PreloadedFeed
+from ragsignal.trading.feed import GuardedFeed
 from ragsignal.trading.findings import findings_of
 from ragsignal.trading.findings.retrieved import run_evidence
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
@@ -265,7 +265,7 @@ def _window(study: Study) -> dict[str, pd.DataFrame]:
 def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
     for symbol, frame in frames.items():
-        cerebro.adddata(PreloadedFeed(dataname=frame), name=symbol)
+        cerebro.adddata(GuardedFeed(dataname=frame), name=symbol)
     cerebro.broker = AccountBroker()
     set_costs(cerebro.broker, costs)
     return cerebro

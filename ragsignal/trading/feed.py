@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import array
+from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
+
+from ragsignal.errors import LookAheadError
 
 EPOCH = 719_163
 """1970-01-01 in Backtrader's days."""
@@ -50,3 +53,43 @@ class PreloadedFeed(bt.feeds.PandasData):
         for name, column in self._columns.items():
             getattr(self.lines, name)[0] = column[self._idx]
         return True
+
+
+class GuardedFeed(PreloadedFeed):
+    """A feed whose prices cannot be read, and to which no order can be sent, before its first bar.
+
+    Backtrader gives the last bar of the data there. The ``datetime`` stays, by which strategies tell whose day it is.
+
+    Raises
+    ------
+    LookAheadError
+        In the call of whoever reads a price too early.
+    """
+
+    def start(self) -> None:
+        """Guard the prices."""
+        super().start()
+        for name in ("open", "high", "low", "close", "volume"):
+            line = getattr(self.lines, name)
+            line.__class__ = _GuardedLine
+            line.name, line.feed = name, self
+
+
+class _GuardedLine(bt.linebuffer.LineBuffer):
+    """A line of a feed that raises before the feed's first bar."""
+
+    name: str
+    feed: Any
+
+    def __getitem__(self, ago: int) -> float:
+        if self.lencount:
+            value: float = self.array[
+                self._idx + ago
+            ]  # as Backtrader does, without the property: prices are read often
+            return value
+        first = f"{self.feed.p.dataname.index[0]:%Y-%m-%d}"
+        raise LookAheadError(
+            f"the {self.name} of {self.feed._name} is read before its first bar, of {first}: Backtrader would give the "
+            "last one of the data, which is the future. In the strategy skip feeds without a bar: if not len(data): "
+            "continue"
+        )

@@ -69,7 +69,14 @@ class RagMomentum(bt.Indicator):
 
     lines = ("signal", "probability", "rank", "abstained")
     params = (("source", None), ("variant", None), ("symbol", None))
+    csv = True  # Backtrader's writers print the lines
     plotinfo = {"plothlines": [0.0], "plotymargin": 0.15}  # noqa: RUF012 - Backtrader's metaclass reads it
+    plotlines = {  # noqa: RUF012 - as above. The signal on a scale of its own: beside ranks of -1 to 1 it would be flat
+        "signal": {"color": "tab:blue", "_fill_gt": (0, "tab:green"), "_fill_lt": (0, "tab:red")},
+        "probability": {"_plotskip": True},
+        "rank": {"_plotskip": True, "color": "tab:orange"},
+        "abstained": {"_plotskip": True},
+    }
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,6 +124,11 @@ class RagMomentum(bt.Indicator):
             ``available_at``, ``payoffs`` by factor, ``words``, and more: see :func:`ragsignal.study.hit_record`.
         """
         return list(map(hit_record, self.evidence(ago).hits))
+
+    def _plotlabel(self) -> list[str]:
+        """What a plot says of it: whose it is, and the lines that are not drawn, as of the last bar."""
+        variant = [self.p.variant] if self.p.variant else []
+        return [self._symbol, *variant, f"P(rise) {self.l.probability[0]:.2f}", f"rank {self.l.rank[0]:+.2f}"]
 
     def prenext(self) -> None:
         """Abstain while bars are few: 0.0, not Backtrader's NaN."""

@@ -9,8 +9,10 @@ from typing import Any
 import backtrader as bt
 import pytest
 
+from ragsignal.errors import LookAheadError
 from ragsignal.strategies import ReversalBook, SkippedReturn
 from ragsignal.strategies.base import SignalTrader
+from ragsignal.trading.feed import GuardedFeed
 from ragsignal.trading.indicator import NO_BAR, RagMomentum
 from ragsignal.types import Query, Signal
 from tests.fakes import market
@@ -166,3 +168,57 @@ def test_a_strategys_view_of_a_feed_that_has_not_begun_is_none(strategy: Any) ->
     (ran,) = cerebro.run()
     assert {view for bars, view in ran.seen if not bars} == {0.0}
     assert any(view for bars, view in ran.seen if bars)
+
+
+class Asks(bt.Strategy):
+    """Does something at every bar with the late feed."""
+
+    params = (("does", None), ("began", None))
+
+    def __init__(self) -> None:
+        if self.p.began:
+            self.p.began(self)
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        if self.p.does:
+            self.p.does(self)
+
+
+def guarded(**params: Any) -> Any:
+    cerebro = bt.Cerebro(stdstats=False)
+    for name, frame in (("OLD", OLD), ("NEW", NEW)):
+        cerebro.adddata(GuardedFeed(dataname=frame), name=name)
+    cerebro.addstrategy(Asks, **params)
+    (ran,) = cerebro.run()
+    return ran
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"does": lambda strategy: strategy.data1.close[0]},
+        {"does": lambda strategy: strategy.data1.high[-1]},
+        {"does": lambda strategy: strategy.order_target_percent(strategy.data1, 0.5)},
+        {"does": lambda strategy: strategy.buy(strategy.data1, size=1)},
+        {"began": lambda strategy: strategy.data1.close[0]},
+        {"began": lambda strategy: strategy.data.close[0]},
+    ],
+)
+def test_a_run_refuses_a_price_before_its_feeds_first_bar_and_an_order_too(params: dict[str, Any]) -> None:
+    with pytest.raises(
+        LookAheadError, match=r"of (NEW|OLD) is read before its first bar, of 2020-.*if not len\(data\)"
+    ):
+        guarded(**params)
+
+
+def test_a_run_lets_a_strategy_ask_whose_day_it_is_and_read_what_has_begun() -> None:
+    def trades(strategy: Any) -> None:
+        for data in strategy.datas:
+            if data.datetime.date(0) == strategy.datetime.date(0) and len(data):
+                strategy.order_target_size(data, target=int(data.close[0] > data.open[0]))
+
+    ran = guarded(does=trades)
+    assert [len(data) for data in ran.datas] == [len(OLD), len(NEW)]
