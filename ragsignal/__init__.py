@@ -2,7 +2,7 @@
 
     import backtrader as bt, ragsignal
 
-    pipeline = ragsignal.load_pipeline("backtests/sample.toml")
+    pipeline = ragsignal.load_pipeline("shipped:sample")
     cerebro.add_signal(bt.SIGNAL_LONGSHORT, ragsignal.RagMomentum, source=pipeline)
 
 Importing this package imports neither torch nor Backtrader; each name is loaded on first use.

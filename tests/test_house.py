@@ -100,12 +100,16 @@ def text_of(path: Path) -> Iterator[str]:
 
 
 def test_no_recipe_key_or_format_holds_the_path_of_a_module() -> None:
-    named = {word for path in ROOT.rglob("*.py") for word in text_of(path) if "ragsignal." in word}
+    # what specs say is public: it may stand in words, and cannot move
+    texts = {word for path in ROOT.rglob("*.py") for word in text_of(path)}
+    named = {word for word in texts if "ragsignal." in word.replace("ragsignal.strategies", "")}
     assert named == {
         "ragsignal.",  # __init__ loads its names lazily
         "ragsignal.artifacts",  # package data
         "ragsignal.data",
         "ragsignal.audit.code.fresh",  # preloaded by worker processes
+        'ragsignal.receive("',  # JavaScript: what a sidecar of the page calls
+        "ragsignal.backtest(",  # what a page says to type, to repeat a run that was started from Python
         "from ragsignal.report.tearsheet import draw_from_stdin; draw_from_stdin()",  # drawn by a child process
     }
 

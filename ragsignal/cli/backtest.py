@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
 from ragsignal.cli.options import DryRun, Out, Settings, SpecPath, typed
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import answer, note, people, progress_bars, say
 from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
@@ -55,12 +54,12 @@ def backtest(
     costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)
-    people.print(cost_line(list(costs.values())), markup=False, highlight=False, soft_wrap=True)
+    say(cost_line(list(costs.values())))
     for line in answers_in_words(result.findings, result.times["trials"]):
-        people.print(line, markup=False, highlight=False, soft_wrap=True)
-    for note in result.notes:
-        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
-    people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+        say(line)
+    for line in result.notes:
+        note(line)
+    say(f"report: {folder / 'index.html'}")
     answer(
         {"run_dir": str(folder), "report": str(folder / "index.html"), "variants": rows, "notes": list(result.notes)}
     )

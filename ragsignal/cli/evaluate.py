@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_evaluation, tell_estimate
 from ragsignal.cli.options import DryRun, Out, Settings, SpecPath
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import answer, people, progress_bars, say
 from ragsignal.utils import NewRun
 
 
@@ -32,6 +32,6 @@ def evaluate(
         folder, record = run.write(partial(write_evaluation, evaluation))
     people.print(console_table(evaluation))
     costs = list(record["times"]["variants"].values())
-    people.print(cost_line(costs), markup=False, highlight=False, soft_wrap=True)
-    people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)
+    say(cost_line(costs))
+    say(f"record: {folder / 'record.json'}")
     answer({"run_dir": str(folder), "forecasters": record["forecasters"], "comparisons": record["comparisons"]})

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperCommand
 
 from ragsignal.cli.options import Out
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import Answering, answer, note, people, progress_bars, say
 from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
-    from ragsignal.config import RunSpec
+    from ragsignal.config import RunSpec, StrategySpec
     from ragsignal.utils import Record
 
 LOCAL = "local"
@@ -39,7 +37,7 @@ Ray = Annotated[
 _SHOWN = 10
 
 
-class MayStartRay(TyperCommand):
+class MayStartRay(Answering):
     """A command whose ``--ray`` may stand without an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -53,18 +51,18 @@ def with_address(args: Sequence[str]) -> list[str]:
     for number, word in enumerate(args):
         filled.append(word)
         following = args[number + 1 : number + 2]
-        if word == "--ray" and (not following or following[0].startswith("-") or following[0].endswith(".toml")):
+        if word == "--ray" and (not following or following[0].startswith(("-", "shipped:")) or ".toml" in following[0]):
             filled.append(os.environ.get("RAY_ADDRESS") or LOCAL)
     return filled
 
 
-def strategies_of(spec: RunSpec) -> list[str]:
-    """``module:Class`` of every strategy of a spec, which a cluster may have to be sent."""
-    return sorted({variant.strategy.name for variant in spec.variants})
+def strategies_of(spec: RunSpec) -> list[StrategySpec]:
+    """Every strategy of a spec, whose code a cluster may have to be sent."""
+    return [variant.strategy for variant in spec.variants]
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")],
+    spec: Annotated[Path, typer.Argument(help="A TOML spec, or shipped:sample.")],
     grid: Annotated[
         list[str] | None, typer.Option(help="A dotted place and its values: strategy.enter=0,0.05,0.1; repeatable.")
     ] = None,
@@ -92,17 +90,18 @@ def sweep(
         folder, _ = run.write(partial(write_sweep, record))
         journal.close()
     people.print(table_of_best(record))
-    for note in record["notes"]:
-        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
-    people.print(_tried(record["times"]["trials"]), markup=False, highlight=False, soft_wrap=True)
-    people.print(f"record: {folder / 'sweep.json'}", markup=False, highlight=False, soft_wrap=True)
+    for line in record["notes"]:
+        note(line)
+    say(_tried(record["times"]["trials"]))
+    say(f"record: {folder / 'sweep.json'}")
     parts = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
     answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **parts})
 
 
 def table_of_best(record: Record) -> Table:
     """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
-    ran = sorted((row for row in record["rows"] if "refused" not in row), key=_sharpe, reverse=True)
+    done = [row for row in record["rows"] if "refused" not in row]
+    ran = sorted((row for row in done if row["orders"]), key=_sharpe, reverse=True)
     table = Table(
         title=f"{len(ran)} trials after costs, by Sharpe; gap: a year, to {record['benchmark']}",
         box=box.SIMPLE_HEAD,
@@ -120,6 +119,11 @@ def table_of_best(record: Record) -> Table:
         table.add_section()
         table.add_row("the median", *_cells(ran[len(ran) // 2], record))
         table.add_row("the worst", *_cells(ran[-1], record))
+    idle = [row for row in done if not row["orders"]]
+    if idle:
+        table.add_section()
+    for row in idle[:_SHOWN]:
+        table.add_row(f"{row['variant']} (never traded)", *_cells(row, record))
     table.add_section()
     for row in record["benchmarks"]:
         table.add_row(row["variant"], *_cells(row, record))
@@ -132,7 +136,7 @@ def _cells(row: Record, record: Record) -> list[str]:
     known = gap is not None and gap["low"] is not None  # few bars have no interval
     beside = f"{gap['difference']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]" if gap and known else ""
     sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
-    return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), escape(beside)]
+    return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), beside]
 
 
 def _tried(trials: Record) -> str:

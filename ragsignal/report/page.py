@@ -1,4 +1,4 @@
-"""The comparison page: what the run was, four questions and their answers, then figures and curves.
+"""The comparison page: a verdict, curves, the table of variants, four answers, then all that they stand on.
 
 Takes figures as they are in the result and gives them words and units; computes none.
 """
@@ -14,17 +14,22 @@ from plotly.offline import get_plotlyjs
 
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import curves, signal_panels, styles
-from ragsignal.report.retrieved import retrieved_panels
+from ragsignal.report.figures import Plotly, curves, signal_files, signal_panels, styles
+from ragsignal.report.forest import forests_of
+from ragsignal.report.retrieved import retrieved_files, retrieved_panels
 from ragsignal.report.sections import (
+    SYMBOL_HEADS,
+    FigureTable,
     calibration_table,
     costs_table,
     random_caption,
     random_table,
     regimes_table,
     shifted_table,
-    symbol_tables,
+    symbol_rows,
 )
+from ragsignal.report.sidecar import FOLDER, write_sidecar
+from ragsignal.report.summary import facts_of, verdict_line
 from ragsignal.report.words import (
     COSTS,
     GROUPS,
@@ -34,22 +39,39 @@ from ragsignal.report.words import (
     SIGNAL_KEYS,
     Column,
     Number,
+    bare,
     count,
 )
-from ragsignal.trading import RunResult, VariantResult
+from ragsignal.study import Provenance
+from ragsignal.trading import RunFindings, RunResult, VariantResult
+
+_FOLDER = Path(__file__).parent / "templates"
+_SCRIPTS = ("page.js", "tables.js", "charts.js")
+"""In this order: the first one defines ``ragsignal``, which the others and all sidecars call."""
 
 _TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
+    loader=FileSystemLoader(_FOLDER),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["bare"] = bare
 
 
 def write_page(result: RunResult, folder: Path) -> None:
-    """Write ``index.html``, which needs no other file and no network."""
+    """Write ``index.html`` and, in ``assets``, what it loads: plotly.js and the sidecars. It needs no network."""
     (folder / "index.html").write_text(render_page(result), encoding="utf-8")
+    for name, data in sidecars(result).items():
+        write_sidecar(folder, name, data)
+    (folder / FOLDER).mkdir(exist_ok=True)
+    (folder / FOLDER / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+
+
+def sidecars(result: RunResult) -> Plotly:
+    """By name what the page loads when somebody asks for it."""
+    rows = symbol_rows(result.findings)
+    return {**signal_files(result), **retrieved_files(result), **({"symbols": rows} if rows else {})}
 
 
 def render_page(result: RunResult) -> str:
@@ -58,14 +80,13 @@ def render_page(result: RunResult) -> str:
     return _TEMPLATES.get_template("page.html.j2").render(
         result=result,
         facts=facts(result),
+        verdict=verdict_line(findings, result.in_sample),
+        cautions=[note for note in result.notes if not isinstance(note, Provenance)],
+        provenance=[note for note in result.notes if isinstance(note, Provenance)],
+        counted=facts_of(findings),
         cards=cards(findings, result.times.get("trials")),
-        regimes=regimes_table(findings),
-        other_costs=costs_table(findings),
-        calibration=calibration_table(findings),
-        by_symbol=symbol_tables(findings),
-        random=random_table(findings),
-        random_caption=random_caption(findings),
-        shifted=shifted_table(findings),
+        forests=forests_of(findings),
+        comparisons=findings.answers.certainty.comparisons,
         groups=GROUPS,
         cost_groups=COSTS,
         cells=_cells,
@@ -73,15 +94,34 @@ def render_page(result: RunResult) -> str:
         styles=styles(result),
         from_store=_from_store(result),
         rejected=_rejected(result),
-        panels={
-            "curves": curves(result),
-            "signals": signal_panels(result),
-            "findings": finding_panels(result),
-            "retrieved": retrieved_panels(result),
-        },
+        panels=_panels(result),
         style=_style(),
-        plotly=get_plotlyjs(),
+        script="".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        **_tables(findings),
     )
+
+
+def _panels(result: RunResult) -> Plotly:
+    """What the charts need at once; the rest comes from :func:`sidecars`."""
+    by_symbol = [name for name, rows in result.findings.symbols.items() if rows]
+    return {
+        "curves": curves(result),
+        "signals": signal_panels(result),
+        "findings": finding_panels(result),
+        "retrieved": retrieved_panels(result),
+        "symbols": {"heads": SYMBOL_HEADS, "variants": by_symbol},
+    }
+
+
+def _tables(findings: RunFindings) -> dict[str, FigureTable | str]:
+    return {
+        "regimes": regimes_table(findings),
+        "other_costs": costs_table(findings),
+        "calibration": calibration_table(findings),
+        "random": random_table(findings),
+        "random_caption": random_caption(findings),
+        "shifted": shifted_table(findings),
+    }
 
 
 def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, path: Path) -> None:
@@ -99,7 +139,7 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
     path.write_text(text, encoding="utf-8")
 
 
-_NAMED = 20  # symbols; the record has all
+_NAMED = 4  # symbols; the record has all
 
 
 def _listed(symbols: Sequence[str]) -> str:
@@ -121,6 +161,7 @@ def facts(result: RunResult) -> dict[str, str]:
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],
         "Benchmark": result.benchmark,
+        "Figures a year": f"{count(result.bars_a_year)} bars, by the usual distance between them",
     }
 
 
@@ -144,4 +185,4 @@ def _from_store(result: RunResult) -> bool:
 
 
 def _style() -> str:
-    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    return (_FOLDER / "style.css").read_text(encoding="utf-8")

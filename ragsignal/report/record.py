@@ -49,6 +49,7 @@ def record_of(result: RunResult) -> Record:
         "fingerprints": result.digests,
         "versions": result.versions,
         "benchmark": result.benchmark,
+        "bars_a_year": result.bars_a_year,
         "notes": result.notes,
         "findings": result.findings,
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],

@@ -1,7 +1,7 @@
 """The section "Retrieved days": for some days of the run, which days were retrieved, and what paid on them.
 
-Positions and similarities travel as the curves do (:func:`~ragsignal.report.figures.packed`); the market's line once
-for all variants that retrieve out of the same days.
+Positions and similarities travel as the curves do (:func:`~ragsignal.report.figures.packed`), in a file a variant
+that is loaded when it is asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import textwrap
 import numpy as np
 
 from ragsignal.data import FACTOR_WORDS, MarketDays
-from ragsignal.report.figures import AXIS, LAYOUT, Plotly, packed
+from ragsignal.report.figures import AXIS, GREY, LAYOUT, Plotly, packed
 from ragsignal.report.words import count, number, percent
 from ragsignal.study import DayEvidence, market_in_words
 from ragsignal.trading import RetrievedDays, RunResult
@@ -39,25 +39,39 @@ _PAYOFFS: Plotly = {
     **LAYOUT,
     "height": 420,
     "hovermode": "closest",
-    "xaxis": {**AXIS, "zeroline": True, "zerolinecolor": "#9aa0a6", "nticks": 5, "title": {"text": "payoff, in ranks"}},
+    "xaxis": {
+        **AXIS,
+        "zeroline": True,
+        "zerolinecolor": GREY,
+        "nticks": 5,
+        "title": {"text": "payoff, in ranks of the return"},
+    },
     "yaxis": {**AXIS, "type": "category", "autorange": "reversed"},
 }
 
 
 def retrieved_panels(result: RunResult) -> Plotly:
-    """``markets``, by variant its market and its days, and the layouts of both charts."""
-    summed = result.retrieved
-    markets: list[Plotly] = []
-    variants: Plotly = {}
-    for variant in result.spec.variants:
-        if not result.evidence.get(variant.name):
-            continue
-        shown = result.evidence[variant.name]
-        words = _HOW.get(variant.retrieval.retriever, _ALIKE)
-        pairs = zip(shown, summed[variant.name], strict=True)
-        days = {it.as_of: _day(found, words_of(it, words)) | _payoffs(it) for found, it in pairs}
-        variants[variant.name] = {"market": _place_of(_market(shown[-1].hits.table), markets), "days": days}
-    return {"markets": markets, "variants": variants, "timeline": _TIMELINE, "payoffs": _PAYOFFS}
+    """By variant its days and the name of its file, and the layouts of both charts."""
+    days = {name: [str(day.as_of) for day in shown] for name, shown in _shown(result).items()}
+    variants = {name: {"file": f"days-{place}", "days": days[name]} for place, name in enumerate(days)}
+    return {"variants": variants, "timeline": _TIMELINE, "payoffs": _PAYOFFS}
+
+
+def retrieved_files(result: RunResult) -> Plotly:
+    """By the name of its file, a variant's market and what it retrieved on each of its days."""
+    summed, files = result.retrieved, {}
+    words = {variant.name: _HOW.get(variant.retrieval.retriever, _ALIKE) for variant in result.spec.variants}
+    for place, (name, shown) in enumerate(_shown(result).items()):
+        pairs = zip(shown, summed[name], strict=True)
+        days = {it.as_of: _day(found, words_of(it, words[name])) | _payoffs(it) for found, it in pairs}
+        files[f"days-{place}"] = {**_market(shown[-1].hits.table), "days": days}
+    return files
+
+
+def _shown(result: RunResult) -> dict[str, tuple[DayEvidence, ...]]:
+    """The days of each variant that read some, in the order of the spec."""
+    names = [variant.name for variant in result.spec.variants]
+    return {name: result.evidence[name] for name in names if result.evidence.get(name)}
 
 
 def words_of(days: RetrievedDays, how: tuple[str, str] = _ALIKE) -> str:
@@ -98,11 +112,4 @@ def _payoffs(days: RetrievedDays) -> Plotly:
 def _market(table: MarketDays) -> Plotly:
     """What a holder of each day's median stock would have, and the days as numbers since 1970."""
     level = 100.0 * np.exp(np.cumsum(np.nan_to_num(table.market)))
-    return {"days": packed(table.days.astype(np.int64)), "level": packed(level)}
-
-
-def _place_of(market: Plotly, markets: list[Plotly]) -> int:
-    """The place of an equal market among those that are there; else it is added."""
-    if market not in markets:
-        markets.append(market)
-    return markets.index(market)
+    return {"dates": packed(table.days.astype(np.int64)), "level": packed(level)}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from ragsignal.utils.database import open_database
+from ragsignal.utils.database import Database, open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.disk import disk_is_full, full_disk, needs_room
 from ragsignal.utils.files import cache_folder, write_file, write_folder
 from ragsignal.utils.locks import locked
+from ragsignal.utils.modules import find_beside, import_beside, module_folders
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import Record, plain, rounded, write_json
 from ragsignal.utils.runs import NewRun, find_run
+from ragsignal.utils.threads import SIGNALS
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
+    "SIGNALS",
+    "Database",
     "NewRun",
     "Progress",
     "Record",
@@ -23,11 +27,14 @@ __all__ = [
     "canonical_json",
     "disk_is_full",
     "file_digest",
+    "find_beside",
     "find_run",
     "full_disk",
+    "import_beside",
     "json_digest",
     "libraries_of",
     "locked",
+    "module_folders",
     "needs_room",
     "open_database",
     "plain",

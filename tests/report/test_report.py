@@ -19,7 +19,6 @@ import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plotly.offline import get_plotlyjs
 
 import ragsignal.report
 from ragsignal.config import RunSpec
@@ -27,8 +26,8 @@ from ragsignal.errors import ConfigError
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import curves, packed, signal_panels, styles
-from ragsignal.report.page import render_page
+from ragsignal.report.figures import curves, packed, signal_files, signal_panels, styles
+from ragsignal.report.page import facts, render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
@@ -515,18 +514,21 @@ def cells_of(section: str, name: str) -> list[str]:
     return re.findall(r"<td[^>]*>(.*?)</td>", row)
 
 
-def cost_section(page: str) -> str:
-    (section,) = re.findall(r"<section>\s*<h2>What it cost</h2>.*?</section>", page, flags=re.DOTALL)
+def section_of(page: str, place: str) -> str:
+    (section,) = re.findall(rf'<section id="{place}">.*?</section>', page, flags=re.DOTALL)
     return section
+
+
+def cost_section(page: str) -> str:
+    return section_of(page, "spent")
 
 
 def test_a_vote_has_a_hit_rate_and_no_model_cost(result: RunResult) -> None:
     page = render_page(with_variant(result, "rag-shape", kind="vote"))
     costs = cost_section(page)
-    (table,) = re.findall(r"<section>\s*<h2>All variants</h2>.*?</section>", page, flags=re.DOTALL)
-    assert cells_of(table, "rag-shape")[11:] == ["51.2\u202f%", "1,940", "53.0\u202f%", "20"]
+    assert cells_of(section_of(page, "variants"), "rag-shape")[11:] == ["51.2", "1,940", "53.0", "20"]
     asked, found, reused, time, rate, *model = cells_of(costs, "rag-shape")
-    assert (asked, found, time, rate) == ("2,000", "0", "320\u202fs", "6.2")
+    assert (asked, found, time, rate) == ("2,000", "0", "320", "6.2")
     assert {reused, *model} == {MISSING}
 
 
@@ -534,9 +536,9 @@ def test_the_cost_table_tells_what_this_run_spent_and_how_its_reader_computes(re
     recipe = {"scorer": {"dtype": "bfloat16", "batch": "sorted by length, 32 at most"}}
     costs = cost_section(render_page(with_variant(result, "rag-shape", recipe=recipe)))
     assert cells_of(costs, "rag-shape") == [
-        *("2,000", "0", "0", "320\u202fs", "6.2"),
-        *("2,000", "410,000", "312\u202fs", "1,312"),
-        *("410,000", "312\u202fs"),
+        *("2,000", "0", "0", "320", "6.2"),
+        *("2,000", "410,000", "312", "1,312"),
+        *("410,000", "312"),
         *("bfloat16", "sorted by length, 32 at most"),
     ]
     assert BENCHMARK not in costs
@@ -577,12 +579,14 @@ def test_a_hostile_spec_stays_text() -> None:
 
 
 def test_the_page_needs_no_network(page: str) -> None:
-    ours = page.replace(get_plotlyjs(), "")
-    assert "http" not in ours
-    assert "src=" not in ours
-    assert set(re.findall(r'href="([^"]*)"', ours)) - {"data:,", "record.json"} == {
+    assert "http" not in page
+    assert re.findall(r'src="?([^" >]*)', page) == ["assets/plotly.min.js"]
+    links = set(re.findall(r'href="([^"]*)"', page))
+    assert {it for it in links if it.endswith(".html")} == {
         f"tearsheets/{name}.html" for name in (*LLM_VARIANTS, "price-momentum", "reversal", BENCHMARK)
     }
+    own = {"record.json", "signals.parquet", "orders.parquet", "equity.parquet"}
+    assert {it for it in links if not it.endswith(".html")} == {"data:,", *own}
 
 
 def test_a_run_that_the_store_answered_says_so(result: RunResult, page: str) -> None:
@@ -645,17 +649,26 @@ def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunRe
     assert stamped.count('class="stamp"') == 1
 
 
-def test_the_answers_stand_before_the_notes_and_the_notes_before_the_tables(page: str) -> None:
+def test_the_page_shows_before_it_tells(page: str) -> None:
     text = text_of(page)
-    places = [
-        text.index(it)
-        for it in ("Did retrieval help?", "How sure can one be?", "Before you quote a figure", "All variants")
-    ]
+    order = (
+        "distinguishable from buy-and-hold.",
+        "Before you quote a figure",
+        "Account and drawdown",
+        "All variants",
+        "By arithmetic",
+        "By inference",
+        "Every comparison",
+        "Signal over price",
+        "Does it depend on the market?",
+        "Repeat and check",
+    )
+    places = [text.index(it) for it in order]
     assert places == sorted(places)
 
 
 def test_the_page_is_light(page: str) -> None:
-    assert len(page.encode()) < 6e6
+    assert len(page.encode()) < 5e5
 
 
 def test_every_section_of_the_findings_is_on_the_page(page: str) -> None:
@@ -699,15 +712,16 @@ def test_plotly_knows_every_option_of_the_charts(result: RunResult) -> None:
 
 def test_a_signal_panel_holds_the_signal_bar_by_bar_with_gaps_and_abstentions(result: RunResult) -> None:
     signals = find(result, "rag-shape").signals
-    panels = signal_panels(with_variant(result, "rag-shape", signals=signals.drop(index=range(100, 110))))
-    panel = panels["variants"]["rag-shape"]["symbols"]["AAPL"]
+    holed = with_variant(result, "rag-shape", signals=signals.drop(index=range(100, 110)))
+    panels, files = signal_panels(holed), signal_files(holed)
+    panel = files[panels["files"]["AAPL"]]["variants"]["rag-shape"]
     values = unpacked(panel["values"])
     assert np.isnan(values[100:110]).all()
     np.testing.assert_allclose(values[:100], signals["value"].iloc[:100], rtol=1e-6)
     assert panel["abstained"] == [0, 1, 2, 3, 4]
     assert panel["reasons"] == ["5 × too few bars"]
     assert panel["bars"] == 490
-    assert np.nanmax(np.abs(values)) < panels["variants"]["rag-shape"]["limit"] <= 1
+    assert np.nanmax(np.abs(values)) < panels["limits"]["rag-shape"] <= 1
 
 
 def test_no_two_variants_look_alike_and_the_benchmark_is_dashed_grey() -> None:
@@ -910,6 +924,11 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
     assert "lost everything" in str(tearsheet.obstacle(fine.where(fine > 0), fine))
     assert "lost everything" in str(tearsheet.obstacle(fine - 1.05 * (fine == 0), fine))  # below 0, and trading on
     assert "Every return is the same" in str(tearsheet.obstacle(fine * 0 + 0.01, fine))
+
+
+def test_the_factor_of_annual_figures_stands_in_the_record_and_at_the_head_of_the_page() -> None:
+    assert record_of(TINY)["bars_a_year"] == 252
+    assert facts(TINY)["Figures a year"].startswith("252 bars")
 
 
 @pytest.mark.parametrize(

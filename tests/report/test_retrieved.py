@@ -11,7 +11,7 @@ import pytest
 
 from ragsignal.report import record_of, retrieved
 from ragsignal.report.page import render_page
-from ragsignal.report.retrieved import retrieved_panels, words_of
+from ragsignal.report.retrieved import retrieved_files, retrieved_panels, words_of
 from ragsignal.study import DayEvidence, StateValue, day_evidence
 from ragsignal.trading import RetrievedDays, RunResult
 from tests.made_days import made_days, made_retriever
@@ -41,14 +41,13 @@ def result() -> RunResult:
 
 
 def test_the_page_draws_each_retrieved_day_at_its_place_on_one_line_of_the_market(result: RunResult) -> None:
-    panels = retrieved_panels(result)
-    assert len(panels["markets"]) == 1
-    table = made_days(320)
-    (market,) = panels["markets"]
-    np.testing.assert_array_equal(numbers(market["days"]), table.days.astype(int))
-    np.testing.assert_allclose(numbers(market["level"]), 100 * np.exp(np.cumsum(table.market)), rtol=1e-5)
+    panel, table = retrieved_panels(result)["variants"]["nearest"], made_days(320)
+    file = retrieved_files(result)[panel["file"]]
+    np.testing.assert_array_equal(numbers(file["dates"]), table.days.astype(int))
+    np.testing.assert_allclose(numbers(file["level"]), 100 * np.exp(np.cumsum(table.market)), rtol=1e-5)
+    assert panel["days"] == list(file["days"]) == [str(day) for day in DAYS]
     for evidence in result.evidence["nearest"]:
-        day = panels["variants"]["nearest"]["days"][str(evidence.as_of)]
+        day = file["days"][str(evidence.as_of)]
         np.testing.assert_array_equal(numbers(day["rows"]), evidence.hits.rows)
         np.testing.assert_allclose(numbers(day["scores"]), evidence.hits.scores, rtol=1e-6)
         assert len(day["factors"]) == len(day["pooled"]) == 10
@@ -107,5 +106,5 @@ def test_every_retriever_of_days_is_described_as_what_it_is() -> None:
 
 
 def test_a_random_retriever_is_described_as_one(result: RunResult) -> None:
-    days = retrieved_panels(result)["variants"]["rag-random-1"]["days"]
+    days = retrieved_files(result)[retrieved_panels(result)["variants"]["rag-random-1"]["file"]]["days"]
     assert all("drawn by chance" in day["sentence"] for day in days.values())

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ragsignal.cli.sweep import with_address
+from ragsignal.cli.sweep import table_of_best, with_address
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, ProcessPool
@@ -136,6 +136,7 @@ def test_each_point_is_what_a_single_run_of_it_says(spec: RunSpec) -> None:
         assert figures == {key: alone["variants"][0][key] for key in figures}
         beside = [it for it in alone["findings"]["comparisons"] if it["measure"] == "mean return a year"]
         assert all(row["gap"][key] == it[key] for it in beside for key in ("difference", "low", "high", "p"))
+    assert record["bars_a_year"] == 252
     held = {row["point"]["costs.commission_bps"]: row["return"] for row in record["benchmarks"]}
     assert set(held) == {0.0, 5.0}
     assert held[0.0] > held[5.0]
@@ -305,3 +306,26 @@ def test_ray_may_stand_without_an_address(monkeypatch: pytest.MonkeyPatch) -> No
     assert with_address(["--ray", "10.0.0.1:6379", "a.toml"]) == ["--ray", "10.0.0.1:6379", "a.toml"]
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
     assert with_address(["--ray"]) == ["--ray", "10.0.0.2:6379"]
+
+
+def test_points_that_never_traded_stand_apart(spec: RunSpec) -> None:
+    grid = {"strategy.enter": [0.0, 0.1, 0.99]}
+    record = run_sweep(spec, grid, ["vote"])
+    without = run_sweep(spec, {"strategy.enter": [0.0, 0.1]}, ["vote"])
+    assert [row["orders"] > 0 for row in record["rows"]] == [True, True, False]
+    assert "1 of 3 points never traded: they hold cash, and stand apart from what is compared." in record["notes"]
+    assert record["selection"] == without["selection"]
+    assert record["rows"][-1]["gap"]["adjusted"] is None
+    named = list(table_of_best(record).columns[0].cells)
+    assert named[:3] == ["vote", "vote", "vote (never traded)"]
+
+
+def test_a_sweep_in_which_nothing_traded_judges_nothing(spec: RunSpec) -> None:
+    record = run_sweep(spec, {"strategy.enter": [0.98, 0.99]}, ["vote"])
+    assert record["selection"]["points"] == 0
+    assert record["trials"] == 2
+
+
+def test_a_param_of_another_kind_is_refused_in_a_grid(spec: RunSpec) -> None:
+    with pytest.raises(ConfigError, match=r'takes a number as enter, and not "high"'):
+        run_sweep(spec, {"strategy.enter": ["high"]}, ["vote"])
