@@ -119,7 +119,7 @@ def signal_panels(result: RunResult) -> Plotly:
         "height": 460,
         "bargap": 0,
         "xaxis": {**AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
-        "yaxis": {**AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close"}},
+        "yaxis": {**AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close, currency"}},
         "yaxis2": {
             **AXIS,
             "domain": [0, 0.38],

@@ -81,9 +81,9 @@ def render_page(result: RunResult) -> str:
         result=result,
         facts=facts(result),
         verdict=verdict_line(findings, result.in_sample),
-        cautions=[note for note in result.notes if not isinstance(note, Provenance)],
+        cautions=_cautions(result),
         provenance=[note for note in result.notes if isinstance(note, Provenance)],
-        counted=facts_of(findings),
+        counted=facts_of(findings, [variant.name for variant in result.variants if variant.metrics["trades"]]),
         cards=cards(findings, result.times.get("trials")),
         forests=forests_of(findings),
         comparisons=findings.answers.certainty.comparisons,
@@ -99,6 +99,12 @@ def render_page(result: RunResult) -> str:
         script="".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
         **_tables(findings),
     )
+
+
+def _cautions(result: RunResult) -> list[str]:
+    """Notes that change how a figure may be read, worst first: a page that is in sample proves nothing."""
+    notes = [note for note in result.notes if not isinstance(note, Provenance)]
+    return sorted(notes, key=lambda note: not note.startswith("IN SAMPLE"))
 
 
 def _panels(result: RunResult) -> Plotly:

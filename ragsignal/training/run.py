@@ -14,7 +14,17 @@ import pandas as pd
 
 from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
-from ragsignal.data import Bins, Prices, Split, SplitPart, bars_until_known, calendar_of, make_split
+from ragsignal.data import (
+    Bins,
+    Prices,
+    Split,
+    SplitPart,
+    bars_until_known,
+    calendar_of,
+    days_of,
+    make_split,
+    usual_gap_of,
+)
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
@@ -226,6 +236,9 @@ class TrainingRun:
         }
         if self.prices.dropped:
             source["dropped_bars"] = self.prices.drop_counts
+        gap = usual_gap_of(days_of(self.prices.frames[symbol]) for symbol in train.symbols)
+        if gap is not None and gap > 1.0:
+            source["bar_days"] = gap
         return source
 
     @cached_property

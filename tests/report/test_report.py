@@ -569,7 +569,10 @@ def test_a_hostile_spec_stays_text() -> None:
         for name, rows in result.findings.symbols.items()
     }
     rows = [dataclasses.replace(row, right=HOSTILE) for row in result.findings.comparisons]
-    findings = dataclasses.replace(result.findings, symbols=by_symbol, comparisons=rows, benchmark=HOSTILE)
+    costs = result.findings.costs
+    costs = dataclasses.replace(costs, variants=costs.variants | {HOSTILE: costs.variants[BENCHMARK]})
+    parts = {"symbols": by_symbol, "comparisons": rows, "benchmark": HOSTILE, "costs": costs}
+    findings = dataclasses.replace(result.findings, **parts)
     changes: dict[str, Any] = {"closes": renamed, "notes": (HOSTILE,), "versions": {HOSTILE: HOSTILE}}
     page = render_page(dataclasses.replace(result, findings=findings, **changes))
     assert "alert('x')" in text_of(page)
@@ -652,7 +655,7 @@ def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunRe
 def test_the_page_shows_before_it_tells(page: str) -> None:
     text = text_of(page)
     order = (
-        "distinguishable from buy-and-hold.",
+        "by the LLM or from buy-and-hold.",
         "Before you quote a figure",
         "Account and drawdown",
         "All variants",
@@ -946,6 +949,19 @@ def test_a_failure_inside_quantstats_costs_its_sheet_alone_and_is_told(
     with pytest.warns(RuntimeWarning, match=message):
         tearsheet.write_tearsheets(one, tmp_path)
     assert message in text_of((tmp_path / "tearsheets" / "rag-embedding.html").read_text(encoding="utf-8"))
+
+
+def test_tear_sheets_are_annualised_as_the_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import json, pathlib; job = json.load(__import__('sys').stdin); "
+    monkeypatch.setattr(
+        tearsheet,
+        "_CHILD",
+        program + "pathlib.Path(job['folder'], 'job').write_text(str(job['bars_a_year'])); print({})",
+    )
+    weeks = pd.date_range("2015-01-02", periods=60, freq="W-FRI")
+    held = variant_of(BENCHMARK, equity_of(random_returns(5, 60), weeks), trades=0)
+    tearsheet.write_tearsheets(result_of([held]), tmp_path)
+    assert (tmp_path / "job").read_text(encoding="utf-8") == "52"
 
 
 TINY = sample_run(12)

@@ -94,16 +94,20 @@ def write_sweep(record: Record, folder: Path) -> None:
 
 
 def table_of(record: Record) -> pd.DataFrame:
-    """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year."""
+    """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year.
+
+    ``paid`` is the sum of what was paid in and out; by day it stands in the record.
+    """
     return pd.DataFrame([_flat(row) for row in record["rows"]])
 
 
 def _flat(row: Row) -> Row:
-    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap", "refused")}
+    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap", "paid", "refused")}
     gap = row.get("gap", {})
     beside = {f"gap_{key}": gap.get(key) for key in ("difference", "low", "high", "p", "adjusted", "distinguishable")}
     places = {place: _cell(value) for place, value in row["point"].items()}
-    return {"variant": row["variant"], **places, **figures, **beside, "refused": row.get("refused")}
+    paid = {"paid": sum(row["paid"].values())} if "paid" in row else {}
+    return {"variant": row["variant"], **places, **figures, **paid, **beside, "refused": row.get("refused")}
 
 
 def _cell(value: Any) -> Any:
