@@ -30,7 +30,9 @@ def backtest(
     dry_run: DryRun = False,
     jobs: Jobs = None,
     ray: Ray = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Write signals.csv too, a row a variant, bar and symbol.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write every table as CSV too, signals and many orders included.")
+    ] = False,
 ) -> None:
     """Run every variant of SPEC on identical bars and costs, and write the report."""
     from ragsignal.config import load_spec
@@ -49,7 +51,7 @@ def backtest(
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
         result = replace(result, command=typed(f"ragsignal backtest {spec}", settings))
-        folder, record = run.write(partial(write_report, result, signals_csv=csv))
+        folder, record = run.write(partial(write_report, result, every_csv=csv))
         progress("writing the report", 1, 1)
     costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import pandas as pd
 
 from ragsignal.data.columns import canonical_header, has_decimal_comma, to_numbers
 from ragsignal.errors import DataError
+from ragsignal.utils import write_file
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
@@ -292,9 +292,4 @@ def csv_path(folder: Path, symbol: str) -> Path:
 def _write_csv(bars: pd.DataFrame, file: Path) -> None:
     yahoo = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
     dated = bars[yahoo].set_axis(pd.DatetimeIndex(bars.index).strftime("%Y-%m-%d"), axis=0)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        dated.to_csv(partial, index_label="Date")
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(file, lambda draft: dated.to_csv(draft, index_label="Date"))

@@ -7,7 +7,7 @@
     orders.parquet      stacked, with a ``variant`` column
     signals.parquet     stacked, with a ``variant`` column; ``hits`` names what was retrieved: sequences one by one, of
                         days one name for the whole set, ``days:`` and the set's digest in the store
-    equity.csv          these tables again, and trades.csv, the round trips; signals.csv where it is asked for
+    equity.csv          these tables again, and trades.csv, the round trips; large ones where they are asked for
     index.html          the comparison, which loads nothing from a network
     assets/             what it loads instead: plotly.js, and data of single symbols when somebody asks for them
     tearsheets/         one quantstats page a variant
@@ -33,10 +33,11 @@ from ragsignal.utils import Record, write_json
 __all__ = ["Comparison", "Run", "answers_in_words", "backtest", "compare", "record_of", "write_report"]
 
 
-def write_report(result: RunResult, folder: Path, signals_csv: bool = False) -> Record:
+def write_report(result: RunResult, folder: Path, every_csv: bool = False) -> Record:
     """Write the report of ``result`` into ``folder``, which is made where it is not there.
 
     :class:`~ragsignal.utils.runs.NewRun` gives a folder in which it appears whole or not at all.
+    With ``every_csv`` large tables are written as CSV too.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def write_report(result: RunResult, folder: Path, signals_csv: bool = False) -> 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECORD, record)
     write_tables(result, folder)
-    write_csv(folder, signals_csv)
+    write_csv(folder, every_csv)
     write_tearsheets(result, folder)
     write_page(result, folder)
     return record

@@ -10,9 +10,12 @@ import pandas as pd
 from ragsignal.report.record import ORDERS, naive_days
 from ragsignal.trading import round_trips
 
+FEW_ORDERS = 100_000
+"""Orders up to which a run has them as CSV too: 10 MB, some seconds."""
 
-def write_csv(folder: Path, signals: bool = False) -> None:
-    """Write ``equity.csv``, ``orders.csv`` and ``trades.csv`` beside a run's Parquet tables; they are small.
+
+def write_csv(folder: Path, every: bool = False) -> None:
+    """Write ``equity.csv`` and, of up to ``FEW_ORDERS`` orders, ``orders.csv`` and ``trades.csv`` beside the Parquet.
 
     Days are ISO text; an empty cell is a figure that does not exist.
 
@@ -20,15 +23,16 @@ def write_csv(folder: Path, signals: bool = False) -> None:
     ----------
     folder : Path
         Of a run, with its Parquet tables.
-    signals : bool
-        Whether ``signals.csv`` is written too: a row a variant, bar and symbol, its hits joined by blanks.
+    every : bool
+        Whether all tables are written, however large: ``signals.csv`` too, a row a variant, bar and symbol, its hits
+        joined by blanks.
     """
     equity, orders = (pd.read_parquet(folder / f"{name}.parquet") for name in ("equity", "orders"))
-    trades = stacked_trades(orders, pd.DatetimeIndex(equity.index))
     _write(equity.reset_index(), folder / "equity.csv")
-    _write(orders, folder / "orders.csv")
-    _write(trades, folder / "trades.csv")
-    if signals:
+    if every or len(orders) <= FEW_ORDERS:
+        _write(orders, folder / "orders.csv")
+        _write(stacked_trades(orders, pd.DatetimeIndex(equity.index)), folder / "trades.csv")
+    if every:
         table = pd.read_parquet(folder / "signals.parquet")
         _write(table.assign(hits=table["hits"].map(" ".join, na_action="ignore")), folder / "signals.csv")
 

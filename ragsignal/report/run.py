@@ -152,9 +152,8 @@ def backtest(
 
 def _call(spec: str | Path | RunSpec, words: Sequence[str]) -> str:
     """What to type to repeat the run."""
-    if isinstance(spec, RunSpec):
-        return "ragsignal.backtest(spec)  # the spec stands in record.json"
-    return f"ragsignal.backtest({str(spec)!r}{f', settings={list(words)!r}' if words else ''})"
+    named = "spec" if isinstance(spec, RunSpec) else repr(str(spec))
+    return f"ragsignal.backtest({named}{f', settings={list(words)!r}' if words else ''})"
 
 
 def _is_figure(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ import ragsignal
 import ragsignal.report
 from ragsignal import ConfigError, Run
 from ragsignal.cli.app import app
+from ragsignal.report import csv_files
 from ragsignal.report.comparison import compare
 from tests.specs import HOLD, MOMENTUM, VOTE, spec, write_spec
 
@@ -91,7 +93,21 @@ def test_csv_files_hold_what_the_parquet_files_hold(run: Run) -> None:
     orders = pd.read_csv(run.folder / "orders.csv", parse_dates=["date"])
     assert np.array_equal(orders["price"], run.orders["price"])
     assert len(pd.read_csv(run.folder / "trades.csv")) == len(run.trades)
-    assert not (run.folder / "signals.csv").exists()  # only where it is asked for
+    assert not (run.folder / "signals.csv").exists()
+
+
+def test_large_tables_are_written_as_csv_where_they_are_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_files, "FEW_ORDERS", 10)
+    folder = Path(shutil.copytree(run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.csv")))
+    csv_files.write_csv(folder)
+    assert {path.name for path in folder.glob("*.csv")} == {"equity.csv"}
+    csv_files.write_csv(folder, every=True)
+    signals = pd.read_csv(folder / "signals.csv", parse_dates=["date"])
+    assert np.array_equal(signals["value"], run.signals["value"])
+    assert signals["hits"].dropna().str.split(" ").map(len).max() == 15
+    assert {path.stem for path in folder.glob("*.csv")} == {"equity", "orders", "trades", "signals"}
 
 
 def test_in_a_notebook_it_is_a_table_and_a_chart_without_script_or_network(run: Run) -> None:
