@@ -134,6 +134,17 @@ class Card(BaseModel):
         """Whether the model reads rank letters, and so depends on every stock of the day."""
         return "reader" in self.template
 
+    @property
+    def warning(self) -> str | None:
+        """Say that the model knew less on validation than who knows the share of rises alone; None of a better one."""
+        loss, base = (self.metrics.get(name) for name in ("log_loss", "log_loss_of_base_rate"))
+        if not isinstance(loss, float) or not isinstance(base, float) or loss < base:
+            return None
+        return (
+            f"{self.name} is no better than its base rate: on its validation days its log-loss is {loss:.5f}, and "
+            f"{base:.5f} of who always says the share of rises (lower is better)."
+        )
+
     @model_validator(mode="after")
     def _check(self) -> Card:
         for name, span in (("train", self.train), ("valid", self.valid)):
@@ -218,6 +229,8 @@ def _limits(card: Card) -> str:
             "**protocol = paper leaks**: same dates in train and test, as in arXiv 2502.05878, and what the market "
             "did on a day tells much of what each stock did. No figure below is evidence of skill."
         )
+    if card.warning is not None:
+        lines.append(f"**{card.warning}**")
     if card.valid is not None:
         lines.append(
             "Validation days may have chosen the checkpoint and the calibration: their figures are not a test."

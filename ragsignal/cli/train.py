@@ -98,6 +98,7 @@ def walk_forward(
         people.print(_steps_table(training, tasks))
         say(_cost_of(training, tasks))
         artifacts = [] if dry_run else training.train(lambda task, took, left: say(_finished(task, took, left)))
+    warn(artifacts)
     rows = [{"folder": str(it.folder), "trained_through": it.card.trained_through} for it in artifacts]
     missing = [{"step": it.step.first, "kind": it.kind, "folder": str(it.folder), "size": it.size} for it in tasks]
     answer({"steps": [asdict(step) for step in training.plan.steps], "to_train": missing, "artifacts": rows})
@@ -131,6 +132,13 @@ def _finished(task: Task, minutes: float, left: float | None) -> str:
     return f"{task.step.first}: {task.kind} took {duration(minutes).removeprefix('about ')}{rest}"
 
 
+def warn(artifacts: Sequence[Artifact]) -> None:
+    """Say of each artifact that is no better than its base rate that it is not."""
+    for artifact in artifacts:
+        if artifact.card.warning is not None:
+            say(f"{artifact.folder}: {artifact.card.warning}")
+
+
 def _train(path: Path, settings: Sequence[str] | None, what: str, kinds: Sequence[Kind]) -> None:
     with _training_run(path, settings, what) as run:
         from ragsignal.training import TRAINERS
@@ -138,6 +146,7 @@ def _train(path: Path, settings: Sequence[str] | None, what: str, kinds: Sequenc
         artifacts = [TRAINERS[kind](run) for kind in kinds]
     if os.environ.get("RANK", "0") == "0":  # torchrun runs this once a device; one answer is enough
         people.print(_table(artifacts))
+        warn(artifacts)
         answer([{"folder": str(it.folder), "digest": it.digest, "metrics": it.card.metrics} for it in artifacts])
 
 

@@ -16,7 +16,7 @@ from ragsignal.llm.classifier_models import (
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_features
 from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs
-from ragsignal.llm.device import checked_device, chosen_dtype
+from ragsignal.llm.device import checked_device, chosen_dtype, machine
 from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
@@ -65,6 +65,7 @@ __all__ = [
     "load_encoder",
     "load_stockllm",
     "load_tokenizer",
+    "machine",
     "memory_of",
     "pooled_payoffs",
     "probability_of",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ragsignal.errors import ModelError
 from ragsignal.types import IntArray
+from ragsignal.utils import Record
 
 
 def checked_device(device: str) -> str:
@@ -66,6 +70,33 @@ def free_cores() -> int:
         return cores
     others = max(0.0, os.getloadavg()[0] - 1.0)  # one is this process, which has prepared prices until now
     return max(1, round(cores - others))
+
+
+def machine() -> Record:
+    """What computed, as a record's ``times`` have it: the last bits of a sum depend on it.
+
+    Returns
+    -------
+    dict
+        ``processor``, and where a model was loaded ``instructions`` (the set that torch chose) and ``threads`` (those
+        that a model takes where its spec names none).
+    """
+    about: Record = {"processor": _processor()}
+    torch = sys.modules.get("torch")  # not imported for this: it takes seconds, and no model computed without it
+    if torch is not None:
+        about["instructions"] = torch.backends.cpu.get_cpu_capability()
+        about["threads"] = min(torch.get_num_threads(), free_cores())
+    return about
+
+
+def _processor() -> str:
+    """The processor's name, of which Linux's own says only the architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def chosen_dtype(dtype: str, device: str) -> str:

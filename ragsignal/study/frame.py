@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ragsignal.config import Variant
+from ragsignal.llm import machine
 from ragsignal.study.study import Study
 from ragsignal.study.trials import check_ledger
 
@@ -29,9 +30,10 @@ class RunFrame:
         check_ledger()
 
     def times(self, **beside: object) -> dict[str, object]:
-        """What a second run may change: the clock, and what else the run knows of the kind."""
+        """What a second run may change: the clock, the machine, and what else the run knows of the kind."""
         seconds = round(time.perf_counter() - self._began, 1)
-        return {"started": self.started.isoformat(timespec="seconds"), "seconds": seconds, **beside}
+        began = self.started.isoformat(timespec="seconds")
+        return {"started": began, "seconds": seconds, "machine": machine(), **beside}
 
 
 def data_digests(study: Study, variants: Iterable[Variant]) -> dict[str, str]:

@@ -360,6 +360,22 @@ def test_what_the_readme_tells_to_write_is_a_spec(kind: str, tmp_path: Path) -> 
         assert readers[name](table)
 
 
+@pytest.mark.parametrize(
+    ("loss", "base", "warned"), [(0.6932, 0.6931, True), (0.6931, 0.6931, True), (0.6930, 0.6931, False)]
+)
+def test_a_model_that_is_no_better_than_its_base_rate_says_so_on_its_card(
+    loss: float, base: float, warned: bool
+) -> None:
+    card = make_card(metrics={"log_loss": loss, "log_loss_of_base_rate": base})
+    said = f"its log-loss is {loss:.5f}, and {base:.5f} of who always says the share of rises"
+    assert (said in describe(card)) is warned
+    assert (card.warning is not None) is warned
+
+
+def test_a_card_without_these_figures_warns_of_nothing() -> None:
+    assert make_card().warning is None
+
+
 def test_a_span_counts_days_inclusively() -> None:
     day = date(2012, 1, 3)
     card = make_card(train=Span(first=day, last=day, queries=1), trained_through=day + timedelta(1), valid=None)

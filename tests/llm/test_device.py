@@ -73,6 +73,11 @@ def test_threads_move_no_signal_of_a_text_model_and_no_key(dtype: str, llama: We
     assert one.recipe == two.recipe
 
 
+def test_signals_of_two_numeric_types_have_two_addresses(llama: Weights) -> None:
+    one, two = (StockLLM(llama, TEMPLATE, dtype=dtype).recipe for dtype in ("bfloat16", "float32"))
+    assert {key for key in one if one[key] != two[key]} == {"dtype"}
+
+
 def test_threads_move_no_score_of_a_model_on_ranks(tmp_path: Path) -> None:
     folders = seed_folders(tiny_rank_llm(tmp_path / "ranks").folder)
     letters = universe_letters().letters[-40:]
