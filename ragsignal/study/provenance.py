@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
-from ragsignal.data import DroppedBar
+from ragsignal.data import DroppedBar, warning_notes
 from ragsignal.study.study import Study
 
 _SHOWN = 5  # names in a sentence
@@ -42,10 +42,10 @@ _SURVIVORS = (
 
 
 def notes_on_prices(study: Study) -> list[str]:
-    """Say how the symbols were chosen, where the spec does not name them, and which bars were left out."""
+    """Say how the symbols were chosen, which bars were left out, and what looks wrong in those that are there."""
     dropped = _notes_on_dropped(study.prices.dropped) if study.spec.data.bad_bars == "drop" else []
     survivors = [_SURVIVORS] if study.spec.data.source == "sample" else []
-    return [*_notes_on_symbols(study), *survivors, *dropped]
+    return [*_notes_on_symbols(study), *survivors, *dropped, *warning_notes(study.prices.warnings)]
 
 
 def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:
