@@ -16,7 +16,7 @@ from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, buil
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
-from ragsignal.data.spacing import bars_apart, differs_in_spacing, other_spacing, usual_gap_of
+from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
@@ -79,6 +79,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "is_spaced_otherwise",
     "label_tables",
     "load_prices",
     "load_sample",

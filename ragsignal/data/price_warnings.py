@@ -106,7 +106,7 @@ def _splits(symbol: str, days: NDArray[np.datetime64], frame: pd.DataFrame) -> I
                 reverse = moves[bar] > 0
                 shown = ":".join(reversed(name.split(":"))) if reverse else name
                 by = f"{'multiplied' if reverse else 'divided'} by {ratio:g}"
-                repair = f"Write an adjusted close, or the prices before that day {by} (the volumes the other way)."
+                repair = f"If it is one, write an adjusted close, or the prices before that day {by}."
                 yield PriceWarning(symbol, SPLIT, days[bar + 1].item(), shown, repair)
 
 
