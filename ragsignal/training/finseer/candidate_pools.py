@@ -67,7 +67,9 @@ class CandidatePools:
             self._index = AsOfIndex(self._encoder.encode_corpus(self._corpus), self._corpus.available_at)
         half, day = self._candidates // 2, np.datetime64(as_of)
         shaped = [query for query in queries if not self._encoder.is_blank(query)]
-        vectors = self._encoder.encode_queries(shaped) if shaped else []
+        if not shaped:
+            return np.empty(0, dtype=np.int64)
+        vectors = self._encoder.encode_queries(shaped)
         nearest = [self._index.search(vector, visible, day, half)[0].tolist() for vector in vectors]
         in_turn = [row for rank in zip(*nearest, strict=True) for row in rank]
         return np.array(list(dict.fromkeys(in_turn))[:half], dtype=np.int64)
