@@ -21,16 +21,17 @@ def data_check(
         Path, typer.Argument(help="A folder of CSV or Stooq text files, or one long table (Parquet, CSV, text).")
     ],
 ) -> None:
-    """List everything that is wrong with the prices in PATH; exit 1 if there is anything."""
-    from ragsignal.data import find_problems
+    """List everything that is wrong with the prices in PATH, and what only looks wrong; exit 1 for a problem."""
+    from ragsignal.data import check_prices
 
-    problems = find_problems(path)
-    table = Table("file", "symbol", "rule", "rows", "repair", title=f"{len(problems)} problem(s) in {path}")
-    for problem in problems:
-        rows = ", ".join(problem.rows)
-        table.add_row(Path(problem.file).name, problem.symbol, problem.rule, rows, problem.repair)
-    people.print(table if problems else f"{path}: nothing wrong")
-    answer([asdict(problem) for problem in problems])
+    found = check_prices(path)
+    problems = sum(it.level == "problem" for it in found)
+    title = f"{problems} problem(s) and {len(found) - problems} warning(s) in {path}"
+    table = Table("level", "file", "symbol", "rule", "rows", "repair", title=title)
+    for it in found:
+        table.add_row(it.level, Path(it.file).name, it.symbol, it.rule, ", ".join(it.rows), it.repair)
+    people.print(table if found else f"{path}: nothing wrong")
+    answer([asdict(it) for it in found])
     raise typer.Exit(1 if problems else 0)
 
 

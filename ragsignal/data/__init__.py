@@ -9,13 +9,14 @@ from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
-from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
+from ragsignal.data.price_warnings import warning_notes
+from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
-from ragsignal.data.spacing import bars_apart, differs_in_spacing, other_spacing, usual_gap_of
+from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
@@ -63,6 +64,7 @@ __all__ = [
     "build_panel",
     "build_rank_letters",
     "calendar_of",
+    "check_prices",
     "compute_stacked",
     "csv_path",
     "cut_queries",
@@ -77,6 +79,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "is_spaced_otherwise",
     "label_tables",
     "load_prices",
     "load_sample",
@@ -91,4 +94,5 @@ __all__ = [
     "shipped_bins",
     "spell",
     "usual_gap_of",
+    "warning_notes",
 ]

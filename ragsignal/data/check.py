@@ -45,6 +45,8 @@ class Problem:
         table, counted from 0 as ``DataFrame.iloc`` does. At most five, then ``and N more``.
     repair : str
         What to do about it.
+    level : str
+        ``problem``, or ``warning`` for what may be right, and is read all the same.
     """
 
     file: str
@@ -52,6 +54,7 @@ class Problem:
     rule: str
     rows: tuple[str, ...]
     repair: str
+    level: str = "problem"
 
     def __str__(self) -> str:
         where = " ".join(part for part in (self.file, self.symbol) if part)

@@ -48,7 +48,7 @@ _SAME = {
 # what a name means in a file that has no column of the right name
 _ALONE = {"price": "close", "last": "close", "last price": "close", "close last": "close", "time": "date", "": "date"}
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9}
-_EUROPEAN = r"-?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+"
+_EUROPEAN = r"-?(?:\d+,\d+|\d{1,3}(?:\.\d{3})+(?:,\d+)?)"
 _THOUSANDS = r"-?\d{1,3}(?:,\d{3})+(?:\.\d*)?"
 _EITHER = r"-?[1-9]\d{0,2},\d{3}"
 
@@ -83,19 +83,19 @@ def to_numbers(column: pd.Series, decimal_comma: bool) -> FloatArray:
         is a million and a half.
     decimal_comma : bool
     """
+    if column.dtype.kind in "fiub":
+        return column.to_numpy(dtype="float64")
+    if decimal_comma:
+        text = column.astype(str).str.strip()
+        column = text.where(~text.str.fullmatch(_EUROPEAN), text.str.replace(".", "").str.replace(",", "."))
     plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype="float64", na_value=np.nan, copy=True)
     written = np.isnan(plain) & column.notna().to_numpy()
-    if not written.any() or column.dtype.kind in "fiub":
-        return plain
-    text = column[written].astype(str).str.strip().str.lstrip("$€£").str.lower()
-    units = text.str[-1:].map(_UNITS).fillna(1.0)
-    text = text.str.rstrip("kmb")
-    if decimal_comma:
-        european = text.str.fullmatch(_EUROPEAN)
-        text = text.where(~european, text.str.replace(".", "").str.replace(",", "."))
-    else:
+    if written.any():
+        text = column[written].astype(str).str.strip().str.lstrip("$€£").str.lower()
+        units = text.str[-1:].map(_UNITS).fillna(1.0)
+        text = text.str.rstrip("kmb")
         text = text.where(~text.str.fullmatch(_THOUSANDS), text.str.replace(",", ""))
-    plain[written] = (pd.to_numeric(text, errors="coerce") * units).to_numpy(dtype="float64", na_value=np.nan)
+        plain[written] = (pd.to_numeric(text, errors="coerce") * units).to_numpy(dtype="float64", na_value=np.nan)
     return plain
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.data.check import Inspection, explain, inspect_folder, inspect_table, nearest_symbol
+from ragsignal.data.check import Inspection, Problem, explain, inspect_folder, inspect_table, nearest_symbol
+from ragsignal.data.price_warnings import PriceWarning, price_warnings
 from ragsignal.data.readers import COLUMNS, PRICES
 from ragsignal.data.rules import DroppedBar
 from ragsignal.errors import DataError
@@ -96,6 +97,11 @@ class Prices:
         object.__setattr__(part, "frames", frames)
         object.__setattr__(part, "dropped", dropped)
         return part
+
+    @cached_property
+    def warnings(self) -> tuple[PriceWarning, ...]:
+        """What looks wrong and may be right: splits that are not adjusted, long holes, odd weeks."""
+        return tuple(price_warnings(self.frames))
 
     @cached_property
     def digest(self) -> str:
@@ -216,6 +222,22 @@ def read_table(path: str | Path, symbols: Sequence[str] | None = None, *, drop: 
         Lists every problem of the file.
     """
     return _adjusted(Path(path), inspect_table(Path(path), symbols, drop))
+
+
+def check_prices(path: str | Path) -> list[Problem]:
+    """All problems of a folder of price files or of one table, and then what only looks wrong, at level "warning".
+
+    Symbols that have problems get no warnings.
+    """
+    path = Path(path)
+    inspection = (inspect_folder if path.is_dir() else inspect_table)(path, None)
+    broken = {problem.symbol for problem in inspection.problems}
+    frames = {symbol: back_adjust(bars) for symbol, bars in inspection.bars.items() if symbol not in broken}
+    warnings = [
+        Problem(str(path), it.symbol, f"{it.kind}: {it.short}", (str(it.day),), it.repair, level="warning")
+        for it in price_warnings(frames)
+    ]
+    return [*inspection.problems, *warnings]
 
 
 def _adjusted(path: Path, inspection: Inspection) -> Prices:

@@ -38,6 +38,7 @@ _DATE = (
 )
 _PLAIN_DAY = len("2020-01-31")
 _EPOCH = r"\d{10}(?:\d{3})?"  # seconds or milliseconds since 1970, in UTC
+_PEEKED = 20  # records in which a comma within a number shows
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -121,8 +122,11 @@ def _read_csv(path: Path) -> Sheet:
     if any(name.startswith("<") for name in header) and list(table.columns).count("symbol") == 1:  # Stooq's form
         table["symbol"] = table["symbol"].map(_plain_ticker)
         tickers = tuple(table["symbol"].unique())
-    unique = table.loc[:, ~table.columns.duplicated()]
-    commas = False if separator == "," else has_decimal_comma(unique, (*PRICES, "adj close"))
+    peeked = body[:_PEEKED] if separator == "," else body
+    quoted = any("," in field for _, record in peeked for field in record)
+    commas = has_decimal_comma(table.loc[:, ~table.columns.duplicated()], (*PRICES, "adj close")) if quoted else False
+    if separator == ",":
+        commas = bool(commas)  # in quotes "1,234" is written by those who part thousands so
     return Sheet(path, header, table, ragged, tickers, commas)
 
 

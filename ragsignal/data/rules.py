@@ -45,14 +45,14 @@ def _unreadable_date(bars: pd.DataFrame) -> BoolArray:
 
 
 def _mixed_zones(bars: pd.DataFrame) -> BoolArray:
-    """One zone has one offset, or two that daylight saving sets an hour apart; anything else is a mixture."""
+    """One zone has offsets that summer time sets an hour apart, and where its own was changed, two; more is a mixture."""
     if bars["offset"].isna().all():
         return np.zeros(len(bars), dtype=bool)
     readable = bars["day"].notna()
     first = bars[readable].drop_duplicates("symbol").set_index("symbol")["offset"]  # NaN without a zone
     usual = bars["symbol"].map(first)
     differs = bars["offset"].isna() != usual.isna()
-    return np.asarray(readable & (differs | ((bars["offset"] - usual).abs() > 60)))
+    return np.asarray(readable & (differs | ((bars["offset"] - usual).abs() > 120)))
 
 
 def _intraday(bars: pd.DataFrame) -> BoolArray:

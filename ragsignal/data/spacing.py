@@ -81,6 +81,11 @@ def other_spacing(days: NDArray[Any], usual: float) -> Stretch | None:
     return None
 
 
+def is_spaced_otherwise(days: NDArray[Any], usual: float) -> bool:
+    """Whether ``days`` as a whole are regularly at another distance than ``usual``."""
+    return len(days) > _LEAST and _is_other(_gaps(days), usual)
+
+
 def differs_in_spacing(gap: float, other: float) -> bool:
     """Whether bars that are ``gap`` days apart are of another kind than those ``other`` days apart."""
     coarse, fine = max(gap, other), min(gap, other)

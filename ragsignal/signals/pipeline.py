@@ -212,7 +212,7 @@ class RagPipeline:
 
     def _refuse_other_bars(self, queries: Sequence[Query]) -> None:
         """Judge the feeds by what they have shown by the last query of each: in streaming modes the last 64 bars."""
-        if self.bar_days is None:
+        if self.bar_days is None or not queries or queries[0].bars is None:  # a million queries of frames have none
             return
         first = {query.symbol: query.as_of for query in reversed(queries)}
         for symbol, query in {query.symbol: query for query in queries}.items():

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
-from ragsignal.data import DroppedBar
+from ragsignal.data import DroppedBar, warning_notes
 from ragsignal.study.study import Study
 
 _SHOWN = 5  # names in a sentence
@@ -60,10 +60,11 @@ _SURVIVORS = (
 
 
 def notes_on_prices(study: Study) -> list[str]:
-    """Say how the symbols were chosen, what part of the window has bars, and which bars were left out."""
+    """Say how the symbols were chosen, what part of the window has bars, what was left out, and what looks wrong."""
     dropped = _notes_on_dropped(study.prices.dropped) if study.spec.data.bad_bars == "drop" else []
     survivors = [_SURVIVORS] if study.spec.data.source == "sample" else []
-    return [*_notes_on_symbols(study), *_notes_on_window(study), *survivors, *dropped]
+    looks_wrong = warning_notes(study.prices.warnings)
+    return [*_notes_on_symbols(study), *_notes_on_window(study), *survivors, *dropped, *looks_wrong]
 
 
 def _notes_on_window(study: Study) -> list[str]:

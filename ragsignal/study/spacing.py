@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from ragsignal.artifacts import Artifact
 from ragsignal.config import Variant
-from ragsignal.data import Prices, bars_apart, days_of, differs_in_spacing, other_spacing, usual_gap_of
+from ragsignal.data import (
+    Prices,
+    bars_apart,
+    days_of,
+    differs_in_spacing,
+    is_spaced_otherwise,
+    other_spacing,
+    usual_gap_of,
+)
 from ragsignal.errors import ConfigError
 from ragsignal.study.materials import Materials
 
@@ -31,6 +39,7 @@ def gap_of_evidence(variant: Variant, artifacts: Mapping[str, Artifact], materia
     gaps = {f"the {role} {it.ref}": it.card.data.get("bar_days", _DAILY) for role, it in artifacts.items()}
     if variant.reads_sequences:
         gaps |= _gap_of("the corpus", materials.corpus_prices)
+        _refuse_mixture(variant, gaps, materials.corpus_prices)
     elif variant.reads_days:
         gaps |= _gap_of("the days' universe", materials.prices)
     if not gaps:
@@ -49,6 +58,14 @@ def gap_of_evidence(variant: Variant, artifacts: Mapping[str, Artifact], materia
 def _gap_of(what: str, prices: Prices) -> dict[str, float]:
     gap = usual_gap_of(map(days_of, prices.frames.values()))
     return {} if gap is None else {what: gap}
+
+
+def _refuse_mixture(variant: Variant, gaps: Mapping[str, float], prices: Prices) -> None:
+    for symbol, frame in prices.frames.items():
+        days, usual = days_of(frame), gaps.get("the corpus")
+        if usual is not None and is_spaced_otherwise(days, usual):
+            found = f"the corpus's symbol {symbol} has {bars_apart(usual_gap_of([days]) or usual)}"
+            raise ConfigError(_words(variant, found, "most of the corpus", usual))
 
 
 def _words(variant: Variant, found: str, what: str, gap: float) -> str:

@@ -232,7 +232,7 @@ def test_data_check_lists_problems_and_exits_1(tmp_path: Path) -> None:
     (tmp_path / "AAA.csv").write_text("\n".join(bars))
     answer, said = _ragsignal("data", "check", tmp_path, code=1)
     assert [problem["symbol"] for problem in answer] == ["AAA"]
-    assert "1 problem(s)" in said
+    assert "1 problem(s) and 0 warning(s)" in said
     (tmp_path / "AAA.csv").write_text("\n".join(bars[:2]))
     assert _ragsignal("data", "check", tmp_path)[0] == []
 

@@ -90,6 +90,14 @@ def test_a_number_is_what_it_was_however_it_is_written(number: float, european: 
     assert to_numbers(pd.Series([text]), european).tolist() == [float(f"{number:.2f}")]
 
 
+def test_decimal_commas_in_quotes_and_thousands_of_shares_are_read(tmp_path: Path) -> None:
+    head = "Date,Open,High,Low,Close,Volume\n"
+    german = read(tmp_path, head + '2020-01-02,"1.012,50","1.013,25","1.011,75","1.012,75",1.500\n')
+    assert german.iloc[0].tolist() == [1012.5, 1013.25, 1011.75, 1012.75, 1500.0]
+    korean = read(tmp_path, head + '2020-01-02,"52,300","52,900","52,100","52,500","1,234,567"\n')
+    assert korean.iloc[0].tolist() == [52300.0, 52900.0, 52100.0, 52500.0, 1234567.0]
+
+
 def test_dollars_thousands_and_millions_are_numbers_and_words_are_none() -> None:
     written = pd.Series(["$1,234.50", "1.5M", "2K", "n/a", "", "1,23", "12"])
     assert to_numbers(written, decimal_comma=False).tolist()[:3] == [1234.5, 1.5e6, 2e3]

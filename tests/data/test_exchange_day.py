@@ -142,6 +142,16 @@ def test_symbols_of_several_exchanges_in_one_table_have_their_own_days(tmp_path:
         assert (days_of(prices.frames[zone]) == days.to_numpy().astype("datetime64[D]")).all()
 
 
+@pytest.mark.parametrize("form", ["folder", "parquet"])
+@pytest.mark.parametrize("zone", ["Europe/Lisbon", "Europe/Moscow", "Asia/Singapore"])
+def test_a_zone_whose_own_offset_was_changed_is_one_zone(tmp_path: Path, form: str, zone: str):
+    days = weekdays(zone, "1991-01-01", 1500)  # Lisbon had the time of Berlin from 1992 to 1996
+    local = days.tz_localize(zone)
+    index = local if form == "parquet" else local.map(str)
+    frame = bars(len(days), days=days).set_axis(index, axis=0)
+    assert (days_of(read(write(form, tmp_path, frame))) == days.to_numpy().astype("datetime64[D]")).all()
+
+
 def test_the_repair_of_unclear_days_works_as_it_is_printed(tmp_path: Path):
     days = weekdays("Asia/Tokyo", "2020-01-06", 60)
     stripped = in_utc(days, "Asia/Tokyo").tz_localize(None)  # the zone was thrown away: no more than a suspicion

@@ -58,6 +58,14 @@ def test_a_spec_of_two_spacings_is_refused(write: Write, traded: str, evidence: 
         study.pipeline(study.spec.find_variant("shape"))
 
 
+def test_a_corpus_of_two_spacings_is_refused(write: Write, tmp_path: Path) -> None:
+    path = write("B", "B", corpus={"symbols": ["AA", "BB", "CC"]})
+    bars(len(DAYS["W-FRI"]), days=DAYS["W-FRI"]).to_csv(tmp_path / "prices" / "CC.csv", index_label="Date")
+    study = Study(load_spec(path))
+    with pytest.raises(ConfigError, match="symbol CC has bars 7 days apart, but most of the corpus is of bars 1 day"):
+        study.pipeline(study.spec.find_variant("shape"))
+
+
 @pytest.mark.parametrize("rule", ["B", "W-FRI", "BME"])
 def test_a_spec_of_one_spacing_is_taken(write: Write, rule: str) -> None:
     study = Study(load_spec(write(rule, rule)))

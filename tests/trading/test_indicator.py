@@ -380,6 +380,20 @@ def test_a_day_that_is_replayed_from_minutes_is_refused_because_its_close_is_not
         run(fresh(), replay)
 
 
+@pytest.mark.parametrize("modes", EACH_WAY, ids=str)
+@pytest.mark.parametrize("name", ["aa", "AA.US", "NEW", ""])
+def test_a_feed_whose_own_history_cannot_be_left_out_is_refused_until_it_is_named(name: str, modes: Modes) -> None:
+    def source() -> RagPipeline:
+        return pipeline_of(CORPUS, exclude_own_symbol=True)
+
+    hint = "Did you mean 'AA'" if name.startswith(("aa", "AA")) else "AA, BB"
+    with pytest.raises(ConfigError, match=rf"no symbol '{name or 'feed'}'.*{hint}.*symbol=\"NAME\""):
+        run(source(), {name: AA}, modes)
+    named = run(source(), {name: AA}, modes, make=lambda it: [Rag(it.data, source=source(), symbol="AA")])
+    assert named.signals() == source().signals(every_query({"AA": AA}))
+    assert all(hit.candidate.symbol != "AA" for it in named.signals() for hit in it.hits)
+
+
 ZONES = ("Asia/Tokyo", "Europe/London", "Asia/Riyadh")
 YEAR = bars(260, days=pd.bdate_range("2020-01-01", periods=260))
 

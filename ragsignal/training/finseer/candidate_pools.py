@@ -59,11 +59,17 @@ class CandidatePools:
         return np.sort(np.concatenate([near, others])).astype(np.int64)
 
     def _nearest(self, queries: Sequence[Query], visible: int, as_of: date) -> NDArray[np.int64]:
-        """Half a pool: every query's nearest row, then every query's second, until there are enough distinct ones."""
+        """Half a pool: every query's nearest row, then every query's second, until there are enough distinct ones.
+
+        Flat windows, which have no nearest, are left to the random half.
+        """
         if self._index is None:
             self._index = AsOfIndex(self._encoder.encode_corpus(self._corpus), self._corpus.available_at)
         half, day = self._candidates // 2, np.datetime64(as_of)
-        vectors = self._encoder.encode_queries(queries)
+        shaped = [query for query in queries if not self._encoder.is_blank(query)]
+        if not shaped:
+            return np.empty(0, dtype=np.int64)
+        vectors = self._encoder.encode_queries(shaped)
         nearest = [self._index.search(vector, visible, day, half)[0].tolist() for vector in vectors]
         in_turn = [row for rank in zip(*nearest, strict=True) for row in rank]
         return np.array(list(dict.fromkeys(in_turn))[:half], dtype=np.int64)

@@ -262,6 +262,16 @@ def test_a_pool_is_half_nearest_distinct_and_known_before_its_first_query() -> N
     assert np.array_equal(found, CandidatePools(CORPUS, 8, seed=1).rows(0, queries[::-1]))
 
 
+def test_a_flat_window_has_no_nearest_candidates_in_a_pool() -> None:
+    query = examples_of(FRAMES, ASKED, PART)[-1].query
+    flat = replace(query, closes=(50.0,) * len(query.closes))
+    pools = CandidatePools(CORPUS, 8, seed=1)
+    assert pools.rows(0, [query, flat]).tolist() == pools.rows(0, [query]).tolist()
+    alone = pools.rows(0, [flat])
+    assert len(set(alone.tolist())) == 8
+    assert alone.tolist() != list(range(8))  # the oldest
+
+
 def test_a_pool_may_be_all_that_is_visible() -> None:
     example = next(it for it in examples_of(FRAMES, ASKED, PART) if CORPUS.visible(it.query.as_of) >= 9)
     visible = CORPUS.visible(example.query.as_of)
