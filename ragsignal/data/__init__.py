@@ -10,7 +10,14 @@ from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, f
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
 from ragsignal.data.prices import Prices, calendar_of, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
-from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
+from ragsignal.data.rank_letters import (
+    LEAST_STOCKS,
+    RANK_LETTERS,
+    Letters,
+    RankLetters,
+    build_rank_letters,
+    daily_ranks,
+)
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
@@ -33,6 +40,7 @@ __all__ = [
     "FACTORS",
     "FACTOR_WORDS",
     "FORMULAS",
+    "LEAST_STOCKS",
     "LETTERS",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",

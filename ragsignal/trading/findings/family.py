@@ -131,10 +131,16 @@ def _benchmark_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iter
 
 def yearly_gap(result: VariantResult, benchmark: VariantResult) -> PairedDifference:
     """Mean return a year of ``result`` less that of ``benchmark``, day by day; not corrected for any number."""
-    gap = result.returns.to_numpy(dtype=np.float64) - benchmark.returns.to_numpy(dtype=np.float64)
-    a_year = statistics.bars_a_year(pd.DatetimeIndex(benchmark.equity.index))
+    return paired_gap(result, [benchmark], benchmark.name)
+
+
+def paired_gap(result: VariantResult, others: Sequence[VariantResult], name: str) -> PairedDifference:
+    """Mean return a year of ``result`` less the mean of those of ``others``, which together are called ``name``."""
+    theirs = np.mean([other.returns.to_numpy(dtype=np.float64) for other in others], axis=0)
+    gap = result.returns.to_numpy(dtype=np.float64) - theirs
+    a_year = statistics.bars_a_year(pd.DatetimeIndex(result.equity.index))
     interval = statistics.mean_interval(gap).times(a_year)
-    return _row("benchmark", "benchmark", (result.name, benchmark.name), YEARLY, interval)
+    return _row("benchmark", "benchmark", (result.name, name), YEARLY, interval)
 
 
 def _readers(spec: RunSpec) -> list[Variant]:
