@@ -17,11 +17,13 @@ from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
+from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
 from ragsignal.cli.sweep import MayStartRay, sweep
 from ragsignal.cli.terminal import Commands, people, say
 from ragsignal.cli.train import train_app
 from ragsignal.cli.weights import weights_app
+from ragsignal.cli.wrap import wrap
 from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.utils import disk_is_full, full_disk
 from ragsignal.version import VERSION
@@ -37,12 +39,14 @@ class _InOrder(TyperGroup):
 
 
 app = Commands(cls=_InOrder, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.command()(init)
 app.command(cls=MayStartRay)(backtest)
 app.command()(evaluate)
 app.command()(inspect)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
 app.command()(compare)
+app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")

@@ -61,11 +61,12 @@ class VariantSpec(Table):
     """One column of the comparison: what differs from the tables above.
 
     ``retrieval`` and ``llm`` stay the few keys that a variant changes; :class:`RunSpec` lays them over its own tables.
-    ``classifier`` is the artifact that ``signal = "classifier"`` reads.
+    ``classifier`` is the artifact that ``signal = "classifier"`` reads. Without ``signal`` a language model reads if
+    the spec has a table ``llm`` anywhere, which costs hours where it reads text; else the hits vote, in minutes.
     """
 
     name: Name
-    signal: SignalName = "llm"
+    signal: SignalName
     classifier: ClassifierRef = "shipped:classifier"
     retrieval: RawTable = Field(default={})
     llm: RawTable = Field(default={})
@@ -161,6 +162,17 @@ class RunSpec(Table):
     benchmark: str
     # left out where there is none: specs and records from before it stay as they are, bit for bit
     walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_signals(cls, raw: Any) -> Any:
+        """Let the hits vote where a variant says no signal, unless the spec has a table ``llm`` anywhere."""
+        variants = raw.get("variant") if isinstance(raw, dict) else None
+        if not isinstance(variants, list | tuple):
+            return raw
+        reads = any(isinstance(table, dict) and table.get("llm") for table in (raw, *variants))
+        default = {"signal": "llm" if reads else "vote"}
+        return raw | {"variant": [default | it if isinstance(it, dict) else it for it in variants]}
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:

@@ -210,7 +210,7 @@ class RetrievalSpec(Table):
     """
 
     candidates: Literal["sequences", "days"] = Field(default="sequences", exclude_if=lambda it: it == "sequences")
-    retriever: RetrieverName = "embedding"
+    retriever: RetrieverName = "shape"
     k: int = Field(default=5, ge=1, le=2000)
     opposite: int = Field(default=0, ge=0, le=2000, exclude_if=lambda it: it == 0)
     max_age: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)

@@ -12,7 +12,14 @@ from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
-from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, build_rank_letters, daily_ranks
+from ragsignal.data.rank_letters import (
+    LEAST_STOCKS,
+    RANK_LETTERS,
+    Letters,
+    RankLetters,
+    build_rank_letters,
+    daily_ranks,
+)
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
@@ -36,6 +43,7 @@ __all__ = [
     "FACTORS",
     "FACTOR_WORDS",
     "FORMULAS",
+    "LEAST_STOCKS",
     "LETTERS",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",

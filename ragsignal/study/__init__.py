@@ -14,6 +14,7 @@ from ragsignal.study.day_evidence import (
     payoffs_in_words,
     strongest,
 )
+from ragsignal.study.first_spec import choose_first_spec, write_first_spec
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts
@@ -52,6 +53,7 @@ __all__ = [
     "TrialCount",
     "Work",
     "both_ends",
+    "choose_first_spec",
     "configuration_of",
     "count",
     "count_run",
@@ -74,4 +76,5 @@ __all__ = [
     "weights_without_card",
     "with_symbols",
     "work_of",
+    "write_first_spec",
 ]

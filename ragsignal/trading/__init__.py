@@ -19,6 +19,7 @@ from ragsignal.trading.sweep.grid import parse_grid
 from ragsignal.trading.sweep.record import Journal, write_sweep
 from ragsignal.trading.sweep.run import run_sweep
 from ragsignal.trading.variant import VariantResult
+from ragsignal.trading.wrap import Wrap, Wrapped, wrap_strategy
 
 __all__ = [
     "EPOCH",
@@ -39,6 +40,8 @@ __all__ = [
     "SymbolFigures",
     "VariantResult",
     "Verdict",
+    "Wrap",
+    "Wrapped",
     "import_here",
     "load_strategy",
     "parse_grid",
@@ -48,5 +51,6 @@ __all__ = [
     "run_sweep",
     "set_costs",
     "signals_of",
+    "wrap_strategy",
     "write_sweep",
 ]

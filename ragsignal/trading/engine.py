@@ -167,7 +167,11 @@ def signals_of(pipeline: Pipeline, frames: Mapping[str, pd.DataFrame]) -> KnownS
 
 
 def trade(
-    variant: Variant, spec: RunSpec, frames: Mapping[str, pd.DataFrame], source: SignalSource | None = None
+    variant: Variant,
+    spec: RunSpec,
+    frames: Mapping[str, pd.DataFrame],
+    source: SignalSource | None = None,
+    broker: Any = None,
 ) -> VariantResult:
     """One Cerebro run on signals that are there: needs no model and no store, and can be sent to another process.
 
@@ -180,13 +184,15 @@ def trade(
         Adjusted OHLCV, exactly the bars that are traded.
     source : SignalSource, optional
         None for a variant that trades prices alone.
+    broker : backtrader broker, optional
+        Another one than Backtrader's own; it gets the spec's cash and costs.
 
     Returns
     -------
     VariantResult
         Without cost and recipe, which are the source's: see :func:`charged`.
     """
-    cerebro = _cerebro(frames, spec.costs)
+    cerebro = _cerebro(frames, spec.costs, broker)
     strategy = load_strategy(variant.strategy)
     cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
     cerebro.addanalyzer(AccountRecorder, _name="account", same_close=spec.costs.execution == "same_close")
@@ -262,8 +268,10 @@ def _window(study: Study) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
+def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec, broker: Any = None) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
+    if broker is not None:
+        cerebro.setbroker(broker)
     for symbol, frame in frames.items():
         cerebro.adddata(GuardedFeed(dataname=frame), name=symbol)
     cerebro.broker = AccountBroker()

@@ -77,7 +77,7 @@ def test_a_variant_overlays_only_the_keys_that_it_names(load: Load) -> None:
     spec = load()
     first, hold = spec.variants
     assert first.retrieval == RetrievalSpec(retriever="shape", k=7, embargo=2)
-    assert hold.retrieval == RetrievalSpec(retriever="embedding", k=7, embargo=2)
+    assert hold.retrieval == RetrievalSpec(k=7, embargo=2)
     assert first.llm == LLMSpec(template="percent")
     assert first.strategy.name == "ragsignal.strategies:LongShort"
     assert hold.strategy.name == "ragsignal.strategies:BuyAndHold"
@@ -325,3 +325,22 @@ def test_the_shipped_sample_is_the_spec_of_the_bundled_prices() -> None:
 def test_a_shipped_spec_that_is_not_there_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no spec 'shipped:smple' is shipped\. Did you mean 'shipped:sample'\?"):
         load_spec("shipped:smple")
+
+
+# --------------------------------------------------------------------------------- what costs hours is asked for
+
+
+def test_the_required_keys_alone_read_no_model_and_embed_no_text() -> None:
+    tables = {
+        "name": "least",
+        "benchmark": "a",
+        "data": {"source": "noise", "symbols": ["AA"], "start": "2015-01-05", "end": "2015-12-31"},
+        "strategy": {"class": "ragsignal.strategies:LongFlat"},
+        "variant": [{"name": "a"}],
+    }
+    (variant,) = RunSpec.model_validate(tables).variants
+    assert variant.is_vote
+    assert not variant.embeds_text
+    assert not variant.reads_finseer
+    for asked in ({"llm": {"dtype": "float32"}}, {"variant": [{"name": "a"}, {"name": "b", "llm": {"mask": False}}]}):
+        assert all(it.is_llm for it in RunSpec.model_validate(tables | asked).variants)

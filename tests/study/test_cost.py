@@ -92,7 +92,7 @@ def test_every_signal_that_a_run_stores_was_announced(
         data={"end": "2015-02-27"},
         retrieval={"k": 3},
         evaluation={"every": 2, "perturbed": 4},
-        variant=[{"name": "rag"}, RANDOM, MOMENTUM, HOLD],
+        variant=[{"name": "rag", "signal": "llm"}, RANDOM, MOMENTUM, HOLD],
     )
     expected = _estimate(small, kind)
     store = SignalStore(tmp_path / "signals.sqlite")

@@ -37,9 +37,12 @@ READERS: Tables = {
     "corpus": {"indicators": None, "stride": 5},
     "retrieval": {"retriever": "embedding"},
     "variant": [
-        {"name": "embedding"},
-        *({"name": f"random-{seed}", "retrieval": {"retriever": "random", "seed": seed}} for seed in range(3)),
-        {"name": "no-retrieval", "retrieval": {"retriever": "none"}},
+        {"name": "embedding", "signal": "llm"},
+        *(
+            {"name": f"random-{seed}", "signal": "llm", "retrieval": {"retriever": "random", "seed": seed}}
+            for seed in range(3)
+        ),
+        {"name": "no-retrieval", "signal": "llm", "retrieval": {"retriever": "none"}},
         MOMENTUM,
         HOLD,
     ],
@@ -206,7 +209,7 @@ def test_each_variant_is_compared_with_the_benchmark_in_pairs(result: RunResult)
 
 
 def test_retrieval_is_compared_with_none_on_the_same_signals(result: RunResult) -> None:
-    read = [{"name": "vote"}, {"name": "random", "retrieval": {"retriever": "none"}}]
+    read = [{"name": "vote", "signal": "llm"}, {"name": "random", "signal": "llm", "retrieval": {"retriever": "none"}}]
     renamed = spec(variant=[*read, MOMENTUM, HOLD])
     rows = [row for row in family_of(renamed, result.variants) if row.question == "retrieval"]
     assert [(row.left, row.right, row.measure) for row in rows] == [
@@ -319,7 +322,7 @@ def test_letters_fitted_inside_the_window_are_refused() -> None:
     with pytest.raises(
         LookAheadError, match=r"letter bins \(fitted through 2015-03-01\), but the backtest starts on 2015-01-05"
     ):
-        run_spec(spec(corpus=letters, variant=[{"name": "reader"}, HOLD]))
+        run_spec(spec(corpus=letters, variant=[{"name": "reader", "signal": "llm"}, HOLD]))
 
 
 def test_a_trained_classifier_is_a_variant_and_its_training_is_announced(trained: TrainedFor) -> None:

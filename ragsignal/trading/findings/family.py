@@ -140,15 +140,18 @@ def _benchmark_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iter
 
 def yearly_gap(result: VariantResult, benchmark: VariantResult) -> PairedDifference:
     """Mean return a year of ``result`` less that of ``benchmark``, day by day; not corrected for any number."""
-    return _row("benchmark", "benchmark", (result.name, benchmark.name), YEARLY, _yearly_gap(result, benchmark))
+    return paired_gap(result, [benchmark], benchmark.name)
 
 
-def _yearly_gap(result: VariantResult, benchmark: VariantResult) -> Interval:
-    if result.ruined or benchmark.ruined:
-        return _NONE
-    gap = result.returns.to_numpy(dtype=np.float64) - benchmark.returns.to_numpy(dtype=np.float64)
-    a_year = statistics.bars_a_year(pd.DatetimeIndex(benchmark.equity.index))
-    return statistics.mean_interval(gap).times(a_year)
+def paired_gap(result: VariantResult, others: Sequence[VariantResult], name: str) -> PairedDifference:
+    """Mean return a year of ``result`` less the mean of those of ``others``, which together are called ``name``."""
+    sides = (result.name, name)
+    if result.ruined or any(other.ruined for other in others):
+        return _row("benchmark", "benchmark", sides, YEARLY, _NONE)
+    theirs = np.mean([other.returns.to_numpy(dtype=np.float64) for other in others], axis=0)
+    gap = result.returns.to_numpy(dtype=np.float64) - theirs
+    a_year = statistics.bars_a_year(pd.DatetimeIndex(result.equity.index))
+    return _row("benchmark", "benchmark", sides, YEARLY, statistics.mean_interval(gap).times(a_year))
 
 
 def _readers(spec: RunSpec) -> list[Variant]:
