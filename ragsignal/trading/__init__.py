@@ -12,6 +12,7 @@ from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
 from ragsignal.trading.findings.retrieved import RetrievedDays
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.results import RunResult
+from ragsignal.trading.round_trips import round_trips
 from ragsignal.trading.strategy import import_here, load_strategy
 from ragsignal.trading.sweep.grid import parse_grid
 from ragsignal.trading.sweep.record import Journal, write_sweep
@@ -40,6 +41,7 @@ __all__ = [
     "load_strategy",
     "parse_grid",
     "prepare",
+    "round_trips",
     "run_spec",
     "run_sweep",
     "set_costs",
