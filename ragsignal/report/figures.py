@@ -7,7 +7,6 @@ traces; the page's script puts both into the traces.
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ragsignal.report.record import equity_table, naive_days
-from ragsignal.trading import RunResult, VariantResult
+from ragsignal.report.record import equity_table
+from ragsignal.trading import RunResult
 
 # Paul Tol's "muted" scheme, safe for colour-blind readers, less its sand (faint on white).
 # https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
@@ -93,57 +92,9 @@ def curves(result: RunResult) -> Plotly:
     return {"dates": _iso(equity.index), "traces": traces, "layout": layout}
 
 
-def signal_panels(result: RunResult) -> Plotly:
-    """Collect the closes of every symbol, and P(rise) - P(fall) of every variant that has a signal."""
-    days = naive_days(result.closes.index)
-    layout = {
-        **LAYOUT,
-        "height": 460,
-        "bargap": 0,
-        "xaxis": {**AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
-        "yaxis": {**AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close"}},
-        "yaxis2": {
-            **AXIS,
-            "domain": [0, 0.38],
-            "title": {"text": "P(rise) − P(fall)"},
-            "zeroline": True,
-            "zerolinecolor": "#9aa0a6",
-        },
-    }
-    return {
-        "dates": _iso(days),
-        "closes": {str(symbol): packed(result.closes[symbol]) for symbol in result.closes},
-        "variants": {v.name: _panel(v, result, days) for v in result.variants if len(v.signals)},
-        "layout": layout,
-    }
-
-
 def packed(values: ArrayLike) -> str:
     """float32, little-endian, base64; NaN is a gap in a plotly line."""
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
-
-
-def _panel(variant: VariantResult, result: RunResult, days: pd.DatetimeIndex) -> Plotly:
-    """``limit`` is one scale for all symbols of a variant, so that they can be compared."""
-    signals = variant.signals.assign(date=naive_days(variant.signals["date"]))
-    largest = float(signals["value"].abs().max())
-    return {
-        "limit": min(1.0, 1.1 * largest) if largest > 0 else 1.0,
-        "symbols": {
-            str(symbol): _of_symbol(signals[signals["symbol"] == symbol], days) for symbol in result.closes.columns
-        },
-    }
-
-
-def _of_symbol(signals: pd.DataFrame, days: pd.DatetimeIndex) -> Plotly:
-    by_day = signals.set_index("date").reindex(days)
-    reasons = Counter(by_day["abstained"].dropna())
-    return {
-        "values": packed(by_day["value"]),
-        "abstained": np.flatnonzero(by_day["abstained"].notna()).tolist(),
-        "bars": int(by_day["value"].notna().sum()),
-        "reasons": [f"{count} × {reason}" for reason, count in reasons.most_common()],
-    }
 
 
 def _iso(days: pd.DatetimeIndex | pd.Index) -> list[str]:

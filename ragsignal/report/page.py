@@ -14,8 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import curves, signal_panels, styles
-from ragsignal.report.retrieved import retrieved_panels
+from ragsignal.report.figures import curves, styles
 from ragsignal.report.sections import (
     calibration_table,
     costs_table,
@@ -25,6 +24,8 @@ from ragsignal.report.sections import (
     shifted_table,
     symbol_tables,
 )
+from ragsignal.report.seen.accounts import months_of
+from ragsignal.report.seen.files import Seen, open_seen, write_seen
 from ragsignal.report.words import (
     COSTS,
     GROUPS,
@@ -39,7 +40,7 @@ from ragsignal.report.words import (
 from ragsignal.trading import RunResult, VariantResult
 
 _TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
+    loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent / "templates"]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -48,12 +49,15 @@ _TEMPLATES = Environment(
 
 
 def write_page(result: RunResult, folder: Path) -> None:
-    """Write ``index.html``, which needs no other file and no network."""
-    (folder / "index.html").write_text(render_page(result), encoding="utf-8")
+    """Write ``index.html``, and beside it the files that it loads; no network is needed."""
+    seen = open_seen(result)
+    write_seen(seen, folder)
+    (folder / "index.html").write_text(render_page(result, seen), encoding="utf-8")
 
 
-def render_page(result: RunResult) -> str:
+def render_page(result: RunResult, seen: Seen | None = None) -> str:
     """Return the comparison page as HTML; whatever comes from the spec is escaped."""
+    seen = seen or open_seen(result)
     findings = result.findings
     return _TEMPLATES.get_template("page.html.j2").render(
         result=result,
@@ -72,12 +76,12 @@ def render_page(result: RunResult) -> str:
         kinds=KINDS,
         styles=styles(result),
         from_store=_from_store(result),
+        months={it.name: months_of(it) for it in result.variants},
         rejected=_rejected(result),
         panels={
             "curves": curves(result),
-            "signals": signal_panels(result),
             "findings": finding_panels(result),
-            "retrieved": retrieved_panels(result),
+            "seen": seen.panel(),
         },
         style=_style(),
         plotly=get_plotlyjs(),

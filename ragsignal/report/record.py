@@ -21,7 +21,7 @@ from ragsignal.trading import RunResult
 from ragsignal.utils import Record, plain, swap_folder
 
 RECORD = "record.json"
-OWN = {RECORD, "equity.parquet", "orders.parquet", "signals.parquet", "index.html", "tearsheets"}
+OWN = {RECORD, "equity.parquet", "orders.parquet", "signals.parquet", "index.html", "assets", "tearsheets"}
 
 _PLACE = [("variant", pa.string()), ("date", pa.timestamp("us")), ("symbol", pa.string())]
 ORDERS = pa.schema([*_PLACE, *((name, pa.float64()) for name in ("size", "price", "value", "commission", "slippage"))])

@@ -9,7 +9,7 @@ from ragsignal.trading.findings.answers import Certainty, Power, Verdict
 from ragsignal.trading.findings.calibration import ReliabilityBin, StrongSignals
 from ragsignal.trading.findings.family import PairedDifference
 from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
-from ragsignal.trading.findings.retrieved import RetrievedDays
+from ragsignal.trading.findings.retrieved import SHOWN_DAYS, RetrievedDays, retrieved_of
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.results import RunResult
 from ragsignal.trading.round_trips import round_trips
@@ -21,6 +21,7 @@ from ragsignal.trading.variant import VariantResult
 
 __all__ = [
     "EPOCH",
+    "SHOWN_DAYS",
     "AmongSeeds",
     "Certainty",
     "Journal",
@@ -41,6 +42,7 @@ __all__ = [
     "load_strategy",
     "parse_grid",
     "prepare",
+    "retrieved_of",
     "round_trips",
     "run_spec",
     "run_sweep",

@@ -26,7 +26,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import curves, packed, signal_panels, styles
+from ragsignal.report.figures import curves, packed, styles
 from ragsignal.report.page import render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
@@ -75,6 +75,7 @@ def signals_of(seed: int, days: pd.DatetimeIndex, warm_up: int = 5) -> pd.DataFr
             "symbol": symbol,
             "value": value,
             "probability": (1 + value) / 2,
+            "rank": 0.0,
             "abstained": ["too few bars" if bar < warm_up else None for bar in bars],
             "target": np.append(rng.normal(0, 0.01, len(days) - 1), np.nan),
             "key": [f"{symbol}-{bar}" for bar in bars],
@@ -686,27 +687,14 @@ def test_the_curves_start_at_100_and_fall_from_their_high(result: RunResult) -> 
 
 
 def test_plotly_knows_every_option_of_the_charts(result: RunResult) -> None:
-    for panel in (curves(result), signal_panels(result)):
-        traces = [{**trace, "y": [1.0]} for trace in panel.get("traces", [])]
-        go.Figure({"data": traces, "layout": panel["layout"]})  # raises on an unknown name or value
+    panel = curves(result)
+    traces = [{**trace, "y": [1.0]} for trace in panel["traces"]]
+    go.Figure({"data": traces, "layout": panel["layout"]})  # raises on an unknown name or value
     panels = finding_panels(result)
     go.Figure({"data": panels["shifted"]["traces"], "layout": panels["shifted"]["layout"]})
     for of_variant in panels["calibration"].values():
         for kind, layout in panels["layouts"].items():
             go.Figure({"data": of_variant[kind], "layout": layout})
-
-
-def test_a_signal_panel_holds_the_signal_bar_by_bar_with_gaps_and_abstentions(result: RunResult) -> None:
-    signals = find(result, "rag-shape").signals
-    panels = signal_panels(with_variant(result, "rag-shape", signals=signals.drop(index=range(100, 110))))
-    panel = panels["variants"]["rag-shape"]["symbols"]["AAPL"]
-    values = unpacked(panel["values"])
-    assert np.isnan(values[100:110]).all()
-    np.testing.assert_allclose(values[:100], signals["value"].iloc[:100], rtol=1e-6)
-    assert panel["abstained"] == [0, 1, 2, 3, 4]
-    assert panel["reasons"] == ["5 × too few bars"]
-    assert panel["bars"] == 490
-    assert np.nanmax(np.abs(values)) < panels["variants"]["rag-shape"]["limit"] <= 1
 
 
 def test_no_two_variants_look_alike_and_the_benchmark_is_dashed_grey() -> None:
