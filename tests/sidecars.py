@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,20 @@ import numpy as np
 from typer.testing import CliRunner
 
 from ragsignal.cli.app import app
+from ragsignal.trading import RunResult
+
+
+@dataclass(frozen=True)
+class Written:
+    """A run, and where its files lie."""
+
+    spec: Path
+    result: RunResult
+    folder: Path
+
+    def bar(self, day: str) -> int:
+        """The number of a day's bar."""
+        return int(self.result.closes.index.get_loc(day))
 
 
 def read_sidecar(folder: Path, name: str) -> Any:

@@ -7,7 +7,8 @@
     orders.parquet      stacked, with a ``variant`` column
     signals.parquet     stacked, with a ``variant`` column; ``hits`` names what was retrieved: sequences one by one, of
                         days one name for the whole set, ``days:`` and the set's digest in the store
-    index.html          the comparison, one file that loads nothing from a network
+    index.html          the comparison, which loads nothing from a network
+    assets/             what it loads instead: plotly.js, and data of single symbols when somebody asks for them
     tearsheets/         one quantstats page a variant
 
 Computes no figure of its own: metrics and findings arrive in the result.

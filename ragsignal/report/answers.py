@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragsignal.report.words import MINUS, MISSING, count, number, percent
+from ragsignal.report.words import MINUS, count, named, number, percent
 from ragsignal.trading import Certainty, PairedDifference, Power, RunFindings, Verdict
 
 SHOWN = 4
-"""Comparisons on a card before the rest is folded away: the clearest one of each kind."""
+"""Comparisons that a console is told of: the clearest one of each kind."""
 
-_UNITS = {  # factor, digits, unit
+UNITS = {  # factor, digits, unit
     "hit rate": (100, 1, "points of hit rate"),
     "mean return a year": (100, 1, "points of mean return a year"),
     "log loss": (1, 5, "log loss (less is better)"),
@@ -51,8 +51,8 @@ class AnswerCard:
         How it is coloured: for what the user built, against it, or neither.
     because : str
         A sentence on how many comparisons the answer stands on.
-    lines, more : tuple of Line
-        The clearest comparisons, and all of them where there are more.
+    lines : tuple of Line
+        The clearest comparisons; of the last question, what bounds all answers.
     """
 
     question: str
@@ -60,16 +60,22 @@ class AnswerCard:
     tone: str
     because: str
     lines: tuple[Line, ...]
-    more: tuple[Line, ...] = ()
+
+
+def question_of(key: str, benchmark: str) -> str:
+    """Ask the question that a comparison belongs to."""
+    if key == "benchmark":
+        return f"Would {benchmark} have done better?"
+    return {"retrieval": "Did retrieval help?", "llm": "Did the LLM help?"}[key]
 
 
 def cards(findings: RunFindings, trials: Trials | None = None) -> list[AnswerCard]:
     """Answer the four questions; ``trials`` is the ledger's part of the last answer."""
-    answers, benchmark = findings.answers, findings.benchmark
+    answers = findings.answers
     return [
-        _card("retrieval", "Did retrieval help?", answers.retrieval, findings),
-        _card("llm", "Did the LLM help?", answers.llm, findings),
-        _card("benchmark", f"Would {benchmark} have done better?", answers.benchmark, findings),
+        _card("retrieval", answers.retrieval, findings),
+        _card("llm", answers.llm, findings),
+        _card("benchmark", answers.benchmark, findings),
         _certainty(answers.certainty, trials),
     ]
 
@@ -93,7 +99,7 @@ def line_of(row: PairedDifference, comparisons: int) -> Line:
         return Line(f"{pair}: {row.measure}", "too few data to tell")
     if row.difference == row.low == row.high == 0:
         return Line(f"{pair}: {row.measure}", "both did the same")
-    factor, digits, unit = _UNITS[row.measure]
+    factor, digits, unit = UNITS[row.measure]
     size, low, high = (number(factor * it, digits, signed=True) for it in (row.difference, row.low, row.high))
     effect = f"{pair}: {size} {unit}, 95 % interval {low} … {high}"
     return Line(effect, _conclusion(row, comparisons), row.distinguishable)
@@ -107,18 +113,16 @@ def _conclusion(row: PairedDifference, comparisons: int) -> str:
     return "not distinguishable"
 
 
-def _card(key: str, question: str, verdict: Verdict, findings: RunFindings) -> AnswerCard:
+def _card(key: str, verdict: Verdict, findings: RunFindings) -> AnswerCard:
     rows = [row for row in findings.comparisons if row.question == key]
     comparisons = findings.answers.certainty.comparisons
-    shown = _clearest(rows)
     answer, tone = _headline(key, verdict, findings.benchmark)
     return AnswerCard(
-        question=question,
+        question=question_of(key, findings.benchmark),
         answer=answer,
         tone=tone,
-        because=_because(key, verdict, rows, findings),
-        lines=tuple(line_of(row, comparisons) for row in shown),
-        more=tuple(line_of(row, comparisons) for row in rows) if len(rows) > len(shown) else (),
+        because=_because(key, verdict, rows),
+        lines=tuple(line_of(row, comparisons) for row in _clearest(rows)),
     )
 
 
@@ -132,7 +136,7 @@ def _clearest(rows: Sequence[PairedDifference]) -> list[PairedDifference]:
 
 
 def _headline(key: str, verdict: Verdict, benchmark: str) -> tuple[str, str]:
-    better, worse = _names(verdict.better), _names(verdict.worse)
+    better, worse = named(verdict.better), named(verdict.worse)
     if verdict.verdict in _OPEN:
         return _OPEN[verdict.verdict], "open"
     if key == "benchmark":
@@ -144,7 +148,7 @@ def _headline(key: str, verdict: Verdict, benchmark: str) -> tuple[str, str]:
     if key == "retrieval":
         return _of_retrieval(verdict), "good"
     if verdict.unbeaten:  # to beat the weakest rule is not yet to help
-        beaten, rest = _names(verdict.beaten), _names(verdict.unbeaten)
+        beaten, rest = named(verdict.beaten), named(verdict.unbeaten)
         return f"Partly: {better} did better than {beaten}, not distinguishable from {rest}", "good"
     return f"Yes: {better} did better", "good"
 
@@ -156,8 +160,8 @@ def _of_retrieval(verdict: Verdict) -> str:
     if verdict.over == ("none",) and "random" in verdict.rivals:
         return "Partly: better than no retrieval, not distinguishable from random candidates"
     if verdict.over == ("random",):
-        return f"Yes, compared with random candidates: {_names(verdict.better)}"
-    return f"Yes: {_names(verdict.better)} did better"
+        return f"Yes, compared with random candidates: {named(verdict.better)}"
+    return f"Yes: {named(verdict.better)} did better"
 
 
 _OPEN = {
@@ -169,7 +173,7 @@ _OPEN = {
 
 def _of_benchmark(verdict: Verdict, benchmark: str) -> tuple[str, str]:
     """Answer the one question that is asked the other way round: here the benchmark's success is bad news."""
-    better, worse, lefts = _names(verdict.better), _names(verdict.worse), verdict.lefts
+    better, worse, lefts = named(verdict.better), named(verdict.worse), verdict.lefts
     if verdict.verdict == "mixed":
         return f"Mixed: than {worse}, but not than {better}", "open"
     if verdict.verdict == "better":
@@ -177,37 +181,15 @@ def _of_benchmark(verdict: Verdict, benchmark: str) -> tuple[str, str]:
     return f"Yes: than {worse if len(verdict.worse) < lefts or lefts == 1 else f'all {lefts} variants'}", "bad"
 
 
-def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findings: RunFindings) -> str:
+def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference]) -> str:
     if verdict.verdict == "absent":
         return _NOTHING[key]
     if verdict.verdict == "too few":
         return "Fewer than 100 days say nothing."
     claims, total = sum(row.distinguishable for row in rows), len(rows)
-    fact = _earned_less(rows) + _paid(findings) if key == "benchmark" else ""
     if total == 1:
-        counts = "the one comparison " + ("is more" if claims else "is no more")
-    else:
-        counts = f"{claims or 'none'} of {total} comparisons {'is' if claims < 2 else 'are'} more"
-    sentence = f"{fact}{counts} than chance can explain."
-    return sentence[0].upper() + sentence[1:]
-
-
-def _earned_less(rows: Sequence[PairedDifference]) -> str:
-    """Say in which direction the differences go, which no interval does."""
-    yearly = [row.difference for row in rows if row.measure == "mean return a year" and row.difference is not None]
-    less = sum(difference < 0 for difference in yearly)
-    return f"{less} of {len(yearly)} variants earned less than {rows[0].right}; " if yearly else ""
-
-
-def _paid(findings: RunFindings) -> str:
-    """Say what costs took: no interval is needed for that part of a difference."""
-    others = [it.paid for name, it in findings.costs.variants.items() if name != findings.benchmark]
-    paid = [it for it in others if it is not None]
-    if not any(paid):
-        return ""
-    least, most = number(100 * min(paid), 1), number(100 * max(paid), 1)
-    range_ = most if least == most else f"{least} to {most}"
-    return f"costs alone took {range_} points a year, whatever the signal; "
+        return f"The one comparison {'is more' if claims else 'is no more'} than chance can explain."
+    return f"{claims or 'None'} of {total} comparisons {'is' if claims < 2 else 'are'} more than chance can explain."
 
 
 _NOTHING = {
@@ -243,7 +225,7 @@ def _multiplicity(certainty: Certainty) -> list[str]:
         )
     superior = certainty.superior
     if superior.p is not None and superior.variants > 1:
-        which = _names(superior.which) if superior.which else "none"
+        which = named(superior.which) if superior.which else "none"
         lines.append(
             f"The best of {superior.variants} variants by mean return is {superior.best}: were none any "
             f"better than the benchmark, one of them would look as good in {_in_hundred(superior.p)} such runs "
@@ -297,10 +279,3 @@ def _would_take(years: float | None, window: float) -> str:
 
 def _years(years: float) -> str:
     return f"{number(years, 0 if years >= 2 else 1)} years"
-
-
-def _names(names: Sequence[str]) -> str:
-    """Up to two names, or how many."""
-    if len(names) > 2:
-        return f"{len(names)} variants"
-    return " and ".join(names) or MISSING

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragsignal.report.figures import AXIS, LAYOUT, Plotly, Style, styles
+from ragsignal.report.figures import AXIS, GREY, LAYOUT, Plotly, Style, styles
 from ragsignal.trading import ReliabilityBin, RunResult, ShiftedSignals, StrongSignals
 
 _HEIGHT = 320
-_GREY = "#9aa0a6"
 
 RELIABILITY_LAYOUT = {
     **LAYOUT,
@@ -56,7 +55,7 @@ def _reliability(rows: Sequence[ReliabilityBin], style: Style) -> list[Plotly]:
     said, seen = [_points(row.said) for row in rows], [_points(row.seen) for row in rows]
     margin = max(0.1, 0.1 * (max(said) - min(said)))
     ends = [min(said) - margin, max(said) + margin]
-    diagonal = {"color": _GREY, "width": 1, "dash": "dash"}
+    diagonal = {"color": GREY, "width": 1, "dash": "dash"}
     return [
         _trace("as said", ends, ends, mode="lines", hoverinfo="skip", line=diagonal),
         _trace(
@@ -89,8 +88,8 @@ def _band(rows: Sequence[StrongSignals], style: Style) -> list[Plotly]:
             shares,
             [None if row.earned is None else 1e4 * row.earned for row in rows],
             yaxis="y2",
-            marker={"color": _GREY, "size": 5},
-            line={"color": _GREY, "width": 1, "dash": "dot"},
+            marker={"color": GREY, "size": 5},
+            line={"color": GREY, "width": 1, "dash": "dot"},
             hovertemplate="%{y:.1f} bp a bar<extra></extra>",
         ),
     ]
@@ -119,8 +118,8 @@ def _shifted(shifted: Mapping[str, ShiftedSignals | None], style: Mapping[str, S
             [_points(middle) for middle, _, _ in middles],
             names,
             mode="markers",
-            error_x=_error_bars(middles, thickness=9, color="#dadce0"),
-            marker={"color": _GREY, "symbol": "line-ns-open", "size": 9},
+            error_x=_error_bars(middles, thickness=9, color="var(--band)"),
+            marker={"color": GREY, "symbol": "line-ns-open", "size": 9},
             hovertemplate="%{x:.1f} % on other days<extra></extra>",
         ),
         _trace(

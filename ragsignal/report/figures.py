@@ -1,7 +1,8 @@
 """What the page draws: curves and signals as compact data, layouts for plotly.js.
 
 Numbers travel as base64 of little-endian float32 (seven digits, three times smaller than text), dates once for all
-traces; the page's script puts both into the traces.
+traces; the page's script puts both into the traces. Colours are names of the style sheet, ``var(--ink)``: the script
+puts in what they are in the light and in the dark.
 """
 
 from __future__ import annotations
@@ -17,26 +18,31 @@ from numpy.typing import ArrayLike
 from ragsignal.report.record import equity_table
 from ragsignal.trading import RunResult
 
-# Paul Tol's "muted" scheme, safe for colour-blind readers, less its sand (faint on white).
-# https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
-PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#AA4499", "#999933", "#882255", "#44AA99")
-BENCHMARK_COLOR = "#444444"
+# Paul Tol's "muted" scheme less its sand (faint on white): https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
+COLORS = 8
+"""Series that have a colour of their own, ``--series-1`` and so on in style.css; the benchmark is ``--benchmark``."""
 DASHES = {"solid": "none", "dash": "5 3", "dot": "2 2", "dashdot": "6 2 2 2"}
 """plotly's dash names, and how SVG says the same in a legend."""
+
+GREY = "var(--grey)"
 
 Plotly = dict[str, Any]
 """A trace or a layout as plotly.js takes it, or several by name."""
 
-AXIS = {"gridcolor": "#e8eaed", "zeroline": False, "automargin": True, "fixedrange": False}
+AXIS = {"gridcolor": "var(--line)", "zeroline": False, "automargin": True, "fixedrange": False}
 LAYOUT: Plotly = {
-    "margin": {"l": 56, "r": 16, "t": 12, "b": 36},
-    "paper_bgcolor": "white",
-    "plot_bgcolor": "white",
-    "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#3c4043"},
+    "margin": {"l": 56, "r": 16, "t": 12, "b": 44},
+    "paper_bgcolor": "var(--page)",
+    "plot_bgcolor": "var(--page)",
+    "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--soft)"},
     "hovermode": "x unified",
-    "hoverlabel": {"namelength": 28},
+    "hoverlabel": {"namelength": 28, "bgcolor": "var(--wash)", "bordercolor": GREY, "font": {"color": "var(--ink)"}},
     "showlegend": False,
 }
+
+_VALUES = 100_000
+"""Numbers in the curves of all variants together, half a megabyte: beyond, several bars share a point."""
+_LEAST_POINTS = 500
 
 
 @dataclass(frozen=True)
@@ -53,21 +59,20 @@ class Style:
 
 
 def styles(result: RunResult) -> dict[str, Style]:
-    """Give the benchmark dashed dark grey and each other variant a colour; after eight, the same colours dotted."""
+    """Give the benchmark dashed grey and each other variant a colour; after eight, the same colours dotted."""
     others = [variant.name for variant in result.variants if variant.name != result.benchmark]
     dashes = ("solid", "dot", "dashdot")
     chosen = {
-        name: Style(PALETTE[number % len(PALETTE)], dashes[number // len(PALETTE) % len(dashes)])
+        name: Style(f"var(--series-{number % COLORS + 1})", dashes[number // COLORS % len(dashes)])
         for number, name in enumerate(others)
     }
-    return {result.benchmark: Style(BENCHMARK_COLOR, "dash"), **chosen}
+    return {result.benchmark: Style("var(--benchmark)", "dash"), **chosen}
 
 
 def curves(result: RunResult) -> Plotly:
     """Account values (start = 100) above drawdowns (per cent), every variant in both."""
     equity = equity_table(result)
-    wealth = 100 * equity / equity.iloc[0]
-    drawdown = 100 * (equity / equity.cummax() - 1)
+    wealth, drawdown = _thinned(100 * equity / equity.iloc[0], 100 * (equity / equity.cummax() - 1))
     style = styles(result)
     traces = [
         {
@@ -77,19 +82,32 @@ def curves(result: RunResult) -> Plotly:
             "yaxis": axis,
             "y": packed(table[name]),
             "line": {"color": style[name].color, "dash": style[name].dash, "width": width},
-            "hovertemplate": hover,
+            "hovertemplate": f"<b>%{{fullData.name}}</b> {hover}<br>%{{x|%Y-%m-%d}}<extra></extra>",
         }
-        for axis, table, width, hover in (("y", wealth, 2.2, "%{y:.1f}"), ("y2", drawdown, 1.4, "%{y:.1f} %"))
+        for axis, table, width, hover in (("y", wealth, 1.8, "%{y:.1f}"), ("y2", drawdown, 1.2, "%{y:.1f} %"))
         for name in map(str, equity)
     ]
     layout = {
         **LAYOUT,
-        "height": 560,
+        "height": 480,
+        "hovermode": "closest",
+        "hoverdistance": 40,
         "xaxis": {**AXIS, "type": "date", "anchor": "y2"},
-        "yaxis": {**AXIS, "domain": [0.4, 1], "title": {"text": "account, start = 100"}},
-        "yaxis2": {**AXIS, "domain": [0, 0.33], "title": {"text": "drawdown, %"}},
+        "yaxis": {**AXIS, "domain": [0.37, 1], "title": {"text": "account, start = 100"}},
+        "yaxis2": {**AXIS, "domain": [0, 0.31], "title": {"text": "drawdown, %"}},
     }
-    return {"dates": _iso(equity.index), "traces": traces, "layout": layout}
+    return {"dates": _iso(wealth.index), "traces": traces, "layout": layout}
+
+
+def _thinned(wealth: pd.DataFrame, drawdown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Let several bars share a point where there are too many: the last value, and the deepest drawdown, of each."""
+    bars, points = len(wealth), max(_LEAST_POINTS, _VALUES // (2 * len(wealth.columns)))
+    if bars <= points:
+        return wealth, drawdown
+    place = np.arange(bars) * points // bars
+    place[0] = -1  # the first bar keeps a point of its own: every curve starts at 100
+    last = wealth.groupby(place).tail(1)
+    return last, drawdown.groupby(place).min().set_axis(last.index)
 
 
 def packed(values: ArrayLike) -> str:

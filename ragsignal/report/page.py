@@ -1,4 +1,4 @@
-"""The comparison page: what the run was, four questions and their answers, then figures and curves.
+"""The comparison page: a verdict, curves, the table of variants, four answers, then all that they stand on.
 
 Takes figures as they are in the result and gives them words and units; computes none.
 """
@@ -14,18 +14,23 @@ from plotly.offline import get_plotlyjs
 
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import curves, styles
+from ragsignal.report.figures import Plotly, curves, styles
+from ragsignal.report.forest import forests_of
 from ragsignal.report.sections import (
+    SYMBOL_HEADS,
+    FigureTable,
     calibration_table,
     costs_table,
     random_caption,
     random_table,
     regimes_table,
     shifted_table,
-    symbol_tables,
+    symbol_rows,
 )
 from ragsignal.report.seen.accounts import months_of
 from ragsignal.report.seen.files import Seen, open_seen, write_seen
+from ragsignal.report.sidecar import FOLDER, write_sidecar
+from ragsignal.report.summary import facts_of, verdict_line
 from ragsignal.report.words import (
     COSTS,
     GROUPS,
@@ -35,57 +40,93 @@ from ragsignal.report.words import (
     SIGNAL_KEYS,
     Column,
     Number,
+    bare,
     count,
 )
-from ragsignal.trading import RunResult, VariantResult
+from ragsignal.study import Provenance
+from ragsignal.trading import RunFindings, RunResult, VariantResult
+
+_FOLDER = Path(__file__).parent / "templates"
+_SCRIPTS = ("page.js", "tables.js", "charts.js", "seen.js")
+"""In this order: the first one defines ``ragsignal``, which the others and all sidecars call."""
 
 _TEMPLATES = Environment(
-    loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent / "templates"]),
+    loader=FileSystemLoader(_FOLDER),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["bare"] = bare
 
 
 def write_page(result: RunResult, folder: Path) -> None:
-    """Write ``index.html``, and beside it the files that it loads; no network is needed."""
+    """Write ``index.html`` and, in ``assets``, what it loads: plotly.js and the sidecars. It needs no network."""
     seen = open_seen(result)
+    (folder / "index.html").write_text(render_page(result, seen, _data_files(folder)), encoding="utf-8")
+    (folder / FOLDER).mkdir(exist_ok=True)
+    (folder / FOLDER / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     write_seen(seen, folder)
-    (folder / "index.html").write_text(render_page(result, seen), encoding="utf-8")
+    rows = symbol_rows(result.findings)
+    if rows:
+        write_sidecar(folder, "symbols", rows)
 
 
-def render_page(result: RunResult, seen: Seen | None = None) -> str:
-    """Return the comparison page as HTML; whatever comes from the spec is escaped."""
+def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str] = ()) -> str:
+    """Return the comparison page as HTML, with links to ``files`` beside it; what comes from the spec is escaped."""
     seen = seen or open_seen(result)
     findings = result.findings
     return _TEMPLATES.get_template("page.html.j2").render(
         result=result,
         facts=facts(result),
+        verdict=verdict_line(findings, result.in_sample),
+        cautions=[note for note in result.notes if not isinstance(note, Provenance)],
+        provenance=[note for note in result.notes if isinstance(note, Provenance)],
+        counted=facts_of(findings),
         cards=cards(findings, result.times.get("trials")),
-        regimes=regimes_table(findings),
-        other_costs=costs_table(findings),
-        calibration=calibration_table(findings),
-        by_symbol=symbol_tables(findings),
-        random=random_table(findings),
-        random_caption=random_caption(findings),
-        shifted=shifted_table(findings),
+        forests=forests_of(findings),
+        comparisons=findings.answers.certainty.comparisons,
         groups=GROUPS,
         cost_groups=COSTS,
         cells=_cells,
         kinds=KINDS,
         styles=styles(result),
         from_store=_from_store(result),
+        files=files,
         months={it.name: months_of(it) for it in result.variants},
         rejected=_rejected(result),
-        panels={
-            "curves": curves(result),
-            "findings": finding_panels(result),
-            "seen": seen.panel(),
-        },
+        panels=_panels(result, seen),
         style=_style(),
-        plotly=get_plotlyjs(),
+        script="".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        **_tables(findings),
     )
+
+
+def _data_files(folder: Path) -> list[str]:
+    """The record and the tables that lie beside the page."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json", ".parquet"))
+
+
+def _panels(result: RunResult, seen: Seen) -> Plotly:
+    """What the charts need at once; the rest lies beside the page."""
+    by_symbol = [name for name, rows in result.findings.symbols.items() if rows]
+    return {
+        "curves": curves(result),
+        "findings": finding_panels(result),
+        "seen": seen.panel(),
+        "symbols": {"heads": SYMBOL_HEADS, "variants": by_symbol},
+    }
+
+
+def _tables(findings: RunFindings) -> dict[str, FigureTable | str]:
+    return {
+        "regimes": regimes_table(findings),
+        "other_costs": costs_table(findings),
+        "calibration": calibration_table(findings),
+        "random": random_table(findings),
+        "random_caption": random_caption(findings),
+        "shifted": shifted_table(findings),
+    }
 
 
 def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, path: Path) -> None:
@@ -103,7 +144,7 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
     path.write_text(text, encoding="utf-8")
 
 
-_NAMED = 20  # symbols; the record has all
+_NAMED = 4  # symbols; the record has all
 
 
 def _listed(symbols: Sequence[str]) -> str:
@@ -148,4 +189,4 @@ def _from_store(result: RunResult) -> bool:
 
 
 def _style() -> str:
-    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    return (_FOLDER / "style.css").read_text(encoding="utf-8")

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ragsignal.report.words import MISSING, bps, count, number, percent
-from ragsignal.trading import AmongSeeds, RunFindings, StrongSignals
+from ragsignal.report.words import MISSING, bare, bps, count, number, percent
+from ragsignal.trading import AmongSeeds, RunFindings, StrongSignals, SymbolFigures
 
 
 @dataclass(frozen=True)
 class FigureTable:
-    """Labels of columns, cells by the name of their row; ``groups``: label and width, where columns have any."""
+    """Columns with their units, cells by the name of their row; ``groups``: label and width, where columns have any."""
 
-    columns: Sequence[str]
+    heads: Sequence[tuple[str, str]]
     rows: Mapping[str, Sequence[str]]
     groups: Sequence[tuple[str, int]] = ()
+
+    @property
+    def starts(self) -> set[int]:
+        """Places of the first columns of all groups."""
+        widths = [width for _, width in self.groups]
+        return {sum(widths[:place]) for place in range(len(widths))}
 
 
 def regimes_table(findings: RunFindings) -> FigureTable:
     """Each variant in each regime."""
     days = {name: bars for name, bars in findings.regimes.days.items() if name != "none"}
     return FigureTable(
-        columns=["Return a year", "Sharpe", "Hit rate"] * len(days),
+        heads=[("Return", "% a year"), ("Sharpe", "a year"), ("Hit rate", "%")] * len(days),
         rows={
             name: [
                 text
@@ -37,36 +43,42 @@ def regimes_table(findings: RunFindings) -> FigureTable:
 
 def costs_table(findings: RunFindings) -> FigureTable:
     """Mean return a year and Sharpe ratio at other costs, and what costs a variant can bear."""
-    sides = [f"{bp:g} bp" for bp in findings.costs.sides_bps]
+    sides = [(f"{bp:g} bp", "") for bp in findings.costs.sides_bps]
     return FigureTable(
-        columns=[*sides, *sides, "nothing", "as much as the benchmark"],
+        heads=[*sides, *sides, ("nothing", "bp"), ("as much as the benchmark", "bp")],
         rows={
             name: [*map(percent, it.yearly), *map(number, it.sharpe), bps(it.break_even_bps), bps(it.equal_bps)]
             for name, it in findings.costs.variants.items()
         },
-        groups=[("Mean return a year", len(sides)), ("Sharpe", len(sides)), ("Cost a side at which it earns", 2)],
+        groups=[
+            ("Mean return, % a year", len(sides)),
+            ("Sharpe, a year", len(sides)),
+            ("Cost a side at which it earns", 2),
+        ],
     )
 
 
-def symbol_tables(findings: RunFindings) -> dict[str, FigureTable]:
-    """A table a variant with signals."""
-    columns = ["Signals", "Hit rate", "95 % interval", "Base rate", "Earned a bar"]
+SYMBOL_HEADS = (
+    ("Signals", "count"),
+    ("Hit rate", "%"),
+    ("95 % interval", "%"),
+    ("Base rate", "%"),
+    ("Earned a bar", "bp"),
+)
+
+
+def symbol_rows(findings: RunFindings) -> dict[str, list[list[str]]]:
+    """By variant with signals a row a symbol: its name, then the figures of :data:`SYMBOL_HEADS`."""
     return {
-        name: FigureTable(
-            columns,
-            {
-                it.symbol: [
-                    count(it.signals),
-                    percent(it.hit_rate),
-                    _interval(it.low, it.high),
-                    percent(it.base_rate),
-                    _earned(it.earned),
-                ]
-                for it in rows
-            },
-        )
+        name: [[it.symbol, *map(bare, _of_symbol(it))] for it in rows]
         for name, rows in findings.symbols.items()
+        if rows
     }
+
+
+def _of_symbol(row: SymbolFigures) -> list[str]:
+    interval = _interval(row.low, row.high)
+    return [count(row.signals), percent(row.hit_rate), interval, percent(row.base_rate), _earned(row.earned)]
 
 
 def calibration_table(findings: RunFindings) -> FigureTable:
@@ -77,16 +89,21 @@ def calibration_table(findings: RunFindings) -> FigureTable:
         own = [percent(error.value), _interval(error.low, error.high), percent(error.noise)]
         rows[name] = [*own, *_band_cells(band, 1.0), *_band_cells(band, 0.1)]
     return FigureTable(
-        columns=["ECE", "95 % interval", "by chance"] + ["Hit rate", "95 % interval", "Earned a bar"] * 2,
+        heads=[("ECE", "%"), ("95 % interval", "%"), ("by chance", "%")]
+        + [("Hit rate", "%"), ("95 % interval", "%"), ("Earned a bar", "bp")] * 2,
         rows=rows,
         groups=[("Calibration error of P(rise)", 3), ("All signals", 3), ("The surest tenth", 3)],
     )
 
 
+def _own(unit: str) -> list[tuple[str, str]]:
+    return [("its own", unit), ("random", unit), ("p", "")]
+
+
 def random_table(findings: RunFindings) -> FigureTable:
     """Each retriever among its random seeds."""
     return FigureTable(
-        columns=["its own", "random", "p"] * 3,
+        heads=[*_own("%"), *_own("% a year"), *_own("a year")],
         rows={name: _standings(seeds) for name, seeds in findings.null.random.items()},
         groups=[("Hit rate", 3), ("CAGR", 3), ("Sharpe", 3)],
     )
@@ -108,7 +125,14 @@ def random_caption(findings: RunFindings) -> str:
 def shifted_table(findings: RunFindings) -> FigureTable:
     """Each variant's hit rate among those of its own signals on other days."""
     return FigureTable(
-        columns=["Hit rate", "on other days, middle", "95 % of them", "below it", "p", "shifts"],
+        heads=[
+            ("Hit rate", "%"),
+            ("on other days, middle", "%"),
+            ("95 % of them", "%"),
+            ("below it", "%"),
+            ("p", ""),
+            ("shifts", "count"),
+        ],
         rows={
             name: [
                 percent(it.hit_rate),

@@ -6,7 +6,8 @@ A figure that does not exist is an en dash, never a zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,51 +47,89 @@ bps = partial(number, digits=1, unit="bp")
 seconds = partial(rate, unit="s")
 """A duration."""
 
+
+def named(names: Sequence[str]) -> str:
+    """Up to two names, or how many."""
+    if len(names) > 2:
+        return f"{len(names)} variants"
+    return " and ".join(names) or MISSING
+
+
+def bare(text: str) -> str:
+    """Leave the units of figures away, where the head of their column has them."""
+    return re.sub(rf"{_THIN}\S+", "", text)
+
+
 KINDS = {"llm": "LLM", "vote": "vote of the hits", "classifier": "classifier", "none": "no model"}
 """What made a variant's signal."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the table: its key in ``cost`` or ``metrics``, its words and its form."""
+    """One column of the table: its key in ``cost`` or ``metrics``, its words, its form and the unit in its head."""
 
     key: str
     label: str
     meaning: str
     form: Callable[[Number], str]
+    unit: str = ""
 
 
 GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
     (
         "Result, after costs",
         (
-            Column("return", "Return", "over the whole window", percent),
-            Column("cagr", "CAGR", "growth a year that gives the same return", percent),
-            Column("volatility", "Volatility", "standard deviation of returns, annualised", percent),
-            Column("sharpe", "Sharpe", "mean over standard deviation of returns, annualised, risk-free rate 0", number),
-            Column("sharpe_error", "± error", "standard error of the Sharpe ratio (Mertens 2002), annualised", number),
-            Column("sortino", "Sortino", "mean over downside deviation of all returns, annualised", number),
-            Column("max_drawdown", "Max drawdown", "deepest fall of the account from a high", percent),
+            Column("return", "Return", "over the whole window", percent, "%"),
+            Column("cagr", "CAGR", "growth a year that gives the same return", percent, "% a year"),
+            Column("volatility", "Volatility", "standard deviation of returns, annualised", percent, "% a year"),
+            Column(
+                "sharpe",
+                "Sharpe",
+                "mean over standard deviation of returns, annualised, risk-free rate 0",
+                number,
+                "a year",
+            ),
+            Column(
+                "sharpe_error",
+                "± error",
+                "standard error of the Sharpe ratio (Mertens 2002), annualised",
+                number,
+                "a year",
+            ),
+            Column("sortino", "Sortino", "mean over downside deviation of all returns, annualised", number, "a year"),
+            Column("max_drawdown", "Max drawdown", "deepest fall of the account from a high", percent, "%"),
         ),
     ),
     (
         "Trading",
         (
-            Column("turnover", "Turnover", "value traded a year over the mean account", times),
-            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", count),
-            Column("trades", "Trades", "positions opened", count),
-            Column("exposure", "Exposure", "position values over the account, mean of all closes", percent),
+            Column("turnover", "Turnover", "value traded a year over the mean account", times, "× a year"),
+            Column("costs_paid", "Costs paid", "commission and slippage, in the account's currency", count, "currency"),
+            Column("trades", "Trades", "positions opened", count, "count"),
+            Column("exposure", "Exposure", "position values over the account, mean of all closes", percent, "%"),
         ),
     ),
     (
         "Signal",
         (
             Column(
-                "hit_rate", "Hit rate", "share of signals with the sign of what a next-open fill could earn", percent
+                "hit_rate",
+                "Hit rate",
+                "share of signals with the sign of what a next-open fill could earn",
+                percent,
+                "%",
             ),
-            Column("judged", "Judged", "signals behind the hit rate: not 0, and followed by a price that moved", count),
-            Column("base_rate", "Base rate", "hit rate of always saying rise, or always fall: the better one", percent),
-            Column("abstentions", "Abstained", "signals without a view, all symbols", count),
+            Column(
+                "judged",
+                "Judged",
+                "signals behind the hit rate: not 0, and followed by a price that moved",
+                count,
+                "signals",
+            ),
+            Column(
+                "base_rate", "Base rate", "hit rate of always saying rise, or always fall: the better one", percent, "%"
+            ),
+            Column("abstentions", "Abstained", "signals without a view, all symbols", count, "signals"),
         ),
     ),
 )
@@ -101,29 +140,47 @@ COSTS: tuple[tuple[str, tuple[Column, ...]], ...] = (
     (
         "Signals of this run",
         (
-            Column("asked", "Asked for", "one a symbol and bar", count),
-            Column("found", "From the store", "made by an earlier run, or by an earlier variant of this one", count),
-            Column("reused", "Same prompt", "made without a model call: the same prompt had been read before", count),
+            Column("asked", "Asked for", "one a symbol and bar", count, "signals"),
             Column(
-                "seconds", "Time", "from question to last answer: store, embedding, search, prompts, model", seconds
+                "found",
+                "From the store",
+                "made by an earlier run, or by an earlier variant of this one",
+                count,
+                "signals",
             ),
-            Column("signals_per_second", "Signals/s", "asked for, over that time", rate),
+            Column(
+                "reused",
+                "Same prompt",
+                "made without a model call: the same prompt had been read before",
+                count,
+                "signals",
+            ),
+            Column(
+                "seconds",
+                "Time",
+                "from question to last answer: store, embedding, search, prompts, model",
+                seconds,
+                "s",
+            ),
+            Column("signals_per_second", "Signals/s", "asked for, over that time", rate, "1/s"),
         ),
     ),
     (
         "Model in this run",
         (
-            Column("model_calls", "Calls", "prompts that the model read; stored answers cost none", count),
-            Column("tokens", "Tokens", "of these prompts", count),
-            Column("model_seconds", "Time", "in the model", seconds),
-            Column("tokens_per_second", "Tokens/s", "tokens over that time", rate),
+            Column("model_calls", "Calls", "prompts that the model read; stored answers cost none", count, "prompts"),
+            Column("tokens", "Tokens", "of these prompts", count, "count"),
+            Column("model_seconds", "Time", "in the model", seconds, "s"),
+            Column("tokens_per_second", "Tokens/s", "tokens over that time", rate, "1/s"),
         ),
     ),
     (
         "Whenever made",
         (
-            Column("signal_tokens", "Tokens", "read to make these signals, in this run or an earlier one", count),
-            Column("signal_seconds", "Time", "in the model to make these signals, then", seconds),
+            Column(
+                "signal_tokens", "Tokens", "read to make these signals, in this run or an earlier one", count, "count"
+            ),
+            Column("signal_seconds", "Time", "in the model to make these signals, then", seconds, "s"),
         ),
     ),
 )

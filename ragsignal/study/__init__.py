@@ -17,7 +17,7 @@ from ragsignal.study.day_evidence import (
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts, open_store
-from ragsignal.study.provenance import notes_on_prices, notes_on_training, weights_without_card
+from ragsignal.study.provenance import Provenance, notes_on_prices, notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.symbols import with_symbols
 from ragsignal.study.trials import (
@@ -42,6 +42,7 @@ __all__ = [
     "Materials",
     "Parts",
     "Plan",
+    "Provenance",
     "RunFrame",
     "StateValue",
     "Step",

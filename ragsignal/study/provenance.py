@@ -16,6 +16,13 @@ from ragsignal.study.study import Study
 _SHOWN = 5  # names in a sentence
 
 
+class Provenance(str):
+    """A note that says where symbols or weights come from, and changes nothing in how a figure may be read.
+
+    A page may fold it; every other note has to be seen.
+    """
+
+
 def notes_on_training(study: Study) -> list[str]:
     """Say what was trained, on what and through which day, what was not, and what is not recorded.
 
@@ -71,11 +78,13 @@ def _notes_on_symbols(study: Study) -> list[str]:
     absent = [symbol for symbol, frame in frames.items() if len(frame) < 2]
     rest = f"; not traded, as they have fewer than 2 bars from {data.start} to {data.end}: {_first(absent)}"
     if universe is None:
-        return [f"All {len(frames):,} symbols of the source{rest if absent else ''}."]
+        return [Provenance(f"All {len(frames):,} symbols of the source{rest if absent else ''}.")]
     source = "all symbols of the source" if data.picked_from == EVERY else f"{len(data.picked_from):,} named ones"
     return [
-        f"Universe: the {universe.top:,} symbols with the largest median dollar volume of the {universe.bars} bars "
-        f"through {universe.as_of}, out of {source}{rest if absent else ''}."
+        Provenance(
+            f"Universe: the {universe.top:,} symbols with the largest median dollar volume of the {universe.bars} bars "
+            f"through {universe.as_of}, out of {source}{rest if absent else ''}."
+        )
     ]
 
 
@@ -98,18 +107,19 @@ def _note_on_role(role: str, cards: Sequence[Card]) -> str:
         return _note_on_artifact(role, cards[0])
     days = ", ".join(str(card.trained_through) for card in cards)
     last = cards[-1]
-    return (
+    return Provenance(
         f"The {role} was retrained {len(cards)} times, through {days}, on {len(last.data['symbols'])} symbols "
         f"({last.data['source']}), target {last.target}; each scores only what came after."
     )
 
 
 def _note_on_artifact(role: str, card: Card) -> str:
-    leak = " LEAKING: trained on the dates it is tested on." if card.protocol == "paper" else ""
-    return (
+    trained = (
         f"The {role} {card.name} was trained on {len(card.data['symbols'])} symbols ({card.data['source']}) through "
-        f"{card.trained_through}, target {card.target}.{leak}"
+        f"{card.trained_through}, target {card.target}."
     )
+    leaking = card.protocol == "paper"
+    return f"{trained} LEAKING: trained on the dates it is tested on." if leaking else Provenance(trained)
 
 
 def weights_without_card(variant: Variant, roles: Collection[str]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from ragsignal.trading.findings.calibration import ReliabilityBin, StrongSignals
 from ragsignal.trading.findings.family import PairedDifference
 from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
 from ragsignal.trading.findings.retrieved import SHOWN_DAYS, RetrievedDays, retrieved_of
+from ragsignal.trading.findings.symbols import SymbolFigures
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.results import RunResult
 from ragsignal.trading.round_trips import round_trips
@@ -36,6 +37,7 @@ __all__ = [
     "RunResult",
     "ShiftedSignals",
     "StrongSignals",
+    "SymbolFigures",
     "VariantResult",
     "Verdict",
     "import_here",

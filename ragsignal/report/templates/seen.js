@@ -41,6 +41,7 @@
     const top = tag("thead");
     top.append(head);
     table.append(top, body);
+    ragsignal.sortable(table);
     scroll.append(table);
     return scroll;
   }
@@ -120,12 +121,6 @@
     at("seen-day").value = SEEN.dates[bar];
     plot("seen-price", price[0], {...price[1], shapes: markOf(bar)});
     const turn = ++turns, symbol = at("seen-symbol").value, number = variantAt(), variant = SEEN.variants[number];
-    at("seen-title").textContent = `${symbol} at the close of ${SEEN.dates[bar]}: ${variant.name}`;
-    at("seen-facts").replaceChildren(...factsOf(bar, number).map(([label, words]) => {
-      const fact = tag("div");
-      fact.append(tag("dt", label), tag("dd", words));
-      return fact;
-    }));
     const evidence = tag("div");
     try {
       await (variant.group !== null ? showDays(bar, variant, evidence) : showSequences(bar, number, variant, evidence));
@@ -135,6 +130,12 @@
       evidence.append(tag("p", error.message, {class: "hint"}));
     }
     if (turn !== turns) return;
+    at("seen-title").textContent = `${symbol} at the close of ${SEEN.dates[bar]}: ${variant.name}`;
+    at("seen-facts").replaceChildren(...factsOf(bar, number).map(([label, words]) => {
+      const fact = tag("div");
+      fact.append(tag("dt", label), tag("dd", words));
+      return fact;
+    }));
     at("seen-evidence").replaceChildren(evidence);
     for (const [id, traces, changes] of evidence.charts || []) plot(id, traces, changes);
   }
@@ -268,7 +269,7 @@
     if (hits.length) {
       const all = file.counts[bar], words = all > hits.length ? `The first ${hits.length} of ${all} retrieved sequences` : `The ${all} retrieved sequences`;
       into.append(tag("h4", `${words}, laid over the query's window`), tag("div", undefined, {id: "seen-windows", class: "chart", style: "height: 360px"}));
-      into.append(tag("p", "Black: the query's closes up to this bar; dotted: what came, which nobody knew then. Each sequence is moved and stretched to the query's mean and spread, as shapes are compared; its end is the outcome that followed it.", {class: "hint"}));
+      into.append(tag("p", "Heavy: the query's closes up to this bar; dotted: what came, which nobody knew then. Each sequence is moved and stretched to the query's mean and spread, as shapes are compared; its end is the outcome that followed it.", {class: "hint"}));
       into.append(tableOf(["sequence", "window", "score", "outcome", "known on"], hits.map(hit => [`${hit.symbol} ${hit.sequence}`, `${hit.first} to ${hit.last}`, figure(hit.score, 3), `${percent(hit.outcome)}, ${hit.word}`, hit.known])));
       into.charts = [windowsOf(bar, hits)];
     }
@@ -314,7 +315,7 @@
 
   async function showAccount() {
     const number = at("account-variant").selectedIndex, name = SEEN.variants[number].name;
-    for (const table of document.querySelectorAll(".months")) table.hidden = table.dataset.variant !== name;
+    for (const table of document.querySelectorAll(".months")) table.hidden = table.dataset.of !== name;
     const account = await load(`account-${number}`);
     if (number !== at("account-variant").selectedIndex) return;
     const columns = Object.fromEntries(["size", "entry", "exit", "costs", "profit", "return"].map(key => [key, decode(account[key])]));
@@ -344,6 +345,7 @@
       return cell;
     }));
     const table = at("trades-table");
+    table.className = "figures trades";
     table.tHead.replaceChildren(head);
     table.tBodies[0].replaceChildren(...own.slice(0, shown).map(rowOf));
     at("trades-more").hidden = own.length <= shown;
@@ -407,7 +409,7 @@
   at("trades-symbol").addEventListener("change", () => { shown = STEP; showTrips(); });
   at("trades-more").addEventListener("click", () => { shown += 4 * STEP; showTrips(); });
   const favourite = SEEN.variants.findIndex(it => it.group !== null || it.evidence);
-  if (favourite > 0) at("seen-variant").selectedIndex = favourite;
+  if (favourite > 0) at("seen-variant").selectedIndex = at("account-variant").selectedIndex = favourite;
   whenSeen(at("seen-price"), () => open());
   whenSeen(at("trades"), showAccount);
 })();

@@ -2,61 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import date
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from ragsignal.config import load_spec
 from ragsignal.data import RANK_FACTORS
-from ragsignal.report.seen.files import open_seen, write_seen
-from ragsignal.trading import RunResult, run_spec
-from tests.sidecars import floats, inspected, read_sidecar, shorts
-from tests.specs import HOLD, RANDOM, VOTE, write_spec
-
-DAYS = {"candidates": "days", "own_days": True, "k": 60, "opposite": 30}
-NEAREST = {"name": "state", "signal": "vote", "retrieval": DAYS | {"retriever": "state"}}
-AGAIN = {"name": "again", "signal": "vote", "retrieval": DAYS | {"retriever": "state"}}
-
-
-@dataclass(frozen=True)
-class Written:
-    """A run, and where its files lie."""
-
-    spec: Path
-    result: RunResult
-    folder: Path
-
-    def bar(self, day: str) -> int:
-        """The number of a day's bar."""
-        return int(self.result.closes.index.get_loc(day))
-
-
-def written(spec: Path, folder: Path) -> Written:
-    result = replace(run_spec(load_spec(spec)), command=f"ragsignal backtest {spec}")
-    write_seen(open_seen(result), folder)
-    return Written(spec, result, folder)
-
-
-@pytest.fixture(scope="module")
-def sequences(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    folder = tmp_path_factory.mktemp("sequences")
-    return written(write_spec(folder, data={"end": date(2015, 4, 30)}, variant=[VOTE, RANDOM, HOLD]), folder)
-
-
-@pytest.fixture(scope="module")
-def days(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    folder = tmp_path_factory.mktemp("days")
-    spec = write_spec(
-        folder,
-        data={"symbols": [f"S{number:02d}" for number in range(30)], "end": date(2015, 2, 27)},
-        corpus={"target": "relative"},
-        retrieval={"retriever": "none", "k": None},
-        variant=[NEAREST, AGAIN, HOLD],
-    )
-    return written(spec, folder)
+from ragsignal.report.seen.files import open_seen
+from tests.sidecars import Written, floats, inspected, read_sidecar, shorts
 
 
 @pytest.mark.parametrize(("number", "variant"), [(0, "vote"), (1, "random")])
