@@ -61,7 +61,7 @@ def measures() -> list[Measure]:
         single, unreported = [], []
         for number in range(SINGLE):
             single.append(_run(folder, "backtest", f"{number}.toml")[0])
-            record = json.loads((folder / "runs" / "thresholds" / "record.json").read_text())
+            record = json.loads((folder / "runs" / "thresholds" / "latest" / "record.json").read_text())
             unreported.append(record["times"]["seconds"])
         took, answer = _run(folder, "sweep", "0.toml", "--grid", "strategy.enter=" + ",".join(map(str, thresholds)))
     return _told(single, unreported, took, answer)

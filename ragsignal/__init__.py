@@ -2,7 +2,7 @@
 
     import backtrader as bt, ragsignal
 
-    pipeline = ragsignal.load_pipeline("backtests/sample.toml")
+    pipeline = ragsignal.load_pipeline("shipped:sample")
     cerebro.add_signal(bt.SIGNAL_LONGSHORT, ragsignal.RagMomentum, source=pipeline)
 
 Importing this package imports neither torch nor Backtrader; each name is loaded on first use.
@@ -19,6 +19,7 @@ from ragsignal.version import VERSION
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec, load_spec
     from ragsignal.data import load_sample
+    from ragsignal.report import Run, backtest, compare
     from ragsignal.signals import RagPipeline
     from ragsignal.study import load_pipeline
     from ragsignal.trading import RagEvidence, RagMomentum, run_spec
@@ -34,8 +35,11 @@ _HOME = {
     "RagEvidence": "trading",
     "RagMomentum": "trading",
     "RagPipeline": "signals",
+    "Run": "report",
     "RunSpec": "config",
     "Signal": "types",
+    "backtest": "report",
+    "compare": "report",
     "load_pipeline": "study",
     "load_sample": "data",
     "load_spec": "config",
@@ -55,9 +59,12 @@ __all__ = [
     "RagMomentum",
     "RagPipeline",
     "RagSignalError",
+    "Run",
     "RunSpec",
     "Signal",
     "StoreError",
+    "backtest",
+    "compare",
     "load_pipeline",
     "load_sample",
     "load_spec",

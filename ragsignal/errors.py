@@ -13,7 +13,7 @@ Every message says what, where, what was expected, and the next command to type.
 Catch one for all::
 
     try:
-        ragsignal.load_pipeline("backtests/sample.toml")
+        ragsignal.load_pipeline("shipped:sample")
     except ragsignal.RagSignalError as error:
         print(error)
 """

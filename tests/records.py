@@ -46,11 +46,12 @@ def run(name: str, folder: Path) -> dict[str, Any] | str:
     """The record of a run; the last line of its complaint, where it could not be made."""
     out = folder / name
     command = [sys.executable, "-m", "ragsignal.cli", *RUNS[name], "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    for path in sorted(out.rglob("*.json")):
-        if path.name in _FILES:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return record
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.stdout:  # an audit may fail, and still has a record
+        run_dir = Path(json.loads(done.stdout)["run_dir"])
+        (path,) = (run_dir / file for file in _FILES if (run_dir / file).exists())
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record
     return done.stderr.strip().splitlines()[-1]
 
 

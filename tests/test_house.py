@@ -100,7 +100,9 @@ def text_of(path: Path) -> Iterator[str]:
 
 
 def test_no_recipe_key_or_format_holds_the_path_of_a_module() -> None:
-    named = {word for path in ROOT.rglob("*.py") for word in text_of(path) if "ragsignal." in word}
+    # what specs say is public: it may stand in words, and cannot move
+    texts = {word for path in ROOT.rglob("*.py") for word in text_of(path)}
+    named = {word for word in texts if "ragsignal." in word.replace("ragsignal.strategies", "")}
     assert named == {
         "ragsignal.",  # __init__ loads its names lazily
         "ragsignal.artifacts",  # package data

@@ -163,7 +163,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert shipped == here
-    assert {"ragsignal/py.typed", "ragsignal/data/bins.json", "ragsignal/report/templates/page.html.j2"} <= shipped
+    assert {"ragsignal/py.typed", "ragsignal/data/bins.json", "ragsignal/report/templates/page.js"} <= shipped
 
 
 def test_the_wheel_works_without_the_tree_and_says_what_it_is(wheel: Path, tmp_path: Path) -> None:

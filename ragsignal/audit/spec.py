@@ -112,7 +112,7 @@ def audit_subjects(
     ----------
     spec : RunSpec
     names : sequence of str
-        ``module:Name`` each, looked up from the current folder.
+        ``module:Name`` each, looked up beside the spec and in the current folder.
     variant : str, optional
         Whose signals those get that take some; by default the first variant with a signal.
     jobs, progress
@@ -126,14 +126,15 @@ def audit_subjects(
         If signals are needed that were trained on the window.
     """
     began = time.perf_counter()
-    kinds = [kind_of(name) for name in names]
+    folder = spec.strategy.folder
+    kinds = [kind_of(name, folder) for name in names]
     if variant is not None:
         spec.find_variant(variant)  # a typo is an error even where no signal is asked for
     study, frames = prepare(spec, progress)
-    takes = [kind != "function" and takes_signal(load(name)) for name, kind in zip(names, kinds, strict=True)]
+    takes = [kind != "function" and takes_signal(load(name, folder)) for name, kind in zip(names, kinds, strict=True)]
     source = _record_signals(study, spec.find_variant(variant), frames) if any(takes) else None
     subjects = [
-        Subject(name, kind, source=source if takes_it else None)
+        Subject(name, kind, source=source if takes_it else None, folder=folder)
         for name, kind, takes_it in zip(names, kinds, takes, strict=True)
     ]
     findings = audit_code(subjects, Market(frames), spec.costs, jobs, progress)
@@ -145,13 +146,15 @@ def _of_spec(study: Study, frames: dict[str, pd.DataFrame]) -> tuple[list[Subjec
     groups: dict[str, list[Variant]] = {}
     for variant in study.spec.variants:
         strategy = variant.strategy
-        key = json.dumps([strategy.name, strategy.params, variant.has_signal], sort_keys=True, default=str)
+        key = json.dumps(
+            [str(strategy.folder), strategy.name, strategy.params, variant.has_signal], sort_keys=True, default=str
+        )
         groups.setdefault(key, []).append(variant)
     subjects: list[Subject] = []
     without_signals: list[Finding] = []
     for variants in groups.values():
         strategy, names = variants[0].strategy, tuple(variant.name for variant in variants)
-        subject = Subject(strategy.name, "strategy", dict(strategy.params), None, names)
+        subject = Subject(strategy.name, "strategy", dict(strategy.params), None, names, strategy.folder)
         try:
             source = _first_signals(study, variants, frames) if variants[0].has_signal else None
             subjects.append(replace(subject, source=source))

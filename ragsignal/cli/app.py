@@ -1,40 +1,65 @@
-"""The command line: JSON of the result on stdout, everything for people on stderr.
+"""Retrieval-augmented signals for Backtrader: make them, trade them, test them.
 
-    ragsignal backtest backtests/sample.toml
-    ragsignal inspect backtests/paper.toml --symbol AAPL --date 2012-06-01
-    ragsignal evaluate backtests/paper.toml
-    ragsignal audit backtests/paper.toml
-    ragsignal train stockllm backtests/text.train.toml
-    ragsignal data check prices/
-    ragsignal weights list
+Words, tables and progress go to stderr; JSON of the result to stdout, with --json or where stdout is no terminal.
 
 Exit codes: 0 done, 1 the run failed, 2 the spec or an argument is wrong.
 """
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
+from typer.core import TyperGroup
 
 from ragsignal.cli.audit import audit
 from ragsignal.cli.backtest import backtest
+from ragsignal.cli.compare import compare
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
 from ragsignal.cli.inspect import inspect
 from ragsignal.cli.sweep import MayStartRay, sweep
-from ragsignal.cli.terminal import people
+from ragsignal.cli.terminal import Commands, people, say
 from ragsignal.cli.train import train_app
 from ragsignal.cli.weights import weights_app
 from ragsignal.errors import ConfigError, RagSignalError
+from ragsignal.version import VERSION
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_IN_USE = ("init", "data", "backtest", "inspect", "evaluate", "audit", "wrap", "sweep", "compare", "train", "weights")
+"""Commands in the order in which somebody new needs them."""
+
+
+class _InOrder(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _IN_USE.index(name) if name in _IN_USE else len(_IN_USE))
+
+
+app = Commands(cls=_InOrder, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command(cls=MayStartRay)(backtest)
 app.command()(evaluate)
 app.command()(inspect)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
+app.command()(compare)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ragsignal {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 def main() -> None:
@@ -48,6 +73,6 @@ def main() -> None:
 
 
 def _fail(error: RagSignalError, code: int) -> None:
-    people.print(f"[bold red]{type(error).__name__}[/]", end=" ")
-    people.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    people.print(type(error).__name__, style="bold red", end=" ")
+    say(str(error))
     raise SystemExit(code)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from ragsignal.cli.options import Settings
+from ragsignal.cli.options import Out, Settings
 from ragsignal.cli.sweep import Jobs
-from ragsignal.cli.terminal import answer, people, progress_bars, stdout_is_ours
+from ragsignal.cli.terminal import answer, people, progress_bars, say, stdout_is_ours
+from ragsignal.utils import NewRun, write_json
 
 if TYPE_CHECKING:
     from ragsignal.audit import Finding
@@ -30,7 +31,7 @@ _COLOURS = {"passed": "green", "failed": "bold red", "unknown": "yellow", "broke
 
 
 def audit(
-    spec: Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")],
+    spec: Annotated[Path, typer.Argument(help="A TOML spec, or shipped:sample.")],
     subject: Annotated[
         list[str] | None,
         typer.Argument(
@@ -42,7 +43,7 @@ def audit(
     variant: Annotated[str | None, typer.Option(help="Whose signals a SUBJECT gets that takes some.")] = None,
     settings: Settings = None,
     jobs: Jobs = None,
-    out: Annotated[Path, typer.Option(help="Folder that receives the audit's folder.")] = Path("runs"),
+    out: Out = Path("runs"),
 ) -> None:
     """Test at every bar whether anything in SPEC looks ahead; exit 1 if something does, or could not be tested."""
     from ragsignal.config import load_spec
@@ -50,20 +51,19 @@ def audit(
     loaded = load_spec(spec, settings or ())
     with progress_bars() as progress, stdout_is_ours():
         from ragsignal.audit import audit_spec, audit_subjects
-        from ragsignal.utils import write_json
 
+        run = NewRun(out / f"{loaded.name}-audit")
         if subject:
             result = audit_subjects(loaded, subject, variant, jobs, progress)
         else:
             result = audit_spec(loaded, jobs, progress)
-    path = out / f"{loaded.name}-audit" / ("subjects.json" if subject else "audit.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, result.record)
+    name = "subjects.json" if subject else "audit.json"
+    folder, _ = run.write(lambda draft: write_json(draft / name, result.record))
     _print_findings(result.findings)
-    people.print(f"verdict: {result.verdict}", style=_COLOURS[result.verdict], highlight=False)
-    people.print(_NOT_TESTED, highlight=False, soft_wrap=True)
-    people.print(f"record: {path}", markup=False, highlight=False, soft_wrap=True)
-    answer(result.record)
+    people.print(f"verdict: {result.verdict}", style=_COLOURS[result.verdict])
+    say(_NOT_TESTED)
+    say(f"record: {folder / name}")
+    answer({"run_dir": str(folder), **result.record})
     if result.verdict != "passed":
         raise typer.Exit(1)
 
@@ -73,13 +73,13 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("test", "subject", "verdict"):
         table.add_column(title, overflow="fold")
-    subjects_of: dict[str, list[str]] = {}
+    subjects_of: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
-        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
-        table.add_row(finding.test, escape(finding.subject), verdict)
+        table.add_row(finding.test, finding.subject, Text(finding.verdict, _COLOURS[finding.verdict]))
         if finding.verdict != "passed":
-            words = f"{verdict} {finding.test}: {escape(finding.words)}"
-            subjects_of.setdefault(words, []).append(finding.subject)
+            words = f"{finding.test}: {finding.words}"
+            subjects_of.setdefault((finding.verdict, words), []).append(finding.subject)
     people.print(table)
-    for words, subjects in subjects_of.items():  # what is true of several is said once
-        people.print(f"{words} [dim]({escape(', '.join(subjects))})[/]", highlight=False, soft_wrap=True)
+    for (verdict, words), subjects in subjects_of.items():  # what is true of several is said once
+        names = (f"({', '.join(subjects)})", "dim")
+        people.print(Text.assemble((verdict, _COLOURS[verdict]), f" {words} ", names), soft_wrap=True)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
-from ragsignal.cli.options import DryRun, Settings, SpecPath, typed
+from ragsignal.cli.options import DryRun, Out, Settings, SpecPath, typed
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import answer, note, people, progress_bars, say
+from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
@@ -24,40 +25,41 @@ _MANY = 20  # symbols: five variants of them and a thousand bars take Backtrader
 
 def backtest(
     spec: SpecPath,
-    out: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+    out: Out = Path("runs"),
     settings: Settings = None,
     dry_run: DryRun = False,
     jobs: Jobs = None,
     ray: Ray = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write signals.csv too, a row a variant, bar and symbol.")] = False,
 ) -> None:
     """Run every variant of SPEC on identical bars and costs, and write the report."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec, settings or ())
-    folder = out / loaded.name
     if dry_run:
         tell_estimate(estimate_of_backtest(loaded))
         return
     with progress_bars() as progress:
         from ragsignal.parallel import open_pool
-        from ragsignal.report import answers_in_words, check_target, write_report
+        from ragsignal.report import answers_in_words, write_report
         from ragsignal.trading import run_spec
 
-        check_target(folder)  # before the work, not after it
+        run = NewRun(out / loaded.name)
         with open_pool(jobs if ray else jobs or _processes(loaded), ray, strategies_of(loaded)) as pool:
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
-        record = write_report(replace(result, command=typed(f"ragsignal backtest {spec}", settings)), folder)
+        result = replace(result, command=typed(f"ragsignal backtest {spec}", settings))
+        folder, record = run.write(partial(write_report, result, signals_csv=csv))
         progress("writing the report", 1, 1)
     costs = record["times"]["variants"]
     rows = [row | costs[row["name"]] for row in record["variants"]]
     _show_table(rows, loaded.benchmark)
-    people.print(cost_line(list(costs.values())), markup=False, highlight=False, soft_wrap=True)
+    say(cost_line(list(costs.values())))
     for line in answers_in_words(result.findings, result.times["trials"]):
-        people.print(line, markup=False, highlight=False, soft_wrap=True)
-    for note in result.notes:
-        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
-    people.print(f"report: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+        say(line)
+    for line in result.notes:
+        note(line)
+    say(f"report: {folder / 'index.html'}")
     answer(
         {"run_dir": str(folder), "report": str(folder / "index.html"), "variants": rows, "notes": list(result.notes)}
     )

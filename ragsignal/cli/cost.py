@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import answer, people, progress_bars, say
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec
@@ -22,7 +22,7 @@ def announce(study: Study, work: Sequence[Work]) -> None:
     from ragsignal.study import estimate
 
     if work:
-        _say(estimate(study, work).sentence())
+        say(estimate(study, work).sentence())
 
 
 def estimate_of_backtest(spec: RunSpec) -> Estimate:
@@ -59,7 +59,7 @@ def tell_estimate(estimated: Estimate) -> None:
         name = f"embeddings: {first}" + (f" +{len(others)}" if others else "")
         table.add_row(name, "", "", f"{row['lines']:,}", "", "", f"{row['minutes']:.1f}")
     people.print(table)
-    _say(estimated.sentence())
+    say(estimated.sentence())
     answer(record)
 
 
@@ -74,7 +74,3 @@ def cost_line(costs: Sequence[Mapping[str, Any]]) -> str:
     again = f", {reused:,} of a prompt that was read before" if reused else ""
     speed = f" in {seconds:,.1f} s, {tokens / seconds:,.0f} a second" if seconds else ""
     return f"{signals:,} signals, {stored:,} from the store{again}; {calls:,} model calls, {tokens:,} tokens{speed}"
-
-
-def _say(line: str) -> None:
-    people.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ragsignal.cli.terminal import answer, people
+from ragsignal.cli.terminal import Commands, answer, people
 
-data_app = typer.Typer(no_args_is_help=True, help="Check price files, or download some.")
+data_app = Commands(help="Check price files, or download some.")
 
 
 @data_app.command("check")

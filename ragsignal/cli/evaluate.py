@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ragsignal.cli.cost import announce, cost_line, estimate_of_evaluation, tell_estimate
-from ragsignal.cli.options import DryRun, Settings, SpecPath
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.options import DryRun, Out, Settings, SpecPath
+from ragsignal.cli.terminal import answer, people, progress_bars, say
+from ragsignal.utils import NewRun
 
 
 def evaluate(
     spec: SpecPath,
-    out: Annotated[Path, typer.Option(help="Folder that receives the evaluation's folder.")] = Path("runs"),
+    out: Out = Path("runs"),
     settings: Settings = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -22,17 +21,17 @@ def evaluate(
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec, settings or ())
-    folder = out / f"{loaded.name}-evaluation"
     if dry_run:
         tell_estimate(estimate_of_evaluation(loaded))
         return
     with progress_bars() as progress:
         from ragsignal.evaluation import console_table, evaluate_spec, write_evaluation
 
+        run = NewRun(out / f"{loaded.name}-evaluation")
         evaluation = evaluate_spec(loaded, progress, announce)
-        record = write_evaluation(evaluation, folder)
+        folder, record = run.write(partial(write_evaluation, evaluation))
     people.print(console_table(evaluation))
     costs = list(record["times"]["variants"].values())
-    people.print(cost_line(costs), markup=False, highlight=False, soft_wrap=True)
-    people.print(f"record: {folder / 'record.json'}", markup=False, highlight=False, soft_wrap=True)
+    say(cost_line(costs))
+    say(f"record: {folder / 'record.json'}")
     answer({"run_dir": str(folder), "forecasters": record["forecasters"], "comparisons": record["comparisons"]})

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from ragsignal.cli.inspect_days import days_record, print_days
 from ragsignal.cli.options import SpecPath
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import answer, note, people, progress_bars, say
 from ragsignal.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,14 +37,16 @@ def inspect(
     with progress_bars() as progress:
         study = Study(loaded, progress)
         pipeline = study.pipeline(chosen)
-        query = _query_of(study, symbol, on.date())
+        query, closed = _query_of(study, symbol, on.date())
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
         prompt = answering.prompter.render(query, tuple(signal.hits))
         days = day_evidence(answering.retriever, query.as_of)
+    if closed:
+        note(closed)
     letters = _letters_record(study, query, prompt) if study.reads_universe(chosen) else None
     if letters is None:
-        people.print(prompt.text, markup=False, highlight=False)
+        people.print(prompt.text)
     else:
         _print_letters(letters)
         if days and prompt.text:
@@ -73,7 +74,8 @@ def _record(query: Query, prompt: Prompt, signal: Signal) -> dict[str, Any]:
     }
 
 
-def _query_of(study: Study, symbol: str, on: date) -> Query:
+def _query_of(study: Study, symbol: str, on: date) -> tuple[Query, str]:
+    """The query as of the day, or as of the last one before it that has a bar; then also a sentence that says so."""
     from ragsignal.data import cut_query
 
     whole = study.prices.select([symbol]).frames[symbol]
@@ -83,7 +85,11 @@ def _query_of(study: Study, symbol: str, on: date) -> Query:
     if str(on) > str(whole.index[-1].date()):
         raise DataError(f"the prices of {symbol} end on {whole.index[-1].date()}, before {on}; see data.end")
     days = [stamp.date() for stamp in frame.index]
-    return cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback)
+    query = cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback)
+    if query.as_of == on:
+        return query, ""
+    after = whole.index[len(frame)].date()
+    return query, f"{on} is no trading day of {symbol}: shown is {query.as_of}, the last one before it; next: {after}"
 
 
 def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any]:
@@ -111,7 +117,7 @@ def _print_letters(letters: dict[str, Any]) -> None:
         table.add_column(title, no_wrap=title != "formula")
     for row in letters["letters"]:
         place = "".join(letter if letter == row["letter"] else "·" for letter in _SCALE)
-        table.add_row(row["factor"], place if row["letter"] in _SCALE else "unknown", escape(row["formula"]))
+        table.add_row(row["factor"], place if row["letter"] in _SCALE else "unknown", row["formula"])
     people.print(table)
 
 
@@ -122,4 +128,4 @@ def _print_view(query: Query, letters: dict[str, Any], signal: Signal) -> None:
     )
     view = f"no view: {signal.abstained}" if signal.abstained else words
     stocks = f"{letters['ranked']} of {letters['symbols']} stocks are ranked that day"
-    people.print(f"{query.symbol} as of {query.as_of}: {view}; {stocks}", highlight=False, soft_wrap=True)
+    say(f"{query.symbol} as of {query.as_of}: {view}; {stocks}")

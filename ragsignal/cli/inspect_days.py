@@ -34,7 +34,7 @@ def print_days(evidence: DayEvidence, letters: str) -> None:
     """Print the market's state, the nearest and the most unlike days, and what paid on all of them."""
     from ragsignal.study import market_in_words
 
-    people.print(f"As of {evidence.as_of} {market_in_words(evidence.state)}.", highlight=False)
+    people.print(f"As of {evidence.as_of} {market_in_words(evidence.state)}.")
     _print_state(evidence)
     _print_hits(evidence)
     _print_payoffs(evidence, letters)

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")]
+SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, or shipped:sample.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would cost, and stop there.")]
+Out = Annotated[Path, typer.Option(help="Folder that receives a folder for each run, under the spec's name.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

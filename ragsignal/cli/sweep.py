@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperCommand
 
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.options import Out
+from ragsignal.cli.terminal import Answering, answer, note, people, progress_bars, say
+from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
-    from ragsignal.config import RunSpec
+    from ragsignal.config import RunSpec, StrategySpec
     from ragsignal.utils import Record
 
 LOCAL = "local"
@@ -36,7 +37,7 @@ Ray = Annotated[
 _SHOWN = 10
 
 
-class MayStartRay(TyperCommand):
+class MayStartRay(Answering):
     """A command whose ``--ray`` may stand without an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -50,18 +51,18 @@ def with_address(args: Sequence[str]) -> list[str]:
     for number, word in enumerate(args):
         filled.append(word)
         following = args[number + 1 : number + 2]
-        if word == "--ray" and (not following or following[0].startswith("-") or following[0].endswith(".toml")):
+        if word == "--ray" and (not following or following[0].startswith(("-", "shipped:")) or ".toml" in following[0]):
             filled.append(os.environ.get("RAY_ADDRESS") or LOCAL)
     return filled
 
 
-def strategies_of(spec: RunSpec) -> list[str]:
-    """``module:Class`` of every strategy of a spec, which a cluster may have to be sent."""
-    return sorted({variant.strategy.name for variant in spec.variants})
+def strategies_of(spec: RunSpec) -> list[StrategySpec]:
+    """Every strategy of a spec, whose code a cluster may have to be sent."""
+    return [variant.strategy for variant in spec.variants]
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="A TOML spec, such as backtests/sample.toml.")],
+    spec: Annotated[Path, typer.Argument(help="A TOML spec, or shipped:sample.")],
     grid: Annotated[
         list[str] | None, typer.Option(help="A dotted place and its values: strategy.enter=0,0.05,0.1; repeatable.")
     ] = None,
@@ -70,35 +71,37 @@ def sweep(
     ] = None,
     jobs: Jobs = None,
     ray: Ray = None,
-    out: Annotated[Path, typer.Option(help="Folder that receives the sweep's folder.")] = Path("runs"),
+    out: Out = Path("runs"),
 ) -> None:
     """Run SPEC at every point of a grid, on every core; signals are made once, and a killed sweep goes on."""
     from ragsignal.config import load_spec
 
     loaded = load_spec(spec)
-    folder = out / f"{loaded.name}-sweep"
+    runs = out / f"{loaded.name}-sweep"
     with progress_bars() as progress:
         from ragsignal.parallel import open_pool
         from ragsignal.trading import Journal, parse_grid, run_sweep, write_sweep
 
         wanted = parse_grid(grid or [])
-        journal = Journal(folder / "points.jsonl")
+        run = NewRun(runs)
+        journal = Journal(runs / "points.jsonl")  # beside the runs: a killed sweep is none, and its points are kept
         with open_pool(jobs, ray, strategies_of(loaded)) as pool:
             record = run_sweep(loaded, wanted, variant or [], progress, pool, journal)
-        write_sweep(record, folder)
+        folder, _ = run.write(partial(write_sweep, record))
         journal.close()
     people.print(table_of_best(record))
-    for note in record["notes"]:
-        people.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
-    people.print(_tried(record["times"]["trials"]), markup=False, highlight=False, soft_wrap=True)
-    people.print(f"record: {folder / 'sweep.json'}", markup=False, highlight=False, soft_wrap=True)
+    for line in record["notes"]:
+        note(line)
+    say(_tried(record["times"]["trials"]))
+    say(f"record: {folder / 'sweep.json'}")
     parts = {key: record[key] for key in ("trials", "selection", "rows", "benchmarks", "notes", "times")}
     answer({"run_dir": str(folder), "record": str(folder / "sweep.json"), **parts})
 
 
 def table_of_best(record: Record) -> Table:
     """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
-    ran = sorted((row for row in record["rows"] if "refused" not in row), key=_sharpe, reverse=True)
+    done = [row for row in record["rows"] if "refused" not in row]
+    ran = sorted((row for row in done if row["orders"]), key=_sharpe, reverse=True)
     table = Table(
         title=f"{len(ran)} trials after costs, by Sharpe; gap: a year, to {record['benchmark']}",
         box=box.SIMPLE_HEAD,
@@ -116,6 +119,11 @@ def table_of_best(record: Record) -> Table:
         table.add_section()
         table.add_row("the median", *_cells(ran[len(ran) // 2], record))
         table.add_row("the worst", *_cells(ran[-1], record))
+    idle = [row for row in done if not row["orders"]]
+    if idle:
+        table.add_section()
+    for row in idle[:_SHOWN]:
+        table.add_row(f"{row['variant']} (never traded)", *_cells(row, record))
     table.add_section()
     for row in record["benchmarks"]:
         table.add_row(row["variant"], *_cells(row, record))
@@ -128,7 +136,7 @@ def _cells(row: Record, record: Record) -> list[str]:
     known = gap is not None and gap["low"] is not None  # few bars have no interval
     beside = f"{gap['difference']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]" if gap and known else ""
     sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
-    return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), escape(beside)]
+    return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), beside]
 
 
 def _tried(trials: Record) -> str:

@@ -23,15 +23,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from ragsignal.cli.options import Settings, typed
-from ragsignal.cli.terminal import answer, people, progress_bars
+from ragsignal.cli.terminal import Commands, answer, people, progress_bars, say
 
 if TYPE_CHECKING:
     from ragsignal.artifacts import Artifact, Kind
     from ragsignal.training import Task, TrainingRun, WalkForwardTraining
 
-train_app = typer.Typer(no_args_is_help=True, help="Train the models of a training spec, one after the other.")
+train_app = Commands(help="Train the models of a training spec, one after the other.")
 
 TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such as backtests/text.train.toml.")]
 
@@ -95,8 +96,8 @@ def walk_forward(
         training = WalkForwardTraining(loaded, progress, typed(f"ragsignal train walk-forward {spec}", settings))
         tasks = training.missing()
         people.print(_steps_table(training, tasks))
-        _say(_cost_of(training, tasks))
-        artifacts = [] if dry_run else training.train(lambda task, took, left: _say(_finished(task, took, left)))
+        say(_cost_of(training, tasks))
+        artifacts = [] if dry_run else training.train(lambda task, took, left: say(_finished(task, took, left)))
     rows = [{"folder": str(it.folder), "trained_through": it.card.trained_through} for it in artifacts]
     missing = [{"step": it.step.first, "kind": it.kind, "folder": str(it.folder), "size": it.size} for it in tasks]
     answer({"steps": [asdict(step) for step in training.plan.steps], "to_train": missing, "artifacts": rows})
@@ -110,7 +111,7 @@ def _steps_table(training: WalkForwardTraining, tasks: Sequence[Task]) -> Table:
     for step in training.plan.steps:
         lacks = ", ".join(task.kind for task in tasks if task.step == step)
         days = (step.first, step.last, step.valid_from, step.train_end)
-        table.add_row(*map(str, days), lacks or "[dim]nothing[/]")
+        table.add_row(*map(str, days), lacks or Text("nothing", "dim"))
     return table
 
 
@@ -128,10 +129,6 @@ def _finished(task: Task, minutes: float, left: float | None) -> str:
 
     rest = "" if left is None else f"; {duration(left)} left" if left else "; that was the last"
     return f"{task.step.first}: {task.kind} took {duration(minutes).removeprefix('about ')}{rest}"
-
-
-def _say(line: str) -> None:
-    people.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _train(path: Path, settings: Sequence[str] | None, what: str, kinds: Sequence[Kind]) -> None:

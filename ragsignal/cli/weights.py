@@ -8,9 +8,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from ragsignal.cli.terminal import answer, people
+from ragsignal.cli.terminal import Commands, answer, people, say
 
-weights_app = typer.Typer(no_args_is_help=True, help="Which model weights are here, and are they intact.")
+weights_app = Commands(help="Which model weights are here, and are they intact.")
 
 
 @weights_app.command("list")
@@ -21,11 +21,14 @@ def weights_list() -> None:
     rows = [*embedded_status(), *shipped_status()]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("weights", no_wrap=True)
-    for title in ("role", "installed", "intact", "install with"):
+    for title in ("role", "installed", "intact"):
         table.add_column(title)
     for row in rows:
-        table.add_row(row["name"], row["role"], _yes(row["installed"]), _yes(row["intact"]), row["install"])
+        table.add_row(row["name"], row["role"], _yes(row["installed"]), _yes(row["intact"]))
     people.print(table)
+    for row in rows:  # beside the table, whose columns are as narrow as the terminal: a command must be whole
+        if not row["installed"] and row["install"]:
+            say(f"{row['name']}: {row['install']}")
     answer(rows)
 
 

@@ -9,7 +9,7 @@ trained on which days). An artifact that training wrote is named ``shipped:NAME`
 
 from __future__ import annotations
 
-from ragsignal.config.load import checked, load_spec, load_train_spec
+from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.override import toml_value
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
@@ -79,4 +79,5 @@ __all__ = [
     "load_spec",
     "load_train_spec",
     "toml_value",
+    "with_settings",
 ]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ragsignal.config.messages import RawTable, explain
+from ragsignal.config.messages import RawTable, did_you_mean, explain
 from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
 from ragsignal.config.tables import WALK, Table
@@ -19,6 +19,9 @@ from ragsignal.config.train import TrainSpec
 from ragsignal.errors import ConfigError
 
 T = TypeVar("T", bound=Table)
+SHIPPED = "shipped:"
+"""Begins the name of a spec, or of an artifact, that this package brings."""
+_SPECS = Path(__file__).parent / "shipped"
 
 
 def load_train_spec(path: str | Path, settings: Sequence[str] = ()) -> TrainSpec:
@@ -38,7 +41,7 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
     Parameters
     ----------
     path : str or Path
-        A TOML file.
+        A TOML file, or ``shipped:sample``: the one of the bundled prices.
     settings : sequence of str, optional
         ``place=value`` words, such as ``data.start=2015-01-02``, that take the place of what the file says.
 
@@ -58,12 +61,29 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
     return spec
 
 
+def with_settings(spec: RunSpec, settings: Sequence[str]) -> RunSpec:
+    """Return a loaded spec with ``place=value`` words laid over it, as :func:`load_spec` lays them over a file.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found.
+    """
+    if not settings:
+        return spec
+    raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    override(raw, settings)
+    return checked(raw, RunSpec, " --set ".join([spec.name, *settings]))
+
+
 def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
-    path = Path(path)
+    path = _file_of(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a byte order mark first
     except FileNotFoundError:
-        raise ConfigError(f"no spec at {path}: a spec is a TOML file such as backtests/sample.toml") from None
+        raise ConfigError(
+            f"no spec at {path}: a spec is a TOML file; `ragsignal init` writes one, and {SHIPPED}sample is one"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     override(raw, settings)
@@ -94,6 +114,18 @@ def checked(raw: RawTable, kind: type[T], where: str | Path) -> T:
         raise ConfigError(explain(where, raw, error, kind, OVERLAID)) from None
 
 
+def _file_of(path: str | Path) -> Path:
+    """The file that a path or a ``shipped:NAME`` means."""
+    name = str(path)
+    if not name.startswith(SHIPPED):
+        return Path(path)
+    file = _SPECS / f"{name.removeprefix(SHIPPED)}.toml"
+    if not file.is_file():
+        known = sorted(SHIPPED + there.stem for there in _SPECS.glob("*.toml"))
+        raise ConfigError(f"no spec {name!r} is shipped.{did_you_mean(name, known)}")
+    return file
+
+
 def _read_training(raw: RawTable) -> None:
     """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
     table = raw.get("walk_forward")
@@ -107,6 +139,8 @@ def _read_training(raw: RawTable) -> None:
 def _resolve_paths(raw: RawTable, base: Path) -> None:
     """Expand ``${NAME}`` and anchor relative paths at the spec's folder, in place."""
     for owner in (raw, *_tables(raw.get("variant"))):
+        if isinstance(owner.get("strategy"), dict):
+            owner["strategy"] = {"folder": ".", **owner["strategy"]}
         tables = {name: value for name, value in owner.items() if isinstance(value, dict)}
         for name, key in _PATHS:
             table = tables.get(name, {}) if name else owner
@@ -126,6 +160,7 @@ _PATHS = (
     ("classifier", "base"),
     ("days", "teacher"),
     ("finseer", "base"),
+    ("strategy", "folder"),
     ("walk_forward", "train"),
     ("walk_forward", "artifacts"),
 )
@@ -136,7 +171,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts", "macro")
+        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

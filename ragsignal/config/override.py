@@ -9,7 +9,7 @@ from typing import Any
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.errors import ConfigError
 
-_OF_STRATEGY = ("class", "params")
+_OF_STRATEGY = ("class", "params", "folder")
 
 
 def toml_value(text: str) -> Any:

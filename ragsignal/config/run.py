@@ -20,6 +20,7 @@ from ragsignal.config.tables import (
     FilePath,
     Horizon,
     LLMSpec,
+    Name,
     RetrievalSpec,
     StrategySpec,
     Table,
@@ -63,7 +64,7 @@ class VariantSpec(Table):
     ``classifier`` is the artifact that ``signal = "classifier"`` reads.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     signal: SignalName = "llm"
     classifier: ClassifierRef = "shipped:classifier"
     retrieval: RawTable = Field(default={})
@@ -146,7 +147,7 @@ class WalkForwardSpec(Table):
 class RunSpec(Table):
     """A whole experiment. Read one with :func:`load_spec`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     description: str = ""
     data: DataSpec
     corpus: CorpusSpec = CorpusSpec()

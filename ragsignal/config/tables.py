@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -46,6 +47,27 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ValueError("holds a name twice")
     return names
+
+
+def _matching(pattern: str, expected: str) -> AfterValidator:
+    """Check text against a pattern, and say in words what was expected."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{text!r}: {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*",
+        "it names a folder or a file: letters, digits, '.', '_' and '-', of which the first is a letter or a digit",
+    ),
+]
+ClassName = Annotated[str, _matching(r"[\w.]+:\w+", "module:Class was expected, such as ragsignal.strategies:LongFlat")]
 
 
 def _listed(symbols: Any) -> Any:
@@ -297,7 +319,16 @@ class LLMSpec(Table):
 
 
 class StrategySpec(Table):
-    """A Backtrader strategy by dotted name, ``module:Class``, and its params."""
+    """A Backtrader strategy by dotted name, ``module:Class``, and its params.
 
-    name: str = Field(alias="class", pattern=r"^[\w.]+:\w+$")
+    The module is looked up in ``folder`` first (of a spec that is read from a file, by default the file's own), then in
+    the current folder. A record does not hold it: a strategy is known by its code, and not by where it lies.
+    """
+
+    name: ClassName = Field(alias="class")
     params: RawTable = Field(default={})
+    folder: FilePath | None = Field(default=None, exclude=True)
+
+    def __eq__(self, other: object) -> bool:
+        # a spec is equal to what its record says
+        return isinstance(other, StrategySpec) and (self.name, self.params) == (other.name, other.params)

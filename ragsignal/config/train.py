@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Names, Table
+from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Name, Names, Table
 
 
 class SplitSpec(Table):
@@ -242,7 +242,7 @@ class TrainSpec(Table):
     ``classifier``, ``stockllm-days``, ``finseer-days``.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     description: str = ""
     out: FilePath
     data: DataSpec

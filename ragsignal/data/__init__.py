@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems
+from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
@@ -68,6 +69,7 @@ __all__ = [
     "days_of",
     "dispersion_of",
     "download",
+    "exchange_days",
     "factor_values",
     "find_problems",
     "fit_bins",

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ragsignal.data.exchange_day import exchange_days, repair_of
 from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
 from ragsignal.data.rules import ROW_RULES, DroppedBar
 from ragsignal.types import IntArray
@@ -141,7 +142,7 @@ def inspect_table(path: Path, symbols: Sequence[str] | None, drop: bool = False)
     order = np.full(len(present) + 1, -1)  # the last one is for rows without a symbol
     order[[known[symbol] for symbol in wanted]] = np.arange(len(wanted))
     chosen = order[places] >= 0
-    bars = parse_bars(sheet.table[chosen])
+    bars = parse_bars(sheet.table[chosen], bool(sheet.decimal_comma))
     bars["symbol"] = order[places][chosen]
     _inspect_bars(path, wanted, bars, inspection)
     return inspection
@@ -164,11 +165,12 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
     if sheet.tickers and sheet.tickers != (symbol,):
         rule = f"its ticker says {', '.join(sheet.tickers)}"
         inspection.report(path, rule, "Name the file after its one ticker.")
-    _inspect_bars(path, [symbol], parse_bars(sheet.table).assign(symbol=0), inspection)
+    _inspect_bars(path, [symbol], parse_bars(sheet.table, bool(sheet.decimal_comma)).assign(symbol=0), inspection)
 
 
 def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
+    _find_days(path, symbols, bars, inspection)
     found: list[tuple[int, int, tuple[str, ...]]] = []
     causes = np.full(len(bars), -1)  # the first rule by which a row is dropped
     for number, rule in enumerate(ROW_RULES):
@@ -189,6 +191,22 @@ def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspec
         for place, number, day in zip(lost["symbol"], causes[causes >= 0], days, strict=True)
     )
     inspection.keep(symbols, bars[causes < 0])
+
+
+def _find_days(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
+    """Put the exchange's days into ``bars`` where stamps are moments; a problem where they may be of two days."""
+    days, clocks = bars["day"].to_numpy(copy=True), bars["clock"].to_numpy(copy=True)
+    places, offsets = bars["symbol"].to_numpy(), bars["offset"].to_numpy()
+    for place in np.unique(places[clocks > 0.0]):
+        rows = np.flatnonzero((places == place) & ~np.isnat(days))
+        found = exchange_days(days[rows] + (clocks[rows] * 1e6).astype("timedelta64[us]"), offsets[rows])
+        if not found.clear:
+            rule = f"days unclear: midnight in {found.zone}, or a time on the days that are written"
+            repair = f"Write the exchange's own days; if that is its zone: {repair_of(found.zone)}."
+            inspection.report(path, rule, repair, symbols[place], _places(bars.index[rows], bars["date"].iloc[rows]))
+        elif found.zone:
+            days[rows], clocks[rows] = found.days, 0.0
+    bars["day"], bars["clock"] = days, clocks
 
 
 def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
@@ -222,15 +240,35 @@ def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
 def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
     names = zip(sheet.header, sheet.table.columns, strict=True)
     known = {*understood, "symbol"} if sheet.tickers else {*understood}
-    unknown = [f"{name!r}" for name, plain in names if plain not in known]
+    unknown = [name for name, plain in names if plain not in known]
+    missing = _missing(sheet, understood)
     if unknown:
-        yield f"unknown column {', '.join(unknown)}", f"Delete it; understood are {', '.join(understood)}."
+        rule = f"unknown column {', '.join(map(repr, unknown))}"
+        if missing:
+            hold = "one of them holds" if len(unknown) > 1 else "it holds"
+            rename = f"If {hold} {' or '.join(missing)}, rename it to that; delete it else"
+            yield rule, f"{rename}; understood are {', '.join(understood)}."
+        else:
+            yield rule, f"Delete it; understood are {', '.join(understood)}."
 
 
 def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
-    missing = [name for name in understood if name not in _OPTIONAL and name not in sheet.table.columns]
+    missing = _missing(sheet, understood)
     if missing and sheet.header:
-        yield f"missing column {', '.join(missing)}", f"The file has {', '.join(sheet.header)}."
+        yield f"missing column {', '.join(missing)}", f"Add it, or rename the one that holds it: {_header(sheet)}."
+
+
+def _missing(sheet: Sheet, understood: Sequence[str]) -> list[str]:
+    return [name for name in understood if name not in _OPTIONAL and name not in sheet.table.columns]
+
+
+def _header(sheet: Sheet) -> str:
+    return f"the file has {', '.join(map(repr, sheet.header))}"
+
+
+def _unclear_commas(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if sheet.decimal_comma is None:
+        yield "a comma in prices that may part decimals or thousands", "Write decimals after a point, as in 12.345."
 
 
 def _repeated_columns(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -247,7 +285,7 @@ def _other_periods(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
             yield f"bars of the period {', '.join(others[:_ROWS_NAMED])}", "Keep the daily bars, whose period is D."
 
 
-SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns, _other_periods)
+SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns, _other_periods, _unclear_commas)
 
 
 # ---- words

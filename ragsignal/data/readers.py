@@ -22,6 +22,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from ragsignal.data.columns import canonical_header, has_decimal_comma, to_numbers
 from ragsignal.errors import DataError
 
 PRICES = ("open", "high", "low", "close")
@@ -31,11 +32,13 @@ UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 
 # The day, the time and the offset stand in the text, so the local calendar day needs no time zone database.
 _DATE = (
-    r"^(?P<day>\d{4}-\d{2}-\d{2}|\d{8})"
+    r"^(?P<day>\d{4}([-./])\d{2}\2\d{2}|\d{8})"
     r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?"
     r"\s?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
 )
 _PLAIN_DAY = len("2020-01-31")
+_EPOCH = r"\d{10}(?:\d{3})?"  # seconds or milliseconds since 1970, in UTC
+_SEPARATORS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +51,15 @@ class Sheet:
     header : tuple of str
         Column names as they stand in the file.
     table : DataFrame
-        One row a record; columns are the :func:`canonical` names; text from CSV, typed from Parquet.
+        One row a record; columns have their names of :func:`~ragsignal.data.columns.canonical`; text from CSV, typed
+        from Parquet.
     ragged : tuple of int
         Lines whose number of fields is not that of the header; they are not in ``table``.
     tickers : tuple of str
         The symbols that the file says it is of: yfinance in its second header row, Stooq in a column; empty for every
         other form.
+    decimal_comma : bool or None
+        Whether numbers are written as ``12,5``; None if that cannot be told from thousands.
     """
 
     file: Path
@@ -61,17 +67,7 @@ class Sheet:
     table: pd.DataFrame
     ragged: tuple[int, ...] = ()
     tickers: tuple[str, ...] = ()
-
-
-def canonical(name: str) -> str:
-    """Column name without case, with one space for spaces and underscores; ``ticker`` is ``symbol``.
-
-    Of Stooq's names, such as ``<CLOSE>``, what stands between the brackets; its ``<VOL>`` is ``volume``.
-    """
-    plain = " ".join(name.lower().replace("_", " ").split())
-    if plain.startswith("<"):
-        plain = {"vol": "volume"}.get(plain.strip("<>"), plain.strip("<>"))
-    return "symbol" if plain == "ticker" else plain
+    decimal_comma: bool | None = False
 
 
 def price_files(folder: Path) -> list[tuple[str, Path]]:
@@ -101,7 +97,7 @@ def _read_parquet(path: Path) -> Sheet:
         table = table.reset_index()
     header = tuple(str(name) for name in table.columns)
     table.index = pd.RangeIndex(len(table), name="row")
-    return Sheet(path, header, table.set_axis([canonical(name) for name in header], axis=1))
+    return Sheet(path, header, table.set_axis(canonical_header(header), axis=1))
 
 
 def _read_csv(path: Path) -> Sheet:
@@ -109,7 +105,10 @@ def _read_csv(path: Path) -> Sheet:
     # and cannot say on which line a record stands.
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+        head = file.readline()
+        separator = max(_SEPARATORS, key=head.count)  # the first of those that stand there equally often
+        file.seek(0)
+        reader = csv.reader(file, delimiter=separator)
         records = [(reader.line_num, record) for record in reader if record]
     header, tickers, body = _split_header(records)
     whole = [(line, record) for line, record in body if len(record) == len(header)]
@@ -117,12 +116,14 @@ def _read_csv(path: Path) -> Sheet:
     table = pd.DataFrame(
         np.array([record for _, record in whole], dtype=object).reshape(len(whole), len(header)),
         index=pd.Index([line for line, _ in whole], name="line", dtype="int64"),
-        columns=[canonical(name) for name in header],
+        columns=canonical_header(header),
     )
     if any(name.startswith("<") for name in header) and list(table.columns).count("symbol") == 1:  # Stooq's form
         table["symbol"] = table["symbol"].map(_plain_ticker)
         tickers = tuple(table["symbol"].unique())
-    return Sheet(path, header, table, ragged, tickers)
+    unique = table.loc[:, ~table.columns.duplicated()]
+    commas = False if separator == "," else has_decimal_comma(unique, (*PRICES, "adj close"))
+    return Sheet(path, header, table, ragged, tickers, commas)
 
 
 _Records = list[tuple[int, list[str]]]
@@ -138,21 +139,27 @@ def _split_header(records: _Records) -> tuple[tuple[str, ...], tuple[str, ...], 
     return tuple(records[0][1]), (), records[1:]
 
 
-def parse_bars(table: pd.DataFrame) -> pd.DataFrame:
+def parse_bars(table: pd.DataFrame, decimal_comma: bool = False) -> pd.DataFrame:
     """Type the columns of a sheet; a time of day in a column of its own belongs to the date.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of a :class:`Sheet`.
+    decimal_comma : bool, optional
 
     Returns
     -------
     DataFrame
-        Index as in ``table``. ``date``: as written, for messages; ``day``: the local calendar day, datetime64[us],
-        NaT if it is no ISO date; ``clock``: local time of day, only good for telling times apart; ``offset``: minutes
-        from UTC, NaN without a time zone; then open, high, low, close, volume and, if given, adj close: float64, NaN
-        where there is no number.
+        Index as in ``table``. ``date``: as written, for messages; ``day``: the calendar day as written, datetime64[us],
+        NaT if it is no ISO date; ``clock``: seconds since that day's midnight; ``offset``: minutes from UTC, NaN
+        without a time zone; then open, high, low, close, volume and, if given, adj close: float64, NaN where there is
+        no number.
     """
     bars = _parse_dates(_stamps(table) if "time" in table else table["date"])
     for name in (*COLUMNS, "adj close"):
         if name in table:
-            bars[name] = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+            bars[name] = to_numbers(table[name], decimal_comma)
     return bars
 
 
@@ -177,35 +184,44 @@ def _parse_texts(text: pd.Series) -> pd.DataFrame:
     if (text.map(len) == _PLAIN_DAY).all():
         days = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
         if days.notna().all():  # most files: ten times as fast
-            return pd.DataFrame({"date": text, "day": days.astype("datetime64[us]"), "clock": "", "offset": np.nan})
+            return pd.DataFrame({"date": text, "day": days.astype("datetime64[us]"), "clock": 0.0, "offset": np.nan})
+    written = text
+    epoch = text.str.fullmatch(_EPOCH)
+    if epoch.any():
+        seconds = text[epoch].str[:10].astype("int64")
+        text = text.where(~epoch, pd.to_datetime(seconds, unit="s").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
     parts = text.str.extract(_DATE)
     offsets = {text: _minutes(text) for text in parts["offset"].dropna().unique()}
+    days = pd.to_datetime(parts["day"].str.replace(r"[-./]", "", regex=True), format="%Y%m%d", errors="coerce")
+    clocks = {text: _seconds(text) for text in parts["clock"].dropna().unique()}
     return pd.DataFrame(
         {
-            "date": text,
-            "day": pd.to_datetime(parts["day"].str.replace("-", ""), format="%Y%m%d", errors="coerce").astype(
-                "datetime64[us]"
-            ),
-            # 16:00, 16:00:00 and 16:00:00.000 are one time, and no time is midnight.
-            "clock": parts["clock"].fillna("").str.replace(r"[:0.]+$", "", regex=True),
+            "date": written,
+            "day": days.astype("datetime64[us]"),
+            "clock": parts["clock"].map(clocks).fillna(0.0).astype("float64"),
             "offset": parts["offset"].map(offsets).astype("float64"),
         }
     )
 
 
 def _split_timestamps(column: pd.Series) -> pd.DataFrame:
-    # A typed column has one time zone, so its offset only says whether there is one.
     aware = isinstance(column.dtype, pd.DatetimeTZDtype)
     local = cast("pd.Series[pd.Timestamp]", column.dt.tz_localize(None) if aware else column)
     day = local.dt.normalize()
+    offset = (local - column.dt.tz_convert("UTC").dt.tz_localize(None)).dt.total_seconds() / 60 if aware else np.nan
     return pd.DataFrame(
         {
             "date": local,
             "day": day.astype("datetime64[us]"),
-            "clock": local - day,
-            "offset": np.zeros(len(local)) if aware else np.full(len(local), np.nan),
+            "clock": (local - day).dt.total_seconds(),
+            "offset": np.asarray(offset, dtype=np.float64) if aware else np.full(len(local), np.nan),
         }
     )
+
+
+def _seconds(clock: str) -> float:
+    hours, minutes, *rest = clock.split(":")
+    return 3600.0 * int(hours) + 60.0 * int(minutes) + float(rest[0] if rest else 0.0)
 
 
 def _minutes(offset: str) -> float:

@@ -56,12 +56,22 @@ def _mixed_zones(bars: pd.DataFrame) -> BoolArray:
 
 
 def _intraday(bars: pd.DataFrame) -> BoolArray:
+    """Several times of day on one day; or a last bar at a time that no other has, as of a day that is not over.
+
+    One bar a day is daily, whatever its time: the close of an exchange is an hour earlier in summer, as UTC counts, and
+    some hours earlier on the day before a holiday.
+    """
     readable = bars["day"].notna()
-    clocks = bars["clock"][readable]
-    if clocks.nunique() < 2:
+    dated = bars[readable]
+    if dated["clock"].nunique() < 2:
         return np.zeros(len(bars), dtype=bool)
-    usual = {symbol: times.mode().iloc[0] for symbol, times in clocks.groupby(bars["symbol"][readable])}
-    return np.asarray(readable & (bars["clock"] != bars["symbol"].map(usual)))
+    by_day = dated.groupby(["symbol", "day"])["clock"]
+    broken = readable.copy()
+    broken[readable] = by_day.transform("nunique") > 1
+    for _, clocks in dated.groupby("symbol")["clock"]:
+        apart = (clocks.iloc[:-1] - clocks.iloc[-1]).abs()
+        broken[clocks.index[-1]] |= len(apart) > 0 and not apart.isin([0.0, 3600.0, 82_800.0]).any()
+    return broken.to_numpy()
 
 
 def _duplicate_dates(bars: pd.DataFrame) -> BoolArray:
@@ -101,7 +111,7 @@ def _outside_range(bars: pd.DataFrame) -> BoolArray:
 ROW_RULES = (
     RowRule("unreadable dates", _unreadable_date, "Write days as YYYY-MM-DD."),
     RowRule("mixed time zones", _mixed_zones, "Convert all rows to the exchange's time zone."),
-    RowRule("intraday bars", _intraday, "Aggregate to one bar a day, all at one local time of day."),
+    RowRule("intraday bars", _intraday, "Keep one bar a day, of days that are over."),
     RowRule("duplicate dates", _duplicate_dates, "Keep the one right bar of each day."),
     RowRule("unsorted dates", _unsorted_dates, "Sort the rows by date, oldest first."),
     RowRule(

@@ -10,13 +10,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ragsignal.config import StrategySpec
 from ragsignal.parallel.pools import InProcessPool, Pool, ProcessPool
 
 __all__ = ["InProcessPool", "Pool", "ProcessPool", "open_pool"]
 
 
 @contextmanager
-def open_pool(jobs: int | None = None, ray: str | None = None, code: Sequence[str] = ()) -> Iterator[Pool]:
+def open_pool(jobs: int | None = None, ray: str | None = None, code: Sequence[StrategySpec] = ()) -> Iterator[Pool]:
     """The pool that a command asks for.
 
     Parameters
@@ -26,8 +27,8 @@ def open_pool(jobs: int | None = None, ray: str | None = None, code: Sequence[st
         machine (one a GPU, where GPUs read); and the cores of a cluster that is started here.
     ray : str, optional
         Address of a Ray cluster; ``local`` starts one here and stops it at the end.
-    code : sequence of str
-        ``module:Class`` of the strategies, whose modules a cluster receives.
+    code : sequence of StrategySpec
+        The strategies, whose modules a cluster receives.
 
     Raises
     ------

@@ -8,30 +8,28 @@ doing is done again by another.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import os
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ragsignal.config import LLMSpec
+from ragsignal.config import LLMSpec, StrategySpec
 from ragsignal.errors import ConfigError
 from ragsignal.llm import StockLLM
 from ragsignal.parallel.pools import R, T, Task, Workers
 from ragsignal.parallel.remote import ray, result_of
 from ragsignal.parallel.scorer import ModelActors, PooledScorer
-from ragsignal.utils import json_digest
+from ragsignal.utils import find_beside, json_digest
 
 LOCAL = "local"
 _AHEAD = 2  # tasks a core that wait for it: their items lie in the cluster's memory
 
 
 @contextlib.contextmanager
-def connected(address: str, jobs: int | None, code: Sequence[str] = ()) -> Iterator[RayPool]:
+def connected(address: str, jobs: int | None, code: Sequence[StrategySpec] = ()) -> Iterator[RayPool]:
     """A pool on the cluster at ``address``; ``local`` starts one here, of ``jobs`` cores, and stops it at the end.
 
     A cluster that this process is connected to already is used, and left as it is.
@@ -54,7 +52,7 @@ def connected(address: str, jobs: int | None, code: Sequence[str] = ()) -> Itera
             ray().shutdown()
 
 
-def _connect(address: str, jobs: int | None, code: Sequence[str]) -> None:
+def _connect(address: str, jobs: int | None, code: Sequence[StrategySpec]) -> None:
     quiet = {"log_to_driver": False, "configure_logging": False}
     if address == LOCAL:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
@@ -143,11 +141,8 @@ def _with_payload(name: str, box: list[Any], function: Task[T, R], item: T) -> R
     return function(_held[name], item)
 
 
-def _not_installed(code: Sequence[str]) -> list[str]:
-    """Folders (or single files) of the top modules of ``module:Class`` names that stand outside site-packages."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    specs = (importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) for name in code)
-    places = {str([*(spec.submodule_search_locations or []), spec.origin][0]) for spec in specs if spec is not None}
+def _not_installed(code: Sequence[StrategySpec]) -> list[str]:
+    """Folders (or single files) of the top modules of strategies that stand beside a spec or in the current folder."""
+    found = (find_beside(strategy.name.partition(":")[0], strategy.folder) for strategy in code)
+    places = {str([*(spec.submodule_search_locations or []), spec.origin][0]) for spec in found if spec is not None}
     return sorted(place for place in places if "site-packages" not in place)

@@ -7,6 +7,7 @@
     orders.parquet      stacked, with a ``variant`` column
     signals.parquet     stacked, with a ``variant`` column; ``hits`` names what was retrieved: sequences one by one, of
                         days one name for the whole set, ``days:`` and the set's digest in the store
+    equity.csv          these tables again, and trades.csv, the round trips; signals.csv where it is asked for
     index.html          the comparison, which loads nothing from a network
     assets/             what it loads instead: plotly.js, and data of single symbols when somebody asks for them
     tearsheets/         one quantstats page a variant
@@ -18,18 +19,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ragsignal.errors import ConfigError
 from ragsignal.report.answers import answers_in_words
+from ragsignal.report.comparison import Comparison, compare
+from ragsignal.report.csv_files import write_csv
 from ragsignal.report.page import write_page
-from ragsignal.report.record import RECORD, check_target, record_of, replacing, write_tables
+from ragsignal.report.record import RECORD, record_of, write_tables
+from ragsignal.report.run import Run, backtest
 from ragsignal.report.tearsheet import write_tearsheets
 from ragsignal.trading import RunResult
 from ragsignal.utils import Record, write_json
 
-__all__ = ["answers_in_words", "check_target", "record_of", "write_report"]
+__all__ = ["Comparison", "Run", "answers_in_words", "backtest", "compare", "record_of", "write_report"]
 
 
-def write_report(result: RunResult, folder: Path) -> Record:
-    """Write the report of ``result`` to ``folder``; an older report there stands until the new one is whole.
+def write_report(result: RunResult, folder: Path, signals_csv: bool = False) -> Record:
+    """Write the report of ``result`` into ``folder``, which is made where it is not there.
+
+    :class:`~ragsignal.utils.runs.NewRun` gives a folder in which it appears whole or not at all.
 
     Returns
     -------
@@ -39,12 +46,15 @@ def write_report(result: RunResult, folder: Path) -> Record:
     Raises
     ------
     ConfigError
-        If ``folder`` holds something, but no report.
+        If ``folder`` holds something: no report is overwritten.
     """
     record = record_of(result)
-    with replacing(folder) as draft:
-        write_json(draft / RECORD, record)
-        write_tables(result, draft)
-        write_tearsheets(result, draft)
-        write_page(result, draft)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is no empty folder, and nothing is overwritten; name a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RECORD, record)
+    write_tables(result, folder)
+    write_csv(folder, signals_csv)
+    write_tearsheets(result, folder)
+    write_page(result, folder)
     return record

@@ -80,9 +80,9 @@ def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str
         result=result,
         facts=facts(result),
         verdict=verdict_line(findings, result.in_sample),
-        cautions=[note for note in result.notes if not isinstance(note, Provenance)],
+        cautions=_cautions(result),
         provenance=[note for note in result.notes if isinstance(note, Provenance)],
-        counted=facts_of(findings),
+        counted=facts_of(findings, [variant.name for variant in result.variants if variant.metrics["trades"]]),
         cards=cards(findings, result.times.get("trials")),
         forests=forests_of(findings),
         comparisons=findings.answers.certainty.comparisons,
@@ -105,6 +105,12 @@ def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str
 def _data_files(folder: Path) -> list[str]:
     """The record and the tables that lie beside the page."""
     return sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json", ".parquet"))
+
+
+def _cautions(result: RunResult) -> list[str]:
+    """Notes that change how a figure may be read, worst first: a page that is in sample proves nothing."""
+    notes = [note for note in result.notes if not isinstance(note, Provenance)]
+    return sorted(notes, key=lambda note: not note.startswith("IN SAMPLE"))
 
 
 def _panels(result: RunResult, seen: Seen) -> Plotly:
@@ -166,6 +172,7 @@ def facts(result: RunResult) -> dict[str, str]:
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],
         "Benchmark": result.benchmark,
+        "Figures a year": f"{count(result.bars_a_year)} bars, by the usual distance between them",
     }
 
 

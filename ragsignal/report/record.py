@@ -1,4 +1,4 @@
-"""The run record, its tables, and the folder they stand in: the part of a report that programs read.
+"""The run record and its tables: the part of a report that programs read.
 
 ``record.json`` has the same bytes for the same recipe and bars; all that a second run may change (clocks, and model
 calls that the store spares) stands under its key ``times``.
@@ -6,9 +6,7 @@ calls that the store spares) stands under its key ``times``.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -16,12 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragsignal.errors import ConfigError
 from ragsignal.trading import RunResult
-from ragsignal.utils import Record, plain, swap_folder
+from ragsignal.utils import Record, plain
 
 RECORD = "record.json"
-OWN = {RECORD, "equity.parquet", "orders.parquet", "signals.parquet", "index.html", "assets", "tearsheets"}
 
 _PLACE = [("variant", pa.string()), ("date", pa.timestamp("us")), ("symbol", pa.string())]
 ORDERS = pa.schema([*_PLACE, *((name, pa.float64()) for name in ("size", "price", "value", "commission", "slippage"))])
@@ -36,62 +32,6 @@ SIGNALS = pa.schema(
         ("hits", pa.list_(pa.string())),
     ]
 )
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Give an empty draft folder; on success it becomes ``folder``, on an error ``folder`` stays as it was.
-
-    The new report grows in a hidden sibling and takes the old one's place by two renames. Both siblings have fixed
-    names, so whatever a kill leaves behind is put right by the next write. Files in an older report that are no
-    report's own (notes, say) move into the new one.
-
-    Raises
-    ------
-    ConfigError
-        If ``folder`` is a file, or holds something but no report: it would be lost.
-    """
-    folder = folder.resolve()
-    draft, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():  # killed between the two renames below
-        old.rename(folder)
-    check_target(folder)
-    for leftover in (draft, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        swap_folder(draft, folder, old)
-        _keep_others(old, folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-
-
-def check_target(folder: Path) -> None:
-    """Raise ``ConfigError`` if a report cannot be written to ``folder``, or would lose what is there."""
-    try:
-        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"no report can be written to {folder}: {error}; choose another folder with --out") from error
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; a report needs a folder: name another one")
-    if any(folder.iterdir()) and not (folder / RECORD).exists():
-        raise ConfigError(
-            f"{folder} holds files but no {RECORD}, so it is no report and is not overwritten; "
-            "name a new or an empty folder"
-        )
-
-
-def _keep_others(old: Path, folder: Path) -> None:
-    """Move what is no report's own from the old report into the new one, and drop the old one."""
-    if old.exists():
-        for entry in old.iterdir():
-            if entry.name not in OWN:
-                entry.rename(folder / entry.name)
-        shutil.rmtree(old)
 
 
 def record_of(result: RunResult) -> Record:
@@ -109,6 +49,7 @@ def record_of(result: RunResult) -> Record:
         "fingerprints": result.digests,
         "versions": result.versions,
         "benchmark": result.benchmark,
+        "bars_a_year": result.bars_a_year,
         "notes": result.notes,
         "findings": result.findings,
         "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],

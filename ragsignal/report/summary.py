@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ragsignal.report.words import named, number
@@ -65,20 +65,25 @@ def _of_benchmark(verdict: Verdict, benchmark: str) -> str:
     }.get(verdict.verdict, "")
 
 
-def facts_of(findings: RunFindings) -> list[Fact]:
-    """Count and add up: who earned more than the benchmark, by how much, what costs took, and what was left without."""
-    benchmark, costs = findings.benchmark, findings.costs
+def facts_of(findings: RunFindings, traded: Collection[str]) -> list[Fact]:
+    """Count and add up: who earned less than the benchmark, by how much, what costs took, and what was left without.
+
+    ``traded`` names the variants that traded at all: one that never did is behind or ahead of nothing.
+    """
+    return [*_gaps(findings, traded), *_costs(findings, [it for it in traded if it != findings.benchmark])]
+
+
+def _gaps(findings: RunFindings, traded: Collection[str]) -> list[Fact]:
+    benchmark = findings.benchmark
     rows = [row for row in findings.comparisons if row.measure == "mean return a year" and row.right == benchmark]
-    gaps = {row.left: row.difference for row in rows if row.difference is not None}
+    gaps = {row.left: row.difference for row in rows if row.difference is not None and row.left in traded}
     if not gaps:
         return []
     best = max(gaps, key=lambda name: gaps[name])
-    free = _free_of_costs(findings)
-    paid = [it.paid for name, it in costs.variants.items() if name != benchmark and it.paid is not None]
-    facts = [
+    return [
         Fact(
             f"Earned less than {benchmark}",
-            f"{sum(gap < 0 for gap in gaps.values())} of {len(gaps)} variants",
+            _of(gaps.values()),
             f"points of mean return a year, after costs: {_range(list(gaps.values()), signed=True)}",
         ),
         Fact(
@@ -87,24 +92,25 @@ def facts_of(findings: RunFindings) -> list[Fact]:
             f"{number(100 * gaps[best], 1, signed=True)} points of mean return a year",
         ),
     ]
-    if any(paid):
-        took = f"{_range(paid)} points a year"
-        facts.append(Fact("Costs took", took, f"at {costs.run_bps:g} bp a side, whatever the signal"))
-    if free and costs.run_bps:
-        less = sum(gap < 0 for gap in free)
-        facts.append(
-            Fact("Free of costs", f"{less} of {len(free)} variants", f"would still have earned less than {benchmark}")
-        )
-    return facts
 
 
-def _free_of_costs(findings: RunFindings) -> list[float]:
-    """What each variant would have earned more than the benchmark a year, had neither paid anything."""
-    costs = findings.costs
+def _costs(findings: RunFindings, names: Sequence[str]) -> list[Fact]:
+    costs, benchmark = findings.costs, findings.benchmark
+    paid = [it for it in (costs.variants[name].paid for name in names) if it is not None]
+    if not any(paid):
+        return []
+    took = Fact("Costs took", f"{_range(paid)} points a year", f"at {costs.run_bps:g} bp a side, whatever the signal")
     place = costs.sides_bps.index(0.0)
-    earned = {name: it.yearly[place] for name, it in costs.variants.items()}
-    held = earned.pop(findings.benchmark, None)
-    return [] if held is None else [it - held for it in earned.values() if it is not None]
+    held = costs.variants[benchmark].yearly[place]
+    earned = [it for it in (costs.variants[name].yearly[place] for name in names) if it is not None]
+    if held is None or not earned:
+        return [took]
+    gaps = [it - held for it in earned]
+    return [took, Fact("Free of costs", _of(gaps), f"would still have earned less than {benchmark}")]
+
+
+def _of(gaps: Collection[float]) -> str:
+    return f"{sum(gap < 0 for gap in gaps)} of {len(gaps)} variant{'s' if len(gaps) > 1 else ''}"
 
 
 def _range(fractions: Sequence[float], signed: bool = False) -> str:

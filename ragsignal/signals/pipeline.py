@@ -17,7 +17,7 @@ from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal, known_through
-from ragsignal.utils import Steps, json_digest, silent_steps
+from ragsignal.utils import SIGNALS, Steps, json_digest, silent_steps
 
 TOO_FEW_BARS = "too few bars"
 NO_CANDIDATE = "no candidate available yet"
@@ -133,7 +133,7 @@ class RagPipeline:
         }
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
-        """One signal a query, in order.
+        """One signal a query, in order; of several threads one after the other is answered.
 
         Raises
         ------
@@ -143,6 +143,10 @@ class RagPipeline:
         ModelError
             If a scorer returns something that is no probability.
         """
+        with SIGNALS:
+            return self._answered(queries)
+
+    def _answered(self, queries: Sequence[Query]) -> list[Signal]:
         began = time.perf_counter()
         answers: list[Signal | None] = [self._too_short(query) for query in queries]
         recipe, keys = self._addresses(queries)
@@ -164,7 +168,8 @@ class RagPipeline:
         LookAheadError
             As :meth:`signals` does.
         """
-        _, keys = self._addresses(queries)
+        with SIGNALS:
+            _, keys = self._addresses(queries)
         absent = self.store.missing(keys.values())
         return {key: number for number, key in keys.items() if key in absent}
 
@@ -181,7 +186,7 @@ class RagPipeline:
         """
         raise ConfigError(
             "a loaded pipeline cannot go to another process, as optstrategy asks; give RagMomentum the path of its "
-            'spec: source="backtests/sample.toml"'
+            'spec: source="shipped:sample"'
         )
 
     def _refuse_in_sample(self, queries: Sequence[Query]) -> None:

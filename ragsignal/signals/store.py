@@ -23,7 +23,7 @@ import numpy as np
 
 from ragsignal.errors import StoreError
 from ragsignal.types import Candidate, DatedHits, FloatArray, Hit, MarketDay, Movement, Prompt, Recipe, Score, Signal
-from ragsignal.utils import canonical_json, json_digest, open_database
+from ragsignal.utils import Database, canonical_json, json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
@@ -66,21 +66,11 @@ class SignalStore:
         self._days: dict[str, MarketDay] = {}
         self._named: dict[int, tuple[str, MarketDay]] = {}  # by id; the day is kept, so that its id stays its own
         try:
-            self._connection = open_database(path)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_SCHEMA)
-            self._add_rank()
-            self._keys_at_once = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+            self._database = Database(path, _prepare)
+            with self._database.connection() as connection:
+                self._keys_at_once = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
-
-    def _add_rank(self) -> None:
-        """Give a file of before ranks existed its column: what a language model said is worth keeping."""
-        columns = [row[1] for row in self._connection.execute("PRAGMA table_info(signals)")]
-        if "rank" not in columns:
-            self._connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")
 
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
         """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
@@ -197,23 +187,22 @@ class SignalStore:
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._refuse_other_process()
         try:
-            return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+            return self._database.read(statement, values)
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         self._refuse_other_process()
         try:
-            with self._connection:  # inside the try: a full disk may show at the commit only
-                self._connection.executemany(statement, rows)
-        except sqlite3.Error as error:
+            self._database.write((statement, rows))
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
     def _refuse_other_process(self) -> None:
         if os.getpid() != self._process:
             raise StoreError(
                 f"the signal store {self.path} was opened by another process, and cannot be used after a fork; give "
-                'RagMomentum the path of the spec instead of a loaded pipeline: source="backtests/sample.toml"'
+                'RagMomentum the path of the spec instead of a loaded pipeline: source="shipped:sample"'
             )
 
     def _complaint(self, error: Exception) -> str:
@@ -221,6 +210,21 @@ class SignalStore:
             f"cannot use the signal store {self.path}: {error}; if it is damaged, move the file away and run again "
             "(signals are made anew), or set RAGSIGNAL_CACHE to a folder that can be written"
         )
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_SCHEMA)
+    _add_rank(connection)
+
+
+def _add_rank(connection: sqlite3.Connection) -> None:
+    """Give a file of before ranks existed its column: what a language model said is worth keeping."""
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(signals)")]
+    if "rank" not in columns:
+        connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")
 
 
 def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
@@ -288,7 +292,7 @@ class StoredDays(DatedHits):
         return f"StoredDays({self._digest[:16]})"
 
     def __reduce__(self) -> Any:
-        # not the days themselves: pools pickle in a thread, and a store serves the one that opened it
+        # not the days themselves: a window of hundreds a day would be most of what travels
         place = self._store.path if isinstance(self._store, SignalStore) else self._store
         if place == ":memory:":
             return super().__reduce__()

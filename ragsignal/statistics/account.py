@@ -6,24 +6,55 @@ from typing import TypedDict
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragsignal.statistics.ratios import sharpe_a_year, sharpe_error
 from ragsignal.types import BoolArray, FloatArray
 
-_DAILY = 120  # more bars a year than this are days: between 52 and 252, on a logarithmic scale
-_COARSER = (52, 12, 4)  # weeks, months, quarters
+_YEAR = 365.25  # days
+_TRADING_DAYS = 252  # of a week of five days, less holidays
+_WEEKLY = 6.0  # days: bars of trading days lie nearer to each other, those of weeks and more do not
+_WEEKS = 4  # whole weeks from which their number of bars is known
 _OPEN = 0.05  # share of bars on a day of the week from which it is one of trade; a seventh, where all are
 _NOISE = 1e-12
 
 
 def bars_a_year(index: pd.DatetimeIndex) -> int:
-    """Bars a year: 252 for trading days, 365 where both days of weekends have bars, else weeks, months or quarters."""
-    years = max((index[-1] - index[0]).days, 1) / 365.25
-    held = max(len(index) - 1, 1) / years
-    if held > _DAILY:
-        # a festive Saturday (NSE), or a week from Sunday to Thursday (TASE), is not a market that never closes
-        return 365 if min(np.mean(index.day_of_week == day) for day in (5, 6)) > _OPEN else 252
-    return min(_COARSER, key=lambda usual: abs(np.log(usual / held)))
+    """Bars a year by the usual distance between bars, which a hole in the data does not change; at least 1.
+
+    Bars of days: 252 where a week has five of them; else a year has 365.25 / 7 weeks of as many as the median week, so
+    313 of six days and 365 of seven. Bars on every k-th day of trade: the k-th part of that. Farther apart: 365.25 days
+    over the mean distance, those beyond half of the median and one and a half of it left out: 52 of weeks, 26 of two
+    weeks, 12 of months, 4 of quarters.
+
+    Parameters
+    ----------
+    index : DatetimeIndex (n_bars,)
+        Days of the bars, in order; a single one is taken for a trading day.
+    """
+    days = index.tz_localize(None).to_numpy(dtype="M8[D]")
+    gaps = np.diff(days).astype(np.float64)
+    gaps = gaps[gaps > 0.0]
+    usual = float(np.median(gaps)) if len(gaps) else 1.0
+    if usual < _WEEKLY:
+        return max(1, round(_daily(days)))
+    near = gaps[(gaps >= usual / 2.0) & (gaps <= usual * 1.5)]
+    return max(1, round(_YEAR / float(near.mean())))
+
+
+def _daily(days: NDArray[np.datetime64]) -> float:
+    """Bars a year of bars that lie days apart."""
+    number = days.astype(np.int64) + 3  # from a Monday on: 1970-01-01 was a Thursday
+    # a festive Saturday (NSE) makes no week of six days
+    traded = np.bincount(number % 7, minlength=7) > _OPEN * len(days)
+    step = max(1.0, float(np.median(np.busday_count(days[:-1], days[1:], weekmask=traded)))) if len(days) > 1 else 1.0
+    a_week = float(np.count_nonzero(traded))
+    whole = np.unique(number // 7, return_counts=True)[1][1:-1]
+    if len(whole) < _WEEKS:
+        a_week = max(a_week, 5.0)
+    elif step == 1.0:  # which days are traded may have changed (TASE, from Sunday to Thursday until 2025)
+        a_week = float(np.median(whole))
+    return (_TRADING_DAYS if a_week == 5.0 else _YEAR * a_week / 7.0) / step
 
 
 Performance = TypedDict(
@@ -61,7 +92,7 @@ def performance(equity: pd.Series) -> Performance:
     if equity.iloc[:-1].min() <= 0.0:  # a further loss over a value below 0 would read as a gain
         returns = np.full(len(returns), np.nan, dtype=np.float64)
     growth = float(equity.iloc[-1] / equity.iloc[0])
-    years = (equity.index[-1] - equity.index[0]).days / 365.25
+    years = (equity.index[-1] - equity.index[0]).days / _YEAR
     deviation = float(returns.std(ddof=1)) if len(returns) > 1 else None
     downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
     error = sharpe_error(returns)

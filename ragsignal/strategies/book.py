@@ -33,7 +33,6 @@ class TargetBook(bt.Strategy):
         self.targets: dict[Any, float] = {}  # fraction of equity last asked for
         self.orders: dict[Any, Any] = {}  # last order; Backtrader updates it in place
         self.rejected = 0
-        self.too_dear: dict[str, float] = {}  # by feed: a share's price over the money asked for, 0 once one was traded
 
     def weights(self, today: list[Any]) -> dict[Any, float]:
         """Wanted fraction of equity, negative for short, of each feed that has a bar today."""
@@ -69,21 +68,12 @@ class TargetBook(bt.Strategy):
         for data in sorted(wanted, key=lambda data: wanted[data] * fit * equity - self._money(data)):
             self.targets[data] = wanted[data]
             self.orders[data] = self.order_target_percent(data, target=wanted[data] * fit)
-            self._note_size(data, wanted[data] * fit * equity)
 
     def fit(self, wanted: dict[Any, float]) -> float:
         """Share of `wanted` that the other feeds leave room for in `invest`: all are cut alike."""
         others = sum(abs(self._money(data)) for data in self.datas if len(data) and data not in wanted)
         room, gross = max(0.0, self.p.invest - others / self.broker.getvalue()), sum(map(abs, wanted.values()))
         return room / gross if gross > room else 1.0
-
-    def _note_size(self, data: Any, money: float) -> None:
-        """Keep the least factor by which more money would have come to a first share; engines read `too_dear`."""
-        if self.orders[data] is not None:
-            self.too_dear[data._name] = 0.0
-        elif money and not self.broker.getposition(data).size:
-            times = data.close[0] / abs(money)
-            self.too_dear[data._name] = min(times, self.too_dear.get(data._name, times))
 
     def _money(self, data: Any) -> float:
         held = self.broker.getposition(data).size

@@ -6,7 +6,10 @@ The same in a backtest's report and in an evaluation.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+
+import pandas as pd
 
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
@@ -14,6 +17,7 @@ from ragsignal.data import DroppedBar
 from ragsignal.study.study import Study
 
 _SHOWN = 5  # names in a sentence
+_HOLIDAYS = timedelta(days=14)  # no exchange closes for longer: the longest, China's new year, takes ten days
 
 
 class Provenance(str):
@@ -49,10 +53,37 @@ _SURVIVORS = (
 
 
 def notes_on_prices(study: Study) -> list[str]:
-    """Say how the symbols were chosen, where the spec does not name them, and which bars were left out."""
+    """Say how the symbols were chosen, what part of the window has bars, and which bars were left out."""
     dropped = _notes_on_dropped(study.prices.dropped) if study.spec.data.bad_bars == "drop" else []
     survivors = [_SURVIVORS] if study.spec.data.source == "sample" else []
-    return [*_notes_on_symbols(study), *survivors, *dropped]
+    return [*_notes_on_symbols(study), *_notes_on_window(study), *survivors, *dropped]
+
+
+def _notes_on_window(study: Study) -> list[str]:
+    """Say which symbols have bars in a part of the window only, and where the window reaches beyond all bars."""
+    data = study.spec.data
+    frames = study.prices.select(data.symbols).between(data.start, data.end).frames
+    spans = {symbol: (frame.index[0].date(), frame.index[-1].date()) for symbol, frame in frames.items() if len(frame)}
+    if not spans:
+        return []
+    first, last = min(begin for begin, _ in spans.values()), max(end for _, end in spans.values())
+    notes, slack = [], max(_HOLIDAYS, 2 * _usual_distance(frames))
+    if first - data.start > slack or data.end - last > slack:
+        notes.append(f"The spec asks for {data.start} to {data.end}; prices cover {first} to {last} of it.")
+    part = [
+        f"{symbol} ({begin} to {end})"
+        for symbol, (begin, end) in spans.items()
+        if begin - first > slack or last - end > slack
+    ]
+    if part:
+        notes.append(f"{len(part):,} of {len(frames):,} symbols have bars in a part of the window: {_first(part)}.")
+    return notes
+
+
+def _usual_distance(frames: Mapping[str, pd.DataFrame]) -> timedelta:
+    """Median distance between the bars of the longest feed."""
+    days = max(frames.values(), key=len).index.to_series()
+    return timedelta(days=int(days.diff().dt.days.median())) if len(days) > 1 else timedelta(0)
 
 
 def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:

@@ -20,7 +20,7 @@ from ragsignal.study.symbols import with_symbols
 from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.source import WalkForward
 from ragsignal.study.walk_forward.steps import Step
-from ragsignal.utils import Progress, cache_folder, silent
+from ragsignal.utils import SIGNALS, Progress, cache_folder, silent
 
 _IMPORTED_BY = os.getpid()
 
@@ -159,7 +159,7 @@ class Study:
 
 
 def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
-    """The signal source of a spec, ready to be an indicator's ``source``.
+    """The signal source of a spec, ready to be an indicator's ``source``; any thread may use it.
 
     Parameters
     ----------
@@ -178,7 +178,9 @@ def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
     if os.getpid() != _IMPORTED_BY:
         _use_one_thread()
     # By content, not by path: a spec that was edited in between is another one.
-    return _pipeline_of(load_spec(path).model_dump_json(by_alias=True), variant, cache_folder(), os.getpid())
+    spec_json = load_spec(path).model_dump_json(by_alias=True)
+    with SIGNALS:  # of threads that ask at once, the second finds what the first has loaded
+        return _pipeline_of(spec_json, variant, cache_folder(), os.getpid())
 
 
 @lru_cache(maxsize=8)

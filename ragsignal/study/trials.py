@@ -25,7 +25,7 @@ from platformdirs import user_data_path
 from ragsignal import statistics
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import StoreError
-from ragsignal.utils import json_digest, open_database
+from ragsignal.utils import Database, json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bars (
@@ -132,11 +132,7 @@ class TrialLedger:
     def __init__(self, path: Path | str) -> None:
         self.path = path
         try:
-            self._connection = open_database(path)
-            self._connection.executescript(_SCHEMA)
-            # a file that can only be read says so now, not after the work; BEGIN IMMEDIATE would not notice
-            self._connection.execute("INSERT OR IGNORE INTO bars VALUES ('', '', '', '', '')")
-            self._connection.rollback()
+            self._database = Database(path, _prepare)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
@@ -145,34 +141,33 @@ class TrialLedger:
         place = (bars.digest, bars.market, "\n".join(sorted(bars.symbols)), str(bars.first), str(bars.last))
         rows = [(bars.digest, it.configuration, it.command, it.sharpe) for it in trials]
         try:
-            with self._connection:
-                self._connection.execute("INSERT INTO bars VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", place)
-                self._connection.executemany(
-                    "INSERT INTO trials VALUES (?, ?, ?, ?) ON CONFLICT (bars, configuration) DO NOTHING", rows
-                )
-        except sqlite3.Error as error:
+            self._database.write(
+                ("INSERT INTO bars VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", [place]),
+                ("INSERT INTO trials VALUES (?, ?, ?, ?) ON CONFLICT (bars, configuration) DO NOTHING", rows),
+            )
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
     def against(self, bars: Bars) -> list[Trial]:
         """All trials on bars that share a symbol and a day with ``bars``: whoever looked there has seen these days."""
         try:
-            found = self._connection.execute(
+            found = self._database.read(
                 "SELECT id, symbols FROM bars WHERE market = ? AND first <= ? AND last >= ? ORDER BY id",
                 (bars.market, str(bars.last), str(bars.first)),
-            ).fetchall()
+            )
             shared = [name for name, symbols in found if not set(bars.symbols).isdisjoint(symbols.split("\n"))]
             return [trial for start in range(0, len(shared), _AT_ONCE) for trial in self._on(shared[start:][:_AT_ONCE])]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(self._complaint(error)) from error
 
     def _on(self, names: list[str]) -> list[Trial]:
         marks = ",".join("?" * len(names))
         statement = f"SELECT configuration, command, sharpe FROM trials WHERE bars IN ({marks}) ORDER BY bars"
-        return [Trial(*row) for row in self._connection.execute(statement, names)]
+        return [Trial(*row) for row in self._database.read(statement, names)]
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._database.close()
 
     def _complaint(self, error: Exception) -> str:
         return (
@@ -180,6 +175,13 @@ class TrialLedger:
             "results are judged by that number. If it is damaged, move it away (the count then begins anew), or set "
             "RAGSIGNAL_CACHE to a folder that can be written"
         )
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.executescript(_SCHEMA)
+    # a file that can only be read says so now, not after the work; BEGIN IMMEDIATE would not notice
+    connection.execute("INSERT OR IGNORE INTO bars VALUES ('', '', '', '', '')")
+    connection.rollback()
 
 
 def bars_of(spec: RunSpec) -> Bars:

@@ -39,9 +39,11 @@ from ragsignal.trading.feed import PreloadedFeed
 from ragsignal.trading.findings import findings_of
 from ragsignal.trading.findings.retrieved import run_evidence
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
-from ragsignal.trading.results import RunResult, notes_on_shares
+from ragsignal.trading.notes import notes_on_trading
+from ragsignal.trading.results import RunResult
 from ragsignal.trading.strategy import check_strategy, code_of, load_strategy
 from ragsignal.trading.variant import Metrics, VariantResult
+from ragsignal.trading.whole_shares import TooDear
 from ragsignal.types import DatedHits, Hit, Signal
 from ragsignal.utils import Progress, silent, versions_of
 
@@ -103,7 +105,7 @@ def run_spec(
         benchmark=spec.benchmark,
         closes=closes,
         findings=findings_of(spec, variants, closes),
-        notes=tuple(notes_of(spec, variants, study)),
+        notes=(*notes_of(spec, variants, study), *notes_on_trading(spec, variants, closes)),
         dropped_bars=study.prices.drop_counts,
         evidence=run_evidence(study, closes),
         digests=data_digests(study, spec.variants)
@@ -188,6 +190,7 @@ def trade(
     cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
     cerebro.addanalyzer(AccountRecorder, _name="account", same_close=spec.costs.execution == "same_close")
     cerebro.addanalyzer(RagEvidence, _name="evidence")
+    cerebro.addanalyzer(TooDear, _name="too_dear")
     ran = _run(cerebro, variant)
     account = ran.analyzers.account
     signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
@@ -204,8 +207,10 @@ def trade(
         orders=orders,
         signals=signals,
         metrics=_metrics(equity, exposure, orders, signals, account),
-        # the strategies of strategies/ keep this; of others nobody knows what they wanted
-        too_dear={name: spec.costs.cash * times for name, times in getattr(ran, "too_dear", {}).items() if times},
+        too_dear={
+            name: None if times is None else spec.costs.cash * times
+            for name, times in ran.analyzers.too_dear.get_analysis().items()
+        },
     )
 
 
@@ -269,7 +274,7 @@ def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study
     """What a reader must know before the first figure."""
     study = study or Study(spec)
     notes = [*notes_on_prices(study), *notes_on_training(study)]
-    notes += [*_notes_on_hits(spec, variants), *notes_on_shares(variants)]
+    notes += _notes_on_hits(spec, variants)
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":

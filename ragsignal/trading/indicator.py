@@ -17,6 +17,7 @@ from ragsignal.data import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.study import hit_record, load_pipeline
+from ragsignal.trading.feed_days import FeedDays, refuse_other_days
 from ragsignal.types import FeedBars, Query, Signal
 
 _BAR = ("open", "high", "low", "close", "volume")
@@ -55,7 +56,10 @@ class RagMomentum(bt.Indicator):
     Raises
     ------
     ConfigError
-        If there is no source, the input is no data feed, or the feed is intraday.
+        If there is no source, the input is no data feed, the feed is intraday, or its bars are as far apart as none
+        that the source knows.
+    DataError
+        If the feed's bars are filed under other days than the exchange's.
     """
 
     lines = ("signal", "probability", "rank", "abstained")
@@ -68,6 +72,7 @@ class RagMomentum(bt.Indicator):
         self._symbol = self.p.symbol or _name_of(self.data)
         self._evidence: list[Signal] = []
         self._query: Query | None = None
+        self._feed_days = FeedDays(self._symbol)
         self._days: list[date] = []  # streaming modes keep no more of a feed than the minimum period
         self._columns: tuple[list[float], ...] = ([], [], [], [], [])
         # Not only the warm-up: under exactbars the feed keeps no more bars than this.
@@ -112,6 +117,7 @@ class RagMomentum(bt.Indicator):
             _refuse_early_bar(self.data, self._evidence[bar])
             return
         _check_daily(self.data)
+        self._feed_days.see(self.data.datetime.datetime(0))
         have = min(len(self.data), self._source.lookback + 1)
         days = [self.data.datetime.date(-back) for back in range(have - 1, -1, -1)]
         closes = list(self.data.close.get(size=have))
@@ -145,7 +151,9 @@ class RagMomentum(bt.Indicator):
         """All bars of the feed in one call: Backtrader calls this last, and also for a feed that is too short."""
         _check_daily(self.data)
         # The feed's own num2date, which knows its time zone, as data.datetime.date() in next() does.
-        days = [self.data.num2date(stamp).date() for stamp in self.data.datetime.array]
+        stamps = [self.data.num2date(stamp) for stamp in self.data.datetime.array]
+        refuse_other_days(self._symbol, stamps)
+        days = [stamp.date() for stamp in stamps]
         # The arrays hold the whole history under preload: cut_queries is where the future is cut off.
         columns = tuple(getattr(self.data, name).array for name in _BAR)
         queries = cut_queries(self._symbol, days, self.data.close.array, self._source.lookback, columns)
@@ -192,7 +200,7 @@ def _source_of(source: Any, variant: str | None) -> SignalSource:
         return source
     raise ConfigError(
         f"RagMomentum got source={source!r}; a signal source or the path of a spec was expected, for example "
-        'RagMomentum(data, source="backtests/sample.toml")'
+        'RagMomentum(data, source="shipped:sample")'
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from ragsignal.config import RunSpec
+from ragsignal.statistics import bars_a_year
 from ragsignal.study import DayEvidence
 from ragsignal.trading.findings import RunFindings
 from ragsignal.trading.findings.retrieved import RetrievedDays, query_days, retrieved_of
@@ -48,6 +47,11 @@ class RunResult:
         return retrieved_of(chosen)
 
     @property
+    def bars_a_year(self) -> int:
+        """Bars a year, by which all figures of this run are annualised."""
+        return bars_a_year(pd.DatetimeIndex(self.variants[0].equity.index))
+
+    @property
     def in_sample(self) -> bool:
         """Whether something was fitted on the window that it trades."""
         return any(note.startswith("IN SAMPLE") for note in self.notes)
@@ -56,19 +60,3 @@ class RunResult:
     def title(self) -> str:
         """The spec's name, for the head of every page; stamped where the run is in sample."""
         return ("IN SAMPLE: " if self.in_sample else "") + self.spec.name
-
-
-def notes_on_shares(variants: Sequence[VariantResult]) -> list[str]:
-    """Name the symbols that whole shares leave out; variants that miss the same ones share a note."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    cash: dict[tuple[str, ...], float] = {}
-    for variant in variants:
-        symbols = tuple(sorted(variant.too_dear))
-        if symbols:
-            names.setdefault(symbols, []).append(variant.name)
-            cash[symbols] = max(cash.get(symbols, 0.0), *variant.too_dear.values())
-    return [
-        f"{', '.join(names[symbols])}: never traded {', '.join(symbols)}, because no weight came to a whole share; "
-        f"costs.cash = {1000 * math.ceil(cash[symbols] / 1000)} would have bought one of each."
-        for symbols in names
-    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,32 +13,32 @@ import backtrader as bt
 
 from ragsignal.config import StrategySpec, Variant, did_you_mean
 from ragsignal.errors import ConfigError
-from ragsignal.utils import file_digest, json_digest
+from ragsignal.utils import file_digest, import_beside, json_digest, module_folders
+
+_STRATEGIES = "ragsignal.strategies"
 
 
-def import_here(name: str, what: str) -> ModuleType:
-    """Import a module with the current folder on the path; ``what`` names in errors the thing that is looked for.
+def import_here(name: str, what: str, folder: Path | None = None) -> ModuleType:
+    """Import a module from ``folder``, a spec's, or from the current folder; ``what`` names in errors what is wanted.
 
     Raises
     ------
     ConfigError
         If there is no such module.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return import_beside(name, folder)
     except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module exists, and something that it imports does not
         raise ConfigError(
-            f"no module {name!r} ({what}); modules are looked up from the current folder, {here}"
+            f"no module {name!r} ({what}); modules are looked up in {' and in '.join(module_folders(folder))}. "
+            f"{_shipped(what)}"
         ) from None
 
 
 def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
-    """Import ``module:Class`` with the current folder on the path.
+    """Import ``module:Class``, looked up beside the spec and in the current folder.
 
     Raises
     ------
@@ -44,17 +46,23 @@ def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
         If there is no such module or class, or it is no Backtrader strategy.
     """
     module_name, class_name = spec.name.split(":")
-    module = import_here(module_name, f"strategy {spec.name!r}")
-    strategies = {name: value for name, value in vars(module).items() if _is_strategy(value)}
-    if class_name not in strategies:
-        near = did_you_mean(class_name, list(strategies))
-        raise ConfigError(f"{module_name} has no strategy {class_name!r}.{near}")
-    strategy: type[bt.Strategy] = strategies[class_name]
-    return strategy
+    module = import_here(module_name, f"strategy {spec.name!r}", spec.folder)
+    thing = getattr(module, class_name, None)
+    if isinstance(thing, type) and issubclass(thing, bt.Strategy):
+        return thing
+    if thing is not None:
+        raise ConfigError(f"{spec.name} is no strategy: a subclass of backtrader.Strategy was expected")
+    here = [name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, bt.Strategy)]
+    near = did_you_mean(class_name, here) if here else f" There is none in it. {_shipped(class_name)}"
+    raise ConfigError(f"{module_name} has no strategy {class_name!r}.{near}")
 
 
-def _is_strategy(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, bt.Strategy)
+def _shipped(wanted: str) -> str:
+    """Name the strategies that this package brings, the nearest one first."""
+    # by name: strategies stand on a higher floor, and are named by specs alone
+    names = [f"{_STRATEGIES}:{name}" for name in importlib.import_module(_STRATEGIES).__all__]
+    word = re.findall(r"\w+", wanted)[-1]
+    return f"Shipped strategies: {did_you_mean(f'{_STRATEGIES}:{word}', names).strip()}"
 
 
 def check_strategy(variant: Variant) -> None:
@@ -65,6 +73,7 @@ def check_strategy(variant: Variant) -> None:
     for name in spec.params:
         if name not in known:
             raise ConfigError(f"strategy {spec.name!r} has no param {name!r}.{did_you_mean(name, known)}")
+        _check_kind(variant, name, getattr(strategy.params, name))
     if not variant.has_signal:
         return
     if "signal" not in known:
@@ -76,6 +85,25 @@ def check_strategy(variant: Variant) -> None:
         raise ConfigError(
             f"strategy {spec.name!r} of variant {variant.name!r} brings its own signal, which a model's would replace; "
             'set signal = "none" in the variant'
+        )
+
+
+# bool first: to Python true is a number too
+_KINDS: dict[str, tuple[type, ...]] = {"true or false": (bool,), "a number": (int, float), "text": (str,)}
+
+
+def _kind_of(value: object) -> str | None:
+    """Which of the kinds that TOML tells apart; None for others, and for a default of None."""
+    return next((kind for kind, types in _KINDS.items() if isinstance(value, types)), None)
+
+
+def _check_kind(variant: Variant, name: str, default: object) -> None:
+    """Refuse text where the strategy's own value is a number, a number where it is true or false, and so on."""
+    value, wanted = variant.strategy.params[name], _kind_of(default)
+    if wanted not in (None, _kind_of(value)):
+        raise ConfigError(
+            f"variant {variant.name!r}: strategy {variant.strategy.name!r} takes {wanted} as {name}, and not "
+            f"{json.dumps(value, default=str)}; its own value is {name} = {json.dumps(default)}"
         )
 
 

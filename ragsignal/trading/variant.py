@@ -53,8 +53,8 @@ class VariantResult:
         What this run spent on the signals.
     recipe : dict or None
         What decided the signals.
-    too_dear : dict of str to float
-        Symbols that were wanted, but whose weight never came to a whole share; the cash at which it would have.
+    too_dear : dict of str to float or None
+        Symbols that were wanted, but never came to a whole share; the cash at which they would have, where it is known.
     """
 
     name: str
@@ -66,7 +66,7 @@ class VariantResult:
     metrics: Metrics
     cost: Cost = field(default_factory=Cost)
     recipe: Recipe | None = None
-    too_dear: dict[str, float] = field(default_factory=dict)
+    too_dear: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def is_llm(self) -> bool:
@@ -87,6 +87,11 @@ class VariantResult:
     def has_signal(self) -> bool:
         """Whether the variant trades a signal, and not prices alone."""
         return self.kind != "none"
+
+    @property
+    def traded(self) -> bool:
+        """Whether any order was filled; the account of one that never traded is its cash."""
+        return len(self.orders) > 0
 
     @property
     def returns(self) -> pd.Series:

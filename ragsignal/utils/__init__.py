@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from ragsignal.utils.database import open_database
+from ragsignal.utils.database import Database, open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
-from ragsignal.utils.files import cache_folder, swap_folder, write_file, write_folder
+from ragsignal.utils.files import cache_folder, write_file, write_folder
+from ragsignal.utils.locks import locked
+from ragsignal.utils.modules import find_beside, import_beside, module_folders
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import Record, plain, rounded, write_json
+from ragsignal.utils.runs import NewRun, find_run
+from ragsignal.utils.threads import SIGNALS
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
+    "SIGNALS",
+    "Database",
+    "NewRun",
     "Progress",
     "Record",
     "Steps",
@@ -18,15 +25,19 @@ __all__ = [
     "cache_folder",
     "canonical_json",
     "file_digest",
+    "find_beside",
+    "find_run",
+    "import_beside",
     "json_digest",
     "libraries_of",
+    "locked",
+    "module_folders",
     "open_database",
     "plain",
     "quiet_loading",
     "rounded",
     "silent",
     "silent_steps",
-    "swap_folder",
     "versions_of",
     "write_file",
     "write_folder",

@@ -54,12 +54,16 @@ def test_backtest_writes_a_report(ran: tuple[Path, Any, str]) -> None:
     assert f"report: {folder / 'index.html'}" in said
 
 
-def test_a_second_run_gives_the_same_record_apart_from_times(ran: tuple[Path, Any, str]) -> None:
+def test_a_second_run_gives_the_same_record_apart_from_times_and_overwrites_nothing(ran: tuple[Path, Any, str]) -> None:
     path, answer, _ = ran
-    folder = Path(answer["run_dir"])
-    before = _record(folder)
+    folder, runs = Path(answer["run_dir"]), path.parent / "runs" / "small"
+    before = (folder / "record.json").read_bytes()
     again, said = _ragsignal("backtest", path, "--out", path.parent / "runs")
-    assert _record(folder) == before
+    assert _record(Path(again["run_dir"])) == _record(folder)
+    assert (folder / "record.json").read_bytes() == before
+    assert again["run_dir"] != answer["run_dir"]
+    assert folder.parent == runs
+    assert (runs / "latest").resolve() == Path(again["run_dir"]).resolve()
     assert "everything is in the store: no model call" in said
     assert all(variant["model_calls"] == 0 for variant in again["variants"])
 
@@ -127,8 +131,12 @@ def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, s
         assert set(figures) <= set(variant)
     record = json.loads((Path(answer["run_dir"]) / "record.json").read_text())
     assert record["spec"]["costs"]["commission_bps"] == 5.0
-    classes = ("rag_momentum:LongShort", "price_rules:PriceMomentum", "buy_and_hold:BuyAndHold")
-    assert set(record["fingerprints"]) == {"prices", "corpus", *(f"code of strategies.{it}" for it in classes)}
+    classes = ("LongShort", "PriceMomentum", "BuyAndHold")
+    assert set(record["fingerprints"]) == {
+        "prices",
+        "corpus",
+        *(f"code of ragsignal.strategies:{it}" for it in classes),
+    }
     assert record["times"]["trials"]["configurations"] == 3
     assert record["times"]["variants"]["vote"]["asked"] > 500
     assert not {"asked", "signals_per_second"} & set(record["variants"][0])

@@ -29,7 +29,7 @@ def test_the_record_shows_what_was_set(tmp_path: Path, command: str, folder: str
     path = write_spec(tmp_path, variant=[VOTE, HOLD])
     done = CliRunner().invoke(app, [command, str(path), *SET, "--out", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
-    spec = json.loads((tmp_path / "runs" / folder / record).read_text())["spec"]
+    spec = json.loads((tmp_path / "runs" / folder / "latest" / record).read_text())["spec"]
     assert spec["data"]["end"] == "2015-03-31"
     assert spec["variant"][0]["retrieval"] == {"k": 7}
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec, RetrievalSpec, RunSpec, load_spec, load_train_spec
 from ragsignal.errors import ConfigError
-from tests.specs import HOLD, Tables, changed, write, write_train_spec
+from tests.specs import HOLD, Tables, changed, write, write_spec, write_train_spec
 
 PAPER = Path(__file__).parents[2] / "backtests" / "paper.toml"
 RAG: Tables = {"name": "rag", "retrieval": {"retriever": "shape"}}
@@ -187,7 +187,7 @@ def test_one_variant_table_instead_of_a_list_is_explained(load: Load) -> None:
 
 
 def test_a_missing_spec_says_what_a_spec_is(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no spec at .*nowhere\.toml: .*backtests/sample\.toml"):
+    with pytest.raises(ConfigError, match=r"no spec at .*nowhere\.toml: .*shipped:sample"):
         load_spec(tmp_path / "nowhere.toml")
 
 
@@ -287,3 +287,41 @@ def test_specs_are_made_in_python_as_well() -> None:
     assert spec.path is None
     with pytest.raises(ValidationError, match="holds a name twice"):
         CorpusSpec(symbols=("IBM", "IBM"))
+
+
+def test_a_byte_order_mark_before_a_spec_is_no_mistake(tmp_path: Path) -> None:
+    path = write_spec(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_spec(path).name == "small"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "my run"}, "'my run': it names a folder or a file: letters, digits"),
+        ({"strategy": {"class": "LongFlat"}}, "'LongFlat': module:Class was expected, such as ragsignal.strategies:"),
+        ({"variant": [{"name": "a/b", "signal": "vote"}]}, "'a/b': it names a folder or a file"),
+    ],
+)
+def test_what_does_not_match_is_told_in_words_and_not_as_a_pattern(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)) as told:
+        load_spec(write_spec(tmp_path, **changes))
+    assert "pattern" not in str(told.value)
+    assert "^" not in str(told.value)
+
+
+# ------------------------------------------------------------------------------------------------- shipped specs
+
+
+def test_the_shipped_sample_is_the_spec_of_the_bundled_prices() -> None:
+    """One text in two places: the wheel has no backtests/."""
+    shipped = Path(__file__).parents[2] / "ragsignal" / "config" / "shipped" / "sample.toml"
+    assert shipped.read_bytes() == (Path(__file__).parents[2] / "backtests" / "sample.toml").read_bytes()
+    assert load_spec("shipped:sample") == load_spec(shipped)
+
+
+def test_a_shipped_spec_that_is_not_there_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no spec 'shipped:smple' is shipped\. Did you mean 'shipped:sample'\?"):
+        load_spec("shipped:smple")

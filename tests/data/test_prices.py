@@ -443,14 +443,6 @@ def test_a_zoned_parquet_column_gives_the_local_calendar_day(tmp_path, market, p
     assert read_table(path) == prices
 
 
-def test_midnights_of_new_york_told_in_utc_are_refused_because_the_clock_moves(tmp_path):
-    table = long_table({"AAA": random_bars(1, 200)})
-    table["date"] = table["date"].dt.tz_localize("America/New_York").dt.tz_convert("UTC")
-    path = tmp_path / "utc.parquet"
-    table.to_parquet(path)
-    assert [problem.rule for problem in find_problems(path)] == ["intraday bars"]
-
-
 def test_hourly_bars_of_a_parquet_table_are_duplicates_and_intraday(tmp_path):
     table = long_table({"AAA": random_bars(1, 8)})
     table["date"] = pd.date_range("2020-01-02 10:00", periods=8, freq="h")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ragsignal.config import LLMSpec, RunSpec
+from ragsignal.config import LLMSpec, RunSpec, StrategySpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError, DataError, ModelError, RagSignalError
 from ragsignal.llm.load import load_stockllm
@@ -152,10 +152,11 @@ def test_without_ray_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch
         pass
 
 
-def test_strategies_that_are_not_installed_are_sent_to_a_cluster() -> None:
-    assert _not_installed(["ragsignal.strategies:LongShort", "backtrader.strategies:MA_CrossOver"]) == [
-        str(Path(__file__).parents[2] / "strategies")
-    ]
+def test_strategies_that_are_not_installed_are_sent_to_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_spec.py").write_text("")
+    names = ["ragsignal.strategies:LongShort", "backtrader.strategies:MA_CrossOver", "beside_the_spec:Mine"]
+    code = [StrategySpec.model_validate({"class": name, "folder": tmp_path}) for name in names]
+    assert _not_installed(code) == [str(tmp_path / "beside_the_spec.py")]
 
 
 # ------------------------------------------------------------------------------------------------------- a cluster

@@ -100,11 +100,12 @@ def test_dark_colours_follow_the_system_and_the_switch_in_page_and_charts(opened
 def test_a_variant_under_the_pointer_is_marked_in_curves_tables_and_forest_plots(opened: Opened) -> None:
     marked = opened.page.locator("[data-variant='rag-shape']")
     opened.page.hover("#variants tr[data-variant='rag-shape']")
+    opened.page.wait_for_selector("#chips [data-variant='rag-shape'].lit")
     assert set(marked.evaluate_all(LIT)) == {"BUTTON", "TR", "LI"}
     curves = opened.page.evaluate("document.getElementById('curves').data.map(it => [it.name, it.opacity])")
     assert {name for name, opacity in curves if opacity == 1} == {"rag-shape"}
     opened.page.hover("h1")
-    assert marked.evaluate_all(LIT) == []
+    opened.page.wait_for_function("!document.querySelector('.lit')")
 
 
 def test_a_page_without_its_folder_says_what_is_missing(opened: Opened) -> None:

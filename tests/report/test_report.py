@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, packed, styles
-from ragsignal.report.page import render_page
+from ragsignal.report.page import facts, render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
@@ -35,7 +36,7 @@ from ragsignal.trading.findings.answers import answers_of, verdict_of
 from ragsignal.trading.findings.family import PairedDifference, corrected, family_of
 from ragsignal.trading.results import RunResult
 from ragsignal.trading.variant import Metrics, VariantResult
-from ragsignal.utils import rounded
+from ragsignal.utils import NewRun, rounded
 from tests.results import find
 
 SYMBOLS = ("AAPL", "AMZN", "IBM", "JPM")
@@ -569,7 +570,10 @@ def test_a_hostile_spec_stays_text() -> None:
         for name, rows in result.findings.symbols.items()
     }
     rows = [dataclasses.replace(row, right=HOSTILE) for row in result.findings.comparisons]
-    findings = dataclasses.replace(result.findings, symbols=by_symbol, comparisons=rows, benchmark=HOSTILE)
+    costs = result.findings.costs
+    costs = dataclasses.replace(costs, variants=costs.variants | {HOSTILE: costs.variants[BENCHMARK]})
+    parts = {"symbols": by_symbol, "comparisons": rows, "benchmark": HOSTILE, "costs": costs}
+    findings = dataclasses.replace(result.findings, **parts)
     changes: dict[str, Any] = {"closes": renamed, "notes": (HOSTILE,), "versions": {HOSTILE: HOSTILE}}
     page = render_page(dataclasses.replace(result, findings=findings, **changes))
     assert "alert('x')" in text_of(page)
@@ -652,7 +656,7 @@ def test_in_sample_is_stamped_on_the_title_and_on_the_first_answer(result: RunRe
 def test_the_page_shows_before_it_tells(page: str) -> None:
     text = text_of(page)
     order = (
-        "distinguishable from buy-and-hold.",
+        "by the LLM or from buy-and-hold.",
         "Before you quote a figure",
         "Account and drawdown",
         "All variants",
@@ -722,21 +726,12 @@ def test_no_two_variants_look_alike_and_the_benchmark_is_dashed_grey() -> None:
 # --- the folder ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def old_report(tmp_path: Path, quick: None) -> Path:
-    write_report(TINY, tmp_path / "run")
-    return tmp_path / "run"
-
-
-def bytes_in(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_a_write_that_stops_half_way_leaves_the_old_report_and_no_litter(
-    old_report: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+@pytest.mark.usefixtures("quick")
+def test_a_write_that_stops_half_way_leaves_no_run_and_latest_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    before = bytes_in(old_report)
+    old, _ = NewRun(tmp_path).write(partial(write_report, TINY))
 
     def stop(result: RunResult, folder: Path) -> None:
         assert (folder / "record.json").exists()  # half of the new one is written
@@ -744,30 +739,17 @@ def test_a_write_that_stops_half_way_leaves_the_old_report_and_no_litter(
 
     monkeypatch.setattr(ragsignal.report, "write_page", stop)
     with pytest.raises(error):
-        write_report(dataclasses.replace(TINY, notes=("new",)), old_report)
-    assert bytes_in(old_report) == before
-    assert list(old_report.parent.iterdir()) == [old_report]
-
-
-def test_what_a_kill_left_behind_is_put_right_by_the_next_write(old_report: Path) -> None:
-    (old_report / "my-notes.md").write_text("keep me")
-    old_report.rename(old_report.with_name(".run.old"))  # killed between the two renames
-    (old_report.with_name(".run.new")).mkdir()
-    (old_report.with_name(".run.new") / "half").touch()
-    write_report(dataclasses.replace(TINY, notes=("new",)), old_report)
-    assert json.loads((old_report / "record.json").read_text())["notes"] == ["new"]
-    assert (old_report / "my-notes.md").read_text() == "keep me"
-    assert list(old_report.parent.iterdir()) == [old_report]
-    assert not (old_report / "half").exists()
+        NewRun(tmp_path).write(partial(write_report, dataclasses.replace(TINY, notes=("new",))))
+    assert (tmp_path / "latest").resolve() == old
+    assert sorted(tmp_path.iterdir()) == [old, tmp_path / "latest"]
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
+def test_no_report_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match=r"holds files but no record\.json"):
-        write_report(TINY, tmp_path)
-    with pytest.raises(ConfigError, match="is a file"):
-        write_report(TINY, tmp_path / "thesis.tex")
+    for folder in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(ConfigError, match="is no empty folder, and nothing is overwritten"):
+            write_report(TINY, folder)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -933,6 +915,11 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
     assert "lost everything" in str(tearsheet.obstacle(fine.where(fine > 0), fine))
     assert "lost everything" in str(tearsheet.obstacle(fine - 1.05 * (fine == 0), fine))  # below 0, and trading on
     assert "Every return is the same" in str(tearsheet.obstacle(fine * 0 + 0.01, fine))
+
+
+def test_the_factor_of_annual_figures_stands_in_the_record_and_at_the_head_of_the_page() -> None:
+    assert record_of(TINY)["bars_a_year"] == 252
+    assert facts(TINY)["Figures a year"].startswith("252 bars")
 
 
 @pytest.mark.parametrize(

@@ -71,15 +71,21 @@ def test_the_first_line_claims_what_the_answers_claim(rows: Any, line: str) -> N
 
 
 def test_what_is_arithmetic_is_said_without_an_interval() -> None:
-    gaps = {"a": -0.051, "b": 0.02, "c": -0.13}
+    gaps = {"rag-shape": -0.051, "no-retrieval": 0.02, "price-momentum": -0.13, "reversal": 0.5}
     rows = [comparison(name, BENCHMARK, "mean return a year", gap, -1.0, 1.0, 0.5) for name, gap in gaps.items()]
-    facts = {fact.label: fact for fact in facts_of(dataclasses.replace(RUN.findings, comparisons=rows))}
+    traded = [name for name in gaps if name != "reversal"]  # which never traded: it is ahead of nothing
+    facts = {fact.label: fact for fact in facts_of(dataclasses.replace(RUN.findings, comparisons=rows), traded)}
     assert facts[f"Earned less than {BENCHMARK}"].figure == "2 of 3 variants"
     assert facts[f"Earned less than {BENCHMARK}"].words.endswith("−13.0 to +2.0")
-    assert facts[f"Most ahead of {BENCHMARK}"].figure == "b"
+    assert facts[f"Most ahead of {BENCHMARK}"].figure == "no-retrieval"
     assert facts["Costs took"].words == "at 10 bp a side, whatever the signal"
+    assert facts["Free of costs"].figure.endswith("of 3 variants")
     words = " ".join(f"{fact.label} {fact.figure} {fact.words}" for fact in facts.values())
     assert not {"interval", "chance", "distinguishable"} & set(words.split())
+
+
+def test_a_run_in_which_nothing_traded_has_no_facts() -> None:
+    assert facts_of(RUN.findings, []) == []
 
 
 def test_costs_stand_with_the_facts_and_not_with_an_answer() -> None:

@@ -218,11 +218,12 @@ def test_a_read_only_folder_says_which_variable_to_set(tmp_path: Path) -> None:
 def test_an_error_at_the_commit_is_a_store_error_too(tmp_path: Path) -> None:
     store = SignalStore(tmp_path / "s.sqlite")
     # a constraint that SQLite checks at COMMIT only, as it may notice a full disk there only
-    store._connection.executescript(
-        "PRAGMA foreign_keys = ON; DROP TABLE signals; CREATE TABLE signals (key TEXT PRIMARY KEY, recipe TEXT "
-        "REFERENCES recipes (digest) DEFERRABLE INITIALLY DEFERRED, symbol, as_of, value, probability, abstained, "
-        "hits, prompt, tokens, seconds, rank);"
-    )
+    with store._database.connection() as connection:
+        connection.executescript(
+            "PRAGMA foreign_keys = ON; DROP TABLE signals; CREATE TABLE signals (key TEXT PRIMARY KEY, recipe TEXT "
+            "REFERENCES recipes (digest) DEFERRABLE INITIALLY DEFERRED, symbol, as_of, value, probability, abstained, "
+            "hits, prompt, tokens, seconds, rank);"
+        )
     with pytest.raises(StoreError, match="FOREIGN KEY"):
         put(store, plain("a"))
     assert len(store) == 0
@@ -249,14 +250,6 @@ def test_a_fork_may_not_use_the_store_of_its_parent(tmp_path: Path) -> None:
     raise SystemExit(os.waitstatus_to_exitcode(status))
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
-
-
-def test_another_thread_is_refused_loudly(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    store = SignalStore(tmp_path / "s.sqlite")
-    with ThreadPoolExecutor(1) as pool, pytest.raises(StoreError, match="thread"):
-        pool.submit(store.get, ["a"]).result()
 
 
 def test_a_file_of_before_there_were_ranks_opens_and_keeps_its_signals(tmp_path: Path) -> None:

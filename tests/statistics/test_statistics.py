@@ -50,17 +50,20 @@ def test_performance_by_hand() -> None:
     equity = pd.Series([100.0, 110.0, 99.0, 108.9], index=pd.to_datetime(["2020-01-01"] * 4) + pd.to_timedelta(
         [0, 1, 2, 366], unit="D"
     ))  # fmt: skip
-    figures = performance(equity)  # returns +10 %, -10 %, +10 %: mean 1/30, deviation 0.2/sqrt(3); quarters
+    figures = performance(equity)  # returns +10 %, -10 %, +10 %: mean 1/30, deviation 0.2/sqrt(3); days, and a hole
     assert set(figures) == FIGURES
     assert figures["return"] == pytest.approx(0.089)
     assert figures["cagr"] == pytest.approx(1.089 ** (365.25 / 366) - 1)
-    assert figures["volatility"] == pytest.approx(0.2 / np.sqrt(3) * np.sqrt(4))
-    assert figures["sharpe"] == pytest.approx((0.1 / 3) / (0.2 / np.sqrt(3)) * np.sqrt(4))
-    assert figures["sortino"] == pytest.approx((0.1 / 3) / np.sqrt(0.01 / 3) * np.sqrt(4))
+    assert figures["volatility"] == pytest.approx(0.2 / np.sqrt(3) * np.sqrt(252))
+    assert figures["sharpe"] == pytest.approx((0.1 / 3) / (0.2 / np.sqrt(3)) * np.sqrt(252))
+    assert figures["sortino"] == pytest.approx((0.1 / 3) / np.sqrt(0.01 / 3) * np.sqrt(252))
     assert figures["max_drawdown"] == pytest.approx(-0.1)
 
 
-@pytest.mark.parametrize(("freq", "bars"), [("B", 252), ("D", 365), ("W-FRI", 52), ("ME", 12), ("QE", 4)])
+@pytest.mark.parametrize(
+    ("freq", "bars"),
+    [("B", 252), ("D", 365), ("2D", 183), ("2B", 126), ("W-FRI", 52), ("2W", 26), ("ME", 12), ("BME", 12), ("QE", 4)],
+)
 def test_figures_are_annualised_by_the_bars_that_a_year_has(freq: str, bars: int) -> None:
     index = pd.date_range("2015-01-02", "2018-12-31", freq=freq)
     assert bars_a_year(index) == bars
@@ -320,3 +323,22 @@ def test_a_week_that_begins_on_sunday_or_a_festive_saturday_is_no_market_that_ne
     tel_aviv = every[~every.day_of_week.isin([4, 5])]
     mumbai = every[every.day_of_week < 5].append(pd.DatetimeIndex(["2015-02-28", "2016-10-30"])).sort_values()
     assert [bars_a_year(it) for it in (every, tel_aviv, mumbai)] == [365, 252, 252]
+
+
+def test_a_week_of_six_days_has_313_bars_a_year() -> None:
+    every = pd.date_range("2008-01-02", "2012-12-31")
+    assert bars_a_year(every[every.day_of_week != 5]) == 313
+
+
+def test_a_market_that_moved_its_week_has_no_sixth_day_of_trade() -> None:
+    every = pd.date_range("2025-01-01", "2026-12-31")
+    sunday_first = (every < "2026-01-04") & ~every.day_of_week.isin([4, 5])
+    assert bars_a_year(every[sunday_first | ((every >= "2026-01-04") & (every.day_of_week < 5))]) == 252
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(["B", "D", "2D", "W-FRI", "2W", "ME", "QE"]), st.integers(15, 25), st.integers(60, 900))
+def test_bars_a_year_do_not_depend_on_a_hole_in_the_data(freq: str, before: int, months: int) -> None:
+    index = pd.date_range("1990-01-01", periods=80, freq=freq)
+    later = index[before:] + pd.Timedelta(days=7 * months)  # as many whole weeks: the same days of the week
+    assert bars_a_year(index[:before].append(later)) == bars_a_year(index)

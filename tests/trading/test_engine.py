@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -19,6 +20,7 @@ from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.report import record_of
 from ragsignal.trading.engine import notes_of, prepare, run_spec, trade
 from ragsignal.trading.findings.family import family_of, rivals_by_label
+from ragsignal.trading.notes import notes_on_shares
 from ragsignal.trading.results import RunResult
 from ragsignal.trading.strategy import load_strategy
 from ragsignal.training.classifier import train_classifier
@@ -280,7 +282,7 @@ def test_switched_off_costs_are_announced() -> None:
     [
         ("strategies.nothing:X", "no module 'strategies.nothing'"),
         ("ragsignal.strategies:LongShrt", "Did you mean 'LongShort'"),
-        ("pathlib:Path", "pathlib has no strategy 'Path'"),
+        ("pathlib:Path", "pathlib:Path is no strategy"),
     ],
 )
 def test_a_strategy_that_cannot_be_found_says_where_it_was_looked_for(name: str, message: str) -> None:
@@ -296,6 +298,20 @@ def test_a_param_that_a_strategy_does_not_have_is_refused_with_the_nearest() -> 
 def test_a_strategy_without_a_signal_param_cannot_be_given_one() -> None:
     with pytest.raises(ConfigError, match="has no param 'signal'"):
         run_spec(spec(strategy={"class": "ragsignal.strategies:BuyAndHold"}))
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"enter": "0.1"}, 'takes a number as enter, and not "0.1"; its own value is enter = 0.1'),
+        ({"invest": True}, "takes a number as invest, and not true"),
+        ({"exit": [0.1]}, "takes a number as exit, and not [0.1]"),
+    ],
+)
+def test_a_param_of_another_kind_than_the_strategys_own_is_refused(params: Tables, words: str) -> None:
+    table = {"class": "ragsignal.strategies:LongShort", "params": params}
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        prepare(spec(variant=[VOTE | {"strategy": table}, HOLD]))
 
 
 def test_letters_fitted_inside_the_window_are_refused() -> None:
@@ -360,8 +376,8 @@ def test_a_note_names_what_whole_shares_leave_out_and_the_cash_that_would_buy_it
     first = float(dear["BBB"]["close"].iloc[0])
     assert hold.too_dear == {"BBB": pytest.approx(first / 0.475)}
     assert set(hold.orders["symbol"]) == set(momentum.orders["symbol"]) == {"AAA"}
-    (note,) = (note for note in notes_of(small, (hold, momentum)) if "whole share" in note)
-    assert note.startswith("hold, momentum: never traded BBB, because no weight came to a whole share; costs.cash = ")
+    (note,) = notes_on_shares((hold, momentum))
+    assert note.startswith("hold, momentum: never traded BBB, because no order came to a whole share; costs.cash = ")
     cash = int(note.split("costs.cash = ")[1].split()[0])
     assert "BBB" in set(trade(small.variants[0], spec(variant=[HOLD], costs={"cash": cash}), dear).orders["symbol"])
 

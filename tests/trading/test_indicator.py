@@ -28,7 +28,7 @@ from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.types import Prompt, Query, Signal
 from tests.fakes import LOOKBACK, CountingSource, corpus_of, every_query, market, pipeline_of
 from tests.made_days import made_hits
-from tests.markets import poisoned
+from tests.markets import bars, poisoned
 from tests.specs import RANDOM, VOTE, Tables, write_spec
 
 Modes: TypeAlias = dict[str, Any]
@@ -376,6 +376,30 @@ def test_a_day_that_is_replayed_from_minutes_is_refused_because_its_close_is_not
 
     with pytest.raises((ConfigError, DataError), match="resampledata"):
         run(fresh(), replay)
+
+
+ZONES = ("Asia/Tokyo", "Europe/London", "Asia/Riyadh")
+YEAR = bars(260, days=pd.bdate_range("2020-01-01", periods=260))
+
+
+@pytest.mark.parametrize("modes", EACH_WAY, ids=str)
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_feed_with_midnights_of_an_exchange_is_refused_and_the_repair_works(zone: str, modes: Modes) -> None:
+    days = pd.DatetimeIndex([day for day in pd.date_range("2020-01-01", "2021-01-20") if day.day_of_week not in (4, 5)])
+    days = days if zone == "Asia/Riyadh" else pd.bdate_range("2020-01-01", "2020-12-31")
+    own = bars(len(days), days=days)
+    for frame in (own.tz_localize(zone), own.tz_localize(zone).tz_convert("UTC").tz_localize(None)):
+        with pytest.raises(DataError, match=f"AA: .*midnight in {zone}, as UTC counts") as caught:
+            run(fresh(), {"AA": frame}, modes)
+        line = str(caught.value).partition("frame.index = ")[2]
+        fixed = frame.set_axis(eval(line, {"pd": pd, "frame": frame}), axis=0)  # noqa: S307 - as it is printed
+        assert fixed.index.equals(own.index)
+
+
+@pytest.mark.parametrize("modes", EACH_WAY, ids=str)
+def test_a_feed_of_one_bar_a_day_at_the_close_of_new_york_in_utc_is_of_these_days(modes: Modes) -> None:
+    at_close = YEAR.set_axis((YEAR.index + pd.Timedelta(hours=16)).tz_localize("America/New_York"), axis=0)
+    assert run(fresh(), {"AA": at_close}, modes).signals() == expected({"AA": YEAR})
 
 
 @pytest.mark.parametrize("wrong", [lambda data: data.close, lambda data: bt.indicators.SMA(data, period=3)])

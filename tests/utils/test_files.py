@@ -89,6 +89,31 @@ def test_of_many_writers_at_once_one_wins_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["it"]
 
 
+def test_of_many_writers_who_replace_the_last_one_stays_whole(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        def fill(folder: Path) -> None:
+            for name in ("a", "b"):
+                (folder / name).write_text(str(number))
+
+        write_folder(tmp_path / "it", fill, replace=True)
+
+    write(99)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(32)))
+    write(100)
+    assert (tmp_path / "it" / "a").read_text() == (tmp_path / "it" / "b").read_text() == "100"
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_what_a_kill_between_two_renames_moved_away_is_put_back(tmp_path: Path) -> None:
+    write_folder(tmp_path / "it", lambda folder: write_text("old", folder))
+    (tmp_path / "it").rename(tmp_path / f".it.{'0' * 32}.old")
+    (tmp_path / f".it.{'0' * 32}.part").mkdir()
+    write_folder(tmp_path / "other", lambda folder: write_text("new", folder))
+    assert (tmp_path / "it" / "file").read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"it", "other"}
+
+
 def test_a_cache_that_cannot_be_made_says_which_variable_moves_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

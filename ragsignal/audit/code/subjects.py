@@ -10,6 +10,7 @@ import functools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import backtrader as bt
@@ -43,6 +44,8 @@ class Subject:
         Where it takes a signal: what answers.
     variants : tuple of str
         Variants of the spec that trade it; empty for what was named on the command line.
+    folder : Path, optional
+        Where its module is looked up first, a spec's; then in the current folder.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Subject:
     params: dict[str, Any] = field(default_factory=dict)
     source: SignalSource | None = None
     variants: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @property
     def label(self) -> str:
@@ -59,7 +63,7 @@ class Subject:
 
     def run(self, market: Market, costs: CostSpec, mode: Mode = BATCH) -> Trace:
         """Import the subject and trace it on a market."""
-        thing = load(self.name)
+        thing = load(self.name, self.folder)
         if self.kind == "function":
             return trace_function(thing, market)
         params = dict(self.params)
@@ -85,8 +89,8 @@ class IndicatorHost(bt.Strategy):
             self.indicators = [self.p.indicator(data) for data in self.datas]
 
 
-def load(name: str) -> Any:
-    """Import ``module:Name``, looked up from the current folder.
+def load(name: str, folder: Path | None = None) -> Any:
+    """Import ``module:Name``, looked up in ``folder``, a spec's, and in the current folder.
 
     Raises
     ------
@@ -98,22 +102,22 @@ def load(name: str) -> Any:
         raise ConfigError(
             f"{name!r} names nothing to audit; write module:Name, such as ragsignal.strategies:TargetBook"
         )
-    module = import_here(module_name, f"subject {name!r}")
+    module = import_here(module_name, f"subject {name!r}", folder)
     if not hasattr(module, attribute):
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, public)}")
     return getattr(module, attribute)
 
 
-def kind_of(name: str) -> Kind:
-    """What ``module:Name`` is.
+def kind_of(name: str, folder: Path | None = None) -> Kind:
+    """What ``module:Name`` is, looked up as by :func:`load`.
 
     Raises
     ------
     ConfigError
         If it cannot be imported, or is none of the three kinds.
     """
-    thing = load(name)
+    thing = load(name, folder)
     if isinstance(thing, type) and issubclass(thing, bt.Strategy):
         return "strategy"
     if isinstance(thing, type) and issubclass(thing, bt.Indicator):

@@ -5,7 +5,7 @@ const ragsignal = (() => {
   const asked = {}, received = {}, drawn = {}, colors = {}, listeners = [];
   const OPTIONS = {responsive: true, displayModeBar: false};
   const probe = document.createElement("span");
-  let lit = null;
+  let lit = null, waiting;  // the variant that is marked, and the one that the next frame will mark
 
   // float32, little-endian, base64
   const decode = text => new Float32Array(Uint8Array.from(atob(text), sign => sign.charCodeAt(0)).buffer);
@@ -37,7 +37,7 @@ const ragsignal = (() => {
   // A trace or a layout with its colours put in; numbers and dates are left as they are.
   function themed(value) {
     if (typeof value === "string") return value.startsWith("var(") ? color(value) : value;
-    if (Array.isArray(value)) return value.slice(0, 2).some(it => ["string", "object"].includes(typeof it)) ? value.map(themed) : value;
+    if (Array.isArray(value)) return typeof value.at(-1) === "number" ? value : value.map(themed);
     if (!value || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, themed(part)]));
   }
@@ -65,8 +65,13 @@ const ragsignal = (() => {
     watch.observe(element);
   }
 
-  // Mark the rows, points and curves of a variant; null: of none.
+  // Mark the rows, points and curves of a variant; null: of none. Once a frame: a pointer crosses many rows.
   function highlight(name) {
+    if (waiting === undefined) requestAnimationFrame(() => { mark(waiting); waiting = undefined; });
+    waiting = name;
+  }
+
+  function mark(name) {
     if (name === lit) return;
     lit = name;
     for (const element of document.querySelectorAll("[data-variant]")) {
@@ -86,8 +91,8 @@ const ragsignal = (() => {
   function watchTheme() {
     const button = document.getElementById("theme"), root = document.documentElement;
     const system = matchMedia("(prefers-color-scheme: dark)");
-    const remembered = (() => { try { return localStorage.getItem("ragsignal-theme"); } catch { return null; } })();
-    let chosen = remembered;
+    let chosen = null;
+    try { chosen = localStorage.getItem("ragsignal-theme"); } catch { /* a file may have no storage */ }
     const apply = () => {
       const dark = chosen ? chosen === "dark" : system.matches;
       if (chosen) root.dataset.theme = chosen;
@@ -99,7 +104,7 @@ const ragsignal = (() => {
     button.hidden = false;
     button.addEventListener("click", () => {
       chosen = (chosen ? chosen === "dark" : system.matches) ? "light" : "dark";
-      try { localStorage.setItem("ragsignal-theme", chosen); } catch { /* a file may have no storage: not remembered */ }
+      try { localStorage.setItem("ragsignal-theme", chosen); } catch { /* then it is not remembered */ }
       apply();
     });
     system.addEventListener("change", apply);
@@ -123,12 +128,12 @@ const ragsignal = (() => {
     narrow.addEventListener("change", follow);
     follow();
     list.addEventListener("click", () => { if (narrow.matches) fold.open = false; });
-    const mark = () => {
+    const followScroll = () => {
       const current = sections.findLast(section => section.getBoundingClientRect().top < 140);
       for (const [section, link] of links) link.toggleAttribute("aria-current", section === current);
     };
-    document.addEventListener("scroll", mark, {passive: true});
-    mark();
+    document.addEventListener("scroll", followScroll, {passive: true});
+    followScroll();
   }
 
   probe.hidden = true;

@@ -15,7 +15,7 @@ from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.signals import Cost, RagPipeline
 from ragsignal.study.walk_forward.steps import Step
 from ragsignal.types import Query, Recipe, Signal
-from ragsignal.utils import Steps, silent_steps
+from ragsignal.utils import SIGNALS, Steps, silent_steps
 
 StepPipeline = tuple[RagPipeline, object]
 """A step's pipeline, and what it shares with other variants, which lives as long as somebody holds it."""
@@ -57,7 +57,7 @@ class WalkForward:
         }
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
-        """One signal a query, in order.
+        """One signal a query, in order; of several threads one after the other is answered.
 
         Raises
         ------
@@ -67,17 +67,19 @@ class WalkForward:
             As a step's pipeline raises it.
         """
         answers: dict[int, Signal] = {}
-        for step, numbers in self._by_step(queries):
-            signals = self._at(step).signals([queries[number] for number in numbers])
-            answers |= dict(zip(numbers, signals, strict=True))
+        with SIGNALS:  # one step's models are held at a time
+            for step, numbers in self._by_step(queries):
+                signals = self._at(step).signals([queries[number] for number in numbers])
+                answers |= dict(zip(numbers, signals, strict=True))
         return [answers[number] for number in range(len(queries))]
 
     def missing(self, queries: Sequence[Query]) -> dict[str, int]:
         """Signals that would have to be made, by key: a place in ``queries`` of each; raises as :meth:`signals`."""
         absent: dict[str, int] = {}
-        for step, numbers in self._by_step(queries):
-            part = self._at(step).missing([queries[number] for number in numbers])
-            absent |= {key: numbers[place] for key, place in part.items()}
+        with SIGNALS:
+            for step, numbers in self._by_step(queries):
+                part = self._at(step).missing([queries[number] for number in numbers])
+                absent |= {key: numbers[place] for key, place in part.items()}
         return absent
 
     def parts(self, queries: Sequence[Query]) -> Iterator[tuple[RagPipeline, list[Query]]]:

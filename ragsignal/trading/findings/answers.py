@@ -147,10 +147,10 @@ def verdict_of(rows: Sequence[PairedDifference]) -> Verdict:
 
 
 def superiority_of(spec: RunSpec, variants: Sequence[VariantResult]) -> Superiority:
-    """Test whether any variant's mean return is above the benchmark's."""
+    """Test whether the mean return of any variant that traded is above the benchmark's; cash is not the best of any."""
     returns = {variant.name: variant.returns.to_numpy(dtype=np.float64) for variant in variants}
     held = returns.pop(spec.benchmark)
-    gaps = {name: earned - held for name, earned in returns.items()}
+    gaps = {name: earned - held for name, earned in returns.items() if earned.any()}
     gaps = {name: gap for name, gap in gaps.items() if np.isfinite(gap).all() and gap.any()}
     if not gaps:
         return Superiority()

@@ -123,7 +123,7 @@ def _llm_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iterator[P
 def _benchmark_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iterator[PairedDifference]:
     benchmark = by_name[spec.benchmark]
     for result in by_name.values():
-        if result is not benchmark:
+        if result is not benchmark and result.returns.any():  # cash that was never traded beats no falling market
             yield yearly_gap(result, benchmark)
             sides = (result.name, benchmark.name)
             yield _row("benchmark", "benchmark", sides, SHARPE, _sharpe_gap(result, benchmark))

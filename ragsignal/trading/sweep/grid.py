@@ -12,7 +12,19 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragsignal.config import RawTable, RunSpec, Variant, checked, did_you_mean, toml_value
+from ragsignal.config import (
+    CorpusSpec,
+    CostSpec,
+    LLMSpec,
+    RawTable,
+    RetrievalSpec,
+    RunSpec,
+    Table,
+    Variant,
+    checked,
+    did_you_mean,
+    toml_value,
+)
 from ragsignal.errors import ConfigError
 
 Grid = Mapping[str, Sequence[Any]]
@@ -84,7 +96,7 @@ def spec_at(spec: RunSpec, point: Point, names: Sequence[str]) -> RunSpec:
     ConfigError
         For a place that does not exist, or a value that it does not take.
     """
-    raw = spec.model_dump(mode="json", by_alias=True)
+    raw = _tables_of(spec)
     raw["variant"] = [table for table in raw["variant"] if table["name"] in (*names, spec.benchmark)]
     changed = [table for table in raw["variant"] if table["name"] in names]
     for place, value in point.items():
@@ -92,6 +104,16 @@ def spec_at(spec: RunSpec, point: Point, names: Sequence[str]) -> RunSpec:
         for owner in [raw] if table in SHARED else changed:
             _put(owner, raw, table, key, value)
     return checked(raw, RunSpec, "--grid " + " ".join(f"{place}={_shown(value)}" for place, value in point.items()))
+
+
+def _tables_of(spec: RunSpec) -> RawTable:
+    """A spec as TOML holds it, with the folders of its strategies, which a dump leaves out."""
+    raw = spec.model_dump(mode="json", by_alias=True)
+    raw["strategy"]["folder"] = spec.strategy.folder
+    for variant, table in zip(spec.variant, raw["variant"], strict=True):
+        if variant.strategy is not None:
+            table["strategy"]["folder"] = variant.strategy.folder
+    return raw
 
 
 def _put(owner: RawTable, raw: RawTable, table: str, key: str, value: Any) -> None:
@@ -106,10 +128,24 @@ def _put(owner: RawTable, raw: RawTable, table: str, key: str, value: Any) -> No
 def _split(place: str) -> tuple[str, str]:
     table, _, key = place.partition(".")
     if table not in _TABLES:
+        if not key:
+            raise ConfigError(f"--grid {place}: a place is TABLE.KEY. Did you mean {_with_table(place)}?")
         raise ConfigError(f"--grid {place}: no table {table!r} can be swept.{did_you_mean(table, list(_TABLES))}")
     if not key:
         raise ConfigError(f"--grid {place}: which key of {table!r}? A place such as {table}.KEY was expected")
     return table, key
+
+
+def _with_table(key: str) -> str:
+    """The places that a key without a table may mean: of the tables that have it, or a param of the strategy."""
+    kinds: dict[str, type[Table]] = {
+        "costs": CostSpec,
+        "corpus": CorpusSpec,
+        "retrieval": RetrievalSpec,
+        "llm": LLMSpec,
+    }
+    places = [f"{table}.{key}" for table, kind in kinds.items() if key in kind.model_fields]
+    return " or ".join(map(repr, places or [f"strategy.{key}"]))
 
 
 def _values(place: str, text: str) -> list[Any]:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils import Record, write_file, write_json
+from ragsignal.utils import Record, locked, write_file, write_json
 
 RECORD, TABLE = "sweep.json", "sweep.parquet"
 
@@ -22,6 +23,8 @@ Row = dict[str, Any]
 
 class Journal:
     """Rows that are done, by address, in a file that grows by a line a row; complete lines survive a kill.
+
+    Several sweeps may add to one file: each takes up what the others had done, and the last one drops it.
 
     Parameters
     ----------
@@ -37,27 +40,40 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.rows: dict[str, Row] = {}
+        self._in_use = ExitStack()
         if path is None:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            path.touch()
+            self._in_use.enter_context(locked(path, alone=False, wait=True))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"no sweep can be written to {path.parent}: {error}; name another --out") from error
-        for line in lines:
+        for line in text.splitlines():
             self._take_up(line)
+        if text and not text.endswith("\n"):
+            self._append("\n")  # else the next row would be lost with the line that a kill cut short
 
     def add(self, address: str, row: Row) -> None:
         """Keep one row."""
         self.rows[address] = row
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([address, row]) + "\n")
+            self._append(json.dumps([address, row]) + "\n")
 
     def close(self) -> None:
-        """Drop the file: the sweep is complete, and the next one begins anew."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        """Drop the file, unless another sweep still adds to it: this one is complete."""
+        if self.path is None:
+            return
+        self._in_use.close()
+        with locked(self.path, alone=True, wait=False) as unused:
+            if unused:
+                self.path.unlink(missing_ok=True)
+
+    def _append(self, text: str) -> None:
+        assert self.path is not None
+        with self.path.open("ab", buffering=0) as file:  # in one write: lines of two sweeps must not mix
+            file.write(text.encode())
 
     def _take_up(self, line: str) -> None:
         try:

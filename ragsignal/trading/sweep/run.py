@@ -16,6 +16,7 @@ from ragsignal.data import Prices
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.signals import Cost, KnownSignals
+from ragsignal.statistics import bars_a_year
 from ragsignal.study import RunFrame, Study, Trial, configuration_of, count, sharpe_of, with_symbols
 from ragsignal.trading.engine import LIBRARIES, notes_of, prepare, signals_of, trade
 from ragsignal.trading.findings.family import PairedDifference, corrected, yearly_gap
@@ -89,11 +90,17 @@ def run_sweep(
         "grid": grid,
         "variants": chosen,
         "benchmark": spec.benchmark,
+        "bars_a_year": shared.held.bars_a_year,
         "trials": ran,
         "rows": rows,
         "benchmarks": shared.benchmark_rows,
         "selection": selection,
-        "notes": [_note_on_trials(ran, len(rows)), *words_of(selection, ran, spec.benchmark), *_notes(entries, shared)],
+        "notes": [
+            _note_on_trials(ran, len(rows)),
+            *_notes_on_idle(rows),
+            *words_of(selection, ran, spec.benchmark),
+            *_notes(entries, shared),
+        ],
         "fingerprints": {"prices": sorted({prices.digest for prices in shared.histories.values()})},
         "versions": versions_of(LIBRARIES),
         "times": frame.times(signals=_sum(shared.costs).record(), trials=tried),
@@ -142,6 +149,11 @@ class _Held:
     frames: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
     signals: dict[str, KnownSignals] = field(default_factory=dict)
     benchmarks: dict[str, VariantResult] = field(default_factory=dict)
+
+    @property
+    def bars_a_year(self) -> int:
+        """By which the figures of all points are annualised: they are on the same days."""
+        return bars_a_year(pd.DatetimeIndex(next(iter(self.benchmarks.values())).equity.index))
 
     def trade(self, entry: _Entry, variant: Variant) -> VariantResult:
         """One Cerebro run."""
@@ -235,18 +247,23 @@ def _judged(entries: Sequence[_Entry], rows: list[Row], shared: _Shared) -> tupl
     A gap to the benchmark is distinguishable only if its p survives the number of points. The second answer is what
     the ledger says, which another run may change.
     """
-    ran = [(entry, unpacked(row.pop(_RETURNS))) for entry, row in zip(entries, rows, strict=True) if _RETURNS in row]
-    highest = max((entry.spec.costs for entry, _ in ran), key=lambda costs: costs.commission_bps + costs.slippage_bps)
+    ran = [
+        (entry, unpacked(row.pop(_RETURNS)), row["orders"] > 0)
+        for entry, row in zip(entries, rows, strict=True)
+        if _RETURNS in row
+    ]
+    highest = max((entry.spec.costs for entry, *_ in ran), key=lambda costs: costs.commission_bps + costs.slippage_bps)
     # of two costs the lower always wins, which is no choice that could fail later
-    rivals = [(entry, returns) for entry, returns in ran if entry.spec.costs == highest]
+    # and cash, which a point that never trades holds, is not the best of anything
+    rivals = [(entry, returns) for entry, returns, traded in ran if traded and entry.spec.costs == highest]
     benchmarks = [shared.held.benchmarks[entry.terms].returns for entry, _ in rivals]
-    days = pd.DatetimeIndex(benchmarks[0].index)
+    days = pd.DatetimeIndex(shared.held.benchmarks[ran[0][0].terms].returns.index)
     judged = [returns for _, returns in rivals]
     selection = selection_of(judged, [earned.to_numpy() for earned in benchmarks], days)
-    with_gap = [row for row in rows if "gap" in row]
+    with_gap = [row for row in rows if "gap" in row and row["orders"]]
     for row, gap in zip(with_gap, corrected([PairedDifference(**row["gap"]) for row in with_gap]), strict=True):
         row["gap"] = gap
-    trials = [Trial(_configuration(entry, shared), "sweep", sharpe_of(returns)) for entry, returns in ran]
+    trials = [Trial(_configuration(entry, shared), "sweep", sharpe_of(returns)) for entry, returns, _ in ran]
     ever = count(entries[0].spec, trials)  # tried on these bars by any command
     return selection, {"count": len(ever), "configurations": len(ran), **against_all(judged, ever, days)}
 
@@ -270,6 +287,13 @@ def _note_on_trials(ran: int, asked: int) -> str:
         f"{ran} trials on the same bars.{refused} The best of {ran} is not evidence: chance alone makes one of them "
         "look good. Choose on these days, judge on days that come after."
     )
+
+
+def _notes_on_idle(rows: Sequence[Row]) -> list[str]:
+    idle = sum(row.get("orders") == 0 for row in rows)
+    if not idle:
+        return []
+    return [f"{idle} of {len(rows)} points never traded: they hold cash, and stand apart from what is compared."]
 
 
 def _notes(entries: Sequence[_Entry], shared: _Shared) -> list[str]:

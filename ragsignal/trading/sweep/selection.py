@@ -71,9 +71,12 @@ def selection_of(returns: Sequence[FloatArray], beside: Sequence[FloatArray], da
     Parameters
     ----------
     returns, beside : sequences of (n_days,) float64
-        Returns of every point that was run, and of the benchmark on its terms; NaN once everything is lost.
+        Returns of every point that traded (maybe of none), and of the benchmark on its terms; NaN once everything is
+        lost.
     days : DatetimeIndex (n_days,)
     """
+    if not returns:
+        return {"points": 0, "overfitting": None, "superior": None, "sharpe0": None, "deflated_sharpe": None}
     gaps = np.column_stack(list(returns)) - np.column_stack(list(beside))
     table = np.nan_to_num(np.column_stack(list(returns)))  # an account that lost everything earns nothing more
     several = table.shape[1] > 1 and len(table) >= _LEAST_DAYS
@@ -91,10 +94,10 @@ def selection_of(returns: Sequence[FloatArray], beside: Sequence[FloatArray], da
 
 def against_all(returns: Sequence[FloatArray], trials: Sequence[Trial], days: pd.DatetimeIndex) -> SweepLuck:
     """How the best point stands beside ``trials``."""
+    if not returns or len(days) < _LEAST_DAYS:
+        return {}
     ratios = [sharpe_of(column) for column in returns]
     best = int(np.argmax([-np.inf if ratio is None else ratio for ratio in ratios]))
-    if len(days) < _LEAST_DAYS:
-        return {}
     luck = deflated({"best": pd.Series(returns[best], index=days)}, trials)
     if luck is None:
         return {}

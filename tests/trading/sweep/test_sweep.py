@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ragsignal.cli.sweep import with_address
+from ragsignal.cli.sweep import table_of_best, with_address
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, ProcessPool
@@ -136,6 +136,7 @@ def test_each_point_is_what_a_single_run_of_it_says(spec: RunSpec) -> None:
         assert figures == {key: alone["variants"][0][key] for key in figures}
         beside = [it for it in alone["findings"]["comparisons"] if it["measure"] == "mean return a year"]
         assert all(row["gap"][key] == it[key] for it in beside for key in ("difference", "low", "high", "p"))
+    assert record["bars_a_year"] == 252
     held = {row["point"]["costs.commission_bps"]: row["return"] for row in record["benchmarks"]}
     assert set(held) == {0.0, 5.0}
     assert held[0.0] > held[5.0]
@@ -229,7 +230,23 @@ def test_a_rerun_goes_on_where_a_killed_sweep_stopped(spec: RunSpec, tmp_path: P
     assert [it for it in told if it[1] == 8] == [(5, 8), (6, 8), (7, 8), (8, 8)]
     assert _lasting(again) == _lasting(whole)
     taken_up.close()
+    assert (tmp_path / "points.jsonl").exists()  # the first sweep has not closed it
+    journal.close()
     assert not (tmp_path / "points.jsonl").exists()
+
+
+def test_a_sweep_that_ends_leaves_the_points_of_another_one_that_is_killed_later(tmp_path: Path) -> None:
+    mine, theirs = Journal(tmp_path / "points.jsonl"), Journal(tmp_path / "points.jsonl")
+    theirs.add("theirs", {"return": 1.0})
+    mine.add("mine", {"return": 2.0})
+    mine.close()
+    assert set(Journal(tmp_path / "points.jsonl").rows) == {"theirs", "mine"}
+
+
+def test_the_row_after_a_line_that_was_cut_short_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "points.jsonl").write_text('["half a li')
+    Journal(tmp_path / "points.jsonl").add("next", {"return": 1.0})
+    assert set(Journal(tmp_path / "points.jsonl").rows) == {"next"}
 
 
 def test_other_bars_or_another_strategy_file_find_no_old_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +284,7 @@ def test_the_command_answers_in_json_and_survives_a_kill(tmp_path: Path) -> None
                 break
             time.sleep(0.05)
         os.kill(running.pid, signal.SIGKILL)
-    assert not (tmp_path / "small-sweep" / "sweep.json").exists()
+    assert list((tmp_path / "small-sweep").iterdir()) == [journal]  # a killed sweep leaves no run
     before = journal.read_bytes().count(b"\n")
     assert 3 <= before < 400
     short = _command(tmp_path, "--grid", "strategy.enter=0.0,0.001", "--variant", "vote", "--jobs", "1")
@@ -289,3 +306,26 @@ def test_ray_may_stand_without_an_address(monkeypatch: pytest.MonkeyPatch) -> No
     assert with_address(["--ray", "10.0.0.1:6379", "a.toml"]) == ["--ray", "10.0.0.1:6379", "a.toml"]
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
     assert with_address(["--ray"]) == ["--ray", "10.0.0.2:6379"]
+
+
+def test_points_that_never_traded_stand_apart(spec: RunSpec) -> None:
+    grid = {"strategy.enter": [0.0, 0.1, 0.99]}
+    record = run_sweep(spec, grid, ["vote"])
+    without = run_sweep(spec, {"strategy.enter": [0.0, 0.1]}, ["vote"])
+    assert [row["orders"] > 0 for row in record["rows"]] == [True, True, False]
+    assert "1 of 3 points never traded: they hold cash, and stand apart from what is compared." in record["notes"]
+    assert record["selection"] == without["selection"]
+    assert record["rows"][-1]["gap"]["adjusted"] is None
+    named = list(table_of_best(record).columns[0].cells)
+    assert named[:3] == ["vote", "vote", "vote (never traded)"]
+
+
+def test_a_sweep_in_which_nothing_traded_judges_nothing(spec: RunSpec) -> None:
+    record = run_sweep(spec, {"strategy.enter": [0.98, 0.99]}, ["vote"])
+    assert record["selection"]["points"] == 0
+    assert record["trials"] == 2
+
+
+def test_a_param_of_another_kind_is_refused_in_a_grid(spec: RunSpec) -> None:
+    with pytest.raises(ConfigError, match=r'takes a number as enter, and not "high"'):
+        run_sweep(spec, {"strategy.enter": ["high"]}, ["vote"])

@@ -1,0 +1,51 @@
+"""Whether a feed's bars are filed under the exchange's days: Backtrader keeps stamps in UTC, and a zone is lost there.
+
+``bt.feeds.PandasData`` turns yfinance's own index, midnight in London or Tokyo, into 23:00 or 15:00 of the day before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from ragsignal.data import exchange_days
+from ragsignal.errors import DataError
+
+_KEPT = 64  # bars by which a feed is judged while it goes on
+_ROUNDED = timedelta(microseconds=10)  # Backtrader keeps days as float64
+_SATURDAY = 5
+
+
+def refuse_other_days(symbol: str, stamps: Sequence[datetime]) -> None:
+    """Raise ``DataError`` if only the midnights of another time zone make an exchange's week of ``stamps``."""
+    if not any(stamp.hour or stamp.minute for stamp in stamps):
+        return
+    whole = [(stamp + _ROUNDED).replace(microsecond=0, tzinfo=None) for stamp in stamps]
+    found = exchange_days(np.array(whole, dtype="datetime64[us]"), np.full(len(whole), np.nan))
+    if not found.clear:
+        raise DataError(
+            f"{symbol}: the feed's bars are stamped at midnight in {found.zone}, as UTC counts, so that they are filed "
+            f"a day early; the first is {whole[0]} ({whole[0]:%A}). Give the feed the exchange's days: frame.index = "
+            f'pd.to_datetime(frame.index, utc=True).tz_convert("{found.zone}").tz_localize(None)'
+        )
+
+
+class FeedDays:
+    """Judges a feed while it goes on: a wrong day shows on a weekend.
+
+    Parameters
+    ----------
+    symbol : str
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self._symbol = symbol
+        self._stamps: list[datetime] = []
+
+    def see(self, stamp: datetime) -> None:
+        """Take in the stamp of the next bar; raises as :func:`refuse_other_days`."""
+        self._stamps = [*self._stamps[1 - _KEPT :], stamp]
+        if stamp.weekday() >= _SATURDAY:
+            refuse_other_days(self._symbol, self._stamps)
