@@ -59,6 +59,7 @@ class Seen:
             "left_out": shown.left_out,
             "inspect": inspect_command(result),
             "lookback": result.spec.corpus.lookback,
+            "relative": result.spec.corpus.target == "relative",
             "horizon": result.spec.corpus.horizon,
             "factors": [[name, FACTOR_WORDS[name], FORMULAS[name]] for name in RANK_FACTORS],
             "states": [STATE_WORDS[name] for name in STATE_FORMULAS],
@@ -71,7 +72,7 @@ class Seen:
         for number, variant in enumerate(self.result.variants):
             yield f"account-{number}", account_file(self.result, variant)
         yield from day_files(self.shelf)
-        tables, letters = tables_of(self.result), self._letters()
+        tables, letters = tables_of(self.result, self.shown.symbols), self._letters()
         for place, symbol in enumerate(map(str, self.result.closes.columns)):
             if symbol not in self.shown.symbols:
                 continue

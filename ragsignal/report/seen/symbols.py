@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,18 +33,22 @@ def bars_of(days: pd.DatetimeIndex, dates: pd.Series) -> IntArray:
     return np.asarray(days.get_indexer(pd.DatetimeIndex(dates)), dtype=np.int64)
 
 
-def tables_of(result: RunResult) -> Tables:
-    """Take the tables of a run apart once."""
+def tables_of(result: RunResult, symbols: Sequence[str]) -> Tables:
+    """Take the tables of a run apart once, for some of its symbols."""
+    numbered = list(enumerate(result.variants))
     return Tables(
         naive_days(result.closes.index),
-        {key: table for number, it in enumerate(result.variants) for key, table in _by_symbol(number, it.signals)},
-        {key: table for number, it in enumerate(result.variants) for key, table in _by_symbol(number, it.orders)},
+        {key: own for number, it in numbered for key, own in _by_symbol(number, it.signals, symbols)},
+        {key: own for number, it in numbered for key, own in _by_symbol(number, it.orders, symbols)},
     )
 
 
-def _by_symbol(number: int, table: pd.DataFrame) -> list[tuple[tuple[int, str], pd.DataFrame]]:
-    dated = table.assign(date=naive_days(table["date"]))
-    return [((number, str(symbol)), own) for symbol, own in dated.groupby("symbol", sort=False)]
+def _by_symbol(
+    number: int, table: pd.DataFrame, symbols: Sequence[str]
+) -> Iterator[tuple[tuple[int, str], pd.DataFrame]]:
+    shown = table[table["symbol"].isin(symbols)]
+    for symbol, own in shown.assign(date=naive_days(shown["date"])).groupby("symbol", sort=False):
+        yield (number, str(symbol)), own
 
 
 def text_kind(variant: VariantResult, store: SignalStore) -> str:
@@ -57,7 +61,7 @@ def text_kind(variant: VariantResult, store: SignalStore) -> str:
     return "prompt" if text else ""
 
 
-def letters_by_key(signals: pd.DataFrame, symbols: tuple[str, ...], store: SignalStore) -> dict[str, str]:
+def letters_by_key(signals: pd.DataFrame, symbols: Sequence[str], store: SignalStore) -> dict[str, str]:
     """The letters that were read for the signals of ``symbols``, by key; in one read of the store."""
     return store.prompts(signals["key"][signals["symbol"].isin(symbols) & (signals["key"] != "")])
 
