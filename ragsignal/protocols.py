@@ -23,6 +23,16 @@ class Retriever(Protocol):
         """Digest of the part of the corpus that ``query`` can see."""
         ...
 
+    def abstains(self, query: Query) -> str | None:
+        """Why nothing can be retrieved for ``query``, whatever is known; None where something can.
+
+        Raises
+        ------
+        ConfigError
+            If an option cannot be kept for this query.
+        """
+        ...
+
     def retrieve(self, queries: Sequence[Query]) -> Sequence[Sequence[Hit]]:
         """Hits of every query, in the queries' order."""
         ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ragsignal.artifacts.adapters import check_adapter_files, check_tensors, with_adapter
 from ragsignal.artifacts.artifact import Artifact, load_artifact, refuse_foreign, save_artifact, shipped_status
 from ragsignal.artifacts.card import CARD, Base, Calibration, Card, DataSource, Kind, Span
+from ragsignal.artifacts.sound import check_encoder, check_fit, reading
 from ragsignal.artifacts.weights import EMBEDDED, Weights, WeightsStatus, digest_of_folder, embedded_status, resolve
 
 __all__ = [
@@ -18,11 +20,17 @@ __all__ = [
     "Span",
     "Weights",
     "WeightsStatus",
+    "check_adapter_files",
+    "check_encoder",
+    "check_fit",
+    "check_tensors",
     "digest_of_folder",
     "embedded_status",
     "load_artifact",
+    "reading",
     "refuse_foreign",
     "resolve",
     "save_artifact",
     "shipped_status",
+    "with_adapter",
 ]

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ragsignal.artifacts.card import CARD, FORMAT, README, Card, Kind, describe
+from ragsignal.artifacts.sound import check_fetched
 from ragsignal.artifacts.weights import WeightsStatus
 from ragsignal.errors import ModelError
 from ragsignal.utils import canonical_json, file_digest, json_digest, write_folder
@@ -205,6 +206,7 @@ def _folder_of(ref: str, kinds: tuple[Kind, ...]) -> Path:
 
 def _read_card(ref: str, folder: Path, kinds: tuple[Kind, ...]) -> Card:
     try:
+        check_fetched(folder / CARD)
         text = (folder / CARD).read_text(encoding="utf-8")
         raw = json.loads(text)
     except (FileNotFoundError, NotADirectoryError):
@@ -229,6 +231,7 @@ def _verify_files(ref: str, folder: Path, card: Card) -> None:
     for name, recorded in card.files.items():
         if name not in present:
             raise ModelError(f"{ref} lacks {name}, which its card lists; {_how_to_restore(ref, card)}")
+        check_fetched(folder / name)
         digest = file_digest(folder / name)
         if digest != recorded:
             raise ModelError(

@@ -71,13 +71,15 @@ class Base(TypedDict):
 class DataSource(TypedDict):
     """The prices that were learned from; ``fingerprint`` is the digest of :class:`ragsignal.data.prices.Prices`.
 
-    ``dropped_bars``: how many bars were left out, by symbol and rule; only where there were some.
+    ``dropped_bars``: how many bars were left out, by symbol and rule; only where there were some. ``bar_days``: days
+    between two bars; only where they are not daily.
     """
 
     source: str
     symbols: list[str]
     fingerprint: str
     dropped_bars: NotRequired[dict[str, dict[str, int]]]
+    bar_days: NotRequired[float]
 
 
 @with_config(_STRICT)

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
+from ragsignal.artifacts.adapters import ADAPTER_CONFIG
+from ragsignal.artifacts.sound import check_file, reading
 from ragsignal.errors import ModelError
 from ragsignal.utils import cache_folder, file_digest, json_digest, quiet_loading, write_folder
 
@@ -112,7 +114,9 @@ def resolve(ref: str, revision: str | None = None, sha256: str | None = None) ->
     if ref.startswith("embedded:"):
         weights = _resolve_embedded(ref)
     elif Path(ref).is_dir():
-        weights = Weights(ref=ref, folder=Path(ref), digest=digest_of_folder(Path(ref)))
+        weights = _resolve_folder(ref, Path(ref))
+    elif Path(ref).is_file():
+        raise ModelError(f"{ref} is a file: expected a folder with config.json, a tokenizer and *.safetensors")
     elif Path(ref).is_absolute() or ref.startswith("."):
         raise ModelError(f"no folder {ref}: expected one with config.json, a tokenizer and *.safetensors")
     else:
@@ -131,7 +135,8 @@ def digest_of_folder(folder: Path) -> str:
     Raises
     ------
     ModelError
-        If the folder holds no safetensors; where it holds pickles instead, the message says why they are refused.
+        If the folder holds no safetensors, or a file that cannot be read; where it holds pickles instead, the message
+        says why they are refused.
     """
     if not folder.is_dir():
         raise ModelError(f"no folder {folder}: expected one with *.safetensors, written by save_pretrained")
@@ -147,8 +152,22 @@ def digest_of_folder(folder: Path) -> str:
                 "save the model again with save_pretrained(folder, safe_serialization=True)"
             )
         raise ModelError(f"{folder} holds no *.safetensors; expected a folder written by save_pretrained")
-    parts = [path for path in folder.rglob("*") if path.suffix in _READ]
+    parts = [path for path in folder.rglob("*") if path.suffix in _READ and path.is_file()]
+    for path in parts:
+        check_file(path)
     return json_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(parts)})
+
+
+def _resolve_folder(ref: str, folder: Path) -> Weights:
+    digest = digest_of_folder(folder)
+    if (folder / "config.json").is_file():
+        return Weights(ref=ref, folder=folder, digest=digest)
+    if (folder / ADAPTER_CONFIG).is_file():
+        raise ModelError(f"{ref} is an adapter, and no model: name it in llm.adapter, and its base in llm.model")
+    raise ModelError(
+        f"{ref} holds no config.json; expected a folder written by save_pretrained, with config.json, a tokenizer and "
+        "*.safetensors"
+    )
 
 
 def embedded_status() -> list[WeightsStatus]:
@@ -200,8 +219,10 @@ def _converted(gguf: Path, name: str, digest: str) -> Path:
     folder = cache_folder() / "weights" / f"{name}-{digest[:16]}"
     if not folder.exists():
         write_folder(folder, lambda scratch: _convert_gguf(gguf, scratch))
-    recorded = json.loads((folder / "converted.json").read_text())
-    if file_digest(folder / "model.safetensors") != recorded["model.safetensors"]:
+    with reading(folder, "a conversion of the GGUF file", f"delete {folder} and run again"):
+        recorded = json.loads((folder / "converted.json").read_text())["model.safetensors"]
+        made = file_digest(folder / "model.safetensors")
+    if made != recorded:
         raise ModelError(f"{folder}/model.safetensors was altered after its conversion; delete {folder} and run again")
     return folder
 
@@ -234,4 +255,4 @@ def _resolve_hub(ref: str, revision: str | None) -> Weights:
         )
     except Exception as error:  # the client raises many kinds (HTTP, offline, gated, not found): one message for all
         raise ModelError(f"cannot fetch {ref} at {revision} from the Hub: {error}") from error
-    return Weights(ref=ref, folder=Path(folder), digest=digest_of_folder(Path(folder)))
+    return _resolve_folder(ref, Path(folder))

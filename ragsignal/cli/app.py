@@ -23,6 +23,7 @@ from ragsignal.cli.terminal import Commands, people, say
 from ragsignal.cli.train import train_app
 from ragsignal.cli.weights import weights_app
 from ragsignal.errors import ConfigError, RagSignalError
+from ragsignal.utils import disk_is_full, full_disk
 from ragsignal.version import VERSION
 
 _IN_USE = ("init", "data", "backtest", "inspect", "evaluate", "audit", "wrap", "sweep", "compare", "train", "weights")
@@ -70,6 +71,10 @@ def main() -> None:
         _fail(error, 2)
     except RagSignalError as error:
         _fail(error, 1)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        _fail(full_disk(getattr(error, "filename", None) or "a file", error), 1)
 
 
 def _fail(error: RagSignalError, code: int) -> None:

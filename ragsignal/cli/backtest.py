@@ -80,7 +80,7 @@ def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
     for title in ("return", "Sharpe", "max DD", "trades", "costs", "hit rate", "calls"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        cells = [_percent(row["return"]), _number(row["sharpe"]), _percent(row["max_drawdown"]), str(row["trades"])]
+        cells = [_percent(row["return"]), _sharpe(row), _percent(row["max_drawdown"]), str(row["trades"])]
         cells += [f"{row['costs_paid']:,.0f}", _percent(row["hit_rate"]), str(row["model_calls"])]
         table.add_row(row["name"], *cells)
     people.print(table)
@@ -90,5 +90,5 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _sharpe(row: dict[str, Any]) -> str:
+    return "ruined" if "ruined" in row else "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"

@@ -101,7 +101,7 @@ def sweep(
 def table_of_best(record: Record) -> Table:
     """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
     done = [row for row in record["rows"] if "refused" not in row]
-    ran = sorted((row for row in done if row["orders"]), key=_sharpe, reverse=True)
+    ran = sorted((row for row in done if row["orders"]), key=_sharpe, reverse=True)  # ruined ones last
     table = Table(
         title=f"{len(ran)} trials after costs, by Sharpe; gap: a year, to {record['benchmark']}",
         box=box.SIMPLE_HEAD,
@@ -135,7 +135,7 @@ def _cells(row: Record, record: Record) -> list[str]:
     gap = row.get("gap")  # a benchmark has none
     known = gap is not None and gap["low"] is not None  # few bars have no interval
     beside = f"{gap['difference']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]" if gap and known else ""
-    sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
+    sharpe = "ruined" if "ruined" in row else "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
     return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), beside]
 
 
@@ -150,5 +150,5 @@ def _tried(trials: Record) -> str:
     )
 
 
-def _sharpe(row: Record) -> float:
-    return float("-inf") if row["sharpe"] is None else float(row["sharpe"])
+def _sharpe(row: Record) -> tuple[float, float]:
+    return float("-inf") if row["sharpe"] is None else float(row["sharpe"]), float(row["return"])

@@ -149,7 +149,9 @@ def _training_run(path: Path, settings: Sequence[str] | None, what: str) -> Iter
     with progress_bars() as progress:
         from ragsignal.training import TrainingRun
 
-        yield TrainingRun(spec, progress, typed(f"ragsignal train {what} {path}", settings))
+        run = TrainingRun(spec, progress, typed(f"ragsignal train {what} {path}", settings))
+        with run.alone():
+            yield run
 
 
 def _table(artifacts: Sequence[Artifact]) -> Table:

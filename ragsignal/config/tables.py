@@ -284,8 +284,10 @@ class LLMSpec(Table):
     """Which causal LM reads the prompt, and how.
 
     ``model`` is ``shipped:stockllm`` or another artifact that reads rank letters and needs no base (the other keys but
-    ``device`` then say nothing); or of a text model ``embedded:NAME``, a folder, or a Hub id (then ``revision`` is
-    required, a full commit hash);
+    ``device`` and ``threads`` then say nothing); or of a text model ``embedded:NAME``, a folder, or a Hub id (then
+    ``revision`` is required, a full commit hash);
+    ``dtype = "float32"`` gives the same signals on every processor, to 1e-5; ``threads`` at most compute, by default
+    as many as there are free cores, and change no signal;
     ``batch_size = "auto"`` is 32 on a CPU, and what memory holds on a GPU;
     ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft;
     of a model that reads rank letters, what reads retrieved days beside them (``shipped:stockllm-days``, or an
@@ -301,6 +303,7 @@ class LLMSpec(Table):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
     batch_size: AtLeastOne | Literal["auto"] = 32
+    threads: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @property
     def is_artifact(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
-from ragsignal.data.check import find_problems
+from ragsignal.data.check import find_problems, nearest_symbol
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
@@ -15,6 +15,7 @@ from ragsignal.data.rank_letters import RANK_LETTERS, Letters, RankLetters, buil
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.sources import load_prices
+from ragsignal.data.spacing import bars_apart, differs_in_spacing, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
@@ -56,6 +57,7 @@ __all__ = [
     "RankLetters",
     "Split",
     "SplitPart",
+    "bars_apart",
     "bars_until_known",
     "build_market_days",
     "build_panel",
@@ -67,6 +69,7 @@ __all__ = [
     "cut_query",
     "daily_ranks",
     "days_of",
+    "differs_in_spacing",
     "dispersion_of",
     "download",
     "exchange_days",
@@ -82,7 +85,10 @@ __all__ = [
     "market_states",
     "movement_of",
     "name_symbols",
+    "nearest_symbol",
     "noise_market",
+    "other_spacing",
     "shipped_bins",
     "spell",
+    "usual_gap_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ragsignal.llm.base_model import load_causal, load_tokenizer
 from ragsignal.llm.boosting import Boosting, as_numbers
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.classifier import ClassifierScorer
@@ -18,7 +19,7 @@ from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs
 from ragsignal.llm.device import checked_device, chosen_dtype
 from ragsignal.llm.load import adapter_of, load_stockllm
 from ragsignal.llm.prompt import Template, TextlessPrompter
-from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of
+from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
 from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, letters_of, reads_states
 from ragsignal.llm.stockllm import StockLLM, token_ids
@@ -60,13 +61,16 @@ __all__ = [
     "hit_width",
     "hits_by_count",
     "letters_of",
+    "load_causal",
     "load_encoder",
     "load_stockllm",
+    "load_tokenizer",
     "memory_of",
     "pooled_payoffs",
     "probability_of",
     "reads_hits",
     "reads_states",
     "save_reader",
+    "seed_folders",
     "token_ids",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragsignal.artifacts import reading
 from ragsignal.data import RANK_LETTERS, Letters
 from ragsignal.errors import ModelError
 from ragsignal.types import FloatArray, Recipe
@@ -51,12 +52,10 @@ class Boosting:
         """Read what :meth:`save` wrote; what it reads is in the card of its artifact."""
         import lightgbm
 
-        scales = json.loads((folder / _SCALES).read_text(encoding="utf-8"))
-        files = [folder / f"boosting-{number}.txt" for number in range(len(scales))]
-        try:
+        with reading(folder, "boosting on rank letters", "train it again: ragsignal train classifier SPEC"):
+            scales = [float(scale) for scale in json.loads((folder / _SCALES).read_text(encoding="utf-8"))]
+            files = [folder / f"boosting-{number}.txt" for number in range(len(scales))]
             return cls([lightgbm.Booster(model_file=file) for file in files], scales, reads_states)
-        except lightgbm.basic.LightGBMError as error:
-            raise ModelError(f"LightGBM cannot read the models of {folder}: {error}") from error
 
     def save(self, folder: Path) -> None:
         """Write each model as text, and the scales."""

@@ -33,6 +33,8 @@ class ClassifierScorer:
         The base of ``bert``; by default found where the card says it was in training.
     device : {"cpu", "cuda"}
         Of ``bert``.
+    threads : int, optional
+        Of ``bert``, at most.
 
     Raises
     ------
@@ -44,10 +46,15 @@ class ClassifierScorer:
     batch_size = 256
 
     def __init__(
-        self, artifact: Artifact, template: Template, weights: Weights | None = None, device: str = "cpu"
+        self,
+        artifact: Artifact,
+        template: Template,
+        weights: Weights | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
     ) -> None:
         self._artifact = artifact
-        self._model = _model_of(artifact, weights, device)
+        self._model = _model_of(artifact, weights, device, threads)
         self._reads = self._model.reads(template)
         artifact.check_template(self._reads)
         self.prompter = self._model.prompter(template)
@@ -83,10 +90,10 @@ class ClassifierScorer:
             )
 
 
-def _model_of(artifact: Artifact, weights: Weights | None, device: str) -> ClassifierModel:
+def _model_of(artifact: Artifact, weights: Weights | None, device: str, threads: int | None) -> ClassifierModel:
     base = artifact.card.base
     if base is None:
         return LogisticClassifier.load(artifact.folder)
     weights = weights or resolve(base["ref"], base["revision"])
     artifact.check_base(weights.digest)
-    return BertClassifier(weights, artifact.folder, device)
+    return BertClassifier(weights, artifact.folder, device, threads)

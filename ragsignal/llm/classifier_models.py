@@ -5,23 +5,23 @@ Training scores validation days with the very classes of this module: what it re
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from ragsignal.artifacts import Weights
+from ragsignal.artifacts import Weights, check_encoder, check_fit, reading, with_adapter
 from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
-from ragsignal.llm.device import checked_device
+from ragsignal.llm.device import checked_device, computing
 from ragsignal.llm.prompt import LinePrompter, Template, TextlessPrompter
 from ragsignal.protocols import Prompter
 from ragsignal.types import FloatArray, Prompt, Recipe
 from ragsignal.utils import libraries_of, quiet_loading
 
+_REPAIR = "train it again: ragsignal train classifier SPEC"
 _LOGISTIC = "logistic.safetensors"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
@@ -65,7 +65,8 @@ class LogisticClassifier:
         """Read what :meth:`save` wrote."""
         from safetensors.numpy import load_file
 
-        return cls(**load_file(folder / _LOGISTIC))
+        with reading(folder / _LOGISTIC, "a logistic classifier", _REPAIR):
+            return cls(**load_file(folder / _LOGISTIC))
 
     def save(self, folder: Path) -> None:
         """Write the arrays as safetensors."""
@@ -109,12 +110,15 @@ class BertClassifier:
         Folder with ``adapter_config.json`` and ``adapter_model.safetensors``, head included.
     device : {"cpu", "cuda"}
         Used as asked; a missing GPU raises.
+    threads : int, optional
+        At most; by default as many as there are free cores.
     """
 
     batch_size = 256
 
-    def __init__(self, weights: Weights, adapter: Path, device: str) -> None:
+    def __init__(self, weights: Weights, adapter: Path, device: str, threads: int | None = None) -> None:
         self._device = device
+        self._threads = threads
         self._weights = weights
         self._adapter = adapter
         self._model: Any = None
@@ -151,7 +155,7 @@ class BertClassifier:
         from transformers import DataCollatorWithPadding
 
         padded = DataCollatorWithPadding(self._tokenizer)([{"input_ids": list(tokens)} for tokens in batch])
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(self._threads):
             inputs = {name: tensor.to(self._device) for name, tensor in padded.items()}
             logits = self._model(**inputs).logits.double()
         difference: FloatArray = (logits[:, 1] - logits[:, 0]).cpu().numpy()  # labels: 0 fall, 1 rise
@@ -160,11 +164,14 @@ class BertClassifier:
     def _load(self) -> None:
         if self._model is not None:
             return
-        from peft import PeftModel
-
         device = checked_device(self._device)
-        model, self._tokenizer, _ = load_encoder(self._weights)
-        self._model = PeftModel.from_pretrained(model, str(self._adapter)).to(device).eval()
+        model, tokenizer, fresh = load_encoder(self._weights)
+        with quiet_loading():
+            adapted = with_adapter(model, self._adapter)
+        brought = adapted.peft_config["default"].modules_to_save or ()
+        random = [name for name in fresh if not any(name.endswith(module) for module in brought)]
+        check_fit(self._adapter, f"{self._weights.ref}, whose head it has to bring", random, (), _REPAIR)
+        self._model, self._tokenizer = adapted.to(device).eval(), tokenizer
 
 
 def load_encoder(weights: Weights) -> tuple[Any, Any, list[str]]:
@@ -181,9 +188,10 @@ def load_encoder(weights: Weights) -> tuple[Any, Any, list[str]]:
 
     load: Any = AutoModelForSequenceClassification.from_pretrained
     options = {"num_labels": 2, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-    with quiet_loading(), _without_reports():
+    with quiet_loading(), reading(weights.ref, "an encoder", "copy the folder again from where it came"):
         model, loading = load(str(weights.folder), **options, **_LOCAL)
         tokenizer = AutoTokenizer.from_pretrained(str(weights.folder), **_LOCAL)
+    check_encoder(weights.ref, loading)
     return model, tokenizer, sorted({key.rpartition(".")[0] for key in loading["missing_keys"]})
 
 
@@ -211,17 +219,3 @@ def encode(tokenizer: Any, config: Any, prompts: Sequence[Prompt]) -> list[list[
                 "use another base or another template"
             )
     return tokens
-
-
-@contextlib.contextmanager
-def _without_reports() -> Iterator[None]:
-    """Keep back transformers' table of missing weights: a head that is missing from a base is no news here."""
-    from transformers.utils import logging
-
-    reports: Any = logging  # its functions carry no types
-    level = reports.get_verbosity()
-    reports.set_verbosity_error()
-    try:
-        yield
-    finally:
-        reports.set_verbosity(level)

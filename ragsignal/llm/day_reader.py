@@ -19,17 +19,19 @@ import numpy as np
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file as save_arrays
 
-from ragsignal.artifacts import Artifact
+from ragsignal.artifacts import Artifact, reading
 from ragsignal.data import DayHits, Letters, RankLetters
+from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
 from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.llm.day_vote import factor_product
-from ragsignal.llm.device import checked_device, one_thread
-from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.llm.device import checked_device, computing
+from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.ranks import RANKS_RECIPE
 from ragsignal.types import FloatArray, Recipe
 
+_REPAIR = "train it again: ragsignal train days SPEC"
 _BLOCK = 64  # days that the trunk reads together
 _READER, _SCALES = "reader.json", "scales.safetensors"
 
@@ -45,6 +47,8 @@ class DayReader(UniverseReader):
         Of kind ``stockllm-days``, trained upon ``trunk``.
     universe : RankLetters
     device : {"cpu", "cuda"}
+    threads : int, optional
+        At most, of the trunk.
 
     Raises
     ------
@@ -54,9 +58,11 @@ class DayReader(UniverseReader):
 
     is_model = True
 
-    def __init__(self, trunk: Artifact, days: Artifact, universe: RankLetters, device: str = "cpu") -> None:
+    def __init__(
+        self, trunk: Artifact, days: Artifact, universe: RankLetters, device: str = "cpu", threads: int | None = None
+    ) -> None:
         days.check_template(RANKS_RECIPE | DAY_HITS_RECIPE)
-        self._trunk = RankEnsemble(sorted(trunk.folder.glob("seed-*")), device)
+        self._trunk = RankEnsemble(seed_folders(trunk.folder), device, threads)
         super().__init__(universe, self._trunk.memory)
         self.ensemble = DayEnsemble(days.folder, self._trunk, device)
         self._days, self._trunk_digest = days, trunk.digest
@@ -124,22 +130,24 @@ class DayEnsemble:
     @property
     def product(self) -> float:
         """What the product of factors and pooled payoffs is multiplied by."""
-        return float(self._settings["product"])
+        return self._settings["product"]
 
     @property
     def weight(self) -> float:
         """What the adapters' change is multiplied by."""
-        return float(self._settings["weight"])
+        return self._settings["weight"]
 
     @cached_property
     def _settings(self) -> dict[str, float]:
-        settings: dict[str, float] = json.loads((self._folder / _READER).read_text(encoding="utf-8"))
-        return settings
+        with reading(self._folder / _READER, "the numbers of a reader of days", _REPAIR):
+            settings: dict[str, float] = json.loads((self._folder / _READER).read_text(encoding="utf-8"))
+            return {name: float(settings[name]) for name in ("weight", "product")}
 
     @cached_property
     def scales(self) -> DayScales:
         """Scales of payoffs and states."""
-        return DayScales(**load_file(self._folder / _SCALES))
+        with reading(self._folder / _SCALES, "scales of payoffs and states", _REPAIR):
+            return DayScales(**load_file(self._folder / _SCALES))
 
     @cached_property
     def adapters(self) -> list[Any]:
@@ -147,8 +155,12 @@ class DayEnsemble:
         from ragsignal.llm.day_weights import load_adapter
 
         device = checked_device(self._device)
-        folders = sorted(self._folder.glob("seed-*"))
-        loaded = [load_adapter(at, trunk) for at, trunk in zip(folders, self._trunk.copies(), strict=True)]
+        folders, trunks = seed_folders(self._folder), self._trunk.copies()
+        if len(folders) != len(trunks):
+            raise ModelError(
+                f"{self._folder} has {len(folders)} adapters for a trunk of {len(trunks)} models; {_REPAIR}"
+            )
+        loaded = [load_adapter(folder, trunk) for folder, trunk in zip(folders, trunks, strict=True)]
         return [adapter.to(device).eval() for adapter in loaded]
 
     def scores(self, letters: Letters, trunk: FloatArray, states: list[Any], hits: DayHits, as_of: Any) -> FloatArray:
@@ -187,7 +199,7 @@ class DayEnsemble:
         batch = [torch.from_numpy(it).to(self._device) for it in arrays]
         tokens = torch.from_numpy(np.ascontiguousarray(letters)).to(self._device).expand(len(sets), -1, -1)
         total: Any = 0.0
-        with torch.inference_mode(), one_thread():
+        with torch.inference_mode(), computing(1):  # small passes gain nothing from a second
             for adapter, state in zip(self.adapters, states, strict=True):
                 total = total + adapter(tokens, state.expand(len(sets), -1, -1), *batch).double()
         return np.asarray((total / len(self.adapters)).cpu().numpy(), dtype=np.float64)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
 
 from safetensors.torch import load_file, save_file
 
+from ragsignal.artifacts import check_fit, reading, with_adapter
 from ragsignal.llm.day_model import DayAdapter
 from ragsignal.llm.rank_model import RankLM
 from ragsignal.utils import quiet_loading
 
+_REPAIR = "name the two artifacts that belong together, or train it again: ragsignal train days SPEC"
 _WEIGHTS, _CONFIG = "reader.safetensors", "adapter_config.json"
 
 
@@ -27,14 +28,11 @@ def save_adapter(folder: Path, adapter: DayAdapter) -> None:
 
 
 def load_adapter(folder: Path, trunk: RankLM) -> DayAdapter:
-    """Read what :func:`save_adapter` wrote, upon a copy of its trunk."""
-    from peft import PeftModel
-
+    """Read what :func:`save_adapter` wrote, upon a copy of its trunk; raises ``ModelError`` where it does not fit."""
     with quiet_loading():
-        decoder = PeftModel.from_pretrained(cast(Any, trunk.decoder), str(folder))
-    adapter = DayAdapter(trunk, decoder)
-    missing, unexpected = adapter.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
-    left = [name for name in missing if not name.startswith("decoder.")]
-    if left or unexpected:
-        raise ValueError(f"{folder} lacks {left} and holds {unexpected}, which no adapter of days has")
+        adapter = DayAdapter(trunk, with_adapter(trunk.decoder, folder))
+    with reading(folder / _WEIGHTS, "the weights of a reader of days", _REPAIR):
+        missing, unexpected = adapter.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
+    own = [name for name in missing if not name.startswith("decoder.")]
+    check_fit(folder / _WEIGHTS, "an adapter of days", own, unexpected, _REPAIR)
     return adapter

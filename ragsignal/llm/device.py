@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,19 +33,39 @@ def checked_device(device: str) -> str:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread for a while: small passes gain nothing from a second.
+def computing(threads: int | None) -> Iterator[None]:
+    """Compute on some of torch's threads for a while.
 
-    Where another program holds a core, threads that wait for each other made a day of 100 stocks ten times slower.
+    Threads wait for each other after every matrix product: where another program holds a core, two of them made a day
+    of 100 stocks ten times slower than one.
+
+    Parameters
+    ----------
+    threads : int, optional
+        At most; by default as many as there were free cores when this process first asked. Never more than torch has
+        (``OMP_NUM_THREADS``; one in a forked process, which would wait for ever for the others).
     """
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, threads or free_cores()))
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+@cache
+def free_cores() -> int:
+    """Cores of this process less what others did in the last minute; at least one.
+
+    Asked once: later on, the load is this process's own.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not hasattr(os, "getloadavg"):  # Windows
+        return cores
+    others = max(0.0, os.getloadavg()[0] - 1.0)  # one is this process, which has prepared prices until now
+    return max(1, round(cores - others))
 
 
 def chosen_dtype(dtype: str, device: str) -> str:

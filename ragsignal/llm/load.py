@@ -36,4 +36,5 @@ def load_stockllm(
         dtype=llm.dtype,
         device=llm.device,
         batch_size=llm.batch_size,
+        threads=llm.threads,
     )

@@ -11,18 +11,39 @@ from typing import Any
 
 import numpy as np
 
+from ragsignal.artifacts import check_fit, reading
 from ragsignal.data import Letters
-from ragsignal.llm.device import checked_device
+from ragsignal.errors import ModelError
+from ragsignal.llm.device import checked_device, computing
 from ragsignal.llm.rank_hits import HitFeatures
 from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import libraries_of, quiet_loading
 
+_REPAIR = "train it again: ragsignal train stockllm SPEC"
 _STOCKS = 256  # sequences that are read at once: their activations stay in the cache
 
 
 def memory_of(layers: int, window: int) -> int:
     """Days that a score depends on, its own included, where a day sees ``window`` days in each layer."""
     return layers * (window - 1) + 1
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """Folders of an artifact's models, one a seed; raises ``ModelError`` where there is none."""
+    folders = sorted(folder.glob("seed-*"))
+    if not folders:
+        raise ModelError(f"{folder} holds no folder seed-0 with a model on rank letters; {_REPAIR}")
+    return folders
+
+
+def _loaded(folder: Path) -> Any:
+    from ragsignal.llm.rank_model import RankLM
+
+    load: Any = RankLM.from_pretrained
+    with reading(folder, "a model on rank letters", _REPAIR):
+        model, loaded = load(str(folder), local_files_only=True, output_loading_info=True)
+    check_fit(folder, "the model of its config.json", loaded["missing_keys"], loaded["unexpected_keys"], _REPAIR)
+    return model
 
 
 class RankEnsemble:
@@ -34,11 +55,14 @@ class RankEnsemble:
         One a seed, each written by ``save_pretrained``.
     device : {"cpu", "cuda"}
         Used as asked; a missing GPU raises.
+    threads : int, optional
+        At most; by default as many as there are free cores.
     """
 
-    def __init__(self, folders: Sequence[Path], device: str = "cpu") -> None:
+    def __init__(self, folders: Sequence[Path], device: str = "cpu", threads: int | None = None) -> None:
         self._folders = folders
         self._device = device
+        self._threads = threads
 
     @classmethod
     def of(cls, models: Sequence[Any]) -> RankEnsemble:
@@ -51,20 +75,18 @@ class RankEnsemble:
     @cached_property
     def models(self) -> list[Any]:
         """The models, in float32, ready to read."""
-        from ragsignal.llm.rank_model import RankLM
-
         device = checked_device(self._device)
         with quiet_loading():
-            load: Any = RankLM.from_pretrained
-            loaded = [load(str(folder), local_files_only=True) for folder in self._folders]
-        return [model.to(device).eval() for model in loaded]
+            return [_loaded(folder).to(device).eval() for folder in self._folders]
 
     @cached_property
     def memory(self) -> int:
         """Days that a score depends on, its own included."""
         # not through transformers: a run whose signals are all stored needs no torch, which takes five seconds
-        config = json.loads((self._folders[0] / "config.json").read_text(encoding="utf-8"))
-        return memory_of(config["num_hidden_layers"], config["window"])
+        path = self._folders[0] / "config.json"
+        with reading(path, "the config of a model on rank letters", _REPAIR):
+            config = json.loads(path.read_text(encoding="utf-8"))
+            return memory_of(config["num_hidden_layers"], config["window"])
 
     @property
     def computed_with(self) -> Recipe:
@@ -91,7 +113,7 @@ class RankEnsemble:
         for start in range(0, letters.shape[1], _STOCKS):
             block = np.ascontiguousarray(letters[:, start : start + _STOCKS].transpose(1, 0, 2))
             tokens = torch.from_numpy(block).to(self._device)
-            with torch.inference_mode():
+            with torch.inference_mode(), computing(self._threads):
                 total = sum(model(tokens).double() for model in self.models)
             parts.append((total / len(self.models)).cpu().numpy().T)
         return np.concatenate(parts, axis=1)
@@ -106,7 +128,7 @@ class RankEnsemble:
             block = np.ascontiguousarray(letters[:, start : start + _STOCKS].transpose(1, 0, 2))
             tokens = torch.from_numpy(block).to(self._device)
             total: Any = 0.0
-            with torch.inference_mode():
+            with torch.inference_mode(), computing(self._threads):
                 for kept, model in zip(states, self.models, strict=True):
                     seen = model.states(tokens)
                     total = total + model.head(seen).squeeze(-1).double()
@@ -137,7 +159,7 @@ class RankEnsemble:
             block = slice(start, start + _STOCKS)
             tokens = torch.from_numpy(np.ascontiguousarray(letters[block])).to(self._device)
             features = torch.from_numpy(hits[block]).to(self._device)
-            with torch.inference_mode():
+            with torch.inference_mode(), computing(self._threads):
                 total = sum(model(tokens, model.hit_embedding(features))[:, -1].double() for model in self.models)
             parts.append((total / len(self.models)).cpu().numpy())
         return np.concatenate(parts)

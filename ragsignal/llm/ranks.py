@@ -25,7 +25,7 @@ from ragsignal.data import RANK_FACTORS, RANK_LETTERS, STATE_FORMULAS, Letters, 
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, hit_features, hits_by_count, reads_hits
 from ragsignal.types import FeedBars, FloatArray, Hit, Prompt, Query, Recipe, Score
 from ragsignal.utils import json_digest
@@ -176,11 +176,11 @@ class RankPrompter:
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
-def day_scorer(artifact: Artifact, device: str = "cpu") -> DayScorer:
+def day_scorer(artifact: Artifact, device: str = "cpu", threads: int | None = None) -> DayScorer:
     """The model of an artifact that reads rank letters: language models, or boosting."""
     if artifact.card.kind == "classifier":
         return Boosting.load(artifact.folder, reads_states(artifact))
-    return RankEnsemble(sorted(artifact.folder.glob("seed-*")), device)
+    return RankEnsemble(seed_folders(artifact.folder), device, threads)
 
 
 def reads_states(artifact: Artifact) -> bool:

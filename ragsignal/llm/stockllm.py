@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ragsignal.artifacts import Artifact, Weights, digest_of_folder
+from ragsignal.artifacts import Artifact, Weights, check_adapter_files, digest_of_folder, with_adapter
 from ragsignal.errors import ModelError
+from ragsignal.llm.base_model import load_causal, load_config, load_tokenizer
 from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.device import checked_device, chosen_dtype, rows_in_memory
+from ragsignal.llm.device import checked_device, chosen_dtype, computing, rows_in_memory
 from ragsignal.llm.prompt import Template
 from ragsignal.types import FloatArray, Hit, IntArray, Prompt, Query, Recipe, Score
 from ragsignal.utils import libraries_of, quiet_loading
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _DAY = "26 Jul 2024"  # the date that template falls back to
 _GPU_PROMPTS = 4096  # a GPU reads these in seconds: what a killed run loses at most
 _COUNTED = 1 << 16  # prompts whose tokens are remembered between measuring and reading: 100 bytes a token
-_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 class StockLLM:
@@ -51,6 +50,8 @@ class StockLLM:
     batch_size : int or "auto"
         Prompts in one forward pass. Part of the recipe: bf16 results depend on the batch's shape by up to 0.02.
         ``auto``: 32 on a CPU, which larger batches do not make faster; on a GPU as many as its memory holds.
+    threads : int, optional
+        At most; by default as many as there are free cores. No part of the recipe: it moves no signal.
 
     Raises
     ------
@@ -69,10 +70,12 @@ class StockLLM:
         dtype: str = "auto",
         device: str = "cpu",
         batch_size: int | Literal["auto"] = 32,
+        threads: int | None = None,
     ) -> None:
         self.template = template
         self._rows = 32 if batch_size == "auto" and device == "cpu" else batch_size
         self._weights = weights
+        self._threads = threads
         if isinstance(adapter, Artifact):
             adapter.check_base(weights.digest)
             adapter.check_template(template.recipe)
@@ -183,7 +186,7 @@ class StockLLM:
         # a mask, and the slower kernel costs more than the 72 tokens save.
         shared = 0 if self._virtual else _common_beginning(batch if whole else [*batch, self._head])
         ids, last = pad_right([tokens[shared:] for tokens in batch], self._pad, self._device)
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(self._threads):
             every = self._logits(batch[0][:shared], ids)
             last += every.shape[1] - ids.shape[1]  # virtual tokens, where an adapter puts some, stand in front
             logits = every[torch.arange(len(batch), device=self._device), last]
@@ -220,8 +223,7 @@ class StockLLM:
         if self._model is not None:
             return
         self._load_words()
-        with quiet_loading():
-            model = self._load_model().to(self._device).eval()
+        model = self._load_model().to(self._device).eval()
         self._pad = self._tokenizer.pad_token_id or 0
         self._head: list[int] = self._tokenizer(self.template.head)["input_ids"] if self.template.head else []
         self._model = model  # last: a model that failed a check must fail it again
@@ -230,16 +232,10 @@ class StockLLM:
         """The tokenizer and the model's sizes: enough to write and measure prompts that another process reads."""
         if self._tokenizer is not None:
             return
-        from transformers import AutoConfig
-
-        with quiet_loading():
-            config = AutoConfig.from_pretrained(str(self._weights.folder), **_LOCAL).get_text_config()
-            self._config, self._tokenizer = config, self._load_tokenizer()
+        self._config, self._tokenizer = load_config(self._weights), self._load_tokenizer()
 
     def _load_tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(str(self._weights.folder), **_LOCAL)
+        tokenizer = load_tokenizer(self._weights)
         if self.template.chat and not tokenizer.chat_template:
             raise ModelError(f"{self._weights.ref} has no chat template, which {self.template.name!r} needs")
         if (
@@ -254,19 +250,15 @@ class StockLLM:
         return tokenizer
 
     def _load_model(self) -> Any:
-        import torch
-        from transformers import AutoModelForCausalLM
-
         from ragsignal.llm.head import LabelHead, label_tokens
 
         labels = label_tokens(self._tokenizer, self.template.labels, self._weights.ref)
-        dtype = getattr(torch, self._dtype)
-        load: Any = AutoModelForCausalLM.from_pretrained
-        model = load(str(self._weights.folder), dtype=dtype, use_safetensors=True, **_LOCAL)
+        model = load_causal(self._weights, self._dtype)
         model.set_output_embeddings(LabelHead(model.get_output_embeddings(), labels))
         if self._adapter is None:
             return model
-        adapted = _with_adapter(model, self._adapter)
+        with quiet_loading():
+            adapted = with_adapter(model, self._adapter)
         self._virtual = bool(adapted.active_peft_config.is_prompt_learning)
         return adapted
 
@@ -301,17 +293,6 @@ def _common_beginning(batch: Sequence[list[int]]) -> int:
 
 
 def _digest_of_adapter(folder: Path) -> str:
-    digest = digest_of_folder(folder)
-    if not (folder / "adapter_model.safetensors").is_file():  # else peft would look for a pickle
-        raise ModelError(f"{folder} holds no adapter_model.safetensors; expected an adapter written by peft")
-    return digest
-
-
-def _with_adapter(model: Any, folder: Path) -> Any:
-    from peft import PeftModel
-
-    with warnings.catch_warnings():
-        # peft looks for AdaLoRA's ranks under LoRA's names, misses them, and then takes them up all the same
-        warnings.filterwarnings("ignore", "The following rank_pattern keys did not match")
-        # Not merged: merging into bf16 weights moves log-odds by 0.2-0.7.
-        return PeftModel.from_pretrained(model, str(folder))
+    if any(folder.glob("*.safetensors")):  # else the digest says what is wrong: nothing there, or pickles alone
+        check_adapter_files(folder)
+    return digest_of_folder(folder)

@@ -160,7 +160,7 @@ class _ModelActor:
     def _model(self) -> StockLLM:
         import torch
 
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._threads)  # no more than this machine's share, whatever the spec asks for
         return load_stockllm(self._llm, self._template, adapter_of(self._llm))
 
 

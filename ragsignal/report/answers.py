@@ -24,6 +24,8 @@ UNITS = {  # factor, digits, unit
     "Sharpe ratio": (1, 2, "Sharpe"),
 }
 
+_NOBODY: Mapping[str, str] = {}
+
 Trials = Mapping[str, Any]
 """What the ledger knows, from :func:`ragsignal.study.count_run`."""
 
@@ -76,7 +78,7 @@ def cards(findings: RunFindings, trials: Trials | None = None) -> list[AnswerCar
         _card("retrieval", answers.retrieval, findings),
         _card("llm", answers.llm, findings),
         _card("benchmark", answers.benchmark, findings),
-        _certainty(answers.certainty, trials),
+        _certainty(answers.certainty, trials, bool(findings.ruined)),
     ]
 
 
@@ -90,9 +92,11 @@ def answers_in_words(findings: RunFindings, trials: Trials | None = None) -> lis
     ]
 
 
-def line_of(row: PairedDifference, comparisons: int) -> Line:
-    """Say what one paired difference shows; ``comparisons`` is how many were made in all."""
+def line_of(row: PairedDifference, comparisons: int, ruined: Mapping[str, str] = _NOBODY) -> Line:
+    """Say what one paired difference shows, of ``comparisons`` in all; ``ruined``: day of ruin by variant."""
     pair = f"{row.left} {MINUS} {row.right}"
+    if row.ruined_sides(ruined):
+        return Line(f"{pair}: {row.measure}", f"does not exist, {was_ruined(row.ruined_sides(ruined), ruined)}")
     if row.difference is None:
         return Line(f"{pair}: {row.measure}", "does not exist, one side never moved")
     if row.low is None or row.high is None:
@@ -116,13 +120,16 @@ def _conclusion(row: PairedDifference, comparisons: int) -> str:
 def _card(key: str, verdict: Verdict, findings: RunFindings) -> AnswerCard:
     rows = [row for row in findings.comparisons if row.question == key]
     comparisons = findings.answers.certainty.comparisons
-    answer, tone = _headline(key, verdict, findings.benchmark)
+    if verdict.verdict == "ruined":
+        answer, tone = _of_ruined(key, rows, findings)
+    else:
+        answer, tone = _headline(key, verdict, findings.benchmark)
     return AnswerCard(
         question=question_of(key, findings.benchmark),
         answer=answer,
         tone=tone,
-        because=_because(key, verdict, rows),
-        lines=tuple(line_of(row, comparisons) for row in _clearest(rows)),
+        because=_because(key, verdict, rows, findings),
+        lines=tuple(line_of(row, comparisons, findings.ruined) for row in _clearest(rows)),
     )
 
 
@@ -164,6 +171,25 @@ def _of_retrieval(verdict: Verdict) -> str:
     return f"Yes: {named(verdict.better)} did better"
 
 
+def _of_ruined(key: str, rows: Sequence[PairedDifference], findings: RunFindings) -> tuple[str, str]:
+    """Answer where accounts are gone: one of 0 did worse than any that is not, for which no interval is needed."""
+    ruined, benchmark = findings.ruined, findings.benchmark
+    lefts = tuple(dict.fromkeys(row.left for row in rows))
+    if key != "benchmark" or {benchmark, *lefts} <= ruined.keys():
+        sides = tuple(dict.fromkeys(side for row in rows for side in row.ruined_sides(ruined)))
+        return f"Cannot be said: {was_ruined(sides, ruined)}", "open"
+    if benchmark in ruined:
+        return f"No: {was_ruined((benchmark,), ruined)}", "open"
+    return f"Yes: {was_ruined(lefts, ruined)}", "bad"
+
+
+def was_ruined(names: Sequence[str], ruined: Mapping[str, str]) -> str:
+    """Say who was ruined; of one, when."""
+    if len(names) == 1:
+        return f"{names[0]} was ruined on {ruined[names[0]]}"
+    return f"{named(names)} were ruined"
+
+
 _OPEN = {
     "unclear": "Not distinguishable",
     "too few": "Cannot be said: too few data",
@@ -181,15 +207,27 @@ def _of_benchmark(verdict: Verdict, benchmark: str) -> tuple[str, str]:
     return f"Yes: than {worse if len(verdict.worse) < lefts or lefts == 1 else f'all {lefts} variants'}", "bad"
 
 
-def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference]) -> str:
+def _because(key: str, verdict: Verdict, rows: Sequence[PairedDifference], findings: RunFindings) -> str:
     if verdict.verdict == "absent":
         return _NOTHING[key]
     if verdict.verdict == "too few":
         return "Fewer than 100 days say nothing."
+    fact, rows = _ruin(rows, findings.ruined), [row for row in rows if not row.ruined_sides(findings.ruined)]
+    if verdict.verdict == "ruined":
+        return f"{fact[0].upper()}{fact[1:]}an account at 0 has no later returns that could be compared."
     claims, total = sum(row.distinguishable for row in rows), len(rows)
     if total == 1:
-        return f"The one comparison {'is more' if claims else 'is no more'} than chance can explain."
-    return f"{claims or 'None'} of {total} comparisons {'is' if claims < 2 else 'are'} more than chance can explain."
+        counts = "the one comparison " + ("is more" if claims else "is no more")
+    else:
+        counts = f"{claims or 'none'} of {total} comparisons {'is' if claims < 2 else 'are'} more"
+    sentence = f"{fact}{counts} than chance can explain."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _ruin(rows: Sequence[PairedDifference], ruined: Mapping[str, str]) -> str:
+    """Say which accounts are missing in the comparisons of returns."""
+    sides = tuple(dict.fromkeys(side for row in rows for side in row.ruined_sides(ruined)))
+    return f"the account{'s' if len(sides) > 1 else ''} of {was_ruined(sides, ruined)}; " if sides else ""
 
 
 _NOTHING = {
@@ -200,10 +238,10 @@ _NOTHING = {
 }
 
 
-def _certainty(certainty: Certainty, trials: Trials | None) -> AnswerCard:
+def _certainty(certainty: Certainty, trials: Trials | None, ruined: bool) -> AnswerCard:
     total, claims = certainty.comparisons, certainty.claims
     if not total:
-        answer = "Cannot be said: too few data"
+        answer = f"Cannot be said: {'a ruined account cannot be compared' if ruined else 'too few data'}"
     elif claims:
         answer = f"Sure of {claims} of {count(total)} differences; the rest may be chance"
     else:

@@ -106,7 +106,7 @@ def _forest(rows: Sequence[PairedDifference], findings: RunFindings) -> Forest:
         zero=axis.place(0.0),
         ticks=axis.ticks(),
         rows=[_row(row, axis, len(rights) == 1, comparisons) for row in drawn],
-        without=[str(line_of(row, comparisons)) for row in rows if row not in drawn],
+        without=[str(line_of(row, comparisons, findings.ruined)) for row in rows if row not in drawn],
     )
 
 

@@ -52,7 +52,10 @@ def record_of(result: RunResult) -> Record:
         "bars_a_year": result.bars_a_year,
         "notes": result.notes,
         "findings": result.findings,
-        "variants": [{**v.metrics, "name": v.name, "kind": v.kind, "recipe": v.recipe} for v in result.variants],
+        "variants": [
+            {**v.metrics, **v.account_record(), "name": v.name, "kind": v.kind, "recipe": v.recipe}
+            for v in result.variants
+        ],
         "times": {**result.times, "variants": {v.name: v.cost_record() for v in result.variants}},
     }
     if result.retrieved:

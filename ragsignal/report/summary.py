@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ragsignal.report.answers import was_ruined
 from ragsignal.report.words import named, number
 from ragsignal.trading import RunFindings, Verdict
 
@@ -27,10 +28,14 @@ def verdict_line(findings: RunFindings, in_sample: bool = False) -> str:
         f"from {benchmark}": (answers.benchmark, _of_benchmark(answers.benchmark, benchmark)),
     }
     unclear = " or ".join(where for where, (verdict, _) in asked.items() if verdict.verdict == "unclear")
-    claims = [said for _, said in asked.values() if said]
+    lost = [was_ruined(tuple(findings.ruined), findings.ruined)] if findings.ruined else []
+    claims = [*lost, *(said for _, said in asked.values() if said)]
     said = "; ".join([*claims, *([f"no distinguishable difference {unclear}"] if unclear else [])])
     said = said or "no question can be answered: too few data, or nothing to compare"
-    return f"IN SAMPLE, so nothing is proven: {said}." if in_sample else f"{said[0].upper()}{said[1:]}."
+    if in_sample:
+        return f"IN SAMPLE, so nothing is proven: {said}."
+    ours = said.startswith(("retrieval ", "the LLM ", "no "))  # else a variant's name, which stays as it is
+    return f"{said[0].upper() if ours else said[0]}{said[1:]}."
 
 
 def _of_retrieval(verdict: Verdict) -> str:
@@ -77,21 +82,18 @@ def _gaps(findings: RunFindings, traded: Collection[str]) -> list[Fact]:
     benchmark = findings.benchmark
     rows = [row for row in findings.comparisons if row.measure == "mean return a year" and row.right == benchmark]
     gaps = {row.left: row.difference for row in rows if row.difference is not None and row.left in traded}
-    if not gaps:
+    ruined = [name for name in findings.ruined if name != benchmark and benchmark not in findings.ruined]
+    less, total = sum(gap < 0 for gap in gaps.values()) + len(ruined), len(gaps) + len(ruined)
+    if not total:
         return []
-    best = max(gaps, key=lambda name: gaps[name])
-    return [
-        Fact(
-            f"Earned less than {benchmark}",
-            _of(gaps.values()),
-            f"points of mean return a year, after costs: {_range(list(gaps.values()), signed=True)}",
-        ),
-        Fact(
-            f"Least behind {benchmark}" if gaps[best] < 0 else f"Most ahead of {benchmark}",
-            best,
-            f"{number(100 * gaps[best], 1, signed=True)} points of mean return a year",
-        ),
-    ]
+    sizes = [f"points of mean return a year, after costs: {_range(list(gaps.values()), signed=True)}"] if gaps else []
+    lost = [f"{named(ruined)} lost all"] if ruined else []
+    facts = [Fact(f"Earned less than {benchmark}", _variants(less, total), "; ".join([*sizes, *lost]))]
+    if gaps:
+        best = max(gaps, key=lambda name: gaps[name])
+        place = f"Least behind {benchmark}" if gaps[best] < 0 else f"Most ahead of {benchmark}"
+        facts.append(Fact(place, best, f"{number(100 * gaps[best], 1, signed=True)} points of mean return a year"))
+    return facts
 
 
 def _costs(findings: RunFindings, names: Sequence[str]) -> list[Fact]:
@@ -105,12 +107,13 @@ def _costs(findings: RunFindings, names: Sequence[str]) -> list[Fact]:
     earned = [it for it in (costs.variants[name].yearly[place] for name in names) if it is not None]
     if held is None or not earned:
         return [took]
-    gaps = [it - held for it in earned]
-    return [took, Fact("Free of costs", _of(gaps), f"would still have earned less than {benchmark}")]
+    less = sum(it < held for it in earned)
+    free = Fact("Free of costs", _variants(less, len(earned)), f"would still have earned less than {benchmark}")
+    return [took, free]
 
 
-def _of(gaps: Collection[float]) -> str:
-    return f"{sum(gap < 0 for gap in gaps)} of {len(gaps)} variant{'s' if len(gaps) > 1 else ''}"
+def _variants(some: int, total: int) -> str:
+    return f"{some} of {total} variant{'s' if total > 1 else ''}"
 
 
 def _range(fractions: Sequence[float], signed: bool = False) -> str:

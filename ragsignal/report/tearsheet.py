@@ -29,13 +29,13 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.report.page import write_plain_sheet
 from ragsignal.report.record import equity_table
-from ragsignal.statistics import bars_a_year
 from ragsignal.trading import RunResult
 
 FOLDER = "tearsheets"
@@ -89,8 +89,11 @@ def obstacle(returns: pd.Series, benchmark: pd.Series) -> str | None:
     """Why quantstats cannot say anything correct about ``returns`` (per bar, fractions), or None."""
     if len(returns) < 2:
         return f"The run has {len(returns) + 1} bar(s): too few for any statistic of returns."
-    if not all(np.isfinite(it).all() and it.min() > -1.0 for it in (returns, benchmark)):
-        return "An account lost everything, so its later returns do not exist."
+    for series, whose in ((returns, "This variant's account"), (benchmark, "The benchmark's account")):
+        lost = (~np.isfinite(series) | (series <= -1.0)).to_numpy()
+        if lost.any():
+            day = pd.Timestamp(series.index[lost.argmax()])
+            return f"{whose} lost everything on {day:%Y-%m-%d} (ruined), so later returns do not exist."
     if (returns == 0).all():
         return "This variant never traded: its account never moved."
     if returns.nunique() == 1:
@@ -111,7 +114,13 @@ def _draw_in_children(names: list[str], result: RunResult, folder: Path) -> dict
 
 
 def _run_child(names: list[str], result: RunResult, folder: Path) -> dict[str, str]:
-    job = {"folder": str(folder), "names": names, "benchmark": result.benchmark, "run": result.title}
+    job = {
+        "folder": str(folder),
+        "names": names,
+        "benchmark": result.benchmark,
+        "bars_a_year": result.bars_a_year,
+        "run": result.title,
+    }
     search_path = os.pathsep.join(filter(None, sys.path))
     child = subprocess.run(
         [sys.executable, "-c", _CHILD],
@@ -146,7 +155,7 @@ def draw_from_stdin() -> None:
     json.dump(failures, sys.stdout)
 
 
-def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, str], path: Path) -> None:
+def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, Any], path: Path) -> None:
     benchmark = job["benchmark"]
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the answer
         warnings.simplefilter("ignore")  # deprecations of matplotlib 3.11 and pandas 3
@@ -158,7 +167,7 @@ def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, str], path: Path) 
             returns[name],
             benchmark=None if name == benchmark else returns[benchmark],
             match_dates=False,
-            periods_per_year=bars_a_year(pd.DatetimeIndex(returns.index)),
+            periods_per_year=job["bars_a_year"],
             title=html.escape(f"{job['run']}: {name}"),
             strategy_title=name,
             benchmark_title=benchmark,

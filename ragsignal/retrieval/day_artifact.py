@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from ragsignal.artifacts import Artifact
+from ragsignal.artifacts import Artifact, reading
 from ragsignal.data import RANK_FACTORS, STATE_FORMULAS, MarketDays
 from ragsignal.errors import ModelError
 from ragsignal.retrieval.state_metric import StateMetric
@@ -33,6 +33,7 @@ DAYS_RECIPE: Recipe = {
 """What is retrieved; an artifact of another one is refused."""
 
 _DAYS, _METRIC = "days.safetensors", "metric.safetensors"
+_REPAIR = "train it again: ragsignal train days SPEC"
 _NEVER = -1  # for NaT
 
 
@@ -57,8 +58,10 @@ class FinseerDays:
     @cached_property
     def metric(self) -> StateMetric:
         """The metric."""
-        held = load_file(self.artifact.folder / _METRIC)
-        return StateMetric(held["mean"], held["scale"], held["matrix"], float(held["decay"][0]))
+        path = self.artifact.folder / _METRIC
+        with reading(path, "a metric of market states", _REPAIR):
+            held = load_file(path)
+            return StateMetric(held["mean"], held["scale"], held["matrix"], float(held["decay"][0]))
 
     def days(self, horizon: int) -> MarketDays:
         """The days, with payoffs over ``horizon`` bars.
@@ -68,7 +71,11 @@ class FinseerDays:
         ModelError
             If it holds none over so many bars.
         """
-        held = load_file(self.artifact.folder / _DAYS)
+        path = self.artifact.folder / _DAYS
+        with reading(path, "days with their payoffs", _REPAIR):
+            return self._days_of(load_file(path), horizon)
+
+    def _days_of(self, held: Mapping[str, NDArray[Any]], horizon: int) -> MarketDays:
         if f"payoffs-{horizon}" not in held:
             there = sorted(int(name.partition("-")[2]) for name in held if name.startswith("payoffs-"))
             raise ModelError(

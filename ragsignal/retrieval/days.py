@@ -92,6 +92,10 @@ class DayRetriever(ABC):
         other.days, other._found = days, {}
         return other
 
+    def abstains(self, query: Query) -> str | None:  # noqa: ARG002 - the protocol's signature
+        """Return None: a day's state is compared whatever a stock's own window is."""
+        return None
+
     def retrieve(self, queries: Sequence[Query]) -> list[Sequence[Hit]]:
         """Days of every query; an empty tuple where the state is unknown, or no payoff was known yet."""
         return [self.of_day(query.as_of) or () for query in queries]

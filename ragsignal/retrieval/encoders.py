@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.artifacts import Artifact
+from ragsignal.artifacts import Artifact, check_encoder, check_tensors, reading
 from ragsignal.data import LETTERS, QUERY_SEQUENCE, Bins, log_returns, spell
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
@@ -23,6 +23,7 @@ from ragsignal.types import FloatArray, IntArray, Query, Recipe
 from ragsignal.utils import Steps, json_digest, quiet_loading, silent_steps
 
 _FLAT = 1e-12
+_SURELY_MOVED = 1e-9
 _NO_CODES = np.empty(0, dtype=np.int64)
 _BLOCK = 16_384
 _PACKED = 8  # letters of 4 bits that are packed at once; beside them 31 bits count what was packed before
@@ -46,6 +47,13 @@ def zscore_rows(windows: FloatArray) -> FloatArray:
     return unit
 
 
+def is_flat(window: Sequence[float]) -> bool:
+    """Whether :func:`zscore_rows` makes zeros of one window."""
+    if max(window) - min(window) > _SURELY_MOVED * max(window):  # nearly all: no array for a million queries
+        return False
+    return not zscore_rows(np.array([window])).any()
+
+
 class ShapeEncoder:
     """The z-scored window of the last ``lookback`` values; needs no model and no fitting."""
 
@@ -61,6 +69,10 @@ class ShapeEncoder:
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n, lookback) float32 unit rows."""
         return zscore_rows(np.asarray(corpus.values)).astype(np.float32)
+
+    def is_blank(self, query: Query) -> bool:
+        """Whether the window is flat."""
+        return is_flat(query.closes[1:])
 
 
 class TextEncoder:
@@ -133,6 +145,10 @@ class TextEncoder:
         """Return (n, dim) float32 unit rows."""
         return np.concatenate(list(self.corpus_blocks(corpus)))
 
+    def is_blank(self, query: Query) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Return False: the line of a flat window is a text like others, and near those of flat windows."""
+        return False
+
     def corpus_blocks(self, corpus: Corpus) -> Iterator[NDArray[np.float32]]:
         """The rows of :meth:`encode_corpus` in blocks; in memory at once are the vectors of the distinct lines."""
         lines, line_of = corpus_lines(corpus, self._bins)
@@ -164,25 +180,36 @@ class TextEncoder:
 
     def _loaded(self) -> Any:
         if self._model is None:
-            with quiet_loading():
-                self._model = load_sentence_model(self._folder)
-                if self._adapter is not None:
-                    # Left unmerged: merged weights would be rounded once more.
-                    self._model.load_adapter(str(self._adapter.folder), use_safetensors=True)
+            model = load_sentence_model(self._folder)
+            if self._adapter is not None:
+                _lay_over(model, self._adapter)
+            self._model = model
         return self._model
 
 
 def load_sentence_model(folder: Path) -> Any:
     """A sentence-transformers model from verified safetensors, on the CPU; nothing is fetched and no code is run."""
     from sentence_transformers import SentenceTransformer
+    from transformers import AutoModel
 
-    return SentenceTransformer(
-        str(folder),
-        device="cpu",
-        trust_remote_code=False,
-        local_files_only=True,
-        model_kwargs={"use_safetensors": True},
-    )
+    load: Any = AutoModel.from_pretrained
+    make: Any = SentenceTransformer
+    local = {"local_files_only": True, "trust_remote_code": False}
+    options = {"use_safetensors": True}
+    with quiet_loading(), reading(folder, "a sentence-transformers model", "copy it again, or name another encoder"):
+        _, loaded = load(str(folder), output_loading_info=True, **options, **local)  # which the next line does not tell
+        model = make(str(folder), device="cpu", model_kwargs=options, **local)
+    check_encoder(folder, loaded)
+    return model
+
+
+def _lay_over(model: Any, adapter: Artifact) -> None:
+    """Lay an adapter over a sentence-transformers model, unmerged: merged weights would be rounded once more."""
+    repair = "train it again: ragsignal train finseer SPEC --encoder text"
+    with quiet_loading(), reading(adapter.folder, "an adapter of this encoder", repair):
+        model.load_adapter(str(adapter.folder), use_safetensors=True)
+        wanted = {f"base_model.model.{name}" for name in model.transformers_model.get_adapter_state_dict()}
+    check_tensors(adapter.folder, "this encoder", wanted, repair)
 
 
 def line_recipe(bins: Bins) -> Recipe:

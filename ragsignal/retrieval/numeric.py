@@ -8,6 +8,7 @@ A million candidates take seconds, where the text encoder takes minutes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from ragsignal.artifacts import Artifact
 from ragsignal.data import log_returns
 from ragsignal.errors import ModelError
 from ragsignal.retrieval.corpus import Corpus
+from ragsignal.retrieval.encoders import is_flat
 from ragsignal.types import FloatArray, IntArray, Query, Recipe
 
 if TYPE_CHECKING:
@@ -94,6 +96,16 @@ class NumericEncoder:
         """Return (n, dim) float32 unit rows."""
         empty = np.empty((0, self._tower().config.dim), dtype=np.float32)
         return np.concatenate([empty, *self.corpus_blocks(corpus)])
+
+    def is_blank(self, query: Query) -> bool:
+        """Whether the window is flat, and the network, as an untrained one does, makes zeros of it."""
+        return is_flat(query.closes) and self._flat_is_blank
+
+    @cached_property
+    def _flat_is_blank(self) -> bool:
+        tower = self._tower().config
+        flat = features(np.zeros((1, tower.features - EXTRA)))
+        return not self._encode(flat, np.array([tower.query_name])).any()
 
     def corpus_blocks(self, corpus: Corpus) -> Iterator[NDArray[np.float32]]:
         """The rows of :meth:`encode_corpus`, 65,536 at a time."""

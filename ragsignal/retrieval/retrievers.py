@@ -8,20 +8,25 @@ has to beat, and the fakes that tests use.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal.errors import ConfigError
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.encoders import zscore_rows
+from ragsignal.retrieval.encoders import is_flat, zscore_rows
 from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
+from ragsignal.retrieval.names import hint_at, same_stock
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
 from ragsignal.types import Candidate, FloatArray, Hit, IntArray, Query, Recipe
 from ragsignal.utils import json_digest
+
+FLAT_WINDOW = "flat window"
+"""Why a retriever by shape abstains: prices that do not move resemble all windows and none."""
 
 IndexName = Literal["exact", "segmented"]
 
@@ -39,7 +44,11 @@ class CorpusEncoder(Protocol):
         ...
 
     def encode_corpus(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return (n, dim) float32, unit rows."""
+        """Return (n, dim) float32, unit rows; zeros where :meth:`is_blank` would hold of a query."""
+        ...
+
+    def is_blank(self, query: Query) -> bool:
+        """Whether a query has no direction, so that its vector is zeros: no candidate is nearer than another."""
         ...
 
 
@@ -55,9 +64,16 @@ class CorpusRetriever(ABC):
         Leave out candidates of the query's own symbol.
     embargo : int
         Trading days between the last visible outcome and the query, on top of ``available_at <= as_of``.
+
+    Attributes
+    ----------
+    others : collection of str
+        Symbols that are known to have no candidates, under names of the corpus's own source: nothing of theirs is to
+        be left out.
     """
 
     requires_hits = True
+    others: Collection[str] = frozenset()
 
     def __init__(self, corpus: Corpus, k: int = 5, exclude_own_symbol: bool = False, embargo: int = 0) -> None:
         self.corpus = corpus
@@ -76,12 +92,28 @@ class CorpusRetriever(ABC):
         return self.corpus.digest_as_of(query.as_of, self.embargo)
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
-        """Hits of every query, best first; an empty tuple where nothing was known yet."""
-        ranked = self._rank_all(queries) if queries else []
+        """Hits of every query, best first; an empty tuple where nothing was known yet, or it :meth:`abstains`."""
+        asked = [number for number, query in enumerate(queries) if self.abstains(query) is None]
+        ranked = self._rank_all([queries[number] for number in asked]) if asked else []
         # once a row: queries of one day often share their hits
         distinct = {row for rows, _ in ranked for row in rows.tolist()}
         candidates = {row: self.corpus.candidate(row) for row in sorted(distinct)}
-        return [_hits(candidates, rows, scores) for rows, scores in ranked]
+        found = {number: _hits(candidates, *it) for number, it in zip(asked, ranked, strict=True)}
+        return [found.get(number, ()) for number in range(len(queries))]
+
+    def abstains(self, query: Query) -> str | None:
+        """Why nothing can be retrieved for ``query``: :data:`FLAT_WINDOW`, or None.
+
+        Raises
+        ------
+        ConfigError
+            If the query's own symbol is to be left out, and the corpus knows it by no name, or by another.
+        """
+        self._own(query)
+        return FLAT_WINDOW if self._is_blank(query) else None
+
+    def _is_blank(self, query: Query) -> bool:  # noqa: ARG002 - of those that compare no windows
+        return False
 
     @abstractmethod
     def _identity(self) -> Recipe: ...
@@ -94,9 +126,23 @@ class CorpusRetriever(ABC):
 
     def _own(self, query: Query) -> int | None:
         """The number of the symbol whose candidates are left out; None where none are."""
-        if not self.exclude_own_symbol or query.symbol not in self.corpus.symbols:
+        if not self.exclude_own_symbol:
             return None
-        return self.corpus.symbols.index(query.symbol)
+        number = self.corpus.number_of.get(query.symbol)
+        if number is None:
+            self._refuse_unknown(query.symbol)
+        return number
+
+    def _refuse_unknown(self, symbol: str) -> None:
+        """Raise unless ``symbol`` is known to have no candidates: else its own windows would be among the hits."""
+        if symbol in self.others and not same_stock(symbol, self.corpus.symbols):
+            return
+        raise ConfigError(
+            f"retrieval.exclude_own_symbol = true, but the corpus has no symbol {symbol!r}, so that its own windows "
+            f"would stay in. {hint_at(symbol, self.corpus.symbols)} Name the feed as the corpus does: "
+            'RagMomentum(data, source=..., symbol="NAME"), or cerebro.adddata(data, name="NAME"). If the corpus holds '
+            "nothing of this stock, nothing has to be left out: write exclude_own_symbol = false"
+        )
 
 
 def _hits(candidates: Mapping[int, Candidate], rows: IntArray, scores: FloatArray) -> tuple[Hit, ...]:
@@ -163,6 +209,9 @@ class DenseRetriever(CorpusRetriever):
         vectors: Vectors = self.encoder.encode_corpus(self.corpus).astype(self._storage, copy=False)
         return vectors
 
+    def _is_blank(self, query: Query) -> bool:
+        return self.encoder.is_blank(query)
+
     def _allowed(self, query: Query) -> Allowed | None:
         own = self._own(query)
         return None if own is None else lambda rows: np.asarray(self.corpus.symbol_id[rows] != own)
@@ -172,10 +221,14 @@ class DTWRetriever(CorpusRetriever):
     """Least dynamic-time-warping distance between z-scored windows; score = minus the distance.
 
     The paper's DTW compares raw price levels, and so finds stocks of the same price; here both sides are normalised.
+    Flat windows have no shape: a flat query abstains, and flat candidates are left out.
     """
 
+    def _is_blank(self, query: Query) -> bool:
+        return is_flat(query.closes[1:])
+
     def _identity(self) -> Recipe:
-        return {"retriever": "dtw/1"}
+        return {"retriever": "dtw/2"}
 
     def _rank_all(self, queries: Sequence[Query]) -> list[Ranked]:
         candidates = zscore_rows(np.asarray(self.corpus.values))
@@ -188,6 +241,7 @@ class DTWRetriever(CorpusRetriever):
         own, rows = self._own(query), np.arange(self._visible(query))
         if own is not None:
             rows = rows[self.corpus.symbol_id[rows] != own]
+        rows = rows[candidates[rows].any(axis=1)]  # zeros are at 1 from every shape, and nearer than many
         if not len(rows):
             return rows, np.empty(0)
         stack = np.vstack([window, candidates[rows]])
@@ -251,6 +305,10 @@ class NoRetriever:
     def corpus_digest(self, query: Query) -> str:  # noqa: ARG002 - the protocol's signature
         """Return the digest of nothing."""
         return ""
+
+    def abstains(self, query: Query) -> str | None:  # noqa: ARG002 - the protocol's signature
+        """Return None: nothing is what was asked for."""
+        return None
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
         """Return one empty tuple a query."""

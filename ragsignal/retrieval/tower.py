@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ragsignal.artifacts import reading
 from ragsignal.data import QUERY_SEQUENCE
-from ragsignal.errors import ModelError
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -111,10 +111,8 @@ def load_tower(folder: Path) -> Tower:
     ModelError
         If the two files are not those of one tower.
     """
-    try:
+    with reading(folder, "a numeric encoder", "type: ragsignal train finseer SPEC"):
         raw = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tower = Tower(TowerConfig(**raw | {"sequences": tuple(raw["sequences"])}))
         tower.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{folder} holds no numeric encoder: {error}; type: ragsignal train finseer SPEC") from error
     return tower.eval()

@@ -1,7 +1,8 @@
 """Queries to signals: look up, retrieve, prompt, score, store.
 
-The failure contract: a pipeline abstains (0.0, with a reason) for two things only, too few bars and no candidate that
-was known yet; everything else raises. Work is stored batch by batch, so that a killed run loses one batch at most.
+The failure contract: a pipeline abstains (0.0, with a reason) for three things only, too few bars, no candidate that
+was known yet, and a window that its retriever cannot compare; everything else raises. Work is stored batch by batch,
+so that a killed run loses one batch at most.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
+import numpy as np
+
+from ragsignal.data import bars_apart, other_spacing
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
@@ -19,6 +23,7 @@ from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal, known_through
 from ragsignal.utils import SIGNALS, Steps, json_digest, silent_steps
 
+_RECENT = 65  # bars: 64 gaps
 TOO_FEW_BARS = "too few bars"
 NO_CANDIDATE = "no candidate available yet"
 
@@ -109,6 +114,8 @@ class RagPipeline:
         Returns a query must have.
     trained_through : date, optional
         Last day that anything fitted in here has seen (bin edges, weights); queries up to it are refused.
+    bar_days : float, optional
+        Days between the bars that everything in here is made of; a feed at another distance is refused.
     progress : callable, optional
         Called with (signals made, signals to make) before the first batch and after each.
     """
@@ -119,6 +126,7 @@ class RagPipeline:
     store: SignalStore
     lookback: int = 5
     trained_through: date | None = None
+    bar_days: float | None = None
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
 
@@ -137,6 +145,8 @@ class RagPipeline:
 
         Raises
         ------
+        ConfigError
+            If a feed's bars are at another distance than :attr:`bar_days`.
         LookAheadError
             If a query lies in the period that something here was fitted on, or a retriever returns a candidate that
             was not known at a query's ``as_of``.
@@ -148,7 +158,8 @@ class RagPipeline:
 
     def _answered(self, queries: Sequence[Query]) -> list[Signal]:
         began = time.perf_counter()
-        answers: list[Signal | None] = [self._too_short(query) for query in queries]
+        self._refuse_other_bars(queries)
+        answers: list[Signal | None] = [self._without_view(query) for query in queries]
         recipe, keys = self._addresses(queries)
         signals = self.store.get(keys.values())
         missing = {key: queries[number] for number, key in keys.items() if key not in signals}
@@ -199,20 +210,41 @@ class RagPipeline:
                 f"{self.trained_through}; start the feed later, or use parts that were fitted before it"
             )
 
-    def _too_short(self, query: Query) -> Signal | None:
-        if len(query.closes) > self.lookback:
-            return None
-        return _abstain(query, TOO_FEW_BARS, (), key="")
+    def _refuse_other_bars(self, queries: Sequence[Query]) -> None:
+        """Judge the feeds by what they have shown by the last query of each: in streaming modes the last 64 bars."""
+        if self.bar_days is None:
+            return
+        first = {query.symbol: query.as_of for query in reversed(queries)}
+        for symbol, query in {query.symbol: query for query in queries}.items():
+            if query.bars is None:
+                continue
+            begin = 0 if query.as_of > first[symbol] else max(0, query.bars.count - _RECENT)
+            days = np.array(query.bars.dates[begin : query.bars.count], dtype="datetime64[D]")
+            stretch = other_spacing(days, self.bar_days)
+            if stretch is not None:
+                raise ConfigError(
+                    f"{symbol}: the feed has {stretch.words}, but the signal is made of {bars_apart(self.bar_days)}: "
+                    "what followed such bars says nothing of the others. Give RagMomentum the feed of these bars, or "
+                    "a spec whose prices are as far apart as the feed's (and no weights that were trained on others)"
+                )
+
+    def _without_view(self, query: Query) -> Signal | None:
+        reason = self._reason(query)
+        return None if reason is None else _abstain(query, reason, (), key="")
+
+    def _reason(self, query: Query) -> str | None:
+        """Why a query is not worth a look into the store: its signal follows from the window alone."""
+        return TOO_FEW_BARS if len(query.closes) <= self.lookback else self.retriever.abstains(query)
 
     def _addresses(self, queries: Sequence[Query]) -> tuple[str, dict[int, str]]:
-        """The recipe's digest, and the keys of the queries that are long enough by their place in ``queries``."""
+        """The recipe's digest, and the keys of the queries that may have a view by their place in ``queries``."""
         self._refuse_in_sample(queries)
         # asked for every time: an option that was changed on a live retriever must not find the old signals
         recipe = self.store.put_recipe(self.recipe)
-        long_enough = [number for number, query in enumerate(queries) if len(query.closes) > self.lookback]
+        possible = [number for number, query in enumerate(queries) if self._reason(query) is None]
         # the latest first: a prompter that lays out a feed's whole past then does so once
-        keys = {number: self._key(recipe, queries[number]) for number in reversed(long_enough)}
-        return recipe, {number: keys[number] for number in long_enough}
+        keys = {number: self._key(recipe, queries[number]) for number in reversed(possible)}
+        return recipe, {number: keys[number] for number in possible}
 
     def _key(self, recipe: str, query: Query) -> str:
         corpus = self.retriever.corpus_digest(query)

@@ -23,7 +23,7 @@ import numpy as np
 
 from ragsignal.errors import StoreError
 from ragsignal.types import Candidate, DatedHits, FloatArray, Hit, MarketDay, Movement, Prompt, Recipe, Score, Signal
-from ragsignal.utils import Database, canonical_json, json_digest
+from ragsignal.utils import Database, canonical_json, disk_is_full, full_disk, json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
@@ -206,6 +206,8 @@ class SignalStore:
             )
 
     def _complaint(self, error: Exception) -> str:
+        if disk_is_full(error):
+            return str(full_disk(f"the signal store {self.path}", error))
         return (
             f"cannot use the signal store {self.path}: {error}; if it is damaged, move the file away and run again "
             "(signals are made anew), or set RAGSIGNAL_CACHE to a folder that can be written"

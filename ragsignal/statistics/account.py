@@ -86,10 +86,10 @@ def performance(equity: pd.Series) -> Performance:
         ``return`` over the whole window and ``cagr`` by calendar days (365.25 a year); ``volatility`` (sample standard
         deviation), ``sharpe`` (risk-free rate 0), ``sharpe_error``, its standard error, and ``sortino`` (downside
         deviation below 0 over *all* bars; Sortino and Price 1994), annualised by :func:`bars_a_year`: None for an
-        account that lost everything before its last bar; ``max_drawdown`` (negative). Fractions, not per cent.
+        account that lost everything; ``max_drawdown`` (negative). Fractions, not per cent.
     """
     returns: FloatArray = np.asarray(equity.pct_change().iloc[1:], dtype=np.float64)
-    if equity.iloc[:-1].min() <= 0.0:  # a further loss over a value below 0 would read as a gain
+    if equity.min() <= 0.0:  # what lost everything has no mean return that anybody could have had
         returns = np.full(len(returns), np.nan, dtype=np.float64)
     growth = float(equity.iloc[-1] / equity.iloc[0])
     years = (equity.index[-1] - equity.index[0]).days / _YEAR

@@ -41,6 +41,8 @@ class SignalTrader(TargetBook):
 
     def view(self, data: Any) -> float:
         """Signal at the feed's current bar, 0.0 where there is none."""
+        if not len(data):  # before its first bar a preloaded line shows its *last* value
+            return 0.0
         value = float(self.signals[data][0])
         return 0.0 if math.isnan(value) else value
 

@@ -15,7 +15,8 @@ class TargetBook(bt.Strategy):
     A weight set at the close fills at the feed's next open; an order is sent only when the weight changes, so positions
     drift in between, and it takes no more than the other feeds leave of `invest`. A feed is acted on at its own bars
     alone: one that starts late, misses a day or has ended neither delays the others nor is traded at a stale price.
-    Feeds need equal time stamps, and a missing day is a missing row, not a row of NaN.
+    Feeds need equal time stamps, and a missing day is a missing row, not a row of NaN. An account at or below 0 is
+    ruined: nothing is sent from there on, whatever it comes to later.
 
     Parameters
     ----------
@@ -33,6 +34,7 @@ class TargetBook(bt.Strategy):
         self.targets: dict[Any, float] = {}  # fraction of equity last asked for
         self.orders: dict[Any, Any] = {}  # last order; Backtrader updates it in place
         self.rejected = 0
+        self.ruined = False
 
     def weights(self, today: list[Any]) -> dict[Any, float]:
         """Wanted fraction of equity, negative for short, of each feed that has a bar today."""
@@ -48,13 +50,21 @@ class TargetBook(bt.Strategy):
 
     def next(self) -> None:
         """Send the orders that today's bars ask for."""
-        if self.broker.getvalue() <= 0.0:
-            return  # ruined: a fraction of negative equity would turn every order around
+        self.ruined = self.ruined or self.broker.getvalue() <= 0.0
+        if self.ruined:  # for good, though the price that took all may come back to what is still held
+            self._cancel()
+            return
         # len first: before its first bar a feed has nothing at [0], or, where preloaded, its *last* bar.
         now = self.datetime[0]
         today = [data for data in self.datas if len(data) and data.datetime[0] == now]
         wanted = self.weights(today)
         self._send({data: wanted[data] for data in wanted if self._is_free(data) and self.moved(data, wanted[data])})
+
+    def _cancel(self) -> None:
+        """Call back every order that is open."""
+        for order in self.orders.values():
+            if order is not None and order.alive():
+                self.cancel(order)
 
     def _is_free(self, data: Any) -> bool:
         order = self.orders.get(data)  # None where a change came to less than a share
@@ -83,4 +93,5 @@ class TargetBook(bt.Strategy):
         """Count a refused order; what is really held becomes the target, so that the rest is asked for again."""
         if not order.alive() and order.status != order.Completed:
             self.rejected += order.status in (order.Margin, order.Rejected)
-            self.targets[order.data] = self._money(order.data) / self.broker.getvalue()
+            equity = self.broker.getvalue()
+            self.targets[order.data] = self._money(order.data) / equity if equity > 0.0 else 0.0

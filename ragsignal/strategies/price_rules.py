@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import backtrader as bt
@@ -78,6 +79,13 @@ class ReversalBook(SlowBook):
         return -self.p.signal(data, period=self.p.period)
 
 
+class _PastLine(bt.linebuffer.LineBuffer):
+    """A line that is NaN before its first bar, where Backtrader's is that of the last one."""
+
+    def __getitem__(self, ago: int) -> float:
+        return float(super().__getitem__(ago)) if self.lencount + ago > 0 else math.nan
+
+
 class SkippedReturn(bt.Indicator):
     """Return from `period` to `skip` bars ago, a fraction.
 
@@ -90,6 +98,7 @@ class SkippedReturn(bt.Indicator):
 
     def __init__(self) -> None:
         super().__init__()
+        self.l.past.__class__ = _PastLine
         self.addminperiod(self.p.period + 1)
 
     def next(self) -> None:

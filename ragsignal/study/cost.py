@@ -265,7 +265,9 @@ def _without_vectors(retriever: Retriever) -> Retriever:
     """A retriever of as many hits from the same candidates, which embeds nothing."""
     if not isinstance(retriever, DenseRetriever | RandomRetriever):
         return retriever
-    return RandomRetriever(retriever.corpus, retriever.k, retriever.exclude_own_symbol, retriever.embargo)
+    bare = RandomRetriever(retriever.corpus, retriever.k, retriever.exclude_own_symbol, retriever.embargo)
+    bare.others = retriever.others
+    return bare
 
 
 def _measured(pipeline: RagPipeline, queries: Sequence[Query]) -> _Rate:

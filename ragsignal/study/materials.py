@@ -55,14 +55,14 @@ class Materials:
     @cached_property
     def corpus(self) -> Corpus:
         """The candidates."""
-        prices = self._corpus_prices()
+        prices = self.corpus_prices
         return load_or_build(prices.frames, prices.digest, self.candidates, cache_folder())
 
     @cached_property
     def bins(self) -> Bins:
         """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
         through = self.candidates.bins_through
-        return shipped_bins() if through is None else fit_bins(self._corpus_prices().frames, through)
+        return shipped_bins() if through is None else fit_bins(self.corpus_prices.frames, through)
 
     @cached_property
     def panel(self) -> Panel:
@@ -88,5 +88,12 @@ class Materials:
         """The template that ``llm`` names."""
         return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None)
 
-    def _corpus_prices(self) -> Prices:
+    @cached_property
+    def traded(self) -> Prices:
+        """Prices of the traded symbols on the days that are traded."""
+        return self.prices.select(self.data.symbols).between(self.data.start, self.data.end)
+
+    @property
+    def corpus_prices(self) -> Prices:
+        """Prices of the symbols that candidates are of."""
         return self.prices.select(self.candidates.symbols or self.data.symbols)

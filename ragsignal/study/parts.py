@@ -44,6 +44,7 @@ from ragsignal.retrieval import (
 )
 from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
 from ragsignal.study.materials import Materials
+from ragsignal.study.spacing import gap_of_evidence
 from ragsignal.utils import Progress, cache_folder, silent
 
 Distribute = Callable[[LLMSpec, StockLLM], Scorer]
@@ -122,6 +123,7 @@ class Parts:
             store=self.shared.store,
             lookback=self.spec.corpus.lookback,
             trained_through=None if self.spec.allow_in_sample else trained_through,
+            bar_days=gap_of_evidence(variant, self.artifacts(variant), self.materials),
             progress=partial(self.progress, f"signals of {variant.name}"),
         )
 
@@ -168,6 +170,7 @@ class Parts:
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
+        gap_of_evidence(variant, self.artifacts(variant), self.materials)
         return max((day for _, day in self.fitted(variant)), default=None)
 
     def _check_hits(self, variant: Variant) -> None:
@@ -228,9 +231,9 @@ class Parts:
         artifact = artifacts["classifier" if variant.is_classifier else "reader"]
         days = artifacts.get("reader of days")
         if days is not None:
-            reader = DayReader(artifact, days, universe, variant.llm.device)
+            reader = DayReader(artifact, days, universe, variant.llm.device, variant.llm.threads)
             return reader.prompter, reader
-        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device), universe)
+        scorer = RankScorer(artifact, day_scorer(artifact, variant.llm.device, variant.llm.threads), universe)
         return scorer.prompter, scorer
 
     @cached_property
@@ -249,7 +252,9 @@ class Parts:
 
     def _classifier(self, variant: Variant) -> Reading:
         artifact = self.shared.artifact(variant.classifier, "classifier")
-        scorer = ClassifierScorer(artifact, self.materials.template(variant.llm), device=variant.llm.device)
+        scorer = ClassifierScorer(
+            artifact, self.materials.template(variant.llm), None, variant.llm.device, variant.llm.threads
+        )
         return scorer.prompter, scorer
 
     def _retriever(self, variant: Variant) -> Retriever:
@@ -263,7 +268,9 @@ class Parts:
         if spec not in self._retrievers:
             encoder = partial(self._encoder, spec)
             vectors = cache_folder() / "vectors"
-            self._retrievers[spec] = make_retriever(spec, self.materials.corpus, encoder, vectors)
+            retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
+            retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
+            self._retrievers[spec] = retriever
         return self._retrievers[spec]
 
     def day_retriever(self, spec: RetrievalSpec) -> DayRetriever:

@@ -25,7 +25,7 @@ from platformdirs import user_data_path
 from ragsignal import statistics
 from ragsignal.config import RunSpec, Variant
 from ragsignal.errors import StoreError
-from ragsignal.utils import Database, json_digest
+from ragsignal.utils import Database, disk_is_full, full_disk, json_digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bars (
@@ -170,6 +170,8 @@ class TrialLedger:
         self._database.close()
 
     def _complaint(self, error: Exception) -> str:
+        if disk_is_full(error):
+            return str(full_disk(f"the ledger of trials {self.path}", error))
         return (
             f"cannot use the ledger of trials {self.path}: {error}; it counts what was tried on which bars, and "
             "results are judged by that number. If it is damaged, move it away (the count then begins anew), or set "
@@ -209,12 +211,15 @@ def configuration_of(spec: RunSpec, variant: Variant, recipe: Mapping[str, Any] 
 
 
 def sharpe_of(returns: pd.Series | np.ndarray[Any, Any]) -> float | None:
-    """Sharpe ratio per bar; None where the account never moved, and for fewer than 100 bars.
+    """Sharpe ratio per bar; None where the account never moved or was ruined (-1.0), and for fewer than 100 bars.
 
     A look at two weeks may show any ratio: kept, it would raise what luck is taken for on these bars for ever.
     """
-    ratio = statistics.sharpe(np.asarray(returns, dtype=np.float64))
-    return float(ratio) if np.isfinite(ratio) and len(returns) >= statistics.LEAST_DAYS else None
+    earned = np.asarray(returns, dtype=np.float64)
+    if len(earned) < statistics.LEAST_DAYS or np.min(earned) <= -1.0:
+        return None
+    ratio = statistics.sharpe(earned)
+    return float(ratio) if np.isfinite(ratio) else None
 
 
 def check_ledger() -> None:

@@ -35,12 +35,13 @@ from ragsignal.study import (
     notes_on_training,
     work_of,
 )
+from ragsignal.trading.broker import AccountBroker, AccountRecorder
 from ragsignal.trading.feed import PreloadedFeed
 from ragsignal.trading.findings import findings_of
 from ragsignal.trading.findings.retrieved import run_evidence
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.notes import notes_on_trading
-from ragsignal.trading.results import RunResult
+from ragsignal.trading.results import RunResult, notes_on_accounts
 from ragsignal.trading.strategy import check_strategy, code_of, load_strategy
 from ragsignal.trading.variant import Metrics, VariantResult
 from ragsignal.trading.whole_shares import TooDear
@@ -194,10 +195,10 @@ def trade(
     ran = _run(cerebro, variant)
     account = ran.analyzers.account
     signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
-    equity = pd.Series(
-        account.equity, index=pd.DatetimeIndex(account.days, name="date").as_unit("us"), name=variant.name
+    days = pd.DatetimeIndex(account.days, name="date").as_unit("us")
+    equity, exposure, funds = (
+        pd.Series(values, index=days, name=variant.name) for values in (account.equity, account.exposure, account.funds)
     )
-    exposure = pd.Series(account.exposure, index=equity.index, name=variant.name)
     orders = pd.DataFrame(account.orders, columns=AccountRecorder.ORDER_COLUMNS)
     return VariantResult(
         name=variant.name,
@@ -211,6 +212,9 @@ def trade(
             name: None if times is None else spec.costs.cash * times
             for name, times in ran.analyzers.too_dear.get_analysis().items()
         },
+        paid=account.payments,
+        funds=funds if account.payments else None,
+        fell_to=ran.broker.fell_to,
     )
 
 
@@ -219,62 +223,11 @@ def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
     return replace(result, cost=replace(pipeline.cost), recipe=pipeline.recipe)  # a pipeline goes on counting
 
 
-class AccountRecorder(bt.Analyzer):
-    """Writes down what the account did: value and exposure at each bar, and every order that was filled.
-
-    Params: ``same_close`` tells from which price slippage is measured: the close of the order's bar, not the open of
-    the next.
-    """
-
-    params = (("same_close", False),)
-    ORDER_COLUMNS = ("date", "symbol", "size", "price", "value", "commission", "slippage")
-
-    def start(self) -> None:
-        """Begin empty books."""
-        self.days: list[pd.Timestamp] = []
-        self.equity: list[float] = []
-        self.exposure: list[float] = []
-        self.orders: list[tuple[Any, ...]] = []
-        self.trades = 0
-        self.rejected = 0
-
-    def prenext(self) -> None:
-        """Bars before the strategy's minimum period count too: the window is the same for every variant."""
-        self.next()
-
-    def next(self) -> None:
-        """Value the account at the close."""
-        broker = self.strategy.broker
-        value = float(broker.getvalue())
-        held = [data for data in self.datas if broker.getposition(data).size]
-        invested = sum(abs(float(broker.getvalue([data]))) for data in held)
-        self.days.append(pd.Timestamp(self.strategy.datetime.date(0)))
-        self.equity.append(value)
-        self.exposure.append(invested / value if value > 0 else 0.0)
-
-    def notify_order(self, order: Any) -> None:
-        """Keep what was filled; count what was refused."""
-        if order.status in (order.Margin, order.Rejected):
-            self.rejected += 1
-        if order.status != order.Completed:
-            return
-        size, price = float(order.executed.size), float(order.executed.price)
-        base = float(order.created.pclose if self.p.same_close else order.data.open[0])
-        slipped = abs(size) * abs(price - base) if order.exectype == order.Market else 0.0
-        day = pd.Timestamp(bt.num2date(order.executed.dt).date())
-        commission = float(order.executed.comm)
-        self.orders.append((day, order.data._name, size, price, size * price, commission, slipped))
-
-    def notify_trade(self, trade: Any) -> None:
-        """Count positions that were opened."""
-        self.trades += bool(trade.justopened)
-
-
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
     study = study or Study(spec)
     notes = [*notes_on_prices(study), *notes_on_training(study)]
-    notes += _notes_on_hits(spec, variants)
+    notes += [*_notes_on_hits(spec, variants), *notes_on_accounts(variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")
     if spec.costs.execution == "same_close":
@@ -313,6 +266,7 @@ def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
     for symbol, frame in frames.items():
         cerebro.adddata(PreloadedFeed(dataname=frame), name=symbol)
+    cerebro.broker = AccountBroker()
     set_costs(cerebro.broker, costs)
     return cerebro
 
@@ -390,7 +344,7 @@ def _metrics(
     pair = [with_view[name].to_numpy(dtype=np.float64) for name in ("value", "target")]
     return {
         **statistics.performance(equity),
-        "turnover": traded / float(equity.mean()) / years,
+        "turnover": traded / float(np.mean(account.funds)) / years,
         "costs_paid": float(orders["commission"].sum() + orders["slippage"].sum()),
         "trades": account.trades,
         "orders": len(orders),

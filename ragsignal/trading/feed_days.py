@@ -26,8 +26,8 @@ def refuse_other_days(symbol: str, stamps: Sequence[datetime]) -> None:
     found = exchange_days(np.array(whole, dtype="datetime64[us]"), np.full(len(whole), np.nan))
     if not found.clear:
         raise DataError(
-            f"{symbol}: the feed's bars are stamped at midnight in {found.zone}, as UTC counts, so that they are filed "
-            f"a day early; the first is {whole[0]} ({whole[0]:%A}). Give the feed the exchange's days: frame.index = "
+            f"{symbol}: the feed's bars are stamped at midnight in {found.zone}, as UTC counts, that is a day "
+            f"early: the first is of {whole[0]} ({whole[0]:%A}). Give the feed the exchange's days: frame.index = "
             f'pd.to_datetime(frame.index, utc=True).tz_convert("{found.zone}").tz_localize(None)'
         )
 

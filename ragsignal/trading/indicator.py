@@ -18,8 +18,12 @@ from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.study import hit_record, load_pipeline
 from ragsignal.trading.feed_days import FeedDays, refuse_other_days
+from ragsignal.trading.lines import SignalLine
 from ragsignal.types import FeedBars, Query, Signal
 
+NO_BAR = "no bar yet"
+"""Why there is no view before the first bar of a feed."""
+_NEUTRAL = (0.0, 0.5, 0.0, 1.0)  # signal, probability, rank, abstained
 _BAR = ("open", "high", "low", "close", "volume")
 
 
@@ -51,7 +55,8 @@ class RagMomentum(bt.Indicator):
 
     Notes
     -----
-    The value at a bar is known at that bar's close; an order sent on it fills at the next open.
+    The value at a bar is known at that bar's close; an order sent on it fills at the next open. Before the first bar of
+    its feed, as in ``prenext`` of a strategy with another feed that began earlier, there is no view.
 
     Raises
     ------
@@ -75,11 +80,15 @@ class RagMomentum(bt.Indicator):
         self._feed_days = FeedDays(self._symbol)
         self._days: list[date] = []  # streaming modes keep no more of a feed than the minimum period
         self._columns: tuple[list[float], ...] = ([], [], [], [], [])
+        for line, neutral in zip(self.lines, _NEUTRAL, strict=True):
+            SignalLine.guard(line, neutral, self.data, inside=not isinstance(self._owner, bt.Strategy))
         # Not only the warm-up: under exactbars the feed keeps no more bars than this.
         self.addminperiod(self._source.lookback + 1)
 
     def evidence(self, ago: int = 0) -> Signal:
         """The whole signal of the present bar (or ``ago`` <= 0 bars back): hits, reason, key.
+
+        Before the feed's first bar it is an abstention of the strategy's day.
 
         Raises
         ------
@@ -91,6 +100,9 @@ class RagMomentum(bt.Indicator):
         if ago > 0:
             raise LookAheadError(f"evidence({ago}) asks for a bar to come; 0 is the present one, -1 the one before")
         bars = len(self.data)  # not of self: in batch mode Backtrader leaves an indicator inside another at its end
+        strategy = _strategy_of(self)
+        if not (bars or ago) and len(strategy):
+            return Signal(self._symbol, strategy.datetime.date(0), 0.0, 0.5, NO_BAR, (), "")
         if -ago >= bars:
             raise IndexError(f"evidence({ago}) of {self._symbol}: there are {bars} bars so far")
         return self._evidence[bars - 1 + ago]
@@ -191,6 +203,12 @@ def _indicators_of(owner: Any) -> list[RagMomentum]:
             indicators.append(child)
         indicators += _indicators_of(child)
     return indicators
+
+
+def _strategy_of(indicator: Any) -> Any:
+    while not isinstance(indicator, bt.Strategy):
+        indicator = indicator._owner
+    return indicator
 
 
 def _source_of(source: Any, variant: str | None) -> SignalSource:

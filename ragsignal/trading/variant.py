@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -38,7 +40,8 @@ class VariantResult:
     kind : str
         What made the signal: ``llm``, ``vote``, ``classifier`` or ``none``.
     equity : Series of float, index DatetimeIndex (naive days)
-        Account value at each bar's close; the same index for every variant of a run.
+        Account value at each bar's close; the same index for every variant of a run. Net of what the strategy paid in
+        or out, as if the first cash had stayed the only one; 0 from the bar on that ruined the account.
     exposure : Series of float
         Sum of absolute position values over equity, at each close.
     orders : DataFrame
@@ -55,6 +58,12 @@ class VariantResult:
         What decided the signals.
     too_dear : dict of str to float or None
         Symbols that were wanted, but never came to a whole share; the cash at which they would have, where it is known.
+    paid : dict of Timestamp to float
+        What the strategy paid into its account on each day, negative what it took out.
+    funds : Series of float, optional
+        Money in the account at each close, after the payments of the day; None where there were none: it is `equity`.
+    fell_to : float, optional
+        What a ruined account was worth when it was closed, 0 or below.
     """
 
     name: str
@@ -67,6 +76,9 @@ class VariantResult:
     cost: Cost = field(default_factory=Cost)
     recipe: Recipe | None = None
     too_dear: dict[str, float | None] = field(default_factory=dict)
+    paid: dict[pd.Timestamp, float] = field(default_factory=dict)
+    funds: pd.Series | None = None
+    fell_to: float | None = None
 
     @property
     def is_llm(self) -> bool:
@@ -101,7 +113,34 @@ class VariantResult:
         """
         return self.equity.pct_change().where(self.equity.cummin().shift(1) > 0.0).iloc[1:]
 
+    @property
+    def money(self) -> pd.Series:
+        """Money in the account at each close, after the payments of the day."""
+        return self.equity if self.funds is None else self.funds
+
+    @property
+    def ruined(self) -> date | None:
+        """The day at whose close the account was worth nothing; None for one that never was."""
+        return _first_day(self.equity)
+
+    @property
+    def emptied(self) -> date | None:
+        """The day of the withdrawal that took all that was in the account."""
+        return None if self.ruined else _first_day(self.money)
+
+    def account_record(self) -> dict[str, Any]:
+        """What befell the account: ``ruined`` and ``emptied``, days, and ``paid``, money by day; only what is so."""
+        paid = {str(day.date()): amount for day, amount in self.paid.items()}
+        events = {"ruined": self.ruined, "emptied": self.emptied, "paid": paid}
+        return {name: value for name, value in events.items() if value}
+
     def cost_record(self) -> dict[str, float | int | None]:
         """The cost, and ``signal_seconds``: the model's time for these signals, whenever they were made."""
         seconds = round(float(self.signals["seconds"].sum()), 3) if len(self.signals) else 0.0
         return {**self.cost.record(), "signal_seconds": seconds}
+
+
+def _first_day(account: pd.Series) -> date | None:
+    """The day of the first close at which ``account`` is at or below 0."""
+    days = account.index[account <= 0.0]
+    return pd.Timestamp(days[0]).date() if len(days) else None

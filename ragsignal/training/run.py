@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -12,14 +14,24 @@ import pandas as pd
 
 from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
 from ragsignal.config import TrainSpec
-from ragsignal.data import Bins, Prices, Split, SplitPart, bars_until_known, calendar_of, make_split
-from ragsignal.errors import DataError
+from ragsignal.data import (
+    Bins,
+    Prices,
+    Split,
+    SplitPart,
+    bars_until_known,
+    calendar_of,
+    days_of,
+    make_split,
+    usual_gap_of,
+)
+from ragsignal.errors import ConfigError, DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
 from ragsignal.study import Materials, TrainedKind, with_symbols
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.types import Recipe
-from ragsignal.utils import Progress, json_digest, silent, versions_of
+from ragsignal.utils import Progress, json_digest, locked, silent, versions_of
 
 _LIBRARIES = ("lightgbm", "torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 
@@ -143,13 +155,45 @@ class TrainingRun:
         """Validation examples, by day and symbol."""
         return self._examples(self.split.valid)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Train while no other process trains into the same folder: wait for it, as two would share checkpoints.
+
+        The processes of one run on several devices (torchrun) do share them: only the first one waits.
+
+        Raises
+        ------
+        ConfigError
+            If the folder cannot be made.
+        """
+        work = self.work
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"no work can be kept in {work}: {error}; change the spec's key out") from error
+        if os.environ.get("RANK", "0") != "0":
+            yield
+            return
+        with locked(work, alone=True, wait=False) as mine:
+            if mine:
+                yield
+                return
+        self.progress(f"wait for another training into {work.parent}", 0, 1)
+        with locked(work, alone=True, wait=True):
+            yield
+
     def folder(self, kind: TrainedKind) -> Path:
         """Where the artifact of a kind goes."""
         return self.spec.out / kind
 
+    @property
+    def work(self) -> Path:
+        """Where unfinished work waits for a rerun."""
+        return self.spec.out / ".work"
+
     def scratch(self, kind: TrainedKind) -> Path:
-        """Where unfinished work of a kind waits for a rerun."""
-        return self.spec.out / ".work" / kind
+        """Where unfinished work of a kind waits."""
+        return self.work / kind
 
     def work_folder(self, kind: TrainedKind, decides: object) -> Path:
         """Where checkpoints lie, by all that decides the weights: no run goes on from another one's checkpoint."""
@@ -192,6 +236,9 @@ class TrainingRun:
         }
         if self.prices.dropped:
             source["dropped_bars"] = self.prices.drop_counts
+        gap = usual_gap_of(days_of(self.prices.frames[symbol]) for symbol in train.symbols)
+        if gap is not None and gap > 1.0:
+            source["bar_days"] = gap
         return source
 
     @cached_property

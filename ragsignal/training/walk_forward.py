@@ -48,9 +48,14 @@ class StepTrainingRun(TrainingRun):
         """The address of what this step learns."""
         return self.plan.folder(self.step, kind)
 
+    @property
+    def work(self) -> Path:
+        """Beside the artifacts of all steps."""
+        return self.plan.root / ".work"
+
     def scratch(self, kind: TrainedKind) -> Path:
         """Unfinished work, by the same address."""
-        return self.plan.root / ".work" / kind / self.folder(kind).name
+        return self.work / kind / self.folder(kind).name
 
 
 @dataclass(frozen=True)
@@ -140,11 +145,14 @@ class WalkForwardTraining:
             self.progress(f"{task.step.first}: {what}", done, total)
 
         run = StepTrainingRun(task.spec, progress, self.command, plan=self.plan, step=task.step)
-        if task.kind == "feedback":
-            run_feedback(run)
-        else:
-            TRAINERS[task.kind](run)
-        shutil.rmtree(run.scratch(task.kind), ignore_errors=True)  # of many steps, checkpoints would fill a disk
+        with run.alone():
+            if self._is_there(task.step, task.kind):  # another process was first
+                return
+            if task.kind == "feedback":
+                run_feedback(run)
+            else:
+                TRAINERS[task.kind](run)
+            shutil.rmtree(run.scratch(task.kind), ignore_errors=True)  # of many steps, checkpoints would fill a disk
 
     def _minutes(self, left: Sequence[Task]) -> float | None:
         """Of the tasks that are left: each as long as the last of its kind (an expanding window has more each time)."""

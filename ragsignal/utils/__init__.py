@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragsignal.utils.database import Database, open_database
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
+from ragsignal.utils.disk import disk_is_full, full_disk, needs_room
 from ragsignal.utils.files import cache_folder, write_file, write_folder
 from ragsignal.utils.locks import locked
 from ragsignal.utils.modules import find_beside, import_beside, module_folders
@@ -24,14 +25,17 @@ __all__ = [
     "array_digest",
     "cache_folder",
     "canonical_json",
+    "disk_is_full",
     "file_digest",
     "find_beside",
     "find_run",
+    "full_disk",
     "import_beside",
     "json_digest",
     "libraries_of",
     "locked",
     "module_folders",
+    "needs_room",
     "open_database",
     "plain",
     "quiet_loading",

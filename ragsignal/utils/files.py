@@ -17,6 +17,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from ragsignal.errors import StoreError
+from ragsignal.utils.disk import needs_room
 from ragsignal.utils.locks import locked
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)  # what a rename says of a folder with something in it
@@ -67,21 +68,27 @@ def draft_in(parent: Path, name: str) -> Iterator[Path]:
     """Give an empty hidden folder in ``parent``, to be filled and renamed; what is left of it afterwards is deleted.
 
     Drafts that killed processes left in ``parent`` are deleted too; those of living ones are locked by them.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(parent)
-    while True:
-        # Not the process id: in containers that share a folder all processes may have the same.
-        draft = parent / f".{name}.{uuid.uuid4().hex}.part"
-        draft.mkdir()
-        with locked(draft, alone=False, wait=True):
-            if not draft.exists():  # before it was locked, another process took it for a leftover
-                continue
-            try:
-                yield draft
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-            return
+    with needs_room(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(parent)
+        while True:
+            # Not the process id: in containers that share a folder all processes may have the same.
+            draft = parent / f".{name}.{uuid.uuid4().hex}.part"
+            draft.mkdir()
+            with locked(draft, alone=False, wait=True):
+                if not draft.exists():  # before it was locked, another process took it for a leftover
+                    continue
+                try:
+                    yield draft
+                finally:
+                    shutil.rmtree(draft, ignore_errors=True)
+                return
 
 
 def rename_folder(draft: Path, folder: Path) -> bool:
@@ -127,10 +134,17 @@ def _clear_leftovers(parent: Path) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file beside ``path``, then rename it: a reader finds the old one or the new one, whole."""
+    """Let ``write`` make a file beside ``path``, then rename it: a reader finds the old one or the new one, whole.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full.
+    """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        write(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with needs_room(path):
+        try:
+            write(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from ragsignal.artifacts import weights
 from ragsignal.artifacts.weights import digest_of_folder, embedded_status, resolve
@@ -12,9 +14,9 @@ from ragsignal.errors import ModelError
 from ragsignal.utils import file_digest
 
 
-def _model_folder(folder: Path, payload: bytes = b"tensors") -> Path:
+def _model_folder(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "model.safetensors").write_bytes(payload)
+    (folder / "model.safetensors").write_bytes(save({"weight": np.ones(4, dtype=np.float32)}))
     (folder / "config.json").write_text("{}")
     return folder
 
@@ -110,11 +112,14 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
         resolve(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_any_changed_byte_of_a_folder_changes_its_digest(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("model.safetensors", save({"weight": np.zeros(4, dtype=np.float32)})), ("config.json", b"{} ")],
+)
+def test_any_changed_byte_of_a_folder_changes_its_digest(tmp_path: Path, name: str, other: bytes) -> None:
     folder = _model_folder(tmp_path / "model")
     before = digest_of_folder(folder)
-    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    (folder / name).write_bytes(other)
     assert digest_of_folder(folder) != before
 
 

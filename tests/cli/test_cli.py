@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ragsignal.data.rank_factors import RANK_FACTORS
@@ -66,6 +67,19 @@ def test_a_second_run_gives_the_same_record_apart_from_times_and_overwrites_noth
     assert (runs / "latest").resolve() == Path(again["run_dir"]).resolve()
     assert "everything is in the store: no model call" in said
     assert all(variant["model_calls"] == 0 for variant in again["variants"])
+
+
+def test_two_backtests_of_one_name_at_once_leave_two_whole_runs(tmp_path: Path) -> None:
+    path = write_spec(tmp_path, data={"end": date(2015, 3, 31)}, variant=[MOMENTUM, HOLD])
+    words = [sys.executable, "-m", "ragsignal.cli", "backtest", str(path), "--out", str(tmp_path / "runs"), "--set"]
+    cash = (100_000.0, 900_000.0)
+    both = [subprocess.Popen([*words, f"costs.cash={it}"], cwd=ROOT, stdout=-1, stderr=-3) for it in cash]
+    folders = [Path(json.loads(running.communicate(timeout=300)[0])["run_dir"]) for running in both]
+    for folder, start in zip(folders, cash, strict=True):
+        assert json.loads((folder / "record.json").read_text())["spec"]["costs"]["cash"] == start
+        assert pd.read_parquet(folder / "equity.parquet").iloc[0].tolist() == [start, start]
+        assert f"--set costs.cash={start}" in (folder / "index.html").read_text(encoding="utf-8")
+    assert {path.name for path in folders[0].parent.iterdir()} == {folder.name for folder in folders} | {"latest"}
 
 
 def _record(folder: Path) -> str:

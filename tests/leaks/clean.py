@@ -80,6 +80,21 @@ class FeedsOfDifferentDays(bt.Strategy):
                 self.order_target_size(data, target=10 if data.close[0] > data.close[-3] else -10)
 
 
+class SkipsFeedsThatHaveNotBegun(bt.Strategy):
+    """Trades the first feed by its mean from its first bar on; a late one, which has a mean too, when it has begun."""
+
+    def __init__(self) -> None:
+        self.means = {data: bt.ind.SMA(data, period=7) for data in self.datas}
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        for data, mean in self.means.items():
+            if len(data) >= 7 and data.datetime[0] == self.datetime[0]:
+                self.order_target_size(data, target=10 if data.close[0] > mean[0] else -10)
+
+
 class LongMemory(bt.Strategy):
     """Exponential means, true ranges and strengths remember everything since the data began."""
 
@@ -343,6 +358,13 @@ def scaler_of_the_past(frame: pd.DataFrame) -> pd.Series:
         known = closes.iloc[:first]
         out.iloc[first : first + 20] = (closes.iloc[first : first + 20] - known.mean()) / known.std()
     return out
+
+
+def refuses_a_short_history(frame: pd.DataFrame) -> pd.Series:
+    """Raises where there are fewer bars than its warm-up, in which it says nothing."""
+    if len(frame) < 10:
+        raise ValueError("ten bars are needed")
+    return frame["close"].rolling(10).mean()
 
 
 def by_the_first_price(frame: pd.DataFrame) -> pd.Series:

@@ -184,6 +184,56 @@ class WrapsRoundTheBeginning(_Turns):
         return self.data1.close[0] - self.data1.close[-5]
 
 
+class BuysBecauseOfALaterListing(bt.Strategy):
+    """Before its first bar a feed shows its last close: whoever reads it knows that it will be listed."""
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        if self.data1.close[0] > 0:
+            self.order_target_size(self.data0, target=10)
+
+
+class AsksWhetherAFeedWillBeListed(BuysBecauseOfALaterListing):
+    """The same with the IndexError caught: without the listing it does something else, and nothing is raised."""
+
+    def next(self) -> None:
+        try:
+            listed = self.data1.close[0] > 0
+        except IndexError:
+            listed = False
+        self.order_target_size(self.data0, target=10 if listed else -10)
+
+
+class KnowsAListingBesideAMean(BuysBecauseOfALaterListing):
+    """The same beside an indicator of the late feed, which in batch cannot be computed on the bars of a cut."""
+
+    def __init__(self) -> None:
+        self.mean = bt.ind.SMA(self.data1, period=7)
+
+
+class ReadsAMeanBeforeItsFeedBegins(BuysBecauseOfALaterListing):
+    """A line of an indicator, before its feed has a bar, is that of the last day."""
+
+    def __init__(self) -> None:
+        self.mean = bt.ind.SMA(self.data1, period=7)
+
+    def next(self) -> None:
+        if self.mean[0] > 0 or len(self.data1):
+            self.order_target_size(self.data0, target=10)
+
+
+class KnowsBarFortyBeforeItBegins(bt.Strategy):
+    """Reads one fixed bar in __init__: data that end before it raise, all others agree."""
+
+    def __init__(self) -> None:
+        self.level = self.data.p.dataname["close"].iloc[40]
+
+    def next(self) -> None:
+        self.order_target_size(target=10 if self.data.close[0] < self.level else -10)
+
+
 class ReadsAnIndicatorsArrayAhead(_Turns):
     """In batch mode an indicator's array holds tomorrow's value too."""
 
@@ -238,6 +288,20 @@ class OnceReadsAhead(bt.Indicator):
         closes, out = self.data.close.array, self.lines.mean.array
         for bar in range(start, end):
             out[bar] = sum(closes[bar - 1 : bar + 2]) / len(closes[bar - 1 : bar + 2])
+
+
+class OnceReadsBarForty(bt.Indicator):
+    """once() reads one fixed bar: data that end before it raise, all others agree."""
+
+    lines = ("ratio",)
+
+    def next(self) -> None:
+        self.lines.ratio[0] = 1.0
+
+    def once(self, start: int, end: int) -> None:
+        closes, out = self.data.close.array, self.lines.ratio.array
+        for bar in range(start, end):
+            out[bar] = closes[bar] / closes[40]
 
 
 class NextReadsAhead(bt.Indicator):
@@ -345,6 +409,11 @@ def scaler_of_all(frame: pd.DataFrame) -> np.ndarray:
 def by_the_final_price(frame: pd.DataFrame) -> pd.Series:
     """Prices as fractions of the last one."""
     return frame["close"] / frame["close"].iloc[-1]
+
+
+def by_the_price_of_bar_forty(frame: pd.DataFrame) -> pd.Series:
+    """Prices as fractions of a fixed one: data that end before it raise, all others agree."""
+    return frame["close"] / frame["close"].iloc[40]
 
 
 def quantiles_of_all(frame: pd.DataFrame) -> pd.Series:

@@ -589,7 +589,15 @@ def test_the_page_needs_no_network(page: str) -> None:
     assert {it for it in links if it.endswith(".html")} == {
         f"tearsheets/{name}.html" for name in (*LLM_VARIANTS, "price-momentum", "reversal", BENCHMARK)
     }
-    own = {"record.json", "signals.parquet", "orders.parquet", "equity.parquet"}
+    own = {
+        "record.json",
+        "signals.parquet",
+        "orders.parquet",
+        "equity.parquet",
+        "trades.csv",
+        "orders.csv",
+        "equity.csv",
+    }
     assert {it for it in links if not it.endswith(".html")} == {"data:,", *own}
 
 
@@ -937,6 +945,19 @@ def test_a_failure_inside_quantstats_costs_its_sheet_alone_and_is_told(
     with pytest.warns(RuntimeWarning, match=message):
         tearsheet.write_tearsheets(one, tmp_path)
     assert message in text_of((tmp_path / "tearsheets" / "rag-embedding.html").read_text(encoding="utf-8"))
+
+
+def test_tear_sheets_are_annualised_as_the_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import json, pathlib; job = json.load(__import__('sys').stdin); "
+    monkeypatch.setattr(
+        tearsheet,
+        "_CHILD",
+        program + "pathlib.Path(job['folder'], 'job').write_text(str(job['bars_a_year'])); print({})",
+    )
+    weeks = pd.date_range("2015-01-02", periods=60, freq="W-FRI")
+    held = variant_of(BENCHMARK, equity_of(random_returns(5, 60), weeks), trades=0)
+    tearsheet.write_tearsheets(result_of([held]), tmp_path)
+    assert (tmp_path / "job").read_text(encoding="utf-8") == "52"
 
 
 TINY = sample_run(12)

@@ -61,6 +61,7 @@ QUESTIONS = ("retrieval", "llm", "benchmark")
         ({"retrieval": [WORSE], "benchmark": [WORSE]}, f"Retrieval hurt (bad); bad did worse than {BENCHMARK}."),
         ({"llm": [BETTER], "benchmark": [BETTER]}, f"The LLM helped (rag); rag beat {BENCHMARK}."),
         ({"llm": [BETTER, dataclasses.replace(NOTHING, left="rag", right="rule")]}, "The LLM beat other only."),
+        ({"benchmark": [BETTER]}, f"rag beat {BENCHMARK}."),
         ({}, "No question can be answered: too few data, or nothing to compare."),
     ],
 )
@@ -82,6 +83,20 @@ def test_what_is_arithmetic_is_said_without_an_interval() -> None:
     assert facts["Free of costs"].figure.endswith("of 3 variants")
     words = " ".join(f"{fact.label} {fact.figure} {fact.words}" for fact in facts.values())
     assert not {"interval", "chance", "distinguishable"} & set(words.split())
+
+
+def test_a_ruined_account_earned_less_and_is_named_first() -> None:
+    row = comparison("rag-shape", BENCHMARK, "mean return a year", 0.02, -1.0, 1.0, 0.5)
+    lost = {"reversal": "2010-03-01"}
+    findings = dataclasses.replace(RUN.findings, comparisons=[row], ruined=lost)
+    fact = facts_of(findings, ["rag-shape", "reversal"])[0]
+    assert fact.figure == "1 of 2 variants"
+    assert fact.words.endswith("+2.0; reversal lost all")
+    assert verdict_line(findings).startswith("reversal was ruined on 2010-03-01; ")
+    many = dataclasses.replace(findings, ruined=dict.fromkeys("abc", "2010-03-01"))
+    assert verdict_line(many).startswith("3 variants were ruined; ")
+    (only,) = facts_of(dataclasses.replace(findings, comparisons=[]), ["reversal"])[:1]
+    assert (only.figure, only.words) == ("1 of 1 variant", "reversal lost all")
 
 
 def test_a_run_in_which_nothing_traded_has_no_facts() -> None:

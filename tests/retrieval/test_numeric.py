@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragsignal.artifacts.artifact import Artifact
+from ragsignal.artifacts.artifact import Artifact, save_artifact
 from ragsignal.config import CorpusSpec
+from ragsignal.data.factors import SEQUENCES
 from ragsignal.errors import ModelError
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.numeric import EXTRA, NumericEncoder, features
 from ragsignal.retrieval.tower import TowerConfig, load_tower, new_tower, save_tower
+from ragsignal.types import Query
 from tests.markets import Frames, bars, queries_of, rescaled
 from tests.tiny import tiny_finseer
 
@@ -102,6 +106,18 @@ def test_a_new_tower_retrieves_by_the_direction_of_returns_whatever_the_indicato
     np.testing.assert_allclose(vectors @ vectors.T, unit @ unit.T, atol=1e-4)
 
 
+def test_a_flat_window_is_blank_for_a_network_that_knows_directions_alone(artifact: Artifact, tmp_path: Path) -> None:
+    flat = Query("A", tuple(date(2020, 1, day) for day in range(1, 7)), (50.0,) * 6)
+    moved = replace(flat, closes=(50.0,) * 5 + (51.0,))
+    card = artifact.card.model_copy(update={"files": {}})
+    new = new_tower(TowerConfig(5 + EXTRA, tuple(SEQUENCES), hidden=16, dim=8), 0)
+    untrained = NumericEncoder(save_artifact(tmp_path / "new", card, lambda scratch: save_tower(new, scratch)))
+    assert untrained.is_blank(flat)
+    assert not untrained.encode_queries([flat]).any()
+    assert not NumericEncoder(artifact).is_blank(flat)  # it has learned what lies near such windows
+    assert not untrained.is_blank(moved)
+
+
 def test_both_sides_are_unit_rows_and_an_untrained_query_is_a_window_of_the_adjusted_close(artifact: Artifact) -> None:
     frames = {"A": bars(40)}
     corpus = build_corpus(frames, CorpusSpec(indicators=("adj_close",)))
@@ -163,7 +179,7 @@ def test_weights_that_do_not_fit_their_config_are_an_error(tmp_path: Path) -> No
     save_tower(new_tower(TowerConfig(7, ("adj_close",), 16, 8), 0), tmp_path)
     text = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(text.replace("16", "17"))
-    with pytest.raises(ModelError, match="holds no numeric encoder"):
+    with pytest.raises(ModelError, match="cannot be read as a numeric encoder"):
         load_tower(tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -18,12 +19,21 @@ from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec
 from ragsignal.data.bins import shipped_bins
+from ragsignal.errors import ConfigError
 from ragsignal.protocols import Retriever
 from ragsignal.retrieval import retrievers
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, zscore_rows
-from ragsignal.retrieval.retrievers import CorpusRetriever, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
+from ragsignal.retrieval.names import plain_name
+from ragsignal.retrieval.retrievers import (
+    FLAT_WINDOW,
+    CorpusRetriever,
+    DenseRetriever,
+    DTWRetriever,
+    NoRetriever,
+    RandomRetriever,
+)
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.types import Hit, Query
 from ragsignal.utils.digest import json_digest
@@ -31,6 +41,7 @@ from tests.markets import Frames, bars, markets, poisoned, queries_of, until
 
 PRICES = ["open", "high", "low", "close"]
 NAMES = ("text", "shape", "dtw", "random")
+BY_SHAPE = ("shape", "dtw")
 SPEC = CorpusSpec(stride=2, indicators=("close", "volume", "movement", "alpha101", "MACD_Histogram"))
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -86,6 +97,10 @@ def known_on(corpus: Corpus, as_of: date, embargo: int) -> list[int]:
     return [row for row, day in enumerate(corpus.available_at.tolist()) if day <= past[-1 - embargo]]
 
 
+def is_flat(window: Sequence[float]) -> bool:
+    return float(np.ptp(window)) <= 1e-12 * max(map(abs, window))
+
+
 def distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     """Dynamic time warping by its textbook recursion: squared differences, any warping, root at the end."""
     table = np.full((len(left) + 1, len(right) + 1), np.inf)
@@ -109,7 +124,10 @@ def test_hits_are_known_as_of_the_query_ranked_and_as_many_as_there_are(
     queries = queries_of(frames, "A", every=4)
     for query, hits in zip(queries, retriever.retrieve(queries), strict=True):
         rows = known_on(corpus, query.as_of, embargo)
-        allowed = {corpus.candidate(row).id for row in rows if not exclude or corpus.candidate(row).symbol != "A"}
+        seen = [it for row in rows if (it := corpus.candidate(row)) and not (exclude and it.symbol == "A")]
+        allowed = {it.id for it in seen if name != "dtw" or not is_flat(it.values)}
+        if name in BY_SHAPE and is_flat(query.closes[1:]):
+            allowed = set()
         ids = [hit.candidate.id for hit in hits]
         assert all(hit.candidate.available_at <= query.as_of for hit in hits)
         assert set(ids) <= allowed
@@ -147,8 +165,65 @@ def test_before_anything_is_known_there_are_no_hits(makers: Makers, corpus: Corp
 @pytest.mark.parametrize("name", NAMES)
 def test_a_symbol_that_the_corpus_does_not_hold_sees_all_of_it(makers: Makers, corpus: Corpus, name: str) -> None:
     query = queries_of({"Z": bars(60)}, "Z")[-1]
-    hits = makers.make(name, corpus, k=10_000, exclude_own_symbol=True).retrieve([query])[0]
-    assert len(hits) == corpus.visible(query.as_of)
+    retriever = makers.make(name, corpus, k=10_000, exclude_own_symbol=True)
+    retriever.others = {"Z"}
+    flat = sum(map(is_flat, corpus.values[: corpus.visible(query.as_of)])) if name == "dtw" else 0
+    assert len(retriever.retrieve([query])[0]) == corpus.visible(query.as_of) - flat
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("symbol", ["a", "A.US", "A-USD", "Z", "feed"])
+def test_a_symbol_that_is_to_be_left_out_and_is_not_known_is_refused(
+    makers: Makers, corpus: Corpus, name: str, symbol: str
+) -> None:
+    query = queries_of({symbol: bars(60)}, symbol)[-1]
+    hint = "There are A, B, C" if symbol in ("Z", "feed") else "Did you mean 'A'?"
+    retriever = makers.make(name, corpus, exclude_own_symbol=True)
+    for ask in (retriever.abstains, lambda it: retriever.retrieve([it])):
+        with pytest.raises(ConfigError, match=re.escape(f"the corpus has no symbol '{symbol}'")) as caught:
+            ask(query)
+        assert hint in str(caught.value)
+        assert 'RagMomentum(data, source=..., symbol="NAME")' in str(caught.value)
+    retriever.others = {"Z", "a"}  # symbols of the same spec: one has no candidates, one has them under another name
+    if symbol == "Z":
+        assert retriever.abstains(query) is None
+    else:
+        with pytest.raises(ConfigError):
+            retriever.abstains(query)
+    retriever.exclude_own_symbol = False
+    assert retriever.abstains(query) is None
+
+
+def test_names_of_one_stock_are_one_and_its_classes_two() -> None:
+    for left, right in (("brk.b", "BRK-B"), ("AAPL.US", "aapl"), ("BTC/USD", "BTC-USD"), ("AAPL.OQ", "AAPL")):
+        assert plain_name(left) == plain_name(right)
+    assert len({plain_name(it) for it in ("BRK-A", "BRK-B", "BRK", "7203.T", "7203.JP")}) == 5
+
+
+# --- windows without a shape
+
+
+@pytest.mark.parametrize("name", BY_SHAPE)
+def test_a_flat_window_has_no_neighbours_and_flat_candidates_are_nobodys_nearest(makers: Makers, name: str) -> None:
+    frame = bars(60)
+    for first in (5, 50):
+        frame.iloc[first : first + 6, :4] = 50.0
+    corpus = build_corpus({"A": frame}, CorpusSpec(indicators=("close",)))
+    retriever = makers.make(name, corpus, k=10_000)
+    for query in queries_of({"A": frame}, "A"):
+        flat = is_flat(query.closes[1:])
+        assert retriever.abstains(query) == (FLAT_WINDOW if flat else None)
+        (hits,) = retriever.retrieve([query])
+        assert not flat or hits == ()
+        assert all(name == "shape" and hit.score == 0.0 for hit in hits if is_flat(hit.sequence.values))
+
+
+@pytest.mark.parametrize("name", ["text", "random"])
+def test_what_does_not_compare_shapes_answers_a_flat_window(makers: Makers, corpus: Corpus, name: str) -> None:
+    days = tuple(date(2020, 3, 1) + timedelta(days=number) for number in range(6))
+    query = Query("A", days, (50.0,) * 6)
+    assert makers.make(name, corpus).abstains(query) is None
+    assert len(makers.make(name, corpus).retrieve([query])[0]) == 5
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -278,8 +353,8 @@ def test_dtw_ranks_by_the_textbook_distance_between_shapes(makers: Makers, seed:
     scored = [
         (-round(-distance(window, shapes[row]), 6), row)
         for row in known_on(corpus, query.as_of, 0)
-        if not exclude or corpus.candidate(row).symbol != "A"
-    ]
+        if shapes[row].any() and not (exclude and corpus.candidate(row).symbol == "A")
+    ][: 0 if is_flat(query.closes[1:]) else None]
     hits = makers.make("dtw", corpus, k=6, exclude_own_symbol=exclude).retrieve([query])[0]
     np.testing.assert_allclose([-hit.score for hit in hits], [far for far, _ in sorted(scored)[:6]], atol=2e-6)
     assert not any(np.signbit(hit.score) for hit in hits if hit.score == 0.0)

@@ -27,7 +27,7 @@ from ragsignal.llm.vote import VoteScorer
 from ragsignal.protocols import Retriever, SignalSource
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import ShapeEncoder
-from ragsignal.retrieval.retrievers import DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
+from ragsignal.retrieval.retrievers import FLAT_WINDOW, DenseRetriever, DTWRetriever, NoRetriever, RandomRetriever
 from ragsignal.signals.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Score, Signal
@@ -112,6 +112,9 @@ class Leaking:
 
     def corpus_digest(self, _: Query) -> str:
         return ""
+
+    def abstains(self, _: Query) -> None:
+        return None
 
     def retrieve(self, queries: Sequence[Query]) -> list[tuple[Hit, ...]]:
         return [(self.hit,) for _ in queries]
@@ -301,6 +304,29 @@ def test_the_reasons_stand_where_they_belong() -> None:
         too_few = len(query.closes) <= LOOKBACK
         expected = TOO_FEW_BARS if too_few else NO_CANDIDATE if query.as_of < first else None
         assert it.abstained == expected
+
+
+@pytest.mark.parametrize("name", ["shape", "dtw", "vote"])
+def test_a_flat_window_abstains_for_that_reason_and_costs_nothing(name: str) -> None:
+    pipeline = MAKERS[name](CORPUS, SignalStore(":memory:"))
+    flat = replace(LAST, closes=(50.0, *(51.0,) * LOOKBACK))
+    (signal,) = pipeline.signals([flat])
+    assert (signal.value, signal.probability, signal.hits, signal.key) == (0.0, 0.5, (), "")
+    assert signal.abstained == FLAT_WINDOW
+    assert pipeline.missing([flat]) == {}
+    assert len(pipeline.store) == 0
+    (moved,) = MAKERS["random"](CORPUS, SignalStore(":memory:")).signals([flat])
+    assert moved.abstained is None
+
+
+def test_a_feed_under_another_name_is_refused_even_where_the_store_knows_its_signals() -> None:
+    store = SignalStore(":memory:")
+    renamed = replace(LAST, symbol="bb")
+    pipeline_of(CORPUS, store=store, exclude_own_symbol=False).signals([renamed])
+    pipeline = pipeline_of(CORPUS, store=store, exclude_own_symbol=True)
+    for ask in (pipeline.signals, pipeline.missing):
+        with pytest.raises(ConfigError, match=r"no symbol 'bb'.*Did you mean 'BB'\?"):
+            ask([renamed])
 
 
 def candidate_day(row: int) -> date:

@@ -66,7 +66,7 @@ def test_each_retriever_is_built_as_its_variant_says(write: Write) -> None:
     assert kinds == {"shape": DenseRetriever, "dtw": DTWRetriever, "random": RandomRetriever}
     shared = {"embargo": 2, "exclude_own_symbol": True}
     assert made["shape"].retriever.recipe == {"retriever": "dense/1", "encoder": "shape/1", "k": 3, **shared}
-    assert made["dtw"].retriever.recipe == {"retriever": "dtw/1", "k": 4, **shared}
+    assert made["dtw"].retriever.recipe == {"retriever": "dtw/2", "k": 4, **shared}
     assert made["random"].retriever.recipe == {"retriever": "random/1", "seed": 7, "k": 3, **shared}
     assert all(isinstance(it.scorer, VoteScorer) and it.lookback == 5 for it in made.values())
     shape = study.spec.find_variant("shape")

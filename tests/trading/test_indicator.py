@@ -24,7 +24,7 @@ from ragsignal.data.windows import cut_query
 from ragsignal.errors import ConfigError, DataError, LookAheadError
 from ragsignal.signals.pipeline import NO_CANDIDATE, TOO_FEW_BARS, RagPipeline
 from ragsignal.signals.store import SignalStore
-from ragsignal.trading.indicator import RagEvidence, RagMomentum
+from ragsignal.trading.indicator import NO_BAR, RagEvidence, RagMomentum
 from ragsignal.types import Prompt, Query, Signal
 from tests.fakes import LOOKBACK, CountingSource, corpus_of, every_query, market, pipeline_of
 from tests.made_days import made_hits
@@ -278,6 +278,8 @@ def ask_evidence(strategy: Any) -> None:
         if bars + ago > 0:
             assert rag.evidence(ago) == strategy.notes[-1][bars - 1 + ago][3]
             assert rag.evidence(ago).as_of == strategy.datas[-1].datetime.date(ago)
+        elif ago == 0:
+            assert rag.evidence().abstained == NO_BAR
         else:
             with pytest.raises(IndexError, match=rf"evidence\({ago}\) of .*: there are {bars} bars so far"):
                 rag.evidence(ago)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact
@@ -23,6 +24,7 @@ from ragsignal.config import ClassifierTraining
 from ragsignal.data.bins import LETTERS, shipped_bins
 from ragsignal.errors import DataError, ModelError
 from ragsignal.llm.classifier import ClassifierScorer
+from ragsignal.llm.classifier_models import BertClassifier
 from ragsignal.llm.prompt import Template
 from ragsignal.training.classifier import train_classifier
 from ragsignal.training.examples import Example
@@ -154,6 +156,33 @@ def test_batches_and_their_padding_do_not_move_a_probability(bert: Artifact) -> 
     single = [_chances(scorer, [it])[0] for it in VALID[:5]]
     assert _chances(scorer, VALID[:5]) == pytest.approx(single, abs=1e-5)
     assert scorer.score([]) == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("classifier", r"an adapter of .*classifier"),
+        ("layer.1", r"does not fit .*it lacks \d+ weights \(.*layer\.1\."),
+    ],
+)
+def test_a_classifier_without_its_head_or_with_some_layers_alone_is_refused(
+    lost: str, message: str, base: Path, bert: Artifact, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(bert.folder, tmp_path / "copy"))
+    tensors = load_file(folder / "adapter_model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if lost not in name}
+    save_file(kept, folder / "adapter_model.safetensors")
+    reader = BertClassifier(resolve(str(base)), folder, "cpu")
+    with pytest.raises(ModelError, match=message):
+        reader.log_odds([])
+
+
+def test_a_classifier_whose_config_names_no_head_is_refused(base: Path, bert: Artifact, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert.folder, tmp_path / "copy"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"modules_to_save": None}))
+    with pytest.raises(ModelError, match="does not fit"):
+        BertClassifier(resolve(str(base)), folder, "cpu").log_odds([])
 
 
 def test_the_artifact_holds_the_adapter_and_every_layer_that_the_base_lacks(bert: Artifact) -> None:

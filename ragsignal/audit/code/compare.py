@@ -39,7 +39,7 @@ class Difference(NamedTuple):
         return self.what == "order"
 
 
-def differences(left: Trace, right: Trace, last: int) -> list[Difference]:
+def differences(left: Trace, right: Trace, last: int, *, raising: bool = True) -> list[Difference]:
     """Where ``right`` parts from ``left`` up to bar ``last``: the first bar of each line, of the orders, of the run.
 
     Parameters
@@ -50,16 +50,32 @@ def differences(left: Trace, right: Trace, last: int) -> list[Difference]:
         The same bars up to ``last``, and another future or none.
     last : int
         The last bar that has to be equal, counted from the first bar of both.
+    raising : bool, default True
+        Whether a function differs that raises on the right for a symbol of which it says something on the left.
     """
     bars = min(last + 1, len(left), len(right))
-    parted = _of_lines(left, right, bars) + _of_events(left, right, bars)
-    if len(right) < min(last + 1, len(left)):
+    parted = _of_absent(left, right, last) if raising else []
+    if len(right):
+        parted += _of_lines(left, right, bars) + _of_events(left, right, bars)
+    if len(right) < min(last + 1, len(left)) and not right.absent:
         parted.append(Difference(len(right), "run", "goes on", right.error or "ends here"))
     return sorted(parted, key=lambda difference: difference.bar)
 
 
+def _of_absent(left: Trace, right: Trace, last: int) -> list[Difference]:
+    """The first value up to ``last`` of each symbol for which the right side raises: what it is before is warm-up."""
+    parted = []
+    for ending in right.absent.keys() - left.absent.keys():
+        columns = [place for place, label in enumerate(left.labels) if label.endswith(ending)]
+        said = np.argwhere(~np.isnan(left.rows[: last + 1, columns]))
+        if len(said):
+            bar, column = int(said[0, 0]), columns[said[0, 1]]
+            parted.append(Difference(bar, left.labels[column], float(left.rows[bar, column]), right.absent[ending]))
+    return parted
+
+
 def _of_lines(left: Trace, right: Trace, bars: int) -> list[Difference]:
-    absent = tuple(left.absent | right.absent)  # symbols that one side has too few bars of
+    absent = (*left.absent, *right.absent)
     if absent:
         left, right = (trace.with_lines(lambda label: not label.endswith(absent)) for trace in (left, right))
     if left.labels != right.labels:

@@ -56,6 +56,20 @@ class FillsAtOnce(bt.Strategy):
         self.order_target_size(target=10 if len(self) % 2 else 0)
 
 
+class NeedsAnotherBar(bt.Strategy):
+    """Raises on its first day unless another follows, and does nothing else that a cut could show."""
+
+    def prenext(self) -> None:
+        """Begin with the first feed."""
+        self.next()
+
+    def next(self) -> None:
+        """Buy the first feed that has a bar, once."""
+        if len(self) == 1:
+            begun = next(data for data in self.datas if len(data))
+            self.order_target_size(begun, target=10 if begun.close[1] > 0 else 0)
+
+
 def next_return(frame: pd.DataFrame) -> pd.Series:
     """The return of the next bar, as a feature."""
     return frame["close"].shift(-1) / frame["close"] - 1
@@ -66,8 +80,15 @@ PLANTED = (
     Subject(f"{__name__}:ReadsAhead", "indicator"),
     Subject(f"{__name__}:next_return", "function"),
     Subject(f"{__name__}:FillsAtOnce", "strategy"),
+    Subject(f"{__name__}:NeedsAnotherBar", "strategy"),
 )
-CAUGHT_BY = (("prefix", "poison", "modes"), ("prefix", "poison", "modes"), ("prefix", "poison"), ("fills",))
+CAUGHT_BY = (
+    ("prefix", "poison", "modes"),
+    ("prefix", "poison", "modes"),
+    ("prefix", "poison"),
+    ("fills",),
+    ("prefix",),
+)
 """Which tests have to catch which of ``PLANTED``."""
 _FEEDS = 4
 

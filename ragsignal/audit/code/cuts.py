@@ -50,6 +50,12 @@ class Market:
         days = np.unique(np.concatenate([frame.index.to_numpy(dtype="M8[us]") for frame in self.frames.values()]))
         return pd.DatetimeIndex(days)
 
+    @cached_property
+    def before_listings(self) -> set[int]:
+        """The bars before the first and the last of the feeds that begin late begin: at a cut there they have none."""
+        firsts = {int(self.days.searchsorted(frame.index[0])) for frame in self.frames.values() if len(frame)} - {0}
+        return {first - 1 for first in (min(firsts), max(firsts))} if firsts else set()
+
     def span(self, first: int, last: int) -> Market:
         """The bars of ``days[first]`` .. ``days[last]``, both inclusive; copies, so that no run can alter another's."""
         start, end = self.days[first], self.days[min(last, len(self.days) - 1)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,8 +11,11 @@ import pandas as pd
 from ragsignal.audit.code.compare import Difference, differences
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.subjects import Subject, SubjectRunner
-from ragsignal.audit.code.trace import Trace, short
+from ragsignal.audit.code.trace import BAR_BY_BAR, BATCH, Mode, RaisedBy, Trace, short
 from ragsignal.audit.verdict import Evidence
+
+Run = Callable[[Market, Mode], Trace]
+"""Traces a subject on some bars."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class DatedDifference:
 class ComparedRuns:
     """What a number of cut or poisoned runs have shown.
 
-    ``runs`` were compared, and ``differing`` of them differ; ``not_run`` ended before their first bar, most often
-    because so few bars are too few for the subject, for the ``reason`` that stands there.
+    ``runs`` were compared, and ``differing`` of them differ; ``not_run`` have nothing to compare, for the ``reason``
+    that stands there: so few bars are too few for the subject.
     """
 
     runs: int = 0
@@ -53,12 +57,20 @@ class ComparedRuns:
     differences: list[DatedDifference] = field(default_factory=list)
     differing: int = 0
 
-    def compare(self, base: Trace, other: Trace, days: pd.DatetimeIndex, cut: int) -> None:
-        """Compare a run with its baseline up to bar ``cut``; ``days`` are those of the baseline's bars."""
-        if not len(other):
+    def compare(
+        self, base: Trace, other: Trace, days: pd.DatetimeIndex, cut: int, excused: Sequence[RaisedBy] = ("period",)
+    ) -> None:
+        """Compare a run with its baseline up to bar ``cut``; ``days`` are those of the baseline's bars.
+
+        An error of the run's own before its first bar is a difference, unless it is ``excused``.
+        """
+        if not len(base) or not other.has_begun(excused):
+            self.skip(other.error if len(base) else base.error)
+            return
+        parted = differences(base, other, cut, raising="lines" not in excused)
+        if not (len(other) or parted):  # a function that raises in its warm-up
             self.skip(other.error)
             return
-        parted = differences(base, other, cut)
         self.runs += 1
         self.differing += bool(parted)
         for bar, what, left, right in parted:
@@ -66,7 +78,7 @@ class ComparedRuns:
             self.differences.append(DatedDifference(day, end, cut - bar, what, left, right))
 
     def skip(self, reason: str | None) -> None:
-        """Count a run that did not come to its first bar."""
+        """Count a run that cannot be compared."""
         self.not_run += 1
         self.reason = self.reason or reason
 
@@ -81,22 +93,49 @@ class ComparedRuns:
 
 
 def compare_futures(
-    run: Callable[[Market], Trace], bars: Market, futures: Iterable[tuple[int, Market]], enough: int | None = None
+    run: Run,
+    bars: Market,
+    futures: Iterable[tuple[int, Market]],
+    enough: int | None = None,
+    excused: Sequence[RaisedBy] = ("period",),
 ) -> ComparedRuns:
     """Compare a run on ``bars`` with runs on the same bars up to a cut, and another future or none.
 
+    Where one of two runs cannot be made in batch, because of an error that is ``excused``, both are made bar by bar.
     ``run`` traces a subject; ``futures`` are cuts, counted from the first of ``bars``, each with the bars that are run
     instead. After ``enough`` runs that differ no more are made.
     """
-    base, compared = run(bars), ComparedRuns()
-    if not len(base):  # as in the first block of a history that is shorter than the subject's period
-        compared.skip(base.error)
-        return compared
+    baseline = functools.cache(functools.partial(run, bars))
+    compared = ComparedRuns()
     for cut, market in futures:
-        compared.compare(base, run(market), bars.days, cut)
+        base, other = _pair(baseline, functools.partial(run, market), excused)
+        compared.compare(base, other, bars.days, cut, excused)
         if compared.differing == enough:
             break
     return compared
+
+
+def compare_ends(run: Run, bars: Market, longer: Market) -> ComparedRuns:
+    """Compare a run on ``bars`` that cannot be a baseline with one on ``longer``, which goes on to the last bar.
+
+    Nothing is compared where ``bars`` can be a baseline: its cuts then say the same.
+    """
+    compared, end = ComparedRuns(), functools.partial(run, bars)
+    trace = end(BATCH)
+    trace = trace if trace.has_begun() else end(BAR_BY_BAR)
+    if (trace.absent or not len(trace)) and len(longer.days) > len(bars.days):
+        compared.compare(*_pair(functools.partial(run, longer), end), longer.days, len(bars.days) - 1)
+    return compared
+
+
+def _pair(
+    left: Callable[[Mode], Trace], right: Callable[[Mode], Trace], excused: Sequence[RaisedBy] = ("period",)
+) -> tuple[Trace, Trace]:
+    """Both in batch, or both bar by bar where one of them has not begun."""
+    traces = left(BATCH), right(BATCH)
+    if all(trace.has_begun(excused) for trace in traces):
+        return traces
+    return left(BAR_BY_BAR), right(BAR_BY_BAR)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ragsignal.audit.code.subjects import SubjectRunner
-from ragsignal.audit.code.trace import Trace
+from ragsignal.audit.code.trace import BATCH, Mode, Trace
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class FreshRuns:
     subject: int
     last: int
     times: int = 1
+    mode: Mode = BATCH
 
 
 class TimedTraces(NamedTuple):
@@ -51,5 +52,5 @@ def _run(task: tuple[FreshRuns, SubjectRunner]) -> tuple[FreshRuns, TimedTraces]
     runs, runner = task
     bars = runner.market.span(0, runs.last)
     began = time.process_time()
-    traces = [runner.run(0, bars) for _ in range(runs.times)]
+    traces = [runner.run(0, bars, runs.mode) for _ in range(runs.times)]
     return runs, TimedTraces(traces, (time.process_time() - began) / runs.times)

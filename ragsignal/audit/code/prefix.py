@@ -2,8 +2,8 @@
 
 Cuts are made in blocks, each of runs that begin the same ``window`` of bars before it; some are made in the full
 history, each in a process that has run nothing before. A run that ends with an error at or before t, where the one that
-knows the future goes on, differs: an unguarded ``close[1]`` ends so. A run that ends before its first bar says nothing:
-some indicators of Backtrader cannot be computed on fewer bars than their period.
+knows the future goes on, differs: an unguarded ``close[1]`` ends so, and so does a look at a feed before its first bar.
+In batch an indicator cannot be computed on fewer bars than its period: such a cut, and its baseline, run bar by bar.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ragsignal.audit.code.cuts import Block
-from ragsignal.audit.code.evidence import ComparedRuns, DatedDifference, SubjectRuns, compare_futures
+from ragsignal.audit.code.evidence import ComparedRuns, DatedDifference, SubjectRuns, compare_ends, compare_futures
 from ragsignal.audit.code.subjects import SubjectRunner
 from ragsignal.audit.verdict import Finding
 
@@ -22,10 +22,11 @@ _SHOWN = 5
 
 
 def cut_block(runner: SubjectRunner, number: int, block: Block) -> ComparedRuns:
-    """Compare a block's baseline with each of its cuts."""
-    bars = runner.market.span(block.first, block.last)
+    """Compare a block's baseline with each of its cuts; the baseline is a cut too, where it cannot be run."""
+    run, bars = partial(runner.run, number), runner.market.span(block.first, block.last)
+    ends = compare_ends(run, bars, runner.market.span(block.first, len(runner.market.days) - 1))
     cuts = ((point - block.first, runner.market.span(block.first, point)) for point in block.points)
-    return compare_futures(partial(runner.run, number), bars, cuts, _ENOUGH)
+    return ends if ends.differing else compare_futures(run, bars, cuts, _ENOUGH)
 
 
 def finding(runs: SubjectRuns) -> Finding:
@@ -60,6 +61,8 @@ def words_of_failed(runs: SubjectRuns, differences: Sequence[DatedDifference], o
     order = next((difference for difference in ordered if difference.what == "order"), None)
     first = order or ordered[0]
     words = f"It sees the future: {first.words(otherwise)}."
+    if first.what == "run" and otherwise == WITHOUT:
+        return words + _RAISES
     if runs.subject.kind == "strategy" and not order and first.what != "run":
         words += " Only lines differ, no order."
     if first.before > _FAR:
@@ -79,6 +82,10 @@ _FAR = 10
 _FAR_BEFORE = (
     "The difference lies {bars} bars before the cut: a whole history is used at once (a mean, a scaler, a fit, a "
     "filter), or a place before the first bar is read, which wraps round to the last bar (guard it: len(self.data))."
+)
+_RAISES = (
+    " It reads a bar that is not there yet: a later one, or one of a feed that has not begun, in whose place "
+    "Backtrader gives the last bar of the data. Skip feeds without a bar: if not len(data): continue."
 )
 _AT_THE_END = " Acting on the last bar of the data is such knowledge too: nobody knows then that it is the last."
 _REMEMBERS = (
@@ -100,6 +107,11 @@ def _words_of_passed(runs: SubjectRuns) -> str:
     )
     if cuts.not_run:
         words += f" {cuts.not_run} cuts leave too few bars to run it ({cuts.reason})."
+    if base.absent:
+        symbols = sorted(ending.removeprefix(" of ") for ending in base.absent)
+        words += (
+            f" Of {', '.join(symbols)} nothing was compared, as it raises there: {next(iter(base.absent.values()))}."
+        )
     if base.error:
         words += f" It ends early, after {len(base)} bars: {base.error}."
     return words

@@ -15,7 +15,7 @@ from ragsignal.audit.code.cuts import POISONS, Block, Market, blocks_of, whole_c
 from ragsignal.audit.code.evidence import ComparedRuns, SubjectRuns
 from ragsignal.audit.code.fresh import FreshRuns, run_fresh
 from ragsignal.audit.code.subjects import Subject, SubjectRunner
-from ragsignal.audit.code.trace import Trace
+from ragsignal.audit.code.trace import BAR_BY_BAR, Trace
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec
 from ragsignal.parallel import open_pool
@@ -106,7 +106,8 @@ def _concerns(test: str, subject: Subject) -> bool:
 def _run_whole(runner: SubjectRunner, jobs: int) -> list[SubjectRuns]:
     """Each subject on all bars twice, and on cuts of them, each of these in a fresh process."""
     days, numbers = runner.market.days, range(len(runner.subjects))
-    last, points = len(days) - 1, whole_cuts(len(days))
+    last = len(days) - 1
+    points = sorted({*whole_cuts(len(days)), *runner.market.before_listings} - {last})
     wanted = [FreshRuns(number, last, times=2) for number in numbers]
     wanted += [FreshRuns(number, point) for number in numbers for point in points]
     traces = {(fresh.subject, fresh.last): made for fresh, made in run_fresh(runner, wanted, jobs)}
@@ -114,10 +115,29 @@ def _run_whole(runner: SubjectRunner, jobs: int) -> list[SubjectRuns]:
     for number in numbers:
         (base, again), seconds = traces[number, last]
         runs = SubjectRuns(runner, number, base, again, seconds)
-        for point in points if len(base) else ():
-            runs.prefix.compare(base, traces[number, point].traces[0], days, point)
+        for point in points:
+            if traces[number, point].traces[0].has_begun():
+                runs.prefix.compare(base, traces[number, point].traces[0], days, point)
         subject_runs.append(runs)
+    short = [
+        (number, point) for number in numbers for point in points if not traces[number, point].traces[0].has_begun()
+    ]
+    _run_bar_by_bar(runner, subject_runs, short, jobs)
     return subject_runs
+
+
+def _run_bar_by_bar(
+    runner: SubjectRunner, subject_runs: Sequence[SubjectRuns], cuts: Sequence[tuple[int, int]], jobs: int
+) -> None:
+    """Make again, bar by bar, the cuts (subject, bar) that are too short for an indicator in batch."""
+    last = len(runner.market.days) - 1
+    asked = {(number, point) for number, point in cuts if len(subject_runs[number].base)}
+    wanted = [FreshRuns(*cut, mode=BAR_BY_BAR) for cut in sorted(asked | {(number, last) for number, _ in asked})]
+    made = run_fresh(runner, wanted, jobs) if wanted else ()
+    traces = {(fresh.subject, fresh.last): timed.traces[0] for fresh, timed in made}
+    for number, point in sorted(asked):
+        runs = subject_runs[number].prefix
+        runs.compare(traces[number, last], traces[number, point], runner.market.days, point)
 
 
 def _tasks(

@@ -47,7 +47,11 @@ def finding(runs: SubjectRuns) -> Finding:
     slowest = max(bars_of, key=bars_of.__getitem__, default=None)
     bars = bars_of[slowest] if slowest else None
     evidence = {"within": WITHIN, "bars": bars, "slowest": slowest, "never": never[:_SHOWN], "starts": sorted(usable)}
-    return Finding(TEST, label, "passed", _words(bars, slowest, never, len(settled)), evidence)
+    words = _words(bars, slowest, never, len(settled))
+    stopped = [trace.error for trace in runs.later_starts.values() if trace.error and not len(trace)]
+    if stopped:
+        words += f" {len(stopped)} of {len(runs.later_starts)} later starts could not be run ({stopped[0]})."
+    return Finding(TEST, label, "passed", words, evidence)
 
 
 def _bars_to_settle(base: Trace, later: dict[int, Trace]) -> dict[str, int | None]:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.code.trace import BATCH, Mode, Trace, isolated, trace_strategy
+from ragsignal.audit.code.trace import BATCH, Mode, Trace, isolated, trace_strategy, words_of_error
 from ragsignal.config import CostSpec, did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
@@ -157,13 +157,14 @@ def trace_function(function: Callable[[pd.DataFrame], Any], market: Market) -> T
             with isolated():
                 table = _columns(function(frame.copy()), frame, name)
         except (Exception, SystemExit) as error:
-            errors[symbol] = f"{type(error).__name__}: {error}"
+            errors[symbol] = words_of_error(error)
             continue
         labels += [f"{column} of {symbol}" for column in table]
         columns += [_by_day(values, market.days) for values in table.values()]
-    absent = frozenset(f" of {symbol}" for symbol in errors)
+    absent = {f" of {symbol}": error for symbol, error in errors.items()}
     if not columns:
-        return Trace((), np.empty((0, 0)), (), next(iter(errors.values()), "it returned no column"), absent=absent)
+        reason = next(iter(errors.values()), "it returned no column")
+        return Trace((), np.empty((0, 0)), (), reason, absent=absent, raised_by="lines")
     return Trace(tuple(labels), np.column_stack(columns), absent=absent)
 
 

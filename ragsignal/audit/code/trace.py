@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import sysconfig
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import backtrader as bt
 import numpy as np
@@ -23,6 +26,10 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.config import CostSpec
 from ragsignal.trading import PreloadedFeed, set_costs
 from ragsignal.types import FloatArray
+
+RaisedBy = Literal["code", "lines", "period"]
+"""Where an error came from: the subject's own code at a bar or before the first one; lines that are computed for all
+bars at once; an indicator that has fewer bars than its period."""
 
 _MOST_CLOCKS = 20  # between a line and its feed
 
@@ -39,6 +46,8 @@ class Mode(NamedTuple):
 
 BATCH = Mode()
 """Backtrader's default: all bars loaded, and all lines computed, before the first bar is traded."""
+BAR_BY_BAR = Mode(runonce=False)
+"""All bars loaded, and each line computed when its bar comes: no indicator has too few bars for it."""
 
 
 class BrokerEvent(NamedTuple):
@@ -73,8 +82,10 @@ class Trace:
     error : str or None
         What ended the run early.
     minimum_period : int
-    absent : frozenset of str
-        Endings of the labels that a function would have had for symbols without enough bars.
+    absent : mapping of str to str
+        Of symbols for which a function raised: how their labels would have ended, and the error.
+    raised_by : {"code", "lines", "period"}
+        Where ``error`` came from.
     """
 
     labels: tuple[str, ...]
@@ -82,7 +93,8 @@ class Trace:
     events: tuple[BrokerEvent, ...] = ()
     error: str | None = None
     minimum_period: int = 1
-    absent: frozenset[str] = frozenset()
+    absent: Mapping[str, str] = field(default_factory=dict)
+    raised_by: RaisedBy = "code"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,6 +113,10 @@ class Trace:
     def is_evidence(self) -> bool:
         """Whether anything was seen that could have moved."""
         return bool(self.values or self.events)
+
+    def has_begun(self, excused: Sequence[RaisedBy] = ("period",)) -> bool:
+        """Whether it can be compared: it came to its first bar, or did not for a reason that is not ``excused``."""
+        return bool(len(self)) or self.error is None or self.raised_by not in excused
 
     def with_lines(self, keeps: Callable[[str], bool]) -> Trace:
         """The same trace with those lines alone whose label is kept."""
@@ -132,17 +148,38 @@ def trace_strategy(
     cerebro.addstrategy(strategy, **params)
     cerebro.addanalyzer(LineRecorder, recording=recording)
     with isolated():
-        error = _error_of(cerebro.run)
+        error, raised_by = _error_of(cerebro.run)
     rows = np.array(recording.rows, dtype=np.float64).reshape(len(recording.rows), len(recording.labels))
-    return Trace(tuple(recording.labels), rows, tuple(recording.events), error, recording.minimum_period)
+    return Trace(
+        tuple(recording.labels), rows, tuple(recording.events), error, recording.minimum_period, raised_by=raised_by
+    )
 
 
-def _error_of(run: Callable[[], object]) -> str | None:
+def _error_of(run: Callable[[], object]) -> tuple[str | None, RaisedBy]:
     try:
         run()
     except (Exception, SystemExit) as error:  # a strategy's exit() must not end the audit
-        return f"{type(error).__name__}: {error}"
-    return None
+        return words_of_error(error), _raised_by(error)
+    return None, "code"
+
+
+def words_of_error(error: BaseException) -> str:
+    """An error and where it came from: the last line of a file that is no library's."""
+    words = f"{type(error).__name__}: {error}"
+    places = [place for place in traceback.extract_tb(error.__traceback__) if not place.filename.startswith(_LIBRARIES)]
+    return f"{words} ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else words
+
+
+_LIBRARIES = (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), str(Path(__file__).parents[2]))
+
+
+def _raised_by(error: BaseException) -> RaisedBy:
+    """Look which line, if any, was being computed for all bars at once."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == "_once"]
+    owners = [frame.f_locals["self"] for frame in frames if not isinstance(frame.f_locals.get("self"), bt.Strategy)]
+    if not owners:
+        return "code"
+    return "period" if owners[-1].buflen() < owners[-1]._minperiod else "lines"
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Weights
+from ragsignal.llm import load_causal, load_tokenizer
 from ragsignal.types import FloatArray, Prompt, Query, Recipe, Score
-from ragsignal.utils import libraries_of, quiet_loading
+from ragsignal.utils import libraries_of
 
 LEAST_LIKELY = 0.2
 """Share of tokens that MIN-K% averages: Gao, Jiang and Yan take the 20 % that are least likely."""
@@ -128,14 +129,8 @@ class FamiliarText:
     def _load(self) -> None:
         if self._model is not None:
             return
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        folder, local = str(self._weights.folder), {"local_files_only": True, "trust_remote_code": False}
-        load: Any = AutoModelForCausalLM.from_pretrained
-        with quiet_loading():
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            self._model = load(folder, dtype=torch.float32, use_safetensors=True, **local).eval()
+        self._tokenizer = load_tokenizer(self._weights)
+        self._model = load_causal(self._weights, "float32").eval()
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,10 @@ class LeakyRetriever:
         """The digest of the honest retriever."""
         return self.honest.corpus_digest(query)
 
+    def abstains(self, query: Query) -> str | None:
+        """As the honest retriever does."""
+        return self.honest.abstains(query)
+
     def retrieve(self, queries: Sequence[Query]) -> list[Sequence[Hit]]:
         """The same hits, whatever the query."""
         return [self.hits for _ in queries]

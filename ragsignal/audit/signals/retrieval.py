@@ -66,7 +66,9 @@ def with_corpus(retriever: Retriever, spec: RetrievalSpec, corpus: Corpus) -> Re
     """The same retriever over another corpus; keeps no vectors on disk."""
     if not isinstance(retriever, CorpusRetriever):
         return retriever
-    return make_retriever(spec, corpus, lambda: cast("DenseRetriever", retriever).encoder)
+    other = make_retriever(spec, corpus, lambda: cast("DenseRetriever", retriever).encoder)
+    other.others = {*retriever.others, *retriever.corpus.symbols}  # some have no bars yet
+    return other
 
 
 def text_encoder_of(retriever: Retriever) -> TextEncoder | None:

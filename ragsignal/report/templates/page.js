@@ -114,6 +114,7 @@ const ragsignal = (() => {
   // The contents, from the headings of the sections; the one that is read is marked.
   function listContents() {
     const list = document.getElementById("contents"), fold = list.closest("details");
+    list.closest("nav").hidden = false;
     const sections = [...document.querySelectorAll("main section[id]")].filter(section => section.querySelector("h2"));
     const links = new Map(sections.map(section => {
       const link = document.createElement("a"), item = document.createElement("li");

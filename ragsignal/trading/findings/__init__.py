@@ -17,7 +17,7 @@ Only the family carries claims. All other parts describe: their many cells are n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -38,7 +38,10 @@ __all__ = ["RunFindings", "findings_of"]
 
 @dataclass(frozen=True)
 class RunFindings:
-    """Everything that the report says beyond the figures of each variant; mappings are by variant."""
+    """Everything that the report says beyond the figures of each variant; mappings are by variant.
+
+    ``ruined`` says on which day (ISO) an account was; such a one has no figure of returns, and no comparison of them.
+    """
 
     benchmark: str
     answers: Answers
@@ -48,6 +51,7 @@ class RunFindings:
     calibration: dict[str, VariantCalibration]
     symbols: dict[str, list[SymbolFigures]]
     null: Chance
+    ruined: dict[str, str] = field(default_factory=dict)
 
 
 def findings_of(spec: RunSpec, variants: Sequence[VariantResult], closes: pd.DataFrame) -> RunFindings:
@@ -79,6 +83,7 @@ def findings_of(spec: RunSpec, variants: Sequence[VariantResult], closes: pd.Dat
             calibration=calibration_of(grids, cost),
             symbols=symbols_of(grids, cost),
             null=null_of(spec, variants),
+            ruined={variant.name: str(variant.ruined) for variant in variants if variant.ruined},
         )
     )
     return findings

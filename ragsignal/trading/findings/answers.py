@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +23,8 @@ class Verdict:
     """The answer to one question, said of the left sides of its rows: of retrieval, of the LLM, of the variants.
 
     ``verdict`` is ``better`` or ``worse`` (at least one difference survives the correction for all comparisons, and
-    none the other way), ``mixed`` (both), ``unclear`` (none does), ``too few`` (no comparison has an interval) or
-    ``absent`` (the run has nothing to compare).
+    none the other way), ``mixed`` (both), ``unclear`` (none does), ``too few`` (no comparison has an interval),
+    ``ruined`` (every comparison has a side whose account was) or ``absent`` (the run has nothing to compare).
     """
 
     verdict: str
@@ -39,7 +39,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Superiority:
-    """Hansen's test over the variants that moved: ``p`` of "none is better"; ``which``: names by StepM."""
+    """Hansen's test over the variants that moved and were not ruined.
+
+    ``p`` of "none is better"; ``which``: names by StepM.
+    """
 
     variants: int = 0
     best: str | None = None
@@ -104,8 +107,9 @@ class Answers:
 def answers_of(spec: RunSpec, variants: Sequence[VariantResult], family: Sequence[PairedDifference]) -> Answers:
     """Judge the rows of each question, and all of them together."""
     tested = [row for row in family if row.p is not None]
+    ruined = [variant.name for variant in variants if variant.ruined]
     retrieval, llm, benchmark = (
-        verdict_of([row for row in family if row.question == question])
+        verdict_of([row for row in family if row.question == question], ruined)
         for question in ("retrieval", "llm", "benchmark")
     )
     certainty = Certainty(
@@ -120,14 +124,16 @@ def answers_of(spec: RunSpec, variants: Sequence[VariantResult], family: Sequenc
     return Answers(retrieval, llm, benchmark, certainty)
 
 
-def verdict_of(rows: Sequence[PairedDifference]) -> Verdict:
-    """One verdict for the rows of a question."""
+def verdict_of(rows: Sequence[PairedDifference], ruined: Collection[str] = ()) -> Verdict:
+    """One verdict for the rows of a question; ``ruined`` names the variants whose accounts were."""
     claims = [row for row in rows if row.distinguishable]
     better = [row for row in claims if row.better]
     worse = [row for row in claims if not row.better]
     winners, beaten = {row.left for row in better}, _distinct(row.right for row in better)
     if not rows:
         verdict = "absent"
+    elif all(row.ruined_sides(ruined) for row in rows):
+        verdict = "ruined"
     elif all(row.p is None for row in rows):
         verdict = "too few"
     elif better and worse:
@@ -148,10 +154,12 @@ def verdict_of(rows: Sequence[PairedDifference]) -> Verdict:
 
 def superiority_of(spec: RunSpec, variants: Sequence[VariantResult]) -> Superiority:
     """Test whether the mean return of any variant that traded is above the benchmark's; cash is not the best of any."""
-    returns = {variant.name: variant.returns.to_numpy(dtype=np.float64) for variant in variants}
+    returns = {it.name: it.returns.to_numpy(dtype=np.float64) for it in variants if not it.ruined}
+    if spec.benchmark not in returns:
+        return Superiority()
     held = returns.pop(spec.benchmark)
     gaps = {name: earned - held for name, earned in returns.items() if earned.any()}
-    gaps = {name: gap for name, gap in gaps.items() if np.isfinite(gap).all() and gap.any()}
+    gaps = {name: gap for name, gap in gaps.items() if gap.any()}
     if not gaps:
         return Superiority()
     table, names = np.column_stack(list(gaps.values())), list(gaps)
@@ -172,7 +180,7 @@ def power_of(spec: RunSpec, variants: Sequence[VariantResult], family: Sequence[
 
 
 def _sharpe_power(spec: RunSpec, variants: Sequence[VariantResult]) -> SharpePower | None:
-    table = pd.DataFrame({variant.name: variant.returns.to_numpy() for variant in variants})
+    table = pd.DataFrame({variant.name: variant.returns.to_numpy() for variant in variants if not variant.ruined})
     moving = table.loc[:, table.std() > 0]
     if spec.benchmark not in moving or len(moving.columns) < 2 or len(moving) < statistics.LEAST_DAYS:
         return None

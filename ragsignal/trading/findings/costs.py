@@ -61,14 +61,19 @@ def costs_of(spec: RunSpec, variants: Sequence[VariantResult]) -> OtherCosts:
 
 
 def _books(variant: VariantResult) -> tuple[FloatArray, FloatArray]:
-    """Returns (n_bars - 1,), and the value traded on each of these bars over the account of the bar before."""
+    """Returns (n_bars - 1,), and the value traded on each of these bars over the account of the bar before.
+
+    NaN throughout for an account that was ruined, as its later returns do not exist; 0 of one that was emptied.
+    """
     days = pd.DatetimeIndex(variant.equity.index).tz_localize(None)
     dates = pd.DatetimeIndex(pd.to_datetime(variant.orders["date"])).tz_localize(None)
     by_day = variant.orders["value"].abs().astype(np.float64).groupby(dates).sum()
     traded = by_day.reindex(days, fill_value=0.0).to_numpy()[1:]
     returns = variant.returns.to_numpy(dtype=np.float64)
-    before = variant.equity.iloc[:-1].to_numpy(dtype=np.float64)
-    return returns, traded / np.where(np.isfinite(returns), before, np.nan)  # nothing once everything is lost
+    before = variant.money.iloc[:-1].to_numpy(dtype=np.float64)
+    if variant.ruined:
+        return np.full_like(returns, np.nan), np.full_like(returns, np.nan)
+    return returns, np.divide(traded, before, out=np.zeros_like(traded), where=before > 0.0)
 
 
 def _crossing(returns: FloatArray, traded: FloatArray, run_bps: float) -> float | None:

@@ -8,7 +8,7 @@ prints a claim in at most 5 % of cases, however many variants it has.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,6 +25,8 @@ ALPHA = 0.05
 HIT_RATE, LOG_LOSS, IC = "hit rate", "log loss", "IC"
 YEARLY, SHARPE = "mean return a year", "Sharpe ratio"
 LOWER_IS_BETTER = frozenset({LOG_LOSS})
+OF_ACCOUNTS = frozenset({YEARLY, SHARPE})
+_NONE = Interval(math.nan, math.nan, math.nan)  # a ruined account has no later returns
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class PairedDifference:
     adjusted: float | None = None
     distinguishable: bool = False
     better: bool | None = None  # whether left is the better side; None where the sides are equal
+
+    def ruined_sides(self, ruined: Collection[str]) -> tuple[str, ...]:
+        """Sides of which the measure does not exist because their accounts are among the ``ruined`` ones."""
+        return tuple(side for side in (self.left, self.right) if side in ruined and self.measure in OF_ACCOUNTS)
 
     @property
     def interval(self) -> Interval:
@@ -131,10 +137,15 @@ def _benchmark_rows(spec: RunSpec, by_name: Mapping[str, VariantResult]) -> Iter
 
 def yearly_gap(result: VariantResult, benchmark: VariantResult) -> PairedDifference:
     """Mean return a year of ``result`` less that of ``benchmark``, day by day; not corrected for any number."""
+    return _row("benchmark", "benchmark", (result.name, benchmark.name), YEARLY, _yearly_gap(result, benchmark))
+
+
+def _yearly_gap(result: VariantResult, benchmark: VariantResult) -> Interval:
+    if result.ruined or benchmark.ruined:
+        return _NONE
     gap = result.returns.to_numpy(dtype=np.float64) - benchmark.returns.to_numpy(dtype=np.float64)
     a_year = statistics.bars_a_year(pd.DatetimeIndex(benchmark.equity.index))
-    interval = statistics.mean_interval(gap).times(a_year)
-    return _row("benchmark", "benchmark", (result.name, benchmark.name), YEARLY, interval)
+    return statistics.mean_interval(gap).times(a_year)
 
 
 def _readers(spec: RunSpec) -> list[Variant]:
@@ -163,9 +174,9 @@ def _hit_rate_rows(
 
 def _sharpe_gap(left: VariantResult, right: VariantResult) -> Interval:
     """Difference of annual Sharpe ratios."""
+    if left.ruined or right.ruined:
+        return _NONE
     ours, theirs = (side.returns.to_numpy(dtype=np.float64) for side in (left, right))
-    if not np.isfinite([ours, theirs]).all():  # an account that lost everything has no later returns
-        return Interval(math.nan, math.nan, math.nan)
     a_year = statistics.bars_a_year(pd.DatetimeIndex(left.equity.index))
     return statistics.sharpe_difference(ours, theirs).times(math.sqrt(a_year))
 

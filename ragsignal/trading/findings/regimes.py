@@ -66,7 +66,8 @@ def regimes_at_close(closes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _figures(variant: VariantResult, at_close: pd.Series, of_bar: pd.Series) -> RegimeFigures:
-    returns = variant.returns.to_numpy(dtype=np.float64)[of_bar.to_numpy()[1:] == 1.0]
+    inside = (of_bar.to_numpy()[1:] == 1.0) & (variant.ruined is None)  # what it earned before is nobody's now
+    returns = variant.returns.to_numpy(dtype=np.float64)[inside]
     a_year = statistics.bars_a_year(pd.DatetimeIndex(variant.equity.index))
     return RegimeFigures(
         yearly=float(returns.mean()) * a_year if len(returns) else None,

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ragsignal.errors import ConfigError
-from ragsignal.utils import Record, locked, write_file, write_json
+from ragsignal.utils import Record, locked, needs_room, write_file, write_json
 
 RECORD, TABLE = "sweep.json", "sweep.parquet"
 
@@ -72,8 +74,9 @@ class Journal:
 
     def _append(self, text: str) -> None:
         assert self.path is not None
-        with self.path.open("ab", buffering=0) as file:  # in one write: lines of two sweeps must not mix
-            file.write(text.encode())
+        with needs_room(self.path), self.path.open("ab", buffering=0) as file:
+            if file.write(text.encode()) < len(text):  # in one write: lines of two sweeps must not mix
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _take_up(self, line: str) -> None:
         try:
@@ -91,16 +94,20 @@ def write_sweep(record: Record, folder: Path) -> None:
 
 
 def table_of(record: Record) -> pd.DataFrame:
-    """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year."""
+    """A row a point: variant, one column a place of the grid, the figures, and the gap to the benchmark a year.
+
+    ``paid`` is the sum of what was paid in and out; by day it stands in the record.
+    """
     return pd.DataFrame([_flat(row) for row in record["rows"]])
 
 
 def _flat(row: Row) -> Row:
-    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap", "refused")}
+    figures = {key: value for key, value in row.items() if key not in ("variant", "point", "gap", "paid", "refused")}
     gap = row.get("gap", {})
     beside = {f"gap_{key}": gap.get(key) for key in ("difference", "low", "high", "p", "adjusted", "distinguishable")}
     places = {place: _cell(value) for place, value in row["point"].items()}
-    return {"variant": row["variant"], **places, **figures, **beside, "refused": row.get("refused")}
+    paid = {"paid": sum(row["paid"].values())} if "paid" in row else {}
+    return {"variant": row["variant"], **places, **figures, **paid, **beside, "refused": row.get("refused")}
 
 
 def _cell(value: Any) -> Any:

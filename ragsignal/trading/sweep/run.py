@@ -99,6 +99,8 @@ def run_sweep(
             _note_on_trials(ran, len(rows)),
             *_notes_on_idle(rows),
             *words_of(selection, ran, spec.benchmark),
+            *_notes_on_accounts(rows, "point"),
+            *_notes_on_accounts(shared.benchmark_rows, "run of the benchmark"),
             *_notes(entries, shared),
         ],
         "fingerprints": {"prices": sorted({prices.digest for prices in shared.histories.values()})},
@@ -208,7 +210,9 @@ def _run_benchmark(shared: _Shared, entry: _Entry) -> None:
     result = shared.held.trade(entry, entry.benchmark)
     shared.held.benchmarks[entry.terms] = result
     point = {place: value for place, value in entry.point.items() if place.partition(".")[0] in SHARED}
-    shared.benchmark_rows.append({"variant": result.name, "point": point, **result.metrics})
+    shared.benchmark_rows.append(
+        {"variant": result.name, "point": point, **plain({**result.metrics, **result.account_record()})}
+    )
 
 
 def _traded(entries: Sequence[_Entry], shared: _Shared, pool: Pool, journal: Journal, progress: Progress) -> list[Row]:
@@ -237,7 +241,7 @@ def _row(held: _Held, entry: _Entry) -> Row:
     except ConfigError as error:
         return {"refused": str(error)}
     gap = yearly_gap(result, held.benchmarks[entry.terms])
-    row: Row = plain({**result.metrics, "gap": gap}, "row")
+    row: Row = plain({**result.metrics, **result.account_record(), "gap": gap}, "row")
     return row | {_RETURNS: packed(result.returns)}
 
 
@@ -294,6 +298,17 @@ def _notes_on_idle(rows: Sequence[Row]) -> list[str]:
     if not idle:
         return []
     return [f"{idle} of {len(rows)} points never traded: they hold cash, and stand apart from what is compared."]
+
+
+def _notes_on_accounts(rows: Sequence[Row], what: str) -> list[str]:
+    """How many accounts were ruined, emptied or paid into; which ones, and when, stands in the rows."""
+    said = {
+        "ruined": "lost everything: 0 from the day that `ruined` says, a return of -100 %, and no order after it",
+        "emptied": "had everything withdrawn on the day that `emptied` says, and no order after it",
+        "paid": "paid money in or out (`paid`), which is neither profit nor loss: returns are time-weighted",
+    }
+    counts = {key: sum(key in row for row in rows) for key in said}
+    return [f"{number} {what}{'s' if number > 1 else ''} {said[key]}." for key, number in counts.items() if number]
 
 
 def _notes(entries: Sequence[_Entry], shared: _Shared) -> list[str]:

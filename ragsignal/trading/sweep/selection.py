@@ -77,12 +77,14 @@ def selection_of(returns: Sequence[FloatArray], beside: Sequence[FloatArray], da
     """
     if not returns:
         return {"points": 0, "overfitting": None, "superior": None, "sharpe0": None, "deflated_sharpe": None}
-    gaps = np.column_stack(list(returns)) - np.column_stack(list(beside))
-    table = np.nan_to_num(np.column_stack(list(returns)))  # an account that lost everything earns nothing more
+    # an account that lost everything earns nothing more
+    table, held = np.nan_to_num(np.column_stack(list(returns))), np.nan_to_num(np.column_stack(list(beside)))
+    solvent = np.minimum(table, held).min(axis=0) > -1.0
     several = table.shape[1] > 1 and len(table) >= _LEAST_DAYS
     trials = [Trial("", "sweep", sharpe_of(column)) for column in table.T]
     luck: SweepLuck = against_all(list(table.T), trials, days) if several else {}
-    moved = gaps[:, np.ptp(gaps, axis=0) > 0]  # a point that does what the benchmark does has no gap to judge
+    gaps = table - held
+    moved = gaps[:, solvent & (np.ptp(gaps, axis=0) > 0)]  # who does what the benchmark does has no gap to judge
     return {
         "points": len(returns),
         "overfitting": _finite(statistics.backtest_overfitting(table, _BLOCKS)) if several else None,

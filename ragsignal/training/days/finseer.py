@@ -12,7 +12,7 @@ import numpy as np
 
 from ragsignal.artifacts import Artifact, refuse_foreign, save_artifact
 from ragsignal.data import build_market_days
-from ragsignal.llm import DayEnsemble, RankEnsemble
+from ragsignal.llm import DayEnsemble, RankEnsemble, seed_folders
 from ragsignal.retrieval import DAYS_RECIPE, NearestDays, StateMetric, save_finseer_days
 from ragsignal.training.days.examples import DayExamples, day_examples
 from ragsignal.training.days.feedback import DayBlock, Reader, draw_blocks, log_likelihoods
@@ -58,7 +58,7 @@ def train_day_finseer(run: TrainingRun, examples: DayExamples | None = None) -> 
 def _opinions(
     run: TrainingRun, examples: DayExamples, trunk: Artifact, reader: Artifact
 ) -> tuple[list[DayBlock], list[FloatArray]]:
-    models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
+    models = RankEnsemble(seed_folders(trunk.folder))
     assert reader.card.calibration is not None
     asked = Reader(models, DayEnsemble(reader.folder, models), reader.card.calibration)
     blocks = draw_blocks(examples, run.spec.feedback)

@@ -21,6 +21,7 @@ from ragsignal.llm import (
     RANKS_RECIPE,
     RankEnsemble,
     save_reader,
+    seed_folders,
 )
 from ragsignal.llm.day_weights import save_adapter
 from ragsignal.training.calibration import fit_calibration, validation_metrics
@@ -60,7 +61,7 @@ def train_day_reader(run: TrainingRun, examples: DayExamples | None = None) -> A
     teacher = of_same_days(run, examples, run.spec.days.teacher or str(run.folder("classifier")), "classifier")
     scores = teacher_scores(teacher, examples.ranks, run.progress)
     targets = distillation_targets(examples.ranks, scores, run.spec.days)
-    models = RankEnsemble(sorted(trunk.folder.glob("seed-*")))
+    models = RankEnsemble(seed_folders(trunk.folder))
     folder = run.work_folder(
         "stockllm-days", [_recipe(run, trunk, teacher), run.prices.digest, versions_of(_COMPUTING)]
     )

@@ -14,6 +14,7 @@ import torch
 
 from ragsignal.artifacts import Weights
 from ragsignal.config import StockLLMTraining
+from ragsignal.llm import load_causal, load_tokenizer
 from ragsignal.llm.head import LabelHead, label_tokens, pad_right
 from ragsignal.utils import quiet_loading
 
@@ -63,16 +64,12 @@ def load_trainable(
         Optimizer steps to come; AdaLoRA plans its budget over them.
     """
     from peft import get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    local = {"local_files_only": True, "trust_remote_code": False}
-    load: Any = AutoModelForCausalLM.from_pretrained
+    tokenizer, model = load_tokenizer(weights), load_causal(weights, dtype)
+    full, labels = model.get_output_embeddings(), label_tokens(tokenizer, words, weights.ref)
+    model.set_output_embeddings(LabelHead(full, labels))
+    model.config.use_cache = False
     with quiet_loading():
-        tokenizer = AutoTokenizer.from_pretrained(str(weights.folder), **local)
-        model = load(str(weights.folder), dtype=getattr(torch, dtype), use_safetensors=True, **local)
-        full, labels = model.get_output_embeddings(), label_tokens(tokenizer, words, weights.ref)
-        model.set_output_embeddings(LabelHead(full, labels))
-        model.config.use_cache = False
         adapted = get_peft_model(model, _peft_config(training, steps, model.config.get_text_config()))
     return TrainableLLM(adapted, tokenizer, labels, full.weight.detach())
 

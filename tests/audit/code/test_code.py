@@ -24,7 +24,7 @@ from ragsignal.audit.code.compare import differences
 from ragsignal.audit.code.cuts import Block, Market, blocks_of, whole_cuts
 from ragsignal.audit.code.run import audit_code, examine
 from ragsignal.audit.code.subjects import Subject, kind_of, trace_function
-from ragsignal.audit.code.trace import Mode, Trace
+from ragsignal.audit.code.trace import BAR_BY_BAR, Mode, Trace
 from ragsignal.audit.spec import audit_spec, audit_subjects
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import CostSpec, load_spec
@@ -149,6 +149,46 @@ def test_a_run_that_ends_before_the_cut_differs() -> None:
     short = Trace(("x",), np.zeros((4, 1)), error="IndexError: x")
     assert [(it.bar, it.what, it.right) for it in differences(left, short, 6)] == [(4, "run", "IndexError: x")]
     assert not differences(left, short, 3)
+
+
+def test_a_cut_that_raises_before_its_first_bar_differs_unless_an_indicator_has_too_few_bars_for_its_period() -> None:
+    days, base = pd.bdate_range("2020-01-01", periods=4), Trace(("x",), np.zeros((4, 1)))
+    own = Trace((), np.zeros((0, 0)), error="IndexError: x")
+    for raised_by, counts in (("code", (1, 0, 1)), ("lines", (1, 0, 1)), ("period", (0, 1, 0))):
+        other = replace(own, raised_by=raised_by)
+        compared = evidence.ComparedRuns()
+        compared.compare(base, other, days, 2)
+        assert (compared.runs, compared.not_run, compared.differing) == counts
+    garbage = evidence.ComparedRuns()  # after a cut: what lines of all bars make of it does not count
+    garbage.compare(base, replace(own, raised_by="lines"), days, 2, ("period", "lines"))
+    assert garbage.not_run == 1
+
+
+class EarlyMean(bt.Strategy):
+    """Raises of its own beside an indicator of the late feed."""
+
+    def __init__(self) -> None:
+        self.mean = bt.ind.SMA(self.data1, period=5)
+
+    def prenext(self) -> None:
+        self.data1.close[0]
+
+
+def test_errors_are_told_apart_by_where_they_come_from_and_say_the_line() -> None:
+    short = Market({"A": bars(12, 1), "B": bars(3, 2)})
+    assert _subject(EarlyMean).run(short, COSTS).raised_by == "period"
+    late = Market({"A": bars(12, 1), "B": bars(12, 2).iloc[:0]})
+    trace = _subject(EarlyMean).run(late, COSTS, BAR_BY_BAR)
+    assert trace.raised_by == "code"
+    assert str(trace.error).startswith("IndexError: array index out of range (test_code.py, line ")
+    assert not trace.rows.size
+
+
+def test_before_the_first_and_the_last_listing_there_is_a_cut() -> None:
+    days = pd.bdate_range("2020-01-01", periods=30)
+    frames = {name: bars(30 - late, 1, days=days[late:]) for name, late in zip("ABCD", (0, 9, 4, 20), strict=True)}
+    assert Market(frames).before_listings == {3, 19}
+    assert Market({"A": frames["A"]}).before_listings == set()
 
 
 # ------------------------------------------------------------------------------------------------------------- traces
@@ -314,7 +354,7 @@ def test_an_audit_that_compares_nothing_calls_everything_broken(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (evidence, modes):
-        monkeypatch.setattr(module, "differences", lambda *_: [])
+        monkeypatch.setattr(module, "differences", lambda *_, **__: [])
     findings = audit_code([_subject(Nested), _subject(bt.ind.SMA)], market, COSTS)
     assert {it.verdict for it in findings} == {"broken"}
     assert "prefix (TradesTomorrow)" in findings[0].words

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact
 from ragsignal.config import FinseerTraining
@@ -19,7 +20,8 @@ from ragsignal.errors import ModelError
 from ragsignal.llm.day_hits import day_features
 from ragsignal.llm.day_reader import DayReader
 from ragsignal.llm.day_vote import factor_product
-from ragsignal.llm.rank_ensemble import RankEnsemble
+from ragsignal.llm.day_weights import load_adapter
+from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.retrieval.day_artifact import FinseerDays
 from ragsignal.training.days.examples import LEAST_PAST, DayExamples, day_examples
 from ragsignal.training.days.feedback import DayBlock, draw_blocks
@@ -158,6 +160,25 @@ def test_a_trunk_of_another_split_is_refused(trained: Path) -> None:
 def _reader(trained: Path) -> tuple[Artifact, Artifact, DayReader]:
     trunk, days = load_artifact(trained / "stockllm"), load_artifact(trained / "stockllm-days")
     return trunk, days, DayReader(trunk, days, _examples().ranks.letters)
+
+
+@pytest.mark.parametrize(
+    ("file", "lost", "message"),
+    [
+        ("reader.safetensors", "facts", r"reader\.safetensors does not fit .*it lacks 2 weights \(facts\.bias"),
+        ("adapter_model.safetensors", "lora_B", r"seed-0 does not fit .*it lacks \d+ weights \(.*lora_B"),
+        ("adapter_model.safetensors", "", r"seed-0 does not fit .*it lacks \d+ weights"),
+    ],
+)
+def test_an_adapter_of_days_that_fills_a_part_of_its_trunk_is_refused(
+    file: str, lost: str, message: str, trained: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained / "stockllm-days/seed-0", tmp_path / "seed-0"))
+    kept = {name: tensor for name, tensor in load_file(folder / file).items() if lost not in name}
+    save_file(kept, folder / file)
+    trunk = RankEnsemble(seed_folders(trained / "stockllm")).copies()[0]
+    with pytest.raises(ModelError, match=message):
+        load_adapter(folder, trunk)
 
 
 def test_it_reads_in_use_what_it_read_in_training(trained: Path, examples: DayExamples) -> None:

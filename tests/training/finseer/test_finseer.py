@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact
 from ragsignal.artifacts.weights import Weights, resolve
@@ -419,6 +421,17 @@ def test_use_gives_the_similarities_that_training_reported(
     near = [vectors[it.rows] @ tuned.encode_queries([it.example.query])[0] for it in valid]
     found = agreement([each.astype(np.float64) for each in near], valid, bench.spec.finseer)
     assert found["kl"] == pytest.approx(text.card.metrics["kl"], abs=1e-4)
+
+
+def test_a_text_adapter_that_fits_some_layers_is_refused(tiny: Weights, text: Artifact, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(text.folder, tmp_path / "copy"))
+    tensors = load_file(folder / "adapter_model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "layer.1." not in name}
+    save_file(kept, folder / "adapter_model.safetensors")
+    cache = EmbeddingCache(tmp_path / "e.sqlite")
+    encoder = TextEncoder(tiny.folder, tiny.digest, shipped_bins(), cache, adapter=replace(text, folder=folder))
+    with pytest.raises(ModelError, match=r"does not fit this encoder: it lacks \d+ weights \(.*layer\.1\."):
+        encoder.encode_lines(["adj_close: A B C D E"])
 
 
 def test_an_adapter_of_another_base_or_of_other_letters_is_refused(

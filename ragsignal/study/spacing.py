@@ -1,0 +1,60 @@
+"""Whether the traded bars are as far apart as those that a variant's evidence is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ragsignal.artifacts import Artifact
+from ragsignal.config import Variant
+from ragsignal.data import Prices, bars_apart, days_of, differs_in_spacing, other_spacing, usual_gap_of
+from ragsignal.errors import ConfigError
+from ragsignal.study.materials import Materials
+
+_DAILY = 1.0
+
+
+def gap_of_evidence(variant: Variant, artifacts: Mapping[str, Artifact], materials: Materials) -> float | None:
+    """Days between the bars of what a variant's signals are made of; None where they are made of no bars.
+
+    Parameters
+    ----------
+    variant : Variant
+    artifacts : mapping of role to Artifact
+        Its trained parts. Those whose cards say nothing were trained on daily bars.
+    materials : Materials
+
+    Raises
+    ------
+    ConfigError
+        If its parts are of bars at different distances, or a traded symbol has bars at another one.
+    """
+    gaps = {f"the {role} {it.ref}": it.card.data.get("bar_days", _DAILY) for role, it in artifacts.items()}
+    if variant.reads_sequences:
+        gaps |= _gap_of("the corpus", materials.corpus_prices)
+    elif variant.reads_days:
+        gaps |= _gap_of("the days' universe", materials.prices)
+    if not gaps:
+        return None
+    what, gap = next(iter(gaps.items()))
+    for other, theirs in gaps.items():
+        if differs_in_spacing(gap, theirs):
+            raise ConfigError(_words(variant, f"{other} is of {bars_apart(theirs)}", what, gap))
+    for symbol, frame in materials.traded.frames.items():
+        stretch = other_spacing(days_of(frame), gap)
+        if stretch is not None:
+            raise ConfigError(_words(variant, f"{symbol} has {stretch.words}", what, gap))
+    return gap
+
+
+def _gap_of(what: str, prices: Prices) -> dict[str, float]:
+    gap = usual_gap_of(map(days_of, prices.frames.values()))
+    return {} if gap is None else {what: gap}
+
+
+def _words(variant: Variant, found: str, what: str, gap: float) -> str:
+    own = 'with a retriever that is not trained, such as "shape", and signal = "vote"'
+    return (
+        f"variant {variant.name!r}: {found}, but {what} is of {bars_apart(gap)}: what followed such bars says nothing "
+        "of the others. Give the spec bars of one distance; of weekly or monthly ones everything has to be made of "
+        f"them: {own}, or trained on them (`ragsignal train`)"
+    )
