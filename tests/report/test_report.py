@@ -589,16 +589,18 @@ def test_the_page_needs_no_network(page: str) -> None:
     assert {it for it in links if it.endswith(".html")} == {
         f"tearsheets/{name}.html" for name in (*LLM_VARIANTS, "price-momentum", "reversal", BENCHMARK)
     }
-    own = {
-        "record.json",
-        "signals.parquet",
-        "orders.parquet",
-        "equity.parquet",
-        "trades.csv",
-        "orders.csv",
-        "equity.csv",
-    }
-    assert {it for it in links if not it.endswith(".html")} == {"data:,", *own}
+    assert {it for it in links if not it.endswith(".html")} == {"data:,", "record.json", "#trades"}
+
+
+def test_every_link_of_a_written_page_leads_to_a_file_that_is_there(tmp_path: Path, quick: None) -> None:
+    write_report(TINY, tmp_path / "run")
+    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    links = {html.unescape(it) for it in re.findall(r'href="([^"#]+)"', page)} - {"data:,"}
+    tables = {path.name for path in (tmp_path / "run").iterdir() if path.suffix in (".csv", ".parquet", ".json")}
+    assert tables <= links
+    assert {"equity.parquet", "orders.parquet", "signals.parquet", "trades.csv", "record.json"} <= tables
+    for link in links - {it for it in links if it.startswith("tearsheets/")}:
+        assert (tmp_path / "run" / link).exists()
 
 
 def test_a_run_that_the_store_answered_says_so(result: RunResult, page: str) -> None:
