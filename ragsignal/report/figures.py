@@ -8,7 +8,6 @@ puts in what they are in the light and in the dark.
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ragsignal.report.record import equity_table, naive_days
-from ragsignal.trading import RunResult, VariantResult
+from ragsignal.report.record import equity_table
+from ragsignal.trading import RunResult
 
 # Paul Tol's "muted" scheme less its sand (faint on white): https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
 COLORS = 8
@@ -111,72 +110,9 @@ def _thinned(wealth: pd.DataFrame, drawdown: pd.DataFrame) -> tuple[pd.DataFrame
     return last, drawdown.groupby(place).min().set_axis(last.index)
 
 
-def signal_panels(result: RunResult) -> Plotly:
-    """Name the symbols of the chart of signals and the file of each, the variants with their scales, and the layout."""
-    days = naive_days(result.closes.index)
-    layout = {
-        **LAYOUT,
-        "height": 460,
-        "bargap": 0,
-        "xaxis": {**AXIS, "type": "date", "anchor": "y2", "range": [str(days[0]), str(days[-1])]},
-        "yaxis": {**AXIS, "domain": [0.45, 1], "title": {"text": "adjusted close, currency"}},
-        "yaxis2": {
-            **AXIS,
-            "domain": [0, 0.38],
-            "title": {"text": "P(rise) − P(fall)"},
-            "zeroline": True,
-            "zerolinecolor": GREY,
-        },
-    }
-    return {
-        "dates": _iso(days),
-        "files": {str(symbol): f"signal-{place}" for place, symbol in enumerate(result.closes)},
-        "limits": {v.name: _limit(v) for v in result.variants if len(v.signals)},
-        "layout": layout,
-    }
-
-
-def signal_files(result: RunResult) -> Plotly:
-    """By the name of its file, a symbol's closes and P(rise) - P(fall) of every variant that has a signal."""
-    days = naive_days(result.closes.index)
-    by_variant = {v.name: _by_symbol(v) for v in result.variants if len(v.signals)}
-    return {
-        f"signal-{place}": {
-            "close": packed(result.closes[symbol]),
-            "variants": {name: _of_symbol(tables.get(str(symbol)), days) for name, tables in by_variant.items()},
-        }
-        for place, symbol in enumerate(result.closes)
-        if by_variant
-    }
-
-
 def packed(values: ArrayLike) -> str:
     """float32, little-endian, base64; NaN is a gap in a plotly line."""
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
-
-
-def _limit(variant: VariantResult) -> float:
-    """One scale for all symbols of a variant, so that they can be compared."""
-    largest = float(variant.signals["value"].abs().max())
-    return min(1.0, 1.1 * largest) if largest > 0 else 1.0
-
-
-def _by_symbol(variant: VariantResult) -> dict[str, pd.DataFrame]:
-    signals = variant.signals.assign(date=naive_days(variant.signals["date"]))
-    return {str(symbol): table for symbol, table in signals.groupby("symbol", sort=False)}
-
-
-def _of_symbol(signals: pd.DataFrame | None, days: pd.DatetimeIndex) -> Plotly:
-    if signals is None:
-        return {"values": packed(np.full(len(days), np.nan)), "abstained": [], "bars": 0, "reasons": []}
-    by_day = signals.set_index("date").reindex(days)
-    reasons = Counter(by_day["abstained"].dropna())
-    return {
-        "values": packed(by_day["value"]),
-        "abstained": np.flatnonzero(by_day["abstained"].notna()).tolist(),
-        "bars": int(by_day["value"].notna().sum()),
-        "reasons": [f"{count} × {reason}" for reason, count in reasons.most_common()],
-    }
 
 
 def _iso(days: pd.DatetimeIndex | pd.Index) -> list[str]:

@@ -14,9 +14,8 @@ from plotly.offline import get_plotlyjs
 
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import Plotly, curves, signal_files, signal_panels, styles
+from ragsignal.report.figures import Plotly, curves, styles
 from ragsignal.report.forest import forests_of
-from ragsignal.report.retrieved import retrieved_files, retrieved_panels
 from ragsignal.report.sections import (
     SYMBOL_HEADS,
     FigureTable,
@@ -28,6 +27,8 @@ from ragsignal.report.sections import (
     shifted_table,
     symbol_rows,
 )
+from ragsignal.report.seen.accounts import months_of
+from ragsignal.report.seen.files import Seen, open_seen, write_seen
 from ragsignal.report.sidecar import FOLDER, write_sidecar
 from ragsignal.report.summary import facts_of, verdict_line
 from ragsignal.report.words import (
@@ -46,7 +47,7 @@ from ragsignal.study import Provenance
 from ragsignal.trading import RunFindings, RunResult, VariantResult
 
 _FOLDER = Path(__file__).parent / "templates"
-_SCRIPTS = ("page.js", "tables.js", "charts.js")
+_SCRIPTS = ("page.js", "tables.js", "charts.js", "seen.js")
 """In this order: the first one defines ``ragsignal``, which the others and all sidecars call."""
 
 _TEMPLATES = Environment(
@@ -61,21 +62,19 @@ _TEMPLATES.filters["bare"] = bare
 
 def write_page(result: RunResult, folder: Path) -> None:
     """Write ``index.html`` and, in ``assets``, what it loads: plotly.js and the sidecars. It needs no network."""
-    (folder / "index.html").write_text(render_page(result), encoding="utf-8")
-    for name, data in sidecars(result).items():
-        write_sidecar(folder, name, data)
+    seen = open_seen(result)
+    (folder / "index.html").write_text(render_page(result, seen, _data_files(folder)), encoding="utf-8")
     (folder / FOLDER).mkdir(exist_ok=True)
     (folder / FOLDER / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
-
-
-def sidecars(result: RunResult) -> Plotly:
-    """By name what the page loads when somebody asks for it."""
+    write_seen(seen, folder)
     rows = symbol_rows(result.findings)
-    return {**signal_files(result), **retrieved_files(result), **({"symbols": rows} if rows else {})}
+    if rows:
+        write_sidecar(folder, "symbols", rows)
 
 
-def render_page(result: RunResult) -> str:
-    """Return the comparison page as HTML; whatever comes from the spec is escaped."""
+def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str] = ()) -> str:
+    """Return the comparison page as HTML, with links to ``files`` beside it; what comes from the spec is escaped."""
+    seen = seen or open_seen(result)
     findings = result.findings
     return _TEMPLATES.get_template("page.html.j2").render(
         result=result,
@@ -93,12 +92,19 @@ def render_page(result: RunResult) -> str:
         kinds=KINDS,
         styles=styles(result),
         from_store=_from_store(result),
+        files=files,
+        months={it.name: months_of(it) for it in result.variants},
         rejected=_rejected(result),
-        panels=_panels(result),
+        panels=_panels(result, seen),
         style=_style(),
         script="".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
         **_tables(findings),
     )
+
+
+def _data_files(folder: Path) -> list[str]:
+    """The record and the tables that lie beside the page."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".json", ".parquet"))
 
 
 def _cautions(result: RunResult) -> list[str]:
@@ -107,14 +113,13 @@ def _cautions(result: RunResult) -> list[str]:
     return sorted(notes, key=lambda note: not note.startswith("IN SAMPLE"))
 
 
-def _panels(result: RunResult) -> Plotly:
-    """What the charts need at once; the rest comes from :func:`sidecars`."""
+def _panels(result: RunResult, seen: Seen) -> Plotly:
+    """What the charts need at once; the rest lies beside the page."""
     by_symbol = [name for name, rows in result.findings.symbols.items() if rows]
     return {
         "curves": curves(result),
-        "signals": signal_panels(result),
         "findings": finding_panels(result),
-        "retrieved": retrieved_panels(result),
+        "seen": seen.panel(),
         "symbols": {"heads": SYMBOL_HEADS, "variants": by_symbol},
     }
 

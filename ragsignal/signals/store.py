@@ -164,10 +164,9 @@ class SignalStore:
             self._recipes.add(digest)
         return digest
 
-    def prompt(self, key: str) -> str | None:
-        """The text that was read for a signal; None if there is no such signal."""
-        rows = self._read("SELECT prompt FROM signals WHERE key = ?", [key])
-        return str(rows[0][0]) if rows else None
+    def prompts(self, keys: Iterable[str]) -> dict[str, str]:
+        """The texts that were read for the stored ones among ``keys``."""
+        return dict(self._among(keys, "key, prompt", "signals"))
 
     def __len__(self) -> int:
         return int(self._read("SELECT count(*) FROM signals", [])[0][0])

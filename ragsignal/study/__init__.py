@@ -17,7 +17,7 @@ from ragsignal.study.day_evidence import (
 from ragsignal.study.first_spec import choose_first_spec, write_first_spec
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
-from ragsignal.study.parts import Parts
+from ragsignal.study.parts import Parts, open_store
 from ragsignal.study.provenance import Provenance, notes_on_prices, notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.symbols import with_symbols
@@ -68,6 +68,7 @@ __all__ = [
     "market_in_words",
     "notes_on_prices",
     "notes_on_training",
+    "open_store",
     "payoffs_in_words",
     "sharpe_of",
     "spread",

@@ -53,6 +53,11 @@ Reading = tuple[Prompter, Scorer]
 """What writes the prompts of a variant, and what scores them."""
 
 
+def open_store() -> SignalStore:
+    """The signals of this user, all specs together; raises ``StoreError`` where they cannot be read."""
+    return SignalStore(cache_folder() / "signals.sqlite")
+
+
 @dataclass
 class Shared:
     """What all steps of a study share: the store, and artifacts and base weights, each read and verified once.
@@ -66,7 +71,7 @@ class Shared:
     @cached_property
     def store(self) -> SignalStore:
         """The signals of this user, all specs together."""
-        return SignalStore(cache_folder() / "signals.sqlite")
+        return open_store()
 
     def weights(self, ref: str, revision: str | None = None, sha256: str | None = None) -> Weights:
         """Base weights."""

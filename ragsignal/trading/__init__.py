@@ -9,7 +9,7 @@ from ragsignal.trading.findings.answers import Certainty, Power, Verdict
 from ragsignal.trading.findings.calibration import ReliabilityBin, StrongSignals
 from ragsignal.trading.findings.family import PairedDifference
 from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
-from ragsignal.trading.findings.retrieved import RetrievedDays
+from ragsignal.trading.findings.retrieved import SHOWN_DAYS, RetrievedDays, retrieved_of
 from ragsignal.trading.findings.symbols import SymbolFigures
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.results import RunResult
@@ -23,6 +23,7 @@ from ragsignal.trading.wrap import Wrap, Wrapped, wrap_strategy
 
 __all__ = [
     "EPOCH",
+    "SHOWN_DAYS",
     "AmongSeeds",
     "Certainty",
     "Journal",
@@ -46,6 +47,7 @@ __all__ = [
     "load_strategy",
     "parse_grid",
     "prepare",
+    "retrieved_of",
     "round_trips",
     "run_spec",
     "run_sweep",

@@ -308,7 +308,8 @@ def _run(cerebro: Any, variant: Variant) -> Any:
 
 
 def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    columns = ["date", "symbol", "value", "probability", "abstained", "target", "key", "hits", "tokens", "seconds"]
+    columns = ["date", "symbol", "value", "probability", "rank", "abstained", "target", "key", "hits"]
+    columns += ["tokens", "seconds"]
     if not signals:
         return pd.DataFrame(columns=columns)
     outcomes = forward_returns(frames, "open_to_open")
@@ -322,6 +323,7 @@ def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame])
             "symbol": [signal.symbol for signal in signals],
             "value": [signal.value for signal in signals],
             "probability": [signal.probability for signal in signals],
+            "rank": [signal.rank for signal in signals],
             "abstained": [signal.abstained for signal in signals],
             "target": [earned[signal.symbol].get(signal.as_of, np.nan) for signal in signals],
             "key": [signal.key for signal in signals],

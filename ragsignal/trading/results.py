@@ -12,7 +12,7 @@ from ragsignal.config import RunSpec
 from ragsignal.statistics import bars_a_year
 from ragsignal.study import DayEvidence
 from ragsignal.trading.findings import RunFindings
-from ragsignal.trading.findings.retrieved import RetrievedDays, retrieved_of
+from ragsignal.trading.findings.retrieved import RetrievedDays, query_days, retrieved_of
 from ragsignal.trading.variant import VariantResult
 
 
@@ -22,7 +22,7 @@ class RunResult:
 
     ``closes`` are the adjusted closes per symbol (columns) over the run's bars; ``notes`` sentences that the report
     must show (untrained models, in sample, ...); ``dropped_bars`` how many bars were left out, by symbol and rule;
-    ``evidence`` what variants that read days retrieved on some days;
+    ``evidence`` what variants that read days retrieved, day by day;
     ``digests`` those of prices, corpus and code; ``times`` what a second run may change; ``command`` what to type to
     repeat the run.
     """
@@ -42,8 +42,10 @@ class RunResult:
 
     @property
     def retrieved(self) -> dict[str, list[RetrievedDays]]:
-        """``evidence`` summed up for the record."""
-        return retrieved_of(self.evidence)
+        """``evidence`` on some days, summed up for the record."""
+        days = set(query_days(pd.DatetimeIndex(self.closes.index)))
+        chosen = {name: [it for it in found if it.as_of in days] for name, found in self.evidence.items()}
+        return retrieved_of(chosen)
 
     @property
     def bars_a_year(self) -> int:

@@ -48,9 +48,9 @@ class VariantResult:
         One row a completed order: ``date`` (of the fill), ``symbol``, ``size``, ``price``, ``value``,
         ``commission``, ``slippage`` (money lost to slippage, positive).
     signals : DataFrame
-        One row a symbol and bar: ``date``, ``symbol``, ``value``, ``probability``, ``abstained`` (reason or None),
-        ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits`` (ids),
-        ``tokens``, ``seconds``. Empty for variants without a signal.
+        One row a symbol and bar: ``date``, ``symbol``, ``value``, ``probability``, ``rank``, ``abstained`` (reason or
+        None), ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits``
+        (ids), ``tokens``, ``seconds``. Empty for variants without a signal.
     metrics : Metrics
     cost : Cost
         What this run spent on the signals.

@@ -77,4 +77,4 @@ def test_a_report_shows_retrieved_days_and_a_second_run_repeats_the_record(spec:
     assert records[0] == records[1]
     assert list(records[0]["retrieved"]) == ["random-days", "state"]
     assert [day["as_of"] for day in records[0]["retrieved"]["state"]][:2] == ["2015-01-05", "2015-02-02"]
-    assert "Retrieved days</h2>" in (folder / "index.html").read_text(encoding="utf-8")
+    assert "2015-03-10" in (folder / "assets" / "days-0-2015.js").read_text(encoding="ascii")

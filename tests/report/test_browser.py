@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from ragsignal.report.page import write_page
+from tests.opened import Opened
+from tests.report.seen.test_days import DAYS, evidence_on
 from tests.report.test_report import BENCHMARK, sample_run
-from tests.report.test_retrieved import DAYS, evidence_on
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LIT = "elements => elements.filter(it => it.classList.contains('lit')).map(it => it.tagName)"
-
-
-class Opened:
-    """The page, and what it asked for and complained of since it was opened."""
-
-    def __init__(self, page: Page, folder: Path) -> None:
-        self.page, self.folder = page, folder
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-        page.goto(folder.joinpath("index.html").as_uri())
-
-    def scroll_through(self) -> None:
-        """See every section, so that every chart is drawn."""
-        for section in self.page.locator("main section").all():
-            section.scroll_into_view_if_needed()
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('.chart')].every(it => it.querySelector('.main-svg'))"
-        )
-        self.page.wait_for_function("document.querySelector('#symbol-table tbody').rows.length > 0")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on the path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +44,10 @@ def test_the_page_is_small_and_loads_of_its_sidecars_only_what_is_shown(opened: 
     opened.scroll_through()
     assert opened.folder.joinpath("index.html").stat().st_size < 2e6
     sidecars = {Path(url).name for url in opened.asked if "/assets/" in url} - {"plotly.min.js"}
-    assert sidecars == {"signal-0.js", "days-0.js", "symbols.js"}
-    opened.page.select_option("#symbol", "IBM")
-    opened.page.wait_for_function("document.getElementById('caption').textContent.includes('on IBM: 250 bars')")
-    assert opened.asked[-1].endswith("/assets/signal-2.js")
+    assert sidecars == {"symbol-0.js", "evidence-0-0.js", "account-0.js", "symbols.js"}
+    opened.page.select_option("#seen-symbol", "IBM")
+    opened.page.wait_for_function("document.getElementById('seen-caption').textContent.includes('on IBM: 250 signals')")
+    assert any(url.endswith("/assets/symbol-2.js") for url in opened.asked)
 
 
 def test_every_line_of_the_contents_leads_to_its_section(opened: Opened) -> None:
@@ -142,6 +109,6 @@ def test_a_variant_under_the_pointer_is_marked_in_curves_tables_and_forest_plots
 
 
 def test_a_page_without_its_folder_says_what_is_missing(opened: Opened) -> None:
-    (opened.folder / "assets" / "signal-3.js").unlink()
-    opened.page.select_option("#symbol", "JPM")
-    opened.page.wait_for_selector("text=assets/signal-3.js was not found: keep the folder assets beside this page")
+    (opened.folder / "assets" / "symbol-3.js").unlink()
+    opened.page.select_option("#seen-symbol", "JPM")
+    opened.page.wait_for_selector("text=assets/symbol-3.js was not found: keep the folder assets beside this page")

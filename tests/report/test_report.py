@@ -26,7 +26,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
-from ragsignal.report.figures import curves, packed, signal_files, signal_panels, styles
+from ragsignal.report.figures import curves, packed, styles
 from ragsignal.report.page import facts, render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
@@ -75,6 +75,7 @@ def signals_of(seed: int, days: pd.DatetimeIndex, warm_up: int = 5) -> pd.DataFr
             "symbol": symbol,
             "value": value,
             "probability": (1 + value) / 2,
+            "rank": 0.0,
             "abstained": ["too few bars" if bar < warm_up else None for bar in bars],
             "target": np.append(rng.normal(0, 0.01, len(days) - 1), np.nan),
             "key": [f"{symbol}-{bar}" for bar in bars],
@@ -588,16 +589,18 @@ def test_the_page_needs_no_network(page: str) -> None:
     assert {it for it in links if it.endswith(".html")} == {
         f"tearsheets/{name}.html" for name in (*LLM_VARIANTS, "price-momentum", "reversal", BENCHMARK)
     }
-    own = {
-        "record.json",
-        "signals.parquet",
-        "orders.parquet",
-        "equity.parquet",
-        "trades.csv",
-        "orders.csv",
-        "equity.csv",
-    }
-    assert {it for it in links if not it.endswith(".html")} == {"data:,", *own}
+    assert {it for it in links if not it.endswith(".html")} == {"data:,", "record.json", "#trades"}
+
+
+def test_every_link_of_a_written_page_leads_to_a_file_that_is_there(tmp_path: Path, quick: None) -> None:
+    write_report(TINY, tmp_path / "run")
+    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    links = {html.unescape(it) for it in re.findall(r'href="([^"#]+)"', page)} - {"data:,"}
+    tables = {path.name for path in (tmp_path / "run").iterdir() if path.suffix in (".csv", ".parquet", ".json")}
+    assert tables <= links
+    assert {"equity.parquet", "orders.parquet", "signals.parquet", "trades.csv", "record.json"} <= tables
+    for link in links - {it for it in links if it.startswith("tearsheets/")}:
+        assert (tmp_path / "run" / link).exists()
 
 
 def test_a_run_that_the_store_answered_says_so(result: RunResult, page: str) -> None:
@@ -614,7 +617,7 @@ def test_refused_orders_are_told(page: str) -> None:
 def test_a_run_without_signals_and_comparisons_has_a_page_too(result: RunResult) -> None:
     rules = [variant for variant in result.variants if not variant.has_signal]
     text = text_of(render_page(dataclasses.replace(result_of(rules), notes=())))
-    assert "No variant of this run has a signal of its own" in text
+    assert "Every bar: signal, trade" in text
     assert "Before you quote a figure" not in text
     assert "Did retrieval help? Cannot be said: nothing to compare" in text
 
@@ -670,7 +673,8 @@ def test_the_page_shows_before_it_tells(page: str) -> None:
         "By arithmetic",
         "By inference",
         "Every comparison",
-        "Signal over price",
+        "Every bar: signal, trade and what was retrieved",
+        "Trades, months and exposure",
         "Does it depend on the market?",
         "Repeat and check",
     )
@@ -711,28 +715,14 @@ def test_the_curves_start_at_100_and_fall_from_their_high(result: RunResult) -> 
 
 
 def test_plotly_knows_every_option_of_the_charts(result: RunResult) -> None:
-    for panel in (curves(result), signal_panels(result)):
-        traces = [{**trace, "y": [1.0]} for trace in panel.get("traces", [])]
-        go.Figure({"data": traces, "layout": panel["layout"]})  # raises on an unknown name or value
+    panel = curves(result)
+    traces = [{**trace, "y": [1.0]} for trace in panel["traces"]]
+    go.Figure({"data": traces, "layout": panel["layout"]})  # raises on an unknown name or value
     panels = finding_panels(result)
     go.Figure({"data": panels["shifted"]["traces"], "layout": panels["shifted"]["layout"]})
     for of_variant in panels["calibration"].values():
         for kind, layout in panels["layouts"].items():
             go.Figure({"data": of_variant[kind], "layout": layout})
-
-
-def test_a_signal_panel_holds_the_signal_bar_by_bar_with_gaps_and_abstentions(result: RunResult) -> None:
-    signals = find(result, "rag-shape").signals
-    holed = with_variant(result, "rag-shape", signals=signals.drop(index=range(100, 110)))
-    panels, files = signal_panels(holed), signal_files(holed)
-    panel = files[panels["files"]["AAPL"]]["variants"]["rag-shape"]
-    values = unpacked(panel["values"])
-    assert np.isnan(values[100:110]).all()
-    np.testing.assert_allclose(values[:100], signals["value"].iloc[:100], rtol=1e-6)
-    assert panel["abstained"] == [0, 1, 2, 3, 4]
-    assert panel["reasons"] == ["5 × too few bars"]
-    assert panel["bars"] == 490
-    assert np.nanmax(np.abs(values)) < panels["limits"]["rag-shape"] <= 1
 
 
 def test_no_two_variants_look_alike_and_the_benchmark_is_dashed_grey() -> None:

@@ -410,7 +410,7 @@ def test_the_prompt_of_every_stored_signal_can_be_read_again() -> None:
     store = SignalStore(":memory:")
     pipeline = pipeline_of(CORPUS, HashScorer(), store)
     (made,) = pipeline.signals([LAST])
-    assert store.prompt(made.key) == pipeline.prompter.render(LAST, tuple(made.hits)).text
+    assert store.prompts([made.key])[made.key] == pipeline.prompter.render(LAST, tuple(made.hits)).text
 
 
 def test_progress_counts_to_the_end_of_what_had_to_be_made() -> None:

@@ -104,7 +104,7 @@ def test_a_signal_that_is_already_there_stays_as_it_was(tmp_path: Path) -> None:
     put(store, plain("a", 0.75), plain("b", 0.75), text="second")
     assert store.get(["a"])["a"].value == 0.25
     assert store.get(["b"])["b"].value == 0.75
-    assert (store.prompt("a"), store.prompt("b")) == ("first", "second")
+    assert store.prompts("ab") == {"a": "first", "b": "second"}
 
 
 def test_a_batch_with_one_row_that_cannot_be_kept_is_not_kept_at_all() -> None:
@@ -120,7 +120,7 @@ def test_the_prompt_that_was_read_is_kept_with_its_system_turn() -> None:
     store = SignalStore(":memory:")
     asked = [Prompt(QUERY, (), "user\ntext"), Prompt(QUERY, (), "user", system="role"), Prompt(QUERY, ())]
     store.put("recipe", [plain("a"), plain("b"), plain("c")], asked)
-    assert [store.prompt(key) for key in "abcd"] == ["user\ntext", "role\n\nuser", "", None]
+    assert store.prompts("abcd") == {"a": "user\ntext", "b": "role\n\nuser", "c": ""}
 
 
 def test_recipes_are_kept_in_clear_once_under_their_digest(tmp_path: Path) -> None:

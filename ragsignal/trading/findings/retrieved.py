@@ -9,11 +9,15 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ragsignal.config import RetrievalSpec
 from ragsignal.study import DayEvidence, StateValue, Study, evidence_of_days, strongest
 from ragsignal.utils import rounded
 
 QUERY_DAYS = 12
 """Days that are looked at, first bars of months, spread over the run."""
+
+SHOWN_DAYS = 1500
+"""Last bars of a run whose retrieved days its report shows: of 600 days each, 15 MB a retriever."""
 
 PAYOFFS = 10
 """Factors of the largest pooled payoffs that are kept."""
@@ -55,10 +59,22 @@ def query_days(index: pd.DatetimeIndex) -> list[date]:
 
 
 def run_evidence(study: Study, closes: pd.DataFrame) -> dict[str, tuple[DayEvidence, ...]]:
-    """What the variants that read days retrieve on the query days of a run; ``closes`` are over its bars."""
-    days = query_days(pd.DatetimeIndex(closes.index))
-    readers = [variant for variant in study.spec.variants if variant.reads_days]
-    return {variant.name: evidence_of_days(study, variant, days) for variant in readers}
+    """What the variants that read days retrieve on the days of a run that are shown; ``closes`` are over its bars.
+
+    These are its last :data:`SHOWN_DAYS` bars, and the query days. Variants with one retriever share their evidence.
+    """
+    bars = pd.DatetimeIndex(closes.index)
+    days = sorted({*query_days(bars), *(bar.date() for bar in bars[-SHOWN_DAYS:])})
+    shared: dict[tuple[RetrievalSpec, bool], tuple[DayEvidence, ...]] = {}
+    evidence = {}
+    for variant in study.spec.variants:
+        if not variant.reads_days:
+            continue
+        key = variant.retrieval, bool(variant.retrained)
+        if key not in shared:
+            shared[key] = evidence_of_days(study, variant, days)
+        evidence[variant.name] = shared[key]
+    return evidence
 
 
 def retrieved_of(evidence: Mapping[str, Sequence[DayEvidence]]) -> dict[str, list[RetrievedDays]]:

@@ -1,27 +1,23 @@
-"""The section "Retrieved days": what travels to the page is what was retrieved, and the words say so."""
+"""Files of retrieved days: what travels to the page is what was retrieved, and the words say so."""
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from datetime import date
 
 import numpy as np
 import pytest
 
-from ragsignal.report import record_of, retrieved
-from ragsignal.report.page import render_page
-from ragsignal.report.retrieved import retrieved_files, retrieved_panels, words_of
+from ragsignal.report import record_of
+from ragsignal.report.seen import days as seen_days
+from ragsignal.report.seen.days import day_files, shelf_of, words_of
 from ragsignal.study import DayEvidence, StateValue, day_evidence
 from ragsignal.trading import RetrievedDays, RunResult
 from tests.made_days import made_days, made_retriever
 from tests.report.test_report import BENCHMARK, days_of, equity_of, random_returns, result_of, variant_of
+from tests.sidecars import floats, shorts
 
-DAYS = [made_days(320).days[row].item() for row in (280, 310)]
-
-
-def numbers(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f4")
+DAYS = [made_days(320).days[row].item() for row in (282, 302)]
 
 
 def evidence_on(days: list[date]) -> tuple[DayEvidence, ...]:
@@ -41,22 +37,21 @@ def result() -> RunResult:
 
 
 def test_the_page_draws_each_retrieved_day_at_its_place_on_one_line_of_the_market(result: RunResult) -> None:
-    panel, table = retrieved_panels(result)["variants"]["nearest"], made_days(320)
-    file = retrieved_files(result)[panel["file"]]
-    np.testing.assert_array_equal(numbers(file["dates"]), table.days.astype(int))
-    np.testing.assert_allclose(numbers(file["level"]), 100 * np.exp(np.cumsum(table.market)), rtol=1e-5)
-    assert panel["days"] == list(file["days"]) == [str(day) for day in DAYS]
+    files = dict(day_files(shelf_of(result)))
+    assert sorted(files) == ["days-0-2010", "days-1-2010", "market-0"]
+    table, market = made_days(320), files["market-0"]
+    np.testing.assert_array_equal(floats(market["days"]), table.days.astype(int))
+    np.testing.assert_allclose(floats(market["level"]), 100 * np.exp(np.cumsum(table.market)), rtol=1e-5)
+    assert np.isnan(floats(market["known"])[-1])
     for evidence in result.evidence["nearest"]:
-        day = file["days"][str(evidence.as_of)]
-        np.testing.assert_array_equal(numbers(day["rows"]), evidence.hits.rows)
-        np.testing.assert_allclose(numbers(day["scores"]), evidence.hits.scores, rtol=1e-6)
-        assert len(day["factors"]) == len(day["pooled"]) == 10
+        day = files["days-0-2010"][str(evidence.as_of)]
+        np.testing.assert_array_equal(shorts(day["rows"]), evidence.hits.rows)
+        np.testing.assert_allclose(floats(day["scores"]), evidence.hits.scores, rtol=1e-6)
 
 
-def test_the_section_stands_where_a_variant_reads_days_and_nowhere_else(result: RunResult) -> None:
-    assert "Retrieved days</h2>" in render_page(result)
-    without = dataclasses.replace(result, evidence={})
-    assert "Retrieved days</h2>" not in render_page(without)
+def test_days_before_the_first_that_is_shown_are_left_out(result: RunResult) -> None:
+    files = dict(day_files(shelf_of(result).since(DAYS[1])))
+    assert list(files["days-0-2010"]) == [str(DAYS[1])]
 
 
 def test_the_record_holds_a_few_numbers_a_day_and_nothing_where_no_days_are_read(result: RunResult) -> None:
@@ -96,7 +91,7 @@ def test_spread_years_and_a_draw_by_chance_are_not_called_alike() -> None:
 
 def test_every_retriever_of_days_is_described_as_what_it_is() -> None:
     said = {
-        name: words_of(FOUND, retrieved._HOW.get(name, retrieved._ALIKE))
+        name: words_of(FOUND, seen_days._HOW.get(name, seen_days._ALIKE))
         for name in ("finseer", "state", "recent", "regimes", "random")
     }
     assert said["finseer"] == said["state"]
@@ -106,5 +101,5 @@ def test_every_retriever_of_days_is_described_as_what_it_is() -> None:
 
 
 def test_a_random_retriever_is_described_as_one(result: RunResult) -> None:
-    days = retrieved_files(result)[retrieved_panels(result)["variants"]["rag-random-1"]["file"]]["days"]
+    days = dict(day_files(shelf_of(result)))["days-1-2010"]
     assert all("drawn by chance" in day["sentence"] for day in days.values())

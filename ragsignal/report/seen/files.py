@@ -1,0 +1,134 @@
+"""All files that the page loads when a reader looks something up, and what it must know to find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ragsignal.data import FACTOR_WORDS, FORMULAS, RANK_FACTORS, STATE_FORMULAS, STATE_WORDS
+from ragsignal.report.figures import AXIS, LAYOUT, Plotly
+from ragsignal.report.record import naive_days
+from ragsignal.report.seen.accounts import account_file
+from ragsignal.report.seen.days import Shelf, day_files, shelf_of, years_of
+from ragsignal.report.seen.plan import Read, Shown, inspect_command, shown_of
+from ragsignal.report.seen.sequences import evidence_file
+from ragsignal.report.seen.symbols import Tables, bars_of, letters_by_key, symbol_file, tables_of, text_kind
+from ragsignal.report.sidecar import write_sidecar
+from ragsignal.signals import SignalStore
+from ragsignal.study import open_store
+from ragsignal.trading import RunResult, VariantResult
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of a run can be looked up; make it with :func:`open_seen`.
+
+    Parameters
+    ----------
+    result : RunResult
+    store : SignalStore
+        Where the run's signals lie.
+    texts : mapping of int to str
+        What each variant read, by number: ``letters``, a ``prompt`` or nothing.
+    evidence : tuple of int
+        Numbers of the variants that read sequences or prompts of words.
+    shelf : Shelf
+    shown : Shown
+    """
+
+    result: RunResult
+    store: SignalStore
+    texts: Mapping[int, str]
+    evidence: tuple[int, ...]
+    shelf: Shelf
+    shown: Shown
+
+    def panel(self) -> Plotly:
+        """What the page must know to find the files: bars, symbols, variants and what each reads, words of factors."""
+        result, shown = self.result, self.shown
+        return {
+            "dates": [f"{day:%Y-%m-%d}" for day in naive_days(result.closes.index)],
+            "symbols": list(map(str, result.closes.columns)),
+            "shown": list(shown.symbols),
+            "variants": [self._variant(number, variant) for number, variant in enumerate(result.variants)],
+            "groups": [{"market": place, "years": years_of(evidence)} for place, _, evidence in self.shelf.groups],
+            "evidence_from": shown.evidence_from,
+            "left_out": shown.left_out,
+            "inspect": inspect_command(result),
+            "lookback": result.spec.corpus.lookback,
+            "relative": result.spec.corpus.target == "relative",
+            "horizon": result.spec.corpus.horizon,
+            "factors": [[name, FACTOR_WORDS[name], FORMULAS[name]] for name in RANK_FACTORS],
+            "states": [STATE_WORDS[name] for name in STATE_FORMULAS],
+            "layout": LAYOUT,
+            "axis": AXIS,
+        }
+
+    def files(self) -> Iterator[tuple[str, Plotly]]:
+        """Name and data of each file, one at a time."""
+        for number, variant in enumerate(self.result.variants):
+            yield f"account-{number}", account_file(self.result, variant)
+        yield from day_files(self.shelf)
+        tables, letters = tables_of(self.result, self.shown.symbols), self._letters()
+        for place, symbol in enumerate(map(str, self.result.closes.columns)):
+            if symbol not in self.shown.symbols:
+                continue
+            yield f"symbol-{place}", symbol_file(self.result, symbol, tables, letters)
+            for number in self.evidence:
+                if (number, symbol) in tables.signals:
+                    yield f"evidence-{number}-{place}", self._evidence(number, symbol, tables)
+
+    def _letters(self) -> tuple[int, dict[str, str]] | None:
+        """The rank letters of all symbols: all variants that read letters read those of the run's universe."""
+        for number, kind in self.texts.items():
+            if kind == "letters":
+                return number, letters_by_key(self.result.variants[number].signals, self.shown.symbols, self.store)
+        return None
+
+    def _evidence(self, number: int, symbol: str, tables: Tables) -> Plotly:
+        signals = tables.signals[number, symbol]
+        bars = bars_of(tables.days, signals["date"])
+        late = np.flatnonzero(bars >= self.shown.evidence_from)
+        return evidence_file(signals.iloc[late], bars[late].tolist(), self.store, self.texts[number] == "prompt")
+
+    def _variant(self, number: int, variant: VariantResult) -> Plotly:
+        largest = float(variant.signals["value"].abs().max()) if len(variant.signals) else 0.0
+        return {
+            "name": variant.name,
+            "limit": min(1.0, 1.1 * largest) if largest > 0 else 1.0,  # one scale for all symbols: they can be compared
+            "evidence": number in self.evidence,
+            "text": self.texts.get(number, ""),
+            "group": self.shelf.of_variant.get(variant.name),
+        }
+
+
+def open_seen(result: RunResult) -> Seen:
+    """See what a run's variants read, and choose what of it is shown.
+
+    Raises
+    ------
+    StoreError
+        If the store of signals cannot be read.
+    """
+    store = open_store()
+    texts = {number: text_kind(it, store) for number, it in enumerate(result.variants) if it.has_signal}
+    specs = {it.name: it for it in result.spec.variants}
+    evidence = tuple(
+        number
+        for number, kind in texts.items()
+        if kind == "prompt" or specs[result.variants[number].name].reads_sequences
+    )
+    shelf = shelf_of(result)
+    days = sum(max(len(it.hits) for it in found) for _, _, found in shelf.groups)
+    shown = shown_of(result, Read(len(evidence), days))
+    first = result.closes.index[shown.days_from].date()
+    return Seen(result, store, texts, evidence, shelf.since(first), shown)
+
+
+def write_seen(seen: Seen, folder: Path) -> None:
+    """Write all files beside the page in ``folder``."""
+    for name, data in seen.files():
+        write_sidecar(folder, name, data)

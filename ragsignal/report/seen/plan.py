@@ -1,0 +1,85 @@
+"""How much of a long run is shown, so that its files stay small; and the sentence about what is left out."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ragsignal.report.words import count
+from ragsignal.trading import SHOWN_DAYS, RunResult
+
+SYMBOL_BYTES = 24_000_000
+"""Of the files of symbols together."""
+
+EVIDENCE_BARS = 20_000
+"""Of retrieved sequences and prompts, over all symbols and variants: about a kilobyte each."""
+
+DAY_HITS = 2_500_000
+"""Of retrieved days, over all bars and retrievers: eight bytes each."""
+
+_BYTES_A_NUMBER = 5.4  # float32 as base64
+_LETTERS = 41
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a run's variants read: ``evidence`` of them sequences or prompts, ``days`` retrieved days a bar, in all."""
+
+    evidence: int
+    days: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        Those that have a file.
+    evidence_from, days_from : int
+        The first bar whose retrieved sequences and prompts, and whose retrieved days, are there.
+    left_out : str
+        A sentence about the rest; empty where there is none.
+    """
+
+    symbols: tuple[str, ...]
+    evidence_from: int
+    days_from: int
+    left_out: str
+
+
+def shown_of(result: RunResult, read: Read) -> Shown:
+    """Choose what of a run is shown: all of it, unless it is long."""
+    bars, symbols = len(result.closes), list(map(str, result.closes.columns))
+    signals = sum(variant.has_signal for variant in result.variants)
+    a_symbol = bars * (_BYTES_A_NUMBER * 2 * (1 + signals) + _LETTERS)
+    chosen = _most_traded(result, symbols, max(1, int(SYMBOL_BYTES // a_symbol)))
+    evidence = min(bars, max(1, EVIDENCE_BARS // (read.evidence * len(chosen)))) if read.evidence else bars
+    days = min(bars, SHOWN_DAYS, max(1, DAY_HITS // read.days)) if read.days else bars
+    parts = [
+        (len(chosen) < len(symbols), f"{count(len(chosen))} of {count(len(symbols))} symbols, those traded most"),
+        (evidence < bars, f"sequences and prompts of the last {count(evidence)} of {count(bars)} bars"),
+        (days < bars, f"retrieved days of the last {count(days)} of {count(bars)} bars"),
+    ]
+    said = "; ".join(words for left_out, words in parts if left_out)
+    return Shown(chosen, bars - evidence, bars - days, f"This run is long; the page holds {said}." if said else "")
+
+
+def inspect_command(result: RunResult) -> str:
+    """The command that shows any bar, with SYMBOL, DATE and VARIANT to be filled in."""
+    words = shlex.split(result.command)
+    spec = words[2] if len(words) > 2 else "SPEC"
+    return f"ragsignal inspect {shlex.quote(spec)} --symbol SYMBOL --date DATE --variant VARIANT"
+
+
+def _most_traded(result: RunResult, symbols: list[str], most: int) -> tuple[str, ...]:
+    """All symbols in the run's order, or of too many those with the largest value of orders."""
+    if len(symbols) <= most:
+        return tuple(symbols)
+    orders = pd.concat([variant.orders[["symbol", "value"]] for variant in result.variants])
+    traded = orders["value"].astype(float).abs().groupby(orders["symbol"]).sum()
+    kept = set(sorted(symbols, key=lambda symbol: -traded.get(symbol, 0.0))[:most])
+    return tuple(symbol for symbol in symbols if symbol in kept)
