@@ -45,7 +45,7 @@ def _unreadable_date(bars: pd.DataFrame) -> BoolArray:
 
 
 def _mixed_zones(bars: pd.DataFrame) -> BoolArray:
-    """One zone has offsets that summer time sets an hour apart, and two where its own changed; more is a mixture."""
+    """One zone has offsets an hour apart, by summer time, or two, where its own was changed; more is a mixture."""
     if bars["offset"].isna().all():
         return np.zeros(len(bars), dtype=bool)
     readable = bars["day"].notna()
