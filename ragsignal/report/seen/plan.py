@@ -10,13 +10,13 @@ import pandas as pd
 from ragsignal.report.words import count
 from ragsignal.trading import SHOWN_DAYS, RunResult
 
-SYMBOL_BYTES = 24_000_000
+SYMBOL_BYTES = 16_000_000
 """Of the files of symbols together."""
 
-EVIDENCE_BARS = 20_000
+EVIDENCE_BARS = 15_000
 """Of retrieved sequences and prompts, over all symbols and variants: about a kilobyte each."""
 
-DAY_HITS = 2_500_000
+DAY_HITS = 2_200_000
 """Of retrieved days, over all bars and retrievers: eight bytes each."""
 
 _BYTES_A_NUMBER = 5.4  # float32 as base64

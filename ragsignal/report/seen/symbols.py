@@ -35,20 +35,20 @@ def bars_of(days: pd.DatetimeIndex, dates: pd.Series) -> IntArray:
 
 def tables_of(result: RunResult, symbols: Sequence[str]) -> Tables:
     """Take the tables of a run apart once, for some of its symbols."""
-    numbered = list(enumerate(result.variants))
+    days, numbered = naive_days(result.closes.index), list(enumerate(result.variants))
+
+    def by_symbol(number: int, table: pd.DataFrame) -> Iterator[tuple[tuple[int, str], pd.DataFrame]]:
+        shown = table[table["symbol"].isin(symbols)]
+        shown = shown.assign(date=naive_days(shown["date"]))
+        # a strategy may make bars of its own, weeks for instance, whose days are none of the run's
+        for symbol, own in shown[shown["date"].isin(days)].groupby("symbol", sort=False):
+            yield (number, str(symbol)), own
+
     return Tables(
-        naive_days(result.closes.index),
-        {key: own for number, it in numbered for key, own in _by_symbol(number, it.signals, symbols)},
-        {key: own for number, it in numbered for key, own in _by_symbol(number, it.orders, symbols)},
+        days,
+        {key: own for number, it in numbered for key, own in by_symbol(number, it.signals)},
+        {key: own for number, it in numbered for key, own in by_symbol(number, it.orders)},
     )
-
-
-def _by_symbol(
-    number: int, table: pd.DataFrame, symbols: Sequence[str]
-) -> Iterator[tuple[tuple[int, str], pd.DataFrame]]:
-    shown = table[table["symbol"].isin(symbols)]
-    for symbol, own in shown.assign(date=naive_days(shown["date"])).groupby("symbol", sort=False):
-        yield (number, str(symbol)), own
 
 
 def text_kind(variant: VariantResult, store: SignalStore) -> str:

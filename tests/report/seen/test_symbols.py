@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ragsignal.data import RANK_FACTORS
@@ -57,3 +58,14 @@ def test_letters_stand_at_their_bars_and_blanks_where_none_were_read(result: Run
     width = len(RANK_FACTORS)
     file = symbol_file(result, "JPM", tables_of(result, SYMBOLS), (0, {"JPM-7": "P" * width}))
     assert file["letters"] == " " * 7 * width + "P" * width + " " * (len(result.closes) - 8) * width
+
+
+def test_a_signal_on_a_day_that_is_no_bar_of_the_run_stands_at_no_bar(result: RunResult) -> None:
+    signals = find(result, "rag-shape").signals
+    saturday = signals.assign(
+        date=signals["date"].where(signals.index != 50, result.closes.index[50] + pd.Timedelta(1, "h"))
+    )
+    moved = with_variant(result, "rag-shape", signals=saturday)
+    values = floats(symbol_file(moved, "AAPL", tables_of(moved, SYMBOLS), None)["signals"][1]["values"])
+    assert np.isnan(values[50])
+    assert values[-1] == pytest.approx(signals["value"].iloc[len(values) - 1], rel=1e-6)
