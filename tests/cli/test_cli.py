@@ -127,8 +127,12 @@ def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, s
         assert set(figures) <= set(variant)
     record = json.loads((Path(answer["run_dir"]) / "record.json").read_text())
     assert record["spec"]["costs"]["commission_bps"] == 5.0
-    classes = ("rag_momentum:LongShort", "price_rules:PriceMomentum", "buy_and_hold:BuyAndHold")
-    assert set(record["fingerprints"]) == {"prices", "corpus", *(f"code of strategies.{it}" for it in classes)}
+    classes = ("LongShort", "PriceMomentum", "BuyAndHold")
+    assert set(record["fingerprints"]) == {
+        "prices",
+        "corpus",
+        *(f"code of ragsignal.strategies:{it}" for it in classes),
+    }
     assert record["times"]["trials"]["configurations"] == 3
     assert record["times"]["variants"]["vote"]["asked"] > 500
     assert not {"asked", "signals_per_second"} & set(record["variants"][0])
