@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import json
 import pickle
 import shutil
 import subprocess
@@ -171,6 +172,10 @@ def test_the_wheel_works_without_the_tree_and_says_what_it_is(wheel: Path, tmp_p
         archive.extractall(tmp_path)
     program = "import ragsignal, ragsignal.data.bins as bins; print(ragsignal.__file__, bins.shipped_bins().recipe)"
     assert python(program, tmp_path).startswith(str(tmp_path / "ragsignal" / "__init__.py") + " ")
+    init = "from ragsignal.cli import main; import sys; sys.argv[1:] = ['init']; main()"
+    (tmp_path / "empty").mkdir()
+    assert json.loads(python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {init}", tmp_path / "empty"))["spec"]
+    assert (tmp_path / "empty" / "my_strategy.py").is_file()
     (info,) = tmp_path.glob("*.dist-info")
     assert "ragsignal = ragsignal.cli:main" in (info / "entry_points.txt").read_text()
     metadata = (info / "METADATA").read_text().splitlines()

@@ -66,7 +66,7 @@ class VariantSpec(Table):
     """
 
     name: Name
-    signal: SignalName
+    signal: SignalName = "vote"
     classifier: ClassifierRef = "shipped:classifier"
     retrieval: RawTable = Field(default={})
     llm: RawTable = Field(default={})
@@ -166,12 +166,12 @@ class RunSpec(Table):
     @model_validator(mode="before")
     @classmethod
     def _say_signals(cls, raw: Any) -> Any:
-        """Let the hits vote where a variant says no signal, unless the spec has a table ``llm`` anywhere."""
+        """Let a language model read where a variant says no signal, if the spec has a table ``llm`` anywhere."""
         variants = raw.get("variant") if isinstance(raw, dict) else None
         if not isinstance(variants, list | tuple):
             return raw
         reads = any(isinstance(table, dict) and table.get("llm") for table in (raw, *variants))
-        default = {"signal": "llm" if reads else "vote"}
+        default = {"signal": "llm"} if reads else {}
         return raw | {"variant": [default | it if isinstance(it, dict) else it for it in variants]}
 
     @model_validator(mode="after")

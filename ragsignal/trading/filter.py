@@ -8,7 +8,8 @@ or a bracket. A refused order is one that the broker has rejected: the strategy 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -62,24 +63,30 @@ class FilteringBroker(bt.brokers.BackBroker):
 
     def buy(self, owner: Any, data: Any, size: Any, *args: Any, **settings: Any) -> Any:
         """Buy what the filter lets through."""
-        return self._filtered(super().buy, 1, owner, data, size, args, settings)
+        with self._filtered(data, 1, size) as passed:
+            return self._noted(super().buy(owner, data, passed, *args, **settings))
 
     def sell(self, owner: Any, data: Any, size: Any, *args: Any, **settings: Any) -> Any:
         """Sell what the filter lets through."""
-        return self._filtered(super().sell, -1, owner, data, size, args, settings)
+        with self._filtered(data, -1, size) as passed:
+            return self._noted(super().sell(owner, data, passed, *args, **settings))
 
-    def _filtered(self, send: Any, side: int, owner: Any, data: Any, size: Any, args: Any, settings: Any) -> Any:
+    @contextmanager
+    def _filtered(self, data: Any, side: int, size: Any) -> Iterator[Any]:
+        """The size that may be ordered; where it is none, the whole size, to be rejected when it is submitted."""
         exits = self._exits(data, side)
-        allowed = size if size <= exits or self._lets(data, side) else exits
-        self.refused += allowed < size
-        self._refusing = allowed <= 0
-        if self._refusing and not exits:
+        passed = size if size <= exits or self._lets(data, side) else exits
+        self.refused += passed < size
+        self._refusing = passed <= 0
+        if self._refusing:
             self._refused_on[data, side] = len(data)
         try:
-            order = send(owner, data, size if self._refusing else allowed, *args, **settings)
+            yield size if self._refusing else passed
         finally:
             self._refusing = False
-        self._open[data].append(order)
+
+    def _noted(self, order: Any) -> Any:
+        self._open[order.data].append(order)
         return order
 
     def submit(self, order: Any, check: bool = True) -> Any:
