@@ -10,10 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from safetensors.numpy import save_file
 
 from ragsignal.artifacts.weights import digest_of_folder
 from ragsignal.config import RunSpec
@@ -74,7 +76,7 @@ def test_a_folder_of_pickles_is_refused_and_beside_safetensors_they_are_not_read
             (folder / name).write_bytes(b"\x80\x04.")
         with pytest.raises(ModelError, match="only pickled weights"):
             digest_of_folder(folder)
-        (folder / "model.safetensors").write_bytes(b"tensors")
+        save_file({"weight": np.zeros(2, dtype=np.float32)}, folder / "model.safetensors")
         with_pickles = digest_of_folder(folder)
         for name in names:
             (folder / name).unlink()

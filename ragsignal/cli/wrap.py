@@ -10,10 +10,11 @@ from rich import box
 from rich.table import Table
 
 from ragsignal.cli.cost import announce
-from ragsignal.cli.options import Settings, SpecPath
+from ragsignal.cli.options import Out, Settings, SpecPath
 from ragsignal.cli.sweep import Jobs
 from ragsignal.cli.terminal import answer, people, progress_bars, say
 from ragsignal.errors import ConfigError
+from ragsignal.utils import NewRun, write_json
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec, StrategySpec
@@ -33,7 +34,7 @@ def wrap(
     seeds: Annotated[int, typer.Option(min=1, help="Filters of chance.")] = 20,
     settings: Settings = None,
     jobs: Jobs = None,
-    out: Annotated[Path, typer.Option(help="Folder that receives the folder of the comparison.")] = Path("runs"),
+    out: Out = Path("runs"),
 ) -> None:
     """Run STRATEGY plain, filtered by a signal of SPEC, and filtered by chance: entries need a signal that agrees."""
     from ragsignal.config import load_spec
@@ -42,21 +43,19 @@ def wrap(
     with progress_bars() as progress:
         from ragsignal.parallel import open_pool
         from ragsignal.trading import Wrap, wrap_strategy
-        from ragsignal.utils import write_json
 
+        run = NewRun(out / f"{loaded.name}-wrap")
         asked = Wrap(_strategy_of(loaded, strategy, params or ()), variant, above, seeds)
         with open_pool(jobs) as pool:
             wrapped = wrap_strategy(loaded, asked, progress, announce, pool)
-    path = out / f"{loaded.name}-wrap" / "wrap.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     record = wrapped.record()
-    write_json(path, record)
+    folder, _ = run.write(lambda draft: write_json(draft / "wrap.json", record))
     people.print(_table(wrapped))
     for line in (_rule(wrapped), *wrapped.sentences()):
         say(line)
     say(f"{wrapped.trials:,} configurations have been tried on these data, by any command")
-    say(f"record: {path}")
-    answer(record)
+    say(f"record: {folder / 'wrap.json'}")
+    answer({"run_dir": str(folder), **record})
 
 
 def _strategy_of(spec: RunSpec, name: str, params: list[str] | tuple[str, ...]) -> StrategySpec:

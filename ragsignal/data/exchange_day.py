@@ -125,7 +125,8 @@ def _midnight_zone(moments: NDArray[np.datetime64]) -> str:
     """The first zone of an exchange in which all moments in UTC are midnight; empty if there is none."""
     probes = moments[:: max(1, len(moments) // _PROBED)]
     for zone in EXCHANGE_ZONES:
-        if _at_midnight(probes, zone) and _at_midnight(moments, zone):
+        # of so few moments one may be the night of a change, which _at_midnight takes for too many
+        if (_local(probes, zone).astype(np.int64) % _DAY <= _HOUR).all() and _at_midnight(moments, zone):
             return zone
     return ""
 

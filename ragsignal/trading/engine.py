@@ -171,7 +171,7 @@ def trade(
     spec: RunSpec,
     frames: Mapping[str, pd.DataFrame],
     source: SignalSource | None = None,
-    broker: Any = None,
+    broker: AccountBroker | None = None,
 ) -> VariantResult:
     """One Cerebro run on signals that are there: needs no model and no store, and can be sent to another process.
 
@@ -184,8 +184,8 @@ def trade(
         Adjusted OHLCV, exactly the bars that are traded.
     source : SignalSource, optional
         None for a variant that trades prices alone.
-    broker : backtrader broker, optional
-        Another one than Backtrader's own; it gets the spec's cash and costs.
+    broker : AccountBroker, optional
+        Another one than the usual; it gets the spec's cash and costs.
 
     Returns
     -------
@@ -268,13 +268,11 @@ def _window(study: Study) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec, broker: Any = None) -> Any:
+def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec, broker: AccountBroker | None = None) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
-    if broker is not None:
-        cerebro.setbroker(broker)
+    cerebro.setbroker(broker or AccountBroker())
     for symbol, frame in frames.items():
         cerebro.adddata(GuardedFeed(dataname=frame), name=symbol)
-    cerebro.broker = AccountBroker()
     set_costs(cerebro.broker, costs)
     return cerebro
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import backtrader as bt
+from ragsignal.trading.broker import AccountBroker
 
 View = Mapping[tuple[str, date], float]
 """What a signal says of a symbol as of a day, from -1 to 1; 0.0, or nothing, is no view."""
@@ -44,8 +44,8 @@ class EntryFilter:
         return symbol in held_by_itself and side * self.view.get((symbol, day), 0.0) >= self.above
 
 
-class FilteringBroker(bt.brokers.BackBroker):
-    """Backtrader's broker, behind an :class:`EntryFilter`; exits always pass.
+class FilteringBroker(AccountBroker):
+    """The broker of every variant, behind an :class:`EntryFilter`; exits always pass.
 
     An order is an exit as far as it reduces what is held, or what open orders of the other side may come to hold: a
     stop that is sent with its entry is one. What goes beyond is an entry. Where that is refused, the order is cut to

@@ -83,7 +83,7 @@ def variant_of(name: str, kind: str, n_bars: int, seed: int, skill: float = 0.0,
 def spec_of(costs: dict[str, Any] | None = None) -> RunSpec:
     llm = [("rag", "shape"), ("random-0", "random"), ("random-1", "random"), ("bare", "none")]
     variants: list[dict[str, Any]] = [
-        {"name": name, "retrieval": {"retriever": retriever, "seed": int(name == "random-1")}}
+        {"name": name, "signal": "llm", "retrieval": {"retriever": retriever, "seed": int(name == "random-1")}}
         for name, retriever in llm
     ]
     variants += [{"name": "classifier", "signal": "classifier"}]
