@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ragsignal.errors import ConfigError
 from ragsignal.report.answers import answers_in_words
-from ragsignal.report.comparison import Comparison, compare
+from ragsignal.report.comparison import RunComparison, compare
 from ragsignal.report.csv_files import write_csv
 from ragsignal.report.page import write_page
 from ragsignal.report.record import RECORD, record_of, write_tables
@@ -30,7 +30,7 @@ from ragsignal.report.tearsheet import write_tearsheets
 from ragsignal.trading import RunResult
 from ragsignal.utils import Record, write_json
 
-__all__ = ["Comparison", "Run", "answers_in_words", "backtest", "compare", "record_of", "write_report"]
+__all__ = ["Run", "RunComparison", "answers_in_words", "backtest", "compare", "record_of", "write_report"]
 
 
 def write_report(result: RunResult, folder: Path, every_csv: bool = False) -> Record:

@@ -80,7 +80,7 @@ class PairedRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Runs beside each other; ``print`` shows it, and so does the last line of a notebook's cell.
 
     Parameters
@@ -170,7 +170,7 @@ def _short(cell: str) -> str:
     return cell[:12] if _DIGEST.fullmatch(cell) else cell
 
 
-def compare(*runs: Run | str | Path) -> Comparison:
+def compare(*runs: Run | str | Path) -> RunComparison:
     """Say what differs between runs: spec, data, versions, figures, and the paired difference of their returns.
 
     Parameters
@@ -186,7 +186,7 @@ def compare(*runs: Run | str | Path) -> Comparison:
     opened = tuple(run if isinstance(run, Run) else Run(run) for run in runs)
     _check(opened)
     labels = _labels(opened)
-    return Comparison(
+    return RunComparison(
         runs=opened,
         labels=labels,
         spec=_differing([_flat(table) for table in _specs(opened)], labels),

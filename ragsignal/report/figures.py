@@ -31,7 +31,7 @@ Plotly = dict[str, Any]
 
 AXIS = {"gridcolor": "var(--line)", "zeroline": False, "automargin": True, "fixedrange": False}
 LAYOUT: Plotly = {
-    "margin": {"l": 56, "r": 16, "t": 12, "b": 44},
+    "margin": {"l": 56, "r": 16, "t": 12, "b": 28},
     "paper_bgcolor": "var(--page)",
     "plot_bgcolor": "var(--page)",
     "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--soft)"},

@@ -172,7 +172,7 @@ def facts(result: RunResult) -> dict[str, str]:
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],
         "Benchmark": result.benchmark,
-        "Figures a year": f"{count(result.bars_a_year)} bars, by the usual distance between them",
+        "Annualised by": f"{count(result.bars_a_year)} bars a year, their usual distance",
     }
 
 
@@ -196,4 +196,4 @@ def _from_store(result: RunResult) -> bool:
 
 
 def _style() -> str:
-    return (_FOLDER / "style.css").read_text(encoding="utf-8")
+    return "".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "seen.css"))

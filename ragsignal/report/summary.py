@@ -31,11 +31,18 @@ def verdict_line(findings: RunFindings, in_sample: bool = False) -> str:
     lost = [was_ruined(tuple(findings.ruined), findings.ruined)] if findings.ruined else []
     claims = [*lost, *(said for _, said in asked.values() if said)]
     said = "; ".join([*claims, *([f"no distinguishable difference {unclear}"] if unclear else [])])
-    said = said or "no question can be answered: too few data, or nothing that traded to compare"
+    said = said or _unanswered({verdict.verdict for verdict, _ in asked.values()})
     if in_sample:
         return f"IN SAMPLE, so nothing is proven: {said}."
     ours = said.startswith(("retrieval ", "the LLM ", "no "))  # else a variant's name, which stays as it is
     return f"{said[0].upper() if ours else said[0]}{said[1:]}."
+
+
+def _unanswered(verdicts: set[str]) -> str:
+    if "too few" in verdicts:
+        return "no question can be answered: fewer than 100 days say nothing"
+    why = "of each comparison one side never traded" if "idle" in verdicts else "there is nothing to compare"
+    return f"no question can be answered: {why}"
 
 
 def _of_retrieval(verdict: Verdict) -> str:

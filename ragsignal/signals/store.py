@@ -10,19 +10,19 @@ locks do not survive a fork.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from ragsignal.errors import StoreError
-from ragsignal.types import Candidate, DatedHits, FloatArray, Hit, MarketDay, Movement, Prompt, Recipe, Score, Signal
+from ragsignal.signals.rows import HITS_PLACE, SHARED, SIGNAL_COLUMNS, day_of, day_record, row_of, signal_of
+from ragsignal.types import DatedHits, FloatArray, MarketDay, Prompt, Recipe, Score, Signal
 from ragsignal.utils import Database, canonical_json, disk_is_full, full_disk, json_digest
 
 _SCHEMA = """
@@ -38,9 +38,6 @@ CREATE TABLE IF NOT EXISTS scores (
     key TEXT PRIMARY KEY, probability REAL NOT NULL, tokens INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-_COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank"
-_HITS = 6  # the place of hits among them
-_SET = "set:"  # begins the hits of a row that shares them with others
 _DAY_AND_SCORE = np.dtype([("day", ">u8"), ("score", "<f8")])  # of a set, best first
 
 
@@ -74,20 +71,20 @@ class SignalStore:
 
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
         """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
-        rows = self._among(keys, _COLUMNS, "signals")
-        shared = self._hit_sets({row[_HITS] for row in rows if row[_HITS].startswith(_SET)})
-        return {row[0]: _signal_of(row, shared.get(row[_HITS])) for row in rows}
+        rows = self._among(keys, SIGNAL_COLUMNS, "signals")
+        shared = self._hit_sets({row[HITS_PLACE] for row in rows if row[HITS_PLACE].startswith(SHARED)})
+        return {row[0]: signal_of(row, shared.get(row[HITS_PLACE])) for row in rows}
 
     def _hit_sets(self, texts: set[str]) -> dict[str, StoredDays]:
         """The sets of days that rows refer to, each one object however often it is asked for."""
-        names = [text.removeprefix(_SET) for text in texts]
+        names = [text.removeprefix(SHARED) for text in texts]
         unread = [name for name in names if name not in self._sets]
         for digest, day, size in self._among(unread, "key, known_through, length(hits)", "hit_sets"):
             count = size // _DAY_AND_SCORE.itemsize
             self._sets[digest] = StoredDays(self, digest, date.fromisoformat(day), count)
         for digest in set(names) - self._sets.keys():
             raise self._lost(digest)
-        return {_SET + digest: self._sets[digest] for digest in names}
+        return {SHARED + digest: self._sets[digest] for digest in names}
 
     def days_of(self, digest: str) -> tuple[tuple[MarketDay, ...], FloatArray]:
         """The days of a set, best first, and their scores.
@@ -101,7 +98,7 @@ class SignalStore:
         pairs = np.frombuffer(blob, dtype=_DAY_AND_SCORE)
         names = [f"{name:016x}" for name in pairs["day"].tolist()]
         unread = set(names) - self._days.keys()
-        self._days |= {name: _day_of(text) for name, text in self._among(unread, "key, record", "market_days")}
+        self._days |= {name: day_of(text) for name, text in self._among(unread, "key, record", "market_days")}
         if not names or unread - self._days.keys():
             raise self._lost(digest)
         return tuple(self._days[name] for name in names), pairs["score"].astype(np.float64)
@@ -116,7 +113,7 @@ class SignalStore:
 
     def put(self, recipe: str, signals: Sequence[Signal], prompts: Sequence[Prompt]) -> None:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
-        rows = [_row_of(recipe, signal, prompt) for signal, prompt in zip(signals, prompts, strict=True)]
+        rows = [row_of(recipe, signal, prompt) for signal, prompt in zip(signals, prompts, strict=True)]
         self._put_days({id(signal.hits): signal.hits for signal in signals if isinstance(signal.hits, DatedHits)})
         # not INSERT OR IGNORE, which would also drop a row that breaks NOT NULL (SQLite stores NaN as NULL)
         self._write(
@@ -135,14 +132,14 @@ class SignalStore:
             pairs["day"] = np.frombuffer(bytes.fromhex("".join(names)), dtype=">u8")
             pairs["score"] = hits.scores
             sets.append((hits.digest, f"{hits.known_through}", pairs.tobytes()))
-        records = [(name, _day_record(day)) for name, day in days.items()]
+        records = [(name, day_record(day)) for name, day in days.items()]
         self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (key) DO NOTHING", records)
         self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", sets)
 
     def _name_of(self, day: MarketDay) -> str:
         """Digest of all that is known of a day."""
         if id(day) not in self._named:
-            self._named[id(day)] = hashlib.sha256(_day_record(day).encode()).hexdigest()[:16], day
+            self._named[id(day)] = hashlib.sha256(day_record(day).encode()).hexdigest()[:16], day
         return self._named[id(day)][0]
 
     def scores(self, keys: Iterable[str]) -> dict[str, Score]:
@@ -229,30 +226,6 @@ def _add_rank(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")
 
 
-def _row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
-    text = f"{prompt.system}\n\n{prompt.text}" if prompt.system else prompt.text
-    return (
-        signal.key,
-        recipe,
-        signal.symbol,
-        signal.as_of.isoformat(),
-        signal.value,
-        signal.probability,
-        signal.abstained,
-        _hits_text(signal.hits),
-        text,
-        signal.tokens,
-        signal.seconds,
-        signal.rank,
-    )
-
-
-def _hits_text(hits: Sequence[Hit]) -> str:
-    if isinstance(hits, DatedHits):
-        return _SET + hits.digest if hits.known_through else "[]"
-    return json.dumps([_hit_record(hit) for hit in hits])
-
-
 class StoredDays(DatedHits):
     """Days as they stand in a file, read on first look.
 
@@ -310,96 +283,3 @@ def _store_at(path: Path, process: int) -> SignalStore:  # noqa: ARG001 - a fork
             "made the signals (without --ray), or set RAGSIGNAL_CACHE to a folder that all machines share"
         )
     return SignalStore(path)
-
-
-class StoredHits(Sequence[Hit]):
-    """Hits as they stand in a row, decoded on first look: a backtest that is replayed reads thousands and needs few.
-
-    Equal to a tuple of the same hits.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    @cached_property
-    def _hits(self) -> tuple[Hit, ...]:
-        return tuple(_hit_of(record, rank) for rank, record in enumerate(json.loads(self._text)))
-
-    @overload
-    def __getitem__(self, at: int) -> Hit: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Hit]: ...
-    def __getitem__(self, at: int | slice) -> Hit | Sequence[Hit]:
-        return self._hits[at]
-
-    def __len__(self) -> int:
-        return len(self._hits)
-
-    def __eq__(self, other: object) -> bool:
-        return self._hits == (other._hits if isinstance(other, StoredHits) else other)
-
-    def __hash__(self) -> int:
-        return hash(self._hits)
-
-    def __repr__(self) -> str:
-        return repr(self._hits)
-
-    def __reduce__(self) -> Any:
-        return StoredHits, (self._text,)
-
-
-def _signal_of(row: tuple[Any, ...], shared: StoredDays | None) -> Signal:
-    key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank = row
-    return Signal(
-        symbol=symbol,
-        as_of=date.fromisoformat(as_of),
-        value=value,
-        probability=probability,
-        abstained=abstained,
-        hits=shared if shared is not None else (StoredHits(hits) if hits != "[]" else ()),
-        key=key,
-        tokens=tokens,
-        seconds=seconds,
-        rank=rank,
-    )
-
-
-def _hit_record(hit: Hit) -> list[Any]:
-    candidate = hit.sequence
-    return [
-        hit.score,
-        candidate.id,
-        candidate.symbol,
-        candidate.sequence,
-        [day.isoformat() for day in candidate.dates],
-        list(candidate.values),
-        list(candidate.scaled),
-        int(candidate.movement),
-        candidate.outcome,
-        candidate.available_at.isoformat(),
-    ]
-
-
-def _hit_of(record: list[Any], rank: int) -> Hit:
-    score, name, symbol, sequence, days, values, scaled, movement, outcome, available_at = record
-    candidate = Candidate(
-        id=name,
-        symbol=symbol,
-        sequence=sequence,
-        dates=tuple(date.fromisoformat(day) for day in days),
-        values=tuple(values),
-        scaled=tuple(scaled),
-        movement=Movement(movement),
-        outcome=outcome,
-        available_at=date.fromisoformat(available_at),
-    )
-    return Hit(candidate=candidate, score=score, rank=rank)
-
-
-def _day_record(day: MarketDay) -> str:
-    return json.dumps([day.day.isoformat(), day.state, day.payoffs, day.stocks, day.available_at.isoformat()])
-
-
-def _day_of(text: str) -> MarketDay:
-    day, state, payoffs, stocks, available_at = json.loads(text)
-    return MarketDay(date.fromisoformat(day), tuple(state), tuple(payoffs), stocks, date.fromisoformat(available_at))

@@ -929,7 +929,7 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
 
 def test_the_factor_of_annual_figures_stands_in_the_record_and_at_the_head_of_the_page() -> None:
     assert record_of(TINY)["bars_a_year"] == 252
-    assert facts(TINY)["Figures a year"].startswith("252 bars")
+    assert facts(TINY)["Annualised by"].startswith("252 bars")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,11 @@ QUESTIONS = ("retrieval", "llm", "benchmark")
         ({"llm": [BETTER], "benchmark": [BETTER]}, f"The LLM helped (rag); rag beat {BENCHMARK}."),
         ({"llm": [BETTER, dataclasses.replace(NOTHING, left="rag", right="rule")]}, "The LLM beat other only."),
         ({"benchmark": [BETTER]}, f"rag beat {BENCHMARK}."),
-        ({}, "No question can be answered: too few data, or nothing that traded to compare."),
+        ({}, "No question can be answered: there is nothing to compare."),
+        (
+            {"benchmark": [dataclasses.replace(NOTHING, low=None, high=None, p=None)]},
+            "No question can be answered: fewer than 100 days say nothing.",
+        ),
     ],
 )
 def test_the_first_line_claims_what_the_answers_claim(rows: Any, line: str) -> None:

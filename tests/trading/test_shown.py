@@ -90,7 +90,7 @@ def test_btrun_loads_it_from_the_file_that_the_module_prints(tmp_path: Path) -> 
             command, cwd=tmp_path, env=environment, check=True, stdout=-1, text=True, timeout=90
         ).stdout
 
-    file = python("-m", "ragsignal.btrun").strip()
+    file = python("-m", "ragsignal.trading.btrun").strip()
     btrun = "from backtrader.btrun import btrun; btrun()"
     indicator = f"{file}:RagMomentum:source='small.toml'"
     said = python("-c", btrun, "--nostdstats", "--data", "AA.csv", "--indicator", indicator, "--writer", "csv=True")

@@ -35,7 +35,7 @@ def account_file(result: RunResult, variant: VariantResult) -> Plotly:
     """Round trips column by column, days as numbers of bars (-1: still open), and exposure a bar as a fraction."""
     days = naive_days(result.closes.index)
     trips = round_trips(variant.orders.assign(date=naive_days(variant.orders["date"])), days)
-    shown = trips.iloc[-MOST:]
+    shown, values = trips.iloc[-MOST:], _held_values(result, variant, days)
     places = {str(symbol): place for place, symbol in enumerate(result.closes.columns)}
     return {
         "all": len(trips),
@@ -46,19 +46,33 @@ def account_file(result: RunResult, variant: VariantResult) -> Plotly:
         "bars": shown["bars"].tolist(),
         **{name: packed(shown[name]) for name in _NUMBERS},
         "gross": packed(variant.exposure),
-        "net": packed(_net_exposure(result, variant, days)),
+        "net": packed(_net_exposure(values, variant)),
+        "standing": round(_standing(values, variant, trips), 2),
     }
 
 
-def _net_exposure(result: RunResult, variant: VariantResult, days: pd.DatetimeIndex) -> FloatArray:
+def _net_exposure(values: FloatArray, variant: VariantResult) -> FloatArray:
     """Value of long positions less that of short ones, over equity, at each close."""
+    equity = variant.equity.to_numpy(dtype=float)
+    net: FloatArray = values.sum(axis=1) / np.where(equity > 0.0, equity, np.nan)
+    return net
+
+
+def _standing(values: FloatArray, variant: VariantResult, trips: pd.DataFrame) -> float:
+    """Profit of the round trips that are still open, at the last close, in money."""
+    orders = variant.orders[["size", "price", "commission"]].astype(float)
+    spent = (orders["size"] * orders["price"] + orders["commission"]).sum()
+    return float(values[-1].sum() - spent - trips["profit"].sum())
+
+
+def _held_values(result: RunResult, variant: VariantResult, days: pd.DatetimeIndex) -> FloatArray:
+    """Value of each position at each close, (bars, symbols); of short ones negative."""
     orders = variant.orders.assign(date=naive_days(variant.orders["date"]))
     sizes = orders.pivot_table(index="date", columns="symbol", values="size", aggfunc="sum")
     held = sizes.reindex(index=days, columns=result.closes.columns).fillna(0.0).cumsum().to_numpy(dtype=float)
     prices = result.closes.ffill().fillna(0.0).to_numpy(dtype=float)
-    equity = variant.equity.to_numpy(dtype=float)
-    net: FloatArray = (held * prices).sum(axis=1) / np.where(equity > 0.0, equity, np.nan)
-    return net
+    values: FloatArray = held * prices
+    return values
 
 
 def months_of(variant: VariantResult) -> dict[int, list[Month | None]]:

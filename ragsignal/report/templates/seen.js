@@ -96,8 +96,8 @@
       traces.push({name: "signal", type: "bar", yaxis: "y2", x: dates, y: values, marker: {color: Array.from(values, it => it < 0 ? FALL : RISE), line: {width: 0}}, hovertemplate: "signal %{y:+.3f}<extra></extra>"});
       traces.push({name: "abstained", type: "scatter", mode: "markers", yaxis: "y2", hoverinfo: "skip", x: silent.map(bar => dates[bar]), y: silent.map(() => 0), marker: {color: GREY, size: 3}});
       const reasons = Object.entries(signals.abstained).map(([reason, bars]) => `${bars.length} × ${reason}`).join("; ");
-      words = `${variant.name} on ${symbol}: ${figure(values.filter(Number.isFinite).length, 0)} signals, ${silent.length ? `abstained on ${silent.length} (${reasons}), grey dots` : "no abstention"}; ${fills.length} fills.`;
-      axes.yaxis2 = {domain: [0, .36], title: {text: "P(rise) − P(fall)"}, range: [-variant.limit, variant.limit], zeroline: true, zerolinecolor: GREY};
+      words = `${variant.name} on ${symbol}: ${figure(values.filter(Number.isFinite).length, 0)} signals, ${silent.length ? `${silent.length} of them abstained (grey dots: ${reasons})` : "none abstained"}; ${fills.length} fills.`;
+      axes.yaxis2 = {domain: [0, .36], title: {text: SEEN.relative ? "signal" : "P(rise) − P(fall)"}, range: [-variant.limit, variant.limit], zeroline: true, zerolinecolor: GREY};
     } else {
       axes.yaxis.domain = [.3, 1];
       axes.yaxis3.domain = [0, .24];
@@ -211,8 +211,8 @@
       return {name, type: "scatter", mode: "markers", x: places.map(place => dates[rows[place]]), y: places.map(place => level[rows[place]]), text: alike.map(it => it.toFixed(2)),
         marker: {size: 6, ...marker(alike)}, hovertemplate: `%{x}: ${name}, similarity %{text}<extra></extra>`};
     };
-    const scale = {orientation: "h", thickness: 8, len: .5, x: 0, xanchor: "left", y: 1, yanchor: "bottom", outlinewidth: 0, nticks: 3, tickangle: 0, title: {text: "similarity", side: "right"}};
-    const blues = alike => ({color: alike, colorscale: [[0, "var(--alike-least)"], [1, "var(--alike-most)"]], showscale: true, colorbar: scale});
+    const scale = {orientation: "h", thickness: 8, len: .5, x: 0, xanchor: "left", y: 1, yanchor: "bottom", outlinewidth: 0, tickangle: 0, title: {text: "similarity", side: "right"}};
+    const blues = alike => ({color: alike, colorscale: [[0, "var(--alike-least)"], [1, "var(--alike-most)"]], showscale: true, colorbar: {...scale, tickvals: [Math.min(...alike), Math.max(...alike)], tickformat: ".2f"}});
     const line = {name: "median stock", type: "scatter", mode: "lines", x: dates, y: level, hoverinfo: "skip", line: {color: GREY, width: 1}};
     const unlike = dots("unlike", score => score < 0, () => ({color: FALL, symbol: "circle-open"}), score => score + 1);
     const note = {text: "○ unlike", xref: "paper", x: 1, xanchor: "right", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, font: {color: FALL}};
@@ -294,9 +294,8 @@
         marker: {size: x.map((_, step) => step === path.length ? 9 : 0), color: [FALL, GREY, RISE][hit.movement + 1]},
         hovertemplate: `${hit.symbol} ${hit.sequence}, ${hit.first} to ${hit.last}: ${percent(hit.outcome)} (${hit.word})<extra></extra>`};
     });
-    const ink = INK;
-    traces.push({name: "query", type: "scatter", mode: "lines+markers", x: bars.map((_, step) => step - bars.length + 1), y: query, line: {color: ink, width: 3}, marker: {size: 5}, text: bars.map(place => SEEN.dates[place]), hovertemplate: "%{text}: %{y:.2f}<extra></extra>"});
-    traces.push({name: "what came", type: "scatter", mode: "lines+markers", x: after.map((_, step) => step), y: after.map(place => close[place]), line: {color: ink, width: 1.5, dash: "dot"}, marker: {size: 3}, text: after.map(place => SEEN.dates[place]), hovertemplate: "what came, %{text}: %{y:.2f}<extra></extra>"});
+    traces.push({name: "query", type: "scatter", mode: "lines+markers", x: bars.map((_, step) => step - bars.length + 1), y: query, line: {color: INK, width: 3}, marker: {size: 5}, text: bars.map(place => SEEN.dates[place]), hovertemplate: "%{text}: %{y:.2f}<extra></extra>"});
+    traces.push({name: "what came", type: "scatter", mode: "lines+markers", x: after.map((_, step) => step), y: after.map(place => close[place]), line: {color: INK, width: 1.5, dash: "dot"}, marker: {size: 3}, text: after.map(place => SEEN.dates[place]), hovertemplate: "what came, %{text}: %{y:.2f}<extra></extra>"});
     return ["seen-windows", traces, {height: 360, hovermode: "closest", margin: {...SEEN.layout.margin, t: 28, b: 48}, xaxis: {title: {text: "bars from this close"}, dtick: 1}, yaxis: {title: {text: "adjusted close"}},
       shapes: [{type: "line", x0: 0, x1: 0, yref: "paper", y0: 0, y1: 1, line: {color: GREY, width: 1, dash: "dot"}}], annotations: [{text: "known | what followed", x: 0, yref: "paper", y: 1, yanchor: "bottom", showarrow: false, font: {size: 11}}]}];
   }
@@ -308,8 +307,9 @@
 
   // ---- one variant's account
 
-  const COLUMNS = [["Symbol", "symbol"], ["Side", "side"], ["Opened", "opened"], ["Closed", "closed"], ["Bars", "bars", 0], ["Size", "size", 0], ["Entry", "entry", 2], ["Exit", "exit", 2],
-    ["Costs", "costs", 2], ["Profit", "profit", 2, true], ["Return", "return"]];
+  // label, key, unit, digits, whether with its sign
+  const COLUMNS = [["Symbol", "symbol"], ["Side", "side"], ["Opened", "opened", "day"], ["Closed", "closed", "day"], ["Length", "bars", "bars", 0], ["Size", "size", "shares", 0],
+    ["Entry", "entry", "price", 2], ["Exit", "exit", "price", 2], ["Costs", "costs", "currency", 2], ["Profit", "profit", "currency", 2, true], ["Return", "return", "%", 2, true]];
   const STEP = 20;
   let trips = [], order = ["opened", 1], shown = STEP;
 
@@ -320,8 +320,9 @@
     if (number !== at("account-variant").selectedIndex) return;
     const columns = Object.fromEntries(["size", "entry", "exit", "costs", "profit", "return"].map(key => [key, decode(account[key])]));
     trips = account.symbols.map((symbol, row) => ({symbol: SEEN.symbols[symbol], side: account.longs[row] ? "long" : "short", opened: account.opened[row], closed: account.closed[row], bars: account.bars[row],
-      ...Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, values[row]]))}));
+      ...Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, values[row] * (key === "return" ? 100 : 1)]))}));
     trips.all = account.all;
+    trips.standing = account.standing;
     shown = STEP;
     showTrips();
     const line = (label, text, ink, dash) => ({name: label, type: "scatter", mode: "lines", x: SEEN.dates, y: decode(text).map(it => 100 * it), line: {color: ink, width: 1.4, dash}, hovertemplate: `${label} %{y:.1f}\u202f%<extra></extra>`});
@@ -336,11 +337,13 @@
     own.sort((one, two) => missing(one) - missing(two) || way * (value(one) < value(two) ? -1 : value(one) > value(two) ? 1 : 0));
     const ended = own.filter(trip => trip.closed >= 0), gain = ended.reduce((sum, trip) => sum + trip.profit, 0), won = ended.filter(trip => trip.profit > 0).length;
     const kept = trips.length < trips.all ? ` The page holds the last ${figure(trips.length, 0)} of ${figure(trips.all, 0)}; orders.parquet has all.` : "";
-    at("trades-words").textContent = own.length ? `${figure(own.length, 0)} round trips, ${figure(own.length - ended.length, 0)} still open at the end. Of those that ended ${ended.length ? percent(won / ended.length, 1, false) : "–"} earned something after costs, ${figure(gain, 0, true)} in all.${kept}` : "It never traded.";
+    const open = own.length - ended.length, standing = open && !symbol ? `; the open ones stand at ${figure(trips.standing, 0, true)}` : "";
+    at("trades-words").textContent = own.length ? `${figure(own.length, 0)} round trips, ${figure(open, 0)} still open at the end. Of those that ended ${ended.length ? percent(won / ended.length, 1, false) : "–"} earned something after costs, ${figure(gain, 0, true)} in all${standing}.${kept}` : "It never traded.";
     const head = tag("tr");
-    head.append(...COLUMNS.map(([label, column]) => {
+    head.append(...COLUMNS.map(([label, column, unit]) => {
       const cell = tag("th", undefined, {scope: "col", "aria-sort": key === column ? (way > 0 ? "ascending" : "descending") : "none"}), button = tag("button", label, {type: "button"});
       button.addEventListener("click", () => { order = [column, key === column ? -way : column === "profit" || column === "return" ? -1 : 1]; showTrips(); });
+      if (unit) button.append(tag("small", unit));
       cell.append(button);
       return cell;
     }));
@@ -359,8 +362,8 @@
       cell.append(button);
       return cell;
     };
-    row.append(...COLUMNS.map(([, key, digits, signed]) => key === "opened" || key === "closed" ? link(trip[key])
-      : tag("td", key === "return" ? percent(trip.return) : digits === undefined ? trip[key] : figure(trip[key], digits, signed))));
+    row.append(...COLUMNS.map(([, key, , digits, signed]) => key === "opened" || key === "closed" ? link(trip[key])
+      : tag("td", digits === undefined ? trip[key] : figure(trip[key], digits, signed))));
     return row;
   }
 

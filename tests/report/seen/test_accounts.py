@@ -68,6 +68,21 @@ def test_net_exposure_is_longs_less_shorts_over_equity_at_each_close(result: Run
     assert [file["longs"][0], file["longs"][1]] == [1, 0]
 
 
+def test_ended_and_open_round_trips_together_are_what_all_orders_came_to(result: RunResult) -> None:
+    days = result.closes.index
+    orders = pd.DataFrame(
+        {
+            "date": days[[1, 1, 3]],
+            "symbol": ["AAPL", "IBM", "AAPL"],
+            "size": [10.0, -5.0, -10.0],
+            "price": [7.0, 9.0, 8.0],
+        }
+    ).assign(value=1.0, commission=0.5, slippage=0.0)
+    file = account_file(result, find(with_variant(result, "rag-shape", orders=orders), "rag-shape"))
+    assert floats(file["profit"])[0] == pytest.approx(10.0 - 1.0)
+    assert file["standing"] == pytest.approx(5 * (9.0 - result.closes["IBM"].iloc[-1]) - 0.5, abs=0.01)
+
+
 def test_a_variant_that_never_traded_has_an_account_too(result: RunResult) -> None:
     file = account_file(result, find(result, "reversal"))
     assert file["all"] == 0
