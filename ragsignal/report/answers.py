@@ -17,7 +17,7 @@ SHOWN = 4
 """Comparisons that a console is told of: the clearest one of each kind."""
 
 UNITS = {  # factor, digits, unit
-    "hit rate": (100, 1, "points of hit rate"),
+    "hit rate": (100, 2, "points of hit rate"),
     "mean return a year": (100, 1, "points of mean return a year"),
     "log loss": (1, 5, "log loss (less is better)"),
     "IC": (1, 4, "IC a day, open to open"),

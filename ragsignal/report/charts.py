@@ -33,7 +33,7 @@ BAND_LAYOUT = {
         "automargin": True,
         "nticks": 5,
         "tickformat": ".1f",
-        "title": {"text": "earned a bar after costs, bp (dotted)"},
+        "title": {"text": "earned a bar, bp (dotted)"},
     },
 }
 

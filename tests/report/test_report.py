@@ -280,7 +280,7 @@ def test_no_figure_reads_minus_zero(value: float) -> None:
 
 def test_a_difference_is_called_better_only_where_it_survives_the_number_of_comparisons() -> None:
     unclear = comparison("rag", "none", "hit rate", -0.003, -0.019, 0.012, 0.7)
-    assert line(unclear) == ("rag − none: −0.3 points of hit rate, 95 % interval −1.9 … +1.2: not distinguishable")
+    assert line(unclear) == ("rag − none: −0.30 points of hit rate, 95 % interval −1.90 … +1.20: not distinguishable")
     alone = comparison("rag", "none", "hit rate", 0.03, 0.001, 0.06, 0.04)
     assert line(alone, 1).endswith("rag is better")
     assert line(alone, 12).endswith("one of 12: chance can explain it, not distinguishable")
@@ -359,7 +359,7 @@ def test_each_question_has_a_short_answer_that_names_the_wrong_direction_too(
 def test_what_beats_random_candidates_only_has_not_shown_that_retrieval_helps(result: RunResult) -> None:
     retrieval = cards(result.findings)[0]
     assert retrieval.answer == "Partly: better than random candidates, not distinguishable from no retrieval"
-    assert str(retrieval.lines[0]).startswith("rag-embedding − random (3 seeds): +3.1 points of hit rate")
+    assert str(retrieval.lines[0]).startswith("rag-embedding − random (3 seeds): +3.10 points of hit rate")
 
 
 def test_the_four_answers_are_four_lines_for_a_console(result: RunResult) -> None:
@@ -487,7 +487,7 @@ def test_the_page_says_what_the_run_was_and_every_note_and_verdict(result: RunRe
         "at the next bar's open",
         "Before you quote a figure",
         *NOTES,
-        "rag-embedding − no-retrieval: −0.3 points of hit rate, 95 % interval −1.9 … +1.2: not distinguishable",
+        "rag-embedding − no-retrieval: −0.30 points of hit rate, 95 % interval −1.90 … +1.20: not distinguishable",
         "rag-embedding is better",
         *QUESTIONS.values(),
         "How sure can one be?",

@@ -77,7 +77,7 @@
       const own = fills.filter(fill => fill.role === role && fill.size * side > 0);
       const dot = role === "changes";
       return {name: word, type: "scatter", mode: "markers", x: own.map(fill => SEEN.dates[fill.bar]), y: own.map(fill => fill.price),
-        text: own.map(fill => `${word} ${figure(Math.abs(fill.size), 0)} at ${figure(fill.price, 2)}`), hovertemplate: "%{text}<extra></extra>",
+        text: own.map(fill => `${SEEN.dates[fill.bar]}: ${word} ${figure(Math.abs(fill.size), 0)} at ${figure(fill.price, 2)}`), hovertemplate: "%{text}<extra></extra>",
         marker: {symbol: dot ? "circle" : role === "closes" ? shape + "-open" : shape, size: dot ? 3 : 9, color: ink, opacity: dot ? .5 : 1, line: {width: dot ? 0 : 1}}};
     }));
   }
@@ -211,8 +211,10 @@
       return {name, type: "scatter", mode: "markers", x: places.map(place => dates[rows[place]]), y: places.map(place => level[rows[place]]), text: alike.map(it => it.toFixed(2)),
         marker: {size: 6, ...marker(alike)}, hovertemplate: `%{x}: ${name}, similarity %{text}<extra></extra>`};
     };
-    const scale = {orientation: "h", thickness: 8, len: .5, x: 0, xanchor: "left", y: 1, yanchor: "bottom", outlinewidth: 0, tickangle: 0, title: {text: "similarity", side: "right"}};
-    const blues = alike => ({color: alike, colorscale: [[0, "var(--alike-least)"], [1, "var(--alike-most)"]], showscale: true, colorbar: {...scale, tickvals: [Math.min(...alike), Math.max(...alike)], tickformat: ".2f"}});
+    const scale = {orientation: "h", thickness: 8, len: .5, x: 0, xanchor: "left", y: 1, yanchor: "bottom", outlinewidth: 0, tickangle: 0};
+    const ends = alike => [Math.min(...alike), Math.max(...alike)];
+    const ticks = alike => ({tickvals: ends(alike), ticktext: ends(alike).map((end, place) => place ? end.toFixed(2) : `similarity ${end.toFixed(2)}`)});
+    const blues = alike => ({color: alike, colorscale: [[0, "var(--alike-least)"], [1, "var(--alike-most)"]], showscale: true, colorbar: {...scale, ...ticks(alike)}});
     const line = {name: "median stock", type: "scatter", mode: "lines", x: dates, y: level, hoverinfo: "skip", line: {color: GREY, width: 1}};
     const unlike = dots("unlike", score => score < 0, () => ({color: FALL, symbol: "circle-open"}), score => score + 1);
     const note = {text: "○ unlike", xref: "paper", x: 1, xanchor: "right", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, font: {color: FALL}};
@@ -341,7 +343,8 @@
     at("trades-words").textContent = own.length ? `${figure(own.length, 0)} round trips, ${figure(open, 0)} still open at the end. Of those that ended ${ended.length ? percent(won / ended.length, 1, false) : "–"} earned something after costs, ${figure(gain, 0, true)} in all${standing}.${kept}` : "It never traded.";
     const head = tag("tr");
     head.append(...COLUMNS.map(([label, column, unit]) => {
-      const cell = tag("th", undefined, {scope: "col", "aria-sort": key === column ? (way > 0 ? "ascending" : "descending") : "none"}), button = tag("button", label, {type: "button"});
+      const cell = tag("th", undefined, {scope: "col", ...(key === column && {"aria-sort": way > 0 ? "ascending" : "descending"})}), button = tag("button", undefined, {type: "button"});
+      button.append(tag("span", label));
       button.addEventListener("click", () => { order = [column, key === column ? -way : column === "profit" || column === "return" ? -1 : 1]; showTrips(); });
       if (unit) button.append(tag("small", unit));
       cell.append(button);
