@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 import ragsignal.report
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError
-from ragsignal.report import page, record_of, tearsheet, write_report
+from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, packed, styles
-from ragsignal.report.page import facts, render_page
+from ragsignal.report.page import facts, made_on, render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
@@ -937,9 +937,7 @@ def test_the_processor_stands_beside_the_table_with_what_another_one_would_move(
     text = render_page(dataclasses.replace(TINY, times=TINY.times | about))
     assert "Made on Some CPU, AVX2. Equal on processors of its kind; on another one its text models in bfloat16" in text
     rules = tuple(it for it in TINY.variants if not it.is_model)
-    assert page._machine(dataclasses.replace(TINY, variants=rules, times=about)).startswith(
-        "Made on Some CPU, AVX2; equal"
-    )
+    assert made_on(dataclasses.replace(TINY, variants=rules, times=about)).startswith("Made on Some CPU, AVX2; equal")
 
 
 @pytest.mark.parametrize(
