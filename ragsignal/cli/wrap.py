@@ -89,7 +89,7 @@ def _table(wrapped: Wrapped) -> Table:
         table.add_row(*row)
     table.add_section()
     ranked = [row for _, row in sorted(zip(wrapped.chance, rows[2:], strict=True), key=_return, reverse=True)]
-    places = {len(ranked) - 1: "worst", len(ranked) // 2: "median", 0: "best"}  # of one or two some are the same
+    places = {len(ranked) // 2: "median", len(ranked) - 1: "worst", 0: "best"}  # of one or two some are the same
     for at, place in sorted(places.items()):
         name, *cells = ranked[at]
         table.add_row(f"{name}, the {place} of {len(ranked)}", *cells)
