@@ -40,8 +40,8 @@ from ragsignal.trading.feed import GuardedFeed
 from ragsignal.trading.findings import findings_of
 from ragsignal.trading.findings.retrieved import run_evidence
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
-from ragsignal.trading.notes import notes_on_trading
-from ragsignal.trading.results import RunResult, notes_on_accounts
+from ragsignal.trading.notes import notes_on_accounts, notes_on_trading
+from ragsignal.trading.results import RunResult
 from ragsignal.trading.strategy import check_strategy, code_of, load_strategy
 from ragsignal.trading.variant import Metrics, VariantResult
 from ragsignal.trading.whole_shares import TooDear

@@ -1,4 +1,4 @@
-"""What a run must say of its trading before a figure is read: what was never traded, and what could not be sold."""
+"""What a run must say of its trading before a figure is read: accounts that ended, what was never traded or sold."""
 
 from __future__ import annotations
 
@@ -30,6 +30,40 @@ def notes_on_trading(spec: RunSpec, variants: Sequence[VariantResult], closes: p
     tables = {variant.name: variant for variant in spec.variants}
     idle = [_note_on_idle(tables[result.name], result) for result in variants if not result.traded]
     return [*idle, *notes_on_shares(variants), *_notes_on_ended(variants, closes)]
+
+
+def notes_on_accounts(variants: Sequence[VariantResult]) -> list[str]:
+    """Say of each account that was ruined, emptied or paid into what happened, and what the figures make of it."""
+    return [note for variant in variants for note in (_note_on_payments(variant), _note_on_the_end(variant)) if note]
+
+
+def _note_on_payments(variant: VariantResult) -> str:
+    if not variant.paid:
+        return ""
+    amounts = list(variant.paid.values())
+    into, out = sum(it for it in amounts if it > 0), -sum(it for it in amounts if it < 0)
+    return (
+        f"{variant.name}: its strategy paid {into:,.0f} into its account and took {out:,.0f} out of it, on "
+        f"{len(amounts)} day{'s' if len(amounts) > 1 else ''}; that is neither profit nor loss: its returns, and all "
+        "that follows from them, are those of the money in the account (time-weighted)."
+    )
+
+
+def _note_on_the_end(variant: VariantResult) -> str:
+    closed = "Open orders were cancelled, positions closed, and no order was sent after it."
+    if variant.ruined:
+        value = 0.0 if variant.fell_to is None else variant.fell_to
+        worth = "0" if round(value) == 0 else f"{value:,.0f}"
+        return (
+            f"{variant.name}: ruined on {variant.ruined}. Its account fell to {worth}, and counts as 0 from there: a "
+            f"return of -100 %. {closed}"
+        )
+    if variant.emptied:
+        return (
+            f"{variant.name}: a withdrawal on {variant.emptied} took all that was in its account; its returns are 0 "
+            f"from there. {closed}"
+        )
+    return ""
 
 
 def notes_on_shares(variants: Sequence[VariantResult]) -> list[str]:
@@ -106,7 +140,7 @@ def _notes_on_ended(variants: Sequence[VariantResult], closes: pd.DataFrame) -> 
             continue
         held = (f"{symbol} ({ended[symbol]:%Y-%m-%d}, {value:,.0f})" for symbol, value in worth.items())
         notes.append(
-            f"{variant.name} holds to the end what has no bars any more, at its last price: {_first(list(held))} "
+            f"{variant.name} holds to the end what has no bars any more, at its last price: {_first(held)} "
             "(day of the last bar, value). What a delisting pays may be less; end data.end there, or sell before."
         )
     return notes
@@ -119,7 +153,7 @@ def _left(variant: VariantResult, ended: Mapping[str, pd.Timestamp]) -> dict[str
     return {str(symbol): float(size) for symbol, size in sizes.items() if abs(size) > 1e-9}  # sums of fractions
 
 
-def _first(names: Sequence[str] | Iterable[str]) -> str:
+def _first(names: Iterable[str]) -> str:
     names = list(names)
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,37 +60,3 @@ class RunResult:
     def title(self) -> str:
         """The spec's name, for the head of every page; stamped where the run is in sample."""
         return ("IN SAMPLE: " if self.in_sample else "") + self.spec.name
-
-
-def notes_on_accounts(variants: Sequence[VariantResult]) -> list[str]:
-    """Say of each account that was ruined, emptied or paid into what happened, and what the figures make of it."""
-    return [note for variant in variants for note in (_note_on_payments(variant), _note_on_the_end(variant)) if note]
-
-
-def _note_on_payments(variant: VariantResult) -> str:
-    if not variant.paid:
-        return ""
-    amounts = list(variant.paid.values())
-    into, out = sum(it for it in amounts if it > 0), -sum(it for it in amounts if it < 0)
-    return (
-        f"{variant.name}: its strategy paid {into:,.0f} into its account and took {out:,.0f} out of it, on "
-        f"{len(amounts)} day{'s' if len(amounts) > 1 else ''}; that is neither profit nor loss: its returns, and all "
-        "that follows from them, are those of the money in the account (time-weighted)."
-    )
-
-
-def _note_on_the_end(variant: VariantResult) -> str:
-    closed = "Open orders were cancelled, positions closed, and no order was sent after it."
-    if variant.ruined:
-        value = 0.0 if variant.fell_to is None else variant.fell_to
-        worth = "0" if round(value) == 0 else f"{value:,.0f}"
-        return (
-            f"{variant.name}: ruined on {variant.ruined}. Its account fell to {worth}, and counts as 0 from there: a "
-            f"return of -100 %. {closed}"
-        )
-    if variant.emptied:
-        return (
-            f"{variant.name}: a withdrawal on {variant.emptied} took all that was in its account; its returns are 0 "
-            f"from there. {closed}"
-        )
-    return ""

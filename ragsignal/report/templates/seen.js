@@ -338,9 +338,11 @@
     const missing = trip => typeof value(trip) === "number" && Number.isNaN(value(trip));
     own.sort((one, two) => missing(one) - missing(two) || way * (value(one) < value(two) ? -1 : value(one) > value(two) ? 1 : 0));
     const ended = own.filter(trip => trip.closed >= 0), gain = ended.reduce((sum, trip) => sum + trip.profit, 0), won = ended.filter(trip => trip.profit > 0).length;
-    const kept = trips.length < trips.all ? ` The page holds the last ${figure(trips.length, 0)} of ${figure(trips.all, 0)}; orders.parquet has all.` : "";
-    const open = own.length - ended.length, standing = open && !symbol ? `; the open ones stand at ${figure(trips.standing, 0, true)}` : "";
-    at("trades-words").textContent = own.length ? `${figure(own.length, 0)} round trips, ${figure(open, 0)} still open at the end. Of those that ended ${ended.length ? percent(won / ended.length, 1, false) : "–"} earned something after costs, ${figure(gain, 0, true)} in all${standing}.${kept}` : "It never traded.";
+    const open = own.length - ended.length, words = [`${figure(own.length, 0)} round trips, ${figure(open, 0)} still open at the end.`];
+    if (ended.length) words.push(`Of those that ended ${percent(won / ended.length, 1, false)} earned something after costs, ${figure(gain, 0, true)} in all.`);
+    if (open && !symbol) words.push(`What is open stands at ${figure(trips.standing, 0, true)}.`);
+    if (trips.length < trips.all) words.push(`The page holds the last ${figure(trips.length, 0)} of ${figure(trips.all, 0)}; trades.csv has all.`);
+    at("trades-words").textContent = own.length ? words.join(" ") : "It never traded.";
     const head = tag("tr");
     head.append(...COLUMNS.map(([label, column, unit]) => {
       const cell = tag("th", undefined, {scope: "col", ...(key === column && {"aria-sort": way > 0 ? "ascending" : "descending"})}), button = tag("button", undefined, {type: "button"});

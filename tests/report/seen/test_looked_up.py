@@ -137,7 +137,8 @@ def test_months_and_exposure_follow_the_variant(of_sequences: Opened, sequences:
     page.select_option("#account-variant", "hold")
     page.wait_for_function("document.querySelector('.months[data-of=hold]').hidden === false")
     assert page.locator(".months:visible").count() == 1
-    page.wait_for_selector("#account-exposure .main-svg")
     account = read_sidecar(sequences.folder, "account-2")
-    assert page.locator("#trades-words").inner_text().startswith(f"{account['all']} round trips")
+    words = f"{account['all']} round trips, {account['all']} still open at the end. What is open stands at "
+    page.wait_for_function("words => document.getElementById('trades-words').textContent.startsWith(words)", arg=words)
+    page.wait_for_selector("#account-exposure .main-svg")
     assert_clean(of_sequences)
