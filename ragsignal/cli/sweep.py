@@ -102,8 +102,9 @@ def table_of_best(record: Record) -> Table:
     """The trials with the highest Sharpe ratio, and beside them the median and the worst of all, and the benchmark."""
     done = [row for row in record["rows"] if "refused" not in row]
     ran = sorted((row for row in done if row["orders"]), key=_sharpe, reverse=True)  # ruined ones last
+    trials = f"{len(ran)} trial{'' if len(ran) == 1 else 's'}"
     table = Table(
-        title=f"{len(ran)} trials after costs, by Sharpe; gap: a year, to {record['benchmark']}",
+        title=f"{trials} after costs, by Sharpe; gap: a year, to {record['benchmark']}",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,

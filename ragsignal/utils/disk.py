@@ -17,11 +17,15 @@ _WORDS = (
     "file too large",  # a limit of the shell, ulimit -f
     "file write failed",  # torch.save, which knows no more
 )
+# all but the first are "disk I/O error": a limit on the size of files
+_SQLITE_WRITES = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 
 
 def disk_is_full(error: BaseException) -> bool:
     """Whether ``error`` comes of a full disk, a quota, or a limit on the size of files."""
     if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    if getattr(error, "sqlite_errorname", "") in _SQLITE_WRITES:
         return True
     return any(words in str(error).lower() for words in _WORDS)
 

@@ -46,6 +46,24 @@ def test_a_full_disk_says_what_and_where_and_keeps_what_was_there(tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "artifact", "table"}
 
 
+def test_a_limit_on_the_size_of_files_is_no_damaged_store(tmp_path: Path) -> None:
+    code = f"""
+import resource, sqlite3
+from ragsignal.utils.disk import disk_is_full
+store = sqlite3.connect({str(tmp_path / "store")!r})
+store.execute("create table signals (value)")
+store.execute("pragma journal_mode = wal")
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+try:
+    store.execute("insert into signals values (?)", ("a" * 500_000,))
+    store.commit()
+except sqlite3.Error as error:
+    print(error, disk_is_full(error))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "disk I/O error True\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -67,7 +67,8 @@ def _record(difference: Difference, mode: Mode) -> Evidence:
 
 
 def _words(difference: Difference, mode: Mode) -> str:
-    return (
-        f"It sees the future: {difference.what} at bar {difference.bar + 1} is {short(difference.left)} by default, "
-        f"and {short(difference.right)} with {mode}, where the bars to come are not there yet."
-    )
+    bar, by_default, in_mode = difference.bar + 1, short(difference.left), short(difference.right)
+    why = f"with {mode}, where the bars to come are not there yet"
+    if difference.what == "run":
+        return f"It sees the future: at bar {bar} the run {by_default} by default; {why}: {in_mode}."
+    return f"It sees the future: {difference.what} at bar {bar} is {by_default} by default, and {in_mode} {why}."

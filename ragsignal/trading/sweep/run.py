@@ -96,9 +96,9 @@ def run_sweep(
         "benchmarks": shared.benchmark_rows,
         "selection": selection,
         "notes": [
-            _note_on_trials(ran, len(rows)),
+            _note_on_trials(rows, ran),
             *_notes_on_idle(rows),
-            *words_of(selection, ran, spec.benchmark),
+            *words_of(selection, _number_traded(rows), spec.benchmark),
             *_notes_on_accounts(rows, "point"),
             *_notes_on_accounts(shared.benchmark_rows, "run of the benchmark"),
             *_notes(entries, shared),
@@ -285,12 +285,16 @@ def _identity(entry: _Entry, shared: _Shared) -> str:
     return json_digest([entry.spec.model_dump(mode="json"), made, code, versions_of(LIBRARIES)])
 
 
-def _note_on_trials(ran: int, asked: int) -> str:
-    refused = f" {asked - ran} more were refused by their strategy." if asked > ran else ""
-    return (
-        f"{ran} trials on the same bars.{refused} The best of {ran} is not evidence: chance alone makes one of them "
-        "look good. Choose on these days, judge on days that come after."
-    )
+def _note_on_trials(rows: Sequence[Row], ran: int) -> str:
+    refused = f" {len(rows) - ran} more were refused by their strategy." if len(rows) > ran else ""
+    traded = _number_traded(rows)  # cash is the best of nothing
+    best = f" The best of {traded} is not evidence: chance alone makes one of them look good." if traded > 1 else ""
+    trials = f"{ran} trial{'' if ran == 1 else 's'}"
+    return f"{trials} on the same bars.{refused}{best} Choose on these days, judge on days that come after."
+
+
+def _number_traded(rows: Sequence[Row]) -> int:
+    return sum(bool(row.get("orders")) for row in rows)
 
 
 def _notes_on_idle(rows: Sequence[Row]) -> list[str]:

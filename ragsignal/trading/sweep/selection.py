@@ -106,12 +106,13 @@ def against_all(returns: Sequence[FloatArray], trials: Sequence[Trial], days: pd
     return {"sharpe0": luck["sharpe0"], "deflated_sharpe": luck["deflated_sharpe"].get("best")}
 
 
-def words_of(selection: Selection, ran: int, benchmark: str) -> list[str]:
-    """The same in sentences; ``ran`` is how many points there are at all costs."""
+def words_of(selection: Selection, traded: int, benchmark: str) -> list[str]:
+    """The same in sentences; ``traded`` is how many points with an order there are at all costs."""
     words = []
     points = selection["points"]
-    if points < ran:
-        words.append(f"Judged are the {points} points at the highest costs: of two costs the lower always wins.")
+    if points < traded:
+        judged = "is the 1 point" if points == 1 else f"are the {points} points"
+        words.append(f"Judged {judged} at the highest costs: of two costs the lower always wins.")
     if (share := selection["overfitting"]) is not None:
         words.append(
             f"Probability of backtest overfitting {100 * share:.0f} %: so often the best point of one half of the days "

@@ -314,6 +314,8 @@ def test_points_that_never_traded_stand_apart(spec: RunSpec) -> None:
     without = run_sweep(spec, {"strategy.enter": [0.0, 0.1]}, ["vote"])
     assert [row["orders"] > 0 for row in record["rows"]] == [True, True, False]
     assert "1 of 3 points never traded: they hold cash, and stand apart from what is compared." in record["notes"]
+    assert record["notes"][0].startswith("3 trials on the same bars. The best of 2 is not evidence")
+    assert not any(note.startswith("Judged") for note in record["notes"])  # no cost is swept
     assert record["selection"] == without["selection"]
     assert record["rows"][-1]["gap"]["adjusted"] is None
     named = list(table_of_best(record).columns[0].cells)
