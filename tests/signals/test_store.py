@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.errors import StoreError
-from ragsignal.signals.store import SignalStore
+from ragsignal.signals.store import SignalStore, StoredHits
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
 from ragsignal.utils.digest import json_digest
 
@@ -72,6 +72,15 @@ def put(store: SignalStore, *those: Signal, text: str = "") -> None:
 
 
 @settings(deadline=None)
+@given(signals())
+def test_names_of_stored_hits_are_read_without_making_the_hits(signal: Signal) -> None:
+    store = SignalStore(":memory:")
+    put(store, signal)
+    stored = store.get([signal.key])[signal.key].hits
+    assert (list(stored.ids) if isinstance(stored, StoredHits) else []) == [it.candidate.id for it in signal.hits]
+    assert "_hits" not in vars(stored) if isinstance(stored, StoredHits) else not signal.hits
+
+
 @given(signals())
 def test_a_signal_comes_back_equal_to_the_last_bit_with_all_its_hits(signal: Signal) -> None:
     store = SignalStore(":memory:")
