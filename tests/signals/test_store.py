@@ -81,6 +81,7 @@ def test_names_of_stored_hits_are_read_without_making_the_hits(signal: Signal) -
     assert "_hits" not in vars(stored) if isinstance(stored, StoredHits) else not signal.hits
 
 
+@settings(deadline=None)
 @given(signals())
 def test_a_signal_comes_back_equal_to_the_last_bit_with_all_its_hits(signal: Signal) -> None:
     store = SignalStore(":memory:")
