@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ragsignal.cli.options import Out, Settings
-from ragsignal.cli.sweep import Jobs
+from ragsignal.cli.sweep import LocalJobs
 from ragsignal.cli.terminal import answer, people, progress_bars, say, stdout_is_ours
 from ragsignal.utils import NewRun, write_json
 
@@ -42,7 +42,7 @@ def audit(
     ] = None,
     variant: Annotated[str | None, typer.Option(help="Whose signals a SUBJECT gets that takes some.")] = None,
     settings: Settings = None,
-    jobs: Jobs = None,
+    jobs: LocalJobs = None,
     out: Out = Path("runs"),
 ) -> None:
     """Test at every bar whether anything in SPEC looks ahead; exit 1 if something does, or could not be tested."""

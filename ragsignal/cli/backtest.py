@@ -50,7 +50,7 @@ def backtest(
         with open_pool(jobs if ray else jobs or _processes(loaded), ray, strategies_of(loaded)) as pool:
             result = run_spec(loaded, progress, announce, pool)
         progress("writing the report", 0, 1)
-        result = replace(result, command=typed(f"ragsignal backtest {spec}", settings))
+        result = replace(result, command=typed("ragsignal backtest", spec, settings))
         folder, record = run.write(partial(write_report, result, every_csv=csv))
         progress("writing the report", 1, 1)
     costs = record["times"]["variants"]

@@ -23,6 +23,6 @@ Settings = Annotated[
 ]
 
 
-def typed(command: str, settings: Sequence[str] | None) -> str:
-    """``command`` with its ``--set`` options, as a shell takes it."""
-    return " ".join([command, *(f"--set {shlex.quote(word)}" for word in settings or ())])
+def typed(command: str, spec: Path, settings: Sequence[str] | None) -> str:
+    """``command`` with its spec and its ``--set`` options, as a shell takes it."""
+    return " ".join([command, shlex.quote(str(spec)), *(f"--set {shlex.quote(word)}" for word in settings or ())])

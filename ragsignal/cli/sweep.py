@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 LOCAL = "local"
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", min=1, help="Local processes that trade; on Ray, copies of the language model."),
+    typer.Option("--jobs", min=1, help="Local processes that trade; with --ray, copies of the language model."),
 ]
+LocalJobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; default: one a core.")]
 Ray = Annotated[
     str | None,
     typer.Option(

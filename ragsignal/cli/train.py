@@ -93,7 +93,7 @@ def walk_forward(
     with progress_bars() as progress:
         from ragsignal.training import WalkForwardTraining
 
-        training = WalkForwardTraining(loaded, progress, typed(f"ragsignal train walk-forward {spec}", settings))
+        training = WalkForwardTraining(loaded, progress, typed("ragsignal train walk-forward", spec, settings))
         tasks = training.missing()
         people.print(_steps_table(training, tasks))
         say(_cost_of(training, tasks))
@@ -158,7 +158,7 @@ def _training_run(path: Path, settings: Sequence[str] | None, what: str) -> Iter
     with progress_bars() as progress:
         from ragsignal.training import TrainingRun
 
-        run = TrainingRun(spec, progress, typed(f"ragsignal train {what} {path}", settings))
+        run = TrainingRun(spec, progress, typed(f"ragsignal train {what}", path, settings))
         with run.alone():
             yield run
 

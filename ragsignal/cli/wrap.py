@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ragsignal.cli.cost import announce
 from ragsignal.cli.options import Out, Settings, SpecPath
-from ragsignal.cli.sweep import Jobs
+from ragsignal.cli.sweep import LocalJobs
 from ragsignal.cli.terminal import answer, people, percent, progress_bars, say, sharpe
 from ragsignal.errors import ConfigError
 from ragsignal.utils import NewRun, write_json
@@ -34,7 +34,7 @@ def wrap(
     ] = 0.0,
     seeds: Annotated[int, typer.Option(min=1, help="Filters of chance.")] = 20,
     settings: Settings = None,
-    jobs: Jobs = None,
+    jobs: LocalJobs = None,
     out: Out = Path("runs"),
 ) -> None:
     """Run STRATEGY plain, filtered by a signal of SPEC, and filtered by chance: entries need a signal that agrees."""

@@ -75,7 +75,7 @@ class PairedRow:
         if not np.isfinite(self.low):
             return f"{self.variant}, {self.run}: {percent(self.difference)} a year; too few bars for an interval"
         verdict = "distinguishable" if self.distinguishable else "not distinguishable"
-        ends = f"{LEVEL:.0%} interval {percent(self.low)} to {percent(self.high)}"
+        ends = f"{percent(LEVEL, 0)} interval {percent(self.low)} to {percent(self.high)}"
         return f"{self.variant}, {self.run}: {percent(self.difference)} a year, {ends}: {verdict}"
 
 

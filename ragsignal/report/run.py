@@ -43,6 +43,10 @@ class Run:
         self.folder = find_run(Path(folder)).resolve()  # `latest` will lead to another run tomorrow
         try:
             self.record: Record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{folder} is no run of a backtest: it has no {RECORD}; type: ragsignal backtest SPEC"
+            ) from None
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{folder} holds no record of a backtest: {error}; type: ragsignal backtest SPEC"

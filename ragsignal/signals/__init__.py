@@ -5,7 +5,7 @@ from __future__ import annotations
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
-from ragsignal.signals.store import SignalStore
+from ragsignal.signals.store import SignalStore, StoredHits
 
 __all__ = [
     "Cost",
@@ -15,5 +15,6 @@ __all__ = [
     "ReadOnce",
     "RecordedSignals",
     "SignalStore",
+    "StoredHits",
     "queries_of",
 ]

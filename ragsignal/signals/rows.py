@@ -24,6 +24,12 @@ class StoredHits(Sequence[Hit]):
     def __init__(self, text: str) -> None:
         self._text = text
 
+    @property
+    def ids(self) -> list[str]:
+        """Names of the candidates, read without making them: a table of a long run names millions."""
+        # as they are written: score, name, ...
+        return [record[1] for record in json.loads(self._text)]
+
     @cached_property
     def _hits(self) -> tuple[Hit, ...]:
         return tuple(_hit_of(record, rank) for rank, record in enumerate(json.loads(self._text)))

@@ -23,7 +23,7 @@ from ragsignal.data import forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
-from ragsignal.signals import KnownSignals, Pipeline, queries_of
+from ragsignal.signals import KnownSignals, Pipeline, StoredHits, queries_of
 from ragsignal.study import (
     Before,
     RunFrame,
@@ -338,7 +338,7 @@ def _ids_of(hits: Sequence[Hit]) -> list[str]:
     """Names of hits; of days, which are hundreds and the same for all stocks of a day, one name for the set of them."""
     if isinstance(hits, DatedHits):
         return [f"days:{hits.digest[:16]}"] if hits.known_through else []
-    return [hit.candidate.id for hit in hits]
+    return hits.ids if isinstance(hits, StoredHits) else [hit.candidate.id for hit in hits]
 
 
 def _metrics(

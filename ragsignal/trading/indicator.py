@@ -7,6 +7,9 @@ streaming modes each bar is one call (``next``). Both see the same windows, cut 
 from __future__ import annotations
 
 import itertools
+import warnings
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -187,6 +190,8 @@ class RagMomentum(bt.Indicator):
             self.l.probability.array[bar] = signal.probability
             self.l.rank.array[bar] = signal.rank
             self.l.abstained.array[bar] = float(signal.abstained is not None)
+        if isinstance(self.p.source, str | Path):  # others make their signals themselves, and say so themselves
+            _warn_of_silence(self._symbol, self._evidence)
 
 
 class RagEvidence(bt.Analyzer):
@@ -232,6 +237,15 @@ def _source_of(source: Any, variant: str | None) -> SignalSource:
         f"RagMomentum got source={source!r}; a signal source or the path of a spec was expected, for example "
         'RagMomentum(data, source="shipped:sample")'
     )
+
+
+def _warn_of_silence(symbol: str, signals: Sequence[Signal]) -> None:
+    """Warn of a feed on most of whose bars there is no view: a strategy that never trades shows no reason."""
+    reasons = Counter(signal.abstained for signal in signals if signal.abstained is not None)
+    if 2 * reasons.total() > len(signals):
+        named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+        words = f"RagMomentum has no view of {symbol} on {reasons.total():,} of {len(signals):,} bars: {named}"
+        warnings.warn(words, stacklevel=2)
 
 
 def _name_of(data: Any) -> str:

@@ -11,9 +11,15 @@ from typer.testing import CliRunner
 
 from ragsignal.cli import main
 from ragsignal.cli.app import app
+from ragsignal.cli.options import typed
 from tests.specs import HOLD, VOTE, write_spec, write_train_spec
 
 SET = ["--set", "data.end=2015-03-31", "--set", "variant.vote.retrieval.k=7"]
+
+
+def test_a_spec_with_a_space_in_its_path_is_quoted_in_the_command_that_repeats_it() -> None:
+    command = typed("ragsignal backtest", Path("my specs/a.toml"), ["costs.cash=1"])
+    assert command == "ragsignal backtest 'my specs/a.toml' --set costs.cash=1"
 
 
 @pytest.mark.slow

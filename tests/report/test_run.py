@@ -149,7 +149,7 @@ def test_the_figure_of_plotly_has_an_account_and_a_drawdown_a_variant(run: Run) 
 def test_what_is_no_backtest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run in"):
         Run(tmp_path / "nothing")
-    with pytest.raises(ConfigError, match="type: ragsignal backtest SPEC"):
+    with pytest.raises(ConfigError, match=r"it has no record\.json; type: ragsignal backtest SPEC"):
         Run(tmp_path)
     (tmp_path / "record.json").write_text('{"forecasters": []}')
     with pytest.raises(ConfigError, match="is not that of a backtest"):

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.errors import StoreError
-from ragsignal.signals.store import SignalStore
+from ragsignal.signals.store import SignalStore, StoredHits
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
 from ragsignal.utils.digest import json_digest
 
@@ -69,6 +69,16 @@ def plain(key: str, value: float = 0.5) -> Signal:
 
 def put(store: SignalStore, *those: Signal, text: str = "") -> None:
     store.put("recipe", those, [Prompt(QUERY, (), text)] * len(those))
+
+
+@settings(deadline=None)
+@given(signals())
+def test_names_of_stored_hits_are_read_without_making_the_hits(signal: Signal) -> None:
+    store = SignalStore(":memory:")
+    put(store, signal)
+    stored = store.get([signal.key])[signal.key].hits
+    assert (list(stored.ids) if isinstance(stored, StoredHits) else []) == [it.candidate.id for it in signal.hits]
+    assert "_hits" not in vars(stored) if isinstance(stored, StoredHits) else not signal.hits
 
 
 @settings(deadline=None)

@@ -636,6 +636,11 @@ def test_a_path_is_a_source_and_its_variant_can_be_named(spec: Path) -> None:
     assert drawn == load_pipeline(spec, "random").signals(every_query({"AA": AA})) != voted
 
 
+def test_a_feed_without_a_view_on_most_of_its_bars_is_warned_of_with_the_reason(spec: Path) -> None:
+    with pytest.warns(UserWarning, match=r"no view of AA on 4 of 4 bars: too few bars \(4\)"):
+        run(str(spec), {"AA": AA.iloc[:4]})
+
+
 SWEEP = """
 import json, sys
 import backtrader as bt, pandas as pd

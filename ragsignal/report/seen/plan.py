@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 from dataclasses import dataclass
 
@@ -70,9 +71,19 @@ def shown_of(result: RunResult, read: Read) -> Shown:
 
 def inspect_command(result: RunResult) -> str:
     """The command that shows any bar, with SYMBOL, DATE and VARIANT to be filled in."""
-    words = shlex.split(result.command)
-    spec = words[2] if len(words) > 2 else "SPEC"
-    return f"ragsignal inspect {shlex.quote(spec)} --symbol SYMBOL --date DATE --variant VARIANT"
+    spec = shlex.quote(_spec_of(result.command) or "SPEC")
+    return f"ragsignal inspect {spec} --symbol SYMBOL --date DATE --variant VARIANT"
+
+
+def _spec_of(command: str) -> str | None:
+    """The path of the spec in what repeats a run, in a shell or in Python; None of a spec that was made in code."""
+    if command.startswith("ragsignal backtest "):
+        return shlex.split(command)[2]
+    if not command:
+        return None
+    called = ast.parse(command, mode="eval").body
+    first = called.args[0] if isinstance(called, ast.Call) and called.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
 
 
 def _most_traded(result: RunResult, symbols: list[str], most: int) -> tuple[str, ...]:

@@ -52,3 +52,15 @@ def test_the_command_for_what_is_not_shown_names_the_spec(result: RunResult) -> 
     expected = "ragsignal inspect 'my specs/a.toml' --symbol SYMBOL --date DATE --variant VARIANT"
     assert inspect_command(told) == expected
     assert inspect_command(dataclasses.replace(result, command="")).startswith("ragsignal inspect SPEC ")
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"), [("my specs/a.toml", "'my specs/a.toml'"), ("a.toml", "a.toml"), (None, "SPEC")]
+)
+@pytest.mark.parametrize("settings", [(), ("costs.cash=1",), ("costs.cash=1", "retrieval.k=3")])
+def test_the_command_after_a_run_in_python_names_the_spec_too(
+    result: RunResult, spec: str | None, named: str, settings: tuple[str, ...]
+) -> None:
+    called = f"ragsignal.backtest({'spec' if spec is None else repr(spec)}, settings={list(settings)!r})"
+    told = dataclasses.replace(result, command=called)
+    assert inspect_command(told).startswith(f"ragsignal inspect {named} --symbol SYMBOL ")
