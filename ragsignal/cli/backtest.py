@@ -14,7 +14,7 @@ from rich.table import Table
 from ragsignal.cli.cost import announce, cost_line, estimate_of_backtest, tell_estimate
 from ragsignal.cli.options import DryRun, Out, Settings, SpecPath, typed
 from ragsignal.cli.sweep import Jobs, Ray, strategies_of
-from ragsignal.cli.terminal import answer, note, people, progress_bars, say
+from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say, sharpe
 from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
@@ -82,15 +82,7 @@ def _show_table(rows: list[dict[str, Any]], benchmark: str) -> None:
     for title in ("return", "Sharpe", "max DD", "trades", "costs", "hit rate", "calls"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        cells = [_percent(row["return"]), _sharpe(row), _percent(row["max_drawdown"]), str(row["trades"])]
-        cells += [f"{row['costs_paid']:,.0f}", _percent(row["hit_rate"]), str(row["model_calls"])]
+        cells = [percent(row["return"]), sharpe(row), percent(row["max_drawdown"]), f"{row['trades']:,}"]
+        cells += [f"{row['costs_paid']:,.0f}", percent(row["hit_rate"]), f"{row['model_calls']:,}"]
         table.add_row(row["name"], *cells)
     people.print(table)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def _sharpe(row: dict[str, Any]) -> str:
-    return "ruined" if "ruined" in row else "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +12,15 @@ from rich.table import Table
 
 from ragsignal.cli.inspect_days import days_record, print_days
 from ragsignal.cli.options import SpecPath
-from ragsignal.cli.terminal import answer, note, people, progress_bars, say
+from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 from ragsignal.errors import DataError
 
 if TYPE_CHECKING:
     from ragsignal.study import Study
-    from ragsignal.types import Prompt, Query, Signal
+    from ragsignal.types import Hit, Prompt, Query, Signal
 
 _SCALE = "ABCDEFGHIJKLMNOP"  # lowest sixteenth to highest
+_NEAREST = 10  # hits of a vote that are shown; all of them stand in the JSON
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
 
 
@@ -46,7 +48,7 @@ def inspect(
         note(closed)
     letters = _letters_record(study, query, prompt) if study.reads_universe(chosen) else None
     if letters is None:
-        people.print(prompt.text)
+        _print_windows(query, prompt, signal)
     else:
         _print_letters(letters)
         if days and prompt.text:
@@ -110,6 +112,34 @@ def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any
     }
 
 
+def _print_windows(query: Query, prompt: Prompt, signal: Signal) -> None:
+    """Print the prompt, or the hits of a vote, which reads none; then P(rise)."""
+    if prompt.text:
+        people.print(prompt.text)
+    elif signal.hits:
+        people.print(_hits_table(signal.hits))
+    words = f"P(rise) {signal.probability:.4f}, signal {signal.value:+.4f} of -1 (fall) to +1 (rise)"
+    say(f"{query.symbol} as of {query.as_of}: {_view(signal, words)}")
+
+
+def _hits_table(hits: Sequence[Hit]) -> Table:
+    title = f"the first {_NEAREST} of {len(hits)} hits" if len(hits) > _NEAREST else f"{len(hits)} hits"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in ("sequence", "window", "score", "outcome", "known on"):
+        table.add_column(column, overflow="fold")
+    for hit in hits[:_NEAREST]:
+        window = hit.sequence
+        days = f"{window.dates[0]} to {window.dates[-1]}"
+        outcome = f"{percent(window.outcome, 2, signed=True)}, {window.movement.word}"
+        name = f"{window.symbol} {window.sequence}"
+        table.add_row(name, days, f"{hit.score:.3f}", outcome, str(window.available_at))
+    return table
+
+
+def _view(signal: Signal, words: str) -> str:
+    return f"no view: {signal.abstained}" if signal.abstained else words
+
+
 def _print_letters(letters: dict[str, Any]) -> None:
     """Print a row a factor, each letter in its place among the sixteen."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -126,6 +156,5 @@ def _print_view(query: Query, letters: dict[str, Any], signal: Signal) -> None:
     words = (
         f"P(beats the day's median) {signal.probability:.4f}, rank {signal.rank:+.2f} of -1 (lowest) to +1 (highest)"
     )
-    view = f"no view: {signal.abstained}" if signal.abstained else words
     stocks = f"{letters['ranked']} of {letters['symbols']} stocks are ranked that day"
-    say(f"{query.symbol} as of {query.as_of}: {view}; {stocks}")
+    say(f"{query.symbol} as of {query.as_of}: {_view(signal, words)}; {stocks}")

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 
 from ragsignal.cli.options import Out
-from ragsignal.cli.terminal import Answering, answer, note, people, progress_bars, say
+from ragsignal.cli.terminal import Answering, answer, note, people, percent, progress_bars, say, sharpe
 from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
@@ -134,9 +134,14 @@ def _cells(row: Record, record: Record) -> list[str]:
     point = [str(row["point"].get(place, "")) for place in record["grid"]]
     gap = row.get("gap")  # a benchmark has none
     known = gap is not None and gap["low"] is not None  # few bars have no interval
-    beside = f"{gap['difference']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]" if gap and known else ""
-    sharpe = "ruined" if "ruined" in row else "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
-    return [*point, f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]), beside]
+    beside = _gap(gap) if gap and known else ""
+    figures = (percent(row["return"]), sharpe(row), percent(row["max_drawdown"]))
+    return [*point, *figures, f"{row['trades']:,}", beside]
+
+
+def _gap(gap: Record) -> str:
+    difference, low, high = (percent(gap[end], 0, signed=True) for end in ("difference", "low", "high"))
+    return f"{difference} [{low}, {high}]"
 
 
 def _tried(trials: Record) -> str:
@@ -146,7 +151,7 @@ def _tried(trials: Record) -> str:
         return text
     return (
         f"{text}: the best of as many worthless ones would have a Sharpe ratio of {trials['sharpe0']:.2f}; the "
-        f"probability that the best point here is truly above that is {trials['deflated_sharpe']:.0%}"
+        f"probability that the best point here is truly above that is {percent(trials['deflated_sharpe'], 0)}"
     )
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -74,7 +74,19 @@ def say(line: str) -> None:
 
 def note(line: str) -> None:
     """Print what a reader must know beside the result."""
-    people.print(Text.assemble(("note", "yellow"), " ", line), soft_wrap=True)
+    people.print(Text.assemble(("note:", "yellow"), " ", line), soft_wrap=True)
+
+
+def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """Write a fraction as per cent, as the page does; an en dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{100 * value:{'+' if signed else ''}.{digits}f} %".replace("-", "−")
+
+
+def sharpe(row: Mapping[str, Any]) -> str:
+    """Write a row's Sharpe ratio; "ruined" where an account ended at nothing."""
+    return "ruined" if "ruined" in row else "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}".replace("-", "−")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -12,13 +13,13 @@ from rich.table import Table
 from ragsignal.cli.cost import announce
 from ragsignal.cli.options import Out, Settings, SpecPath
 from ragsignal.cli.sweep import Jobs
-from ragsignal.cli.terminal import answer, people, progress_bars, say
+from ragsignal.cli.terminal import answer, people, percent, progress_bars, say, sharpe
 from ragsignal.errors import ConfigError
 from ragsignal.utils import NewRun, write_json
 
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec, StrategySpec
-    from ragsignal.trading import Wrapped
+    from ragsignal.trading import VariantResult, Wrapped
 
 
 def wrap(
@@ -80,12 +81,28 @@ def _table(wrapped: Wrapped) -> Table:
     table.add_column("", no_wrap=True)
     for title in ("return", "Sharpe", "max DD", "trades", "costs", "refused"):
         table.add_column(title, justify="right", no_wrap=True)
-    for result, refused in zip(wrapped.results, ("", *map(str, wrapped.refused)), strict=True):
-        row = result.metrics
-        sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
-        figures = (f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]))
-        table.add_row(result.name, *figures, f"{row['costs_paid']:,.0f}", refused)
+    rows = [
+        (run.name, *_cells(run.metrics), refused)
+        for run, refused in zip(wrapped.results, ("", *(f"{it:,}" for it in wrapped.refused)), strict=True)
+    ]
+    for row in rows[:2]:
+        table.add_row(*row)
+    table.add_section()
+    ranked = [row for _, row in sorted(zip(wrapped.chance, rows[2:], strict=True), key=_return, reverse=True)]
+    places = {len(ranked) // 2: "median", len(ranked) - 1: "worst", 0: "best"}  # of one or two some are the same
+    for at, place in sorted(places.items()):
+        name, *cells = ranked[at]
+        table.add_row(f"{name}, the {place} of {len(ranked)}", *cells)
     return table
+
+
+def _return(run: tuple[VariantResult, tuple[str, ...]]) -> float:
+    return run[0].metrics["return"]
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    figures = (percent(row["return"]), sharpe(row), percent(row["max_drawdown"]), f"{row['trades']:,}")
+    return (*figures, f"{row['costs_paid']:,.0f}")
 
 
 def _rule(wrapped: Wrapped) -> str:

@@ -247,9 +247,10 @@ def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[
     missing = _missing(sheet, understood)
     if unknown:
         rule = f"unknown column {', '.join(map(repr, unknown))}"
-        if missing:
+        holds = [*missing, *(["adj close"] if any("adj" in name.lower() for name in unknown) else [])]
+        if holds:
             hold = "one of them holds" if len(unknown) > 1 else "it holds"
-            rename = f"If {hold} {' or '.join(missing)}, rename it to that; delete it else"
+            rename = f"If {hold} {' or '.join(holds)}, rename it to that; delete it else"
             yield rule, f"{rename}; understood are {', '.join(understood)}."
         else:
             yield rule, f"Delete it; understood are {', '.join(understood)}."

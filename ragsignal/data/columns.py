@@ -24,6 +24,9 @@ _SAME = {
     "close adjusted": "adj close",
     "close adj": "adj close",
     "adj price": "adj close",
+    "adj close price": "adj close",
+    "adjusted price": "adj close",
+    "adjusted close price": "adj close",
     "timestamp": "date",
     "time stamp": "date",
     "datetime": "date",
@@ -60,7 +63,7 @@ def canonical(name: str) -> str:
     not known comes back in small letters.
     """
     words = _CAMEL.sub(" ", _NUMBERED.sub("", name.strip().strip("<>*")))
-    plain = " ".join(re.sub(r"[_./\s]+", " ", words).lower().split())
+    plain = " ".join(re.sub(r"[_./()\s]+", " ", words).lower().split())
     return _SAME.get(plain, plain)
 
 

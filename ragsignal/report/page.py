@@ -95,6 +95,7 @@ def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str
         files=files,
         months={it.name: months_of(it) for it in result.variants},
         rejected=_rejected(result),
+        machine=made_on(result),
         panels=_panels(result, seen),
         style=_style(),
         script="".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
@@ -187,6 +188,24 @@ def _rejected(result: RunResult) -> str:
     """Name the variants whose orders the broker refused, for want of cash."""
     counts = {variant.name: variant.metrics["rejected_orders"] for variant in result.variants}
     return ", ".join(f"{name} {count(orders)}" for name, orders in counts.items() if orders)
+
+
+_SPREAD = {  # of P(rise) between instruction sets, as measured: docs/speed.md, "On another machine"
+    True: "its text models in bfloat16 may move P(rise) by up to 0.04, and orders near a threshold with it",
+    False: "P(rise) moved by less than 0.00001 where it was measured, and no order",
+}
+
+
+def made_on(result: RunResult) -> str:
+    """Say on which processor the figures were made, and by how much those of another one may differ."""
+    about = result.times.get("machine")
+    if not about:
+        return ""
+    made = ", ".join(filter(None, (about["processor"], about.get("instructions"))))
+    if not any(it.is_model for it in result.variants):
+        return f"Made on {made}; equal on any other processor: no model decided a signal."
+    coarse = any(it.reads_text and it.llm.dtype != "float32" for it in result.spec.variants)
+    return f"Made on {made}. Equal on processors of its kind; on another one {_SPREAD[coarse]}."
 
 
 def _from_store(result: RunResult) -> bool:

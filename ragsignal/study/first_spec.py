@@ -114,7 +114,7 @@ def write_first_spec(spec: FirstSpec, folder: Path) -> list[Path]:
     files = [folder / SPEC, folder / STRATEGY]
     there = [str(file) for file in files if file.exists()]
     if there:
-        raise ConfigError(f"{' and '.join(there)} is there already, and is not written over; move it, or go elsewhere")
+        raise ConfigError(f"not written over: {' and '.join(there)}; move what is there, or go to an empty folder")
     for file, text in zip(files, (spec.spec_text(), spec.strategy_text()), strict=True):
         file.write_text(text, encoding="utf-8")
     return files

@@ -39,6 +39,7 @@ class AccountBroker(bt.brokers.BackBroker):
         Payments that nobody has taken note of yet, those out of the account negative.
     """
 
+    cash: float
     _running = False
 
     def init(self) -> None:
@@ -48,6 +49,7 @@ class AccountBroker(bt.brokers.BackBroker):
         self.fell_to: float | None = None
         self.funds = self.unit_value = float(self.cash)
         self.paid: list[float] = []
+        self.positions = _Positions()
         self._first_units = self._fundshares
         self._booked = self.funds  # cash as fills and payments make it, those that are not in it yet included
 
@@ -139,8 +141,11 @@ class AccountBroker(bt.brokers.BackBroker):
         self.notify(order)
 
     def _get_value(self, datas: Any = None, lever: bool = False) -> float:
-        """Value positions and cash; a closed account has none."""
-        return 0.0 if self.closed else float(super()._get_value(datas, lever))
+        """Value positions and cash; a closed account has none, and nothing is held of a feed that has not begun."""
+        begun = [data for data in datas if len(data)] if datas else None
+        if self.closed or begun == []:
+            return 0.0
+        return float(super()._get_value(begun, lever))
 
     def _close(self) -> None:
         """End the account: no order, no position, no money, and no strategy that is called again."""
@@ -154,6 +159,16 @@ class AccountBroker(bt.brokers.BackBroker):
         for strategy in self.cerebro.runningstrats:
             for name in (*_CALLED, *_TOLD):  # a strategy that divides by its account would raise
                 setattr(strategy, name, _nothing_to_do)
+
+
+class _Positions(dict[Any, bt.Position]):
+    """Positions by feed. Who asks for that of a feed before its first bar leaves no entry, which would be valued."""
+
+    def __missing__(self, data: Any) -> bt.Position:
+        position = bt.Position()
+        if len(data):
+            self[data] = position
+        return position
 
 
 def _nothing_to_do(*_: Any, **__: Any) -> None:

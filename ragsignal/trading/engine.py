@@ -249,7 +249,7 @@ def _notes_on_hits(spec: RunSpec, variants: Sequence[VariantResult]) -> list[str
     for variant in variants:
         shares = variant.signals["hits"].explode().dropna().str.split("/").str[1].value_counts(normalize=True)
         if len(shares) and shares.iloc[0] > _ONE_KIND:
-            notes.append(f"{variant.name}: {shares.iloc[0]:.0%} of its hits are {shares.index[0]} sequences.")
+            notes.append(f"{variant.name}: {100 * shares.iloc[0]:.0f} % of its hits are {shares.index[0]} sequences.")
     return notes
 
 

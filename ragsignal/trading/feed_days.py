@@ -25,9 +25,10 @@ def refuse_other_days(symbol: str, stamps: Sequence[datetime]) -> None:
     whole = [(stamp + _ROUNDED).replace(microsecond=0, tzinfo=None) for stamp in stamps]
     found = exchange_days(np.array(whole, dtype="datetime64[us]"), np.full(len(whole), np.nan))
     if not found.clear:
+        early = next(stamp for stamp in whole if stamp.hour or stamp.minute)
         raise DataError(
             f"{symbol}: the feed's bars are stamped at midnight in {found.zone}, as UTC counts, that is a day "
-            f"early: the first is of {whole[0]} ({whole[0]:%A}). Give the feed the exchange's days: frame.index = "
+            f"early: {early} ({early:%A}) for example. Give the feed the exchange's days: frame.index = "
             f'pd.to_datetime(frame.index, utc=True).tz_convert("{found.zone}").tz_localize(None)'
         )
 

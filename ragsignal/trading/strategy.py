@@ -60,9 +60,9 @@ def load_strategy(spec: StrategySpec) -> type[bt.Strategy]:
 def _shipped(wanted: str) -> str:
     """Name the strategies that this package brings, the nearest one first."""
     # by name: strategies stand on a higher floor, and are named by specs alone
-    names = [f"{_STRATEGIES}:{name}" for name in importlib.import_module(_STRATEGIES).__all__]
+    names = list(importlib.import_module(_STRATEGIES).__all__)
     word = re.findall(r"\w+", wanted)[-1]
-    return f"Shipped strategies: {did_you_mean(f'{_STRATEGIES}:{word}', names).strip()}"
+    return f"Shipped ones are {_STRATEGIES}:NAME.{did_you_mean(word, names)}"
 
 
 def check_strategy(variant: Variant) -> None:

@@ -157,11 +157,15 @@ def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, s
 
 
 def test_inspect_shows_hits_that_were_known_on_the_day(spec: Path) -> None:
-    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-01", "--variant", "random")
+    answer, said = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-01", "--variant", "random")
     assert answer["as_of"] == "2015-06-01"
     assert len(answer["hits"]) == 15
     assert all(hit["available_at"] <= "2015-06-01" for hit in answer["hits"])
     assert answer["probability"]["rise"] + answer["probability"]["fall"] == pytest.approx(1.0)
+    first = answer["hits"][0]
+    for word in ("the first 10 of 15 hits", f"{first['dates'][0]} to {first['dates'][-1]}", first["available_at"]):
+        assert word in said
+    assert f"AAA as of 2015-06-01: P(rise) {answer['probability']['rise']:.4f}, signal " in said
 
 
 def test_inspect_on_a_day_without_a_bar_answers_for_the_last_one_before(spec: Path) -> None:

@@ -67,7 +67,7 @@ def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     say("a table [strategy] in {x}")
     note("pip install 'ragsignal[ray]'")
     said = capsys.readouterr().err
-    assert said == "a table [strategy] in {x}\nnote pip install 'ragsignal[ray]'\n"
+    assert said == "a table [strategy] in {x}\nnote: pip install 'ragsignal[ray]'\n"
     assert "by [strategy]" in " ".join(_run("sweep", "--help")[0].replace("│", " ").split())
     assert not [
         path.name for path in COMMANDS.glob("*.py") if "rich.markup" in path.read_text() or "[/]" in path.read_text()

@@ -54,7 +54,7 @@ def test_names_of_vendors_are_understood(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name", ["AdjClose", "Adj. Close", "adjClose", "adj_close", "Adj Close", "Adjusted Close", "5. adjusted close",
-             "ADJ_CLOSE", "adjclose", "adjusted_close", "Adj Close**"],
+             "ADJ_CLOSE", "adjclose", "adjusted_close", "Adj Close**", "Close (adj)", "Adj. Close Price"],
 )  # fmt: skip
 def test_an_adjusted_close_adjusts_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     frame = FRAME.assign(adjusted=FRAME["close"] / 2)
@@ -62,6 +62,11 @@ def test_an_adjusted_close_adjusts_whatever_it_is_called(tmp_path: Path, name: s
     assert canonical(name) == "adj close"
     assert read_back["close"].tolist() == pytest.approx((FRAME["close"] / 2).tolist(), abs=0.01)
     assert read_back["volume"].tolist() == pytest.approx((FRAME["volume"] * 2).tolist(), rel=1e-3)
+
+
+def test_a_column_that_may_be_an_adjusted_close_is_not_to_be_deleted_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="If it holds adj close, rename it to that; delete it else"):
+        read(tmp_path, text_of((*PLAIN, "Dividend-adj. last"), frame=FRAME.assign(adjusted=FRAME["close"] / 2)))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

@@ -27,7 +27,7 @@ from ragsignal.report import record_of, tearsheet, write_report
 from ragsignal.report.answers import answers_in_words, cards, line_of
 from ragsignal.report.charts import finding_panels
 from ragsignal.report.figures import curves, packed, styles
-from ragsignal.report.page import facts, render_page
+from ragsignal.report.page import facts, made_on, render_page
 from ragsignal.report.record import write_tables
 from ragsignal.report.words import MISSING, count, number, percent, rate, seconds, times
 from ragsignal.signals.pipeline import Cost
@@ -930,6 +930,14 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
 def test_the_factor_of_annual_figures_stands_in_the_record_and_at_the_head_of_the_page() -> None:
     assert record_of(TINY)["bars_a_year"] == 252
     assert facts(TINY)["Annualised by"].startswith("252 bars")
+
+
+def test_the_processor_stands_beside_the_table_with_what_another_one_would_move() -> None:
+    about = {"machine": {"processor": "Some CPU", "instructions": "AVX2"}}
+    text = render_page(dataclasses.replace(TINY, times=TINY.times | about))
+    assert "Made on Some CPU, AVX2. Equal on processors of its kind; on another one its text models in bfloat16" in text
+    rules = tuple(it for it in TINY.variants if not it.is_model)
+    assert made_on(dataclasses.replace(TINY, variants=rules, times=about)).startswith("Made on Some CPU, AVX2; equal")
 
 
 @pytest.mark.parametrize(

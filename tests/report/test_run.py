@@ -127,6 +127,13 @@ def test_in_a_notebook_it_is_a_table_and_a_chart_without_script_or_network(run: 
     ElementTree.fromstring(shown)  # well formed
 
 
+def test_in_a_notebook_figures_stand_right_aligned_whatever_its_style_sheet(run: Run) -> None:
+    shown = run._repr_html_()
+    figures = len(run.record["variants"]) * 6
+    assert len(re.findall(r'<td style="text-align:right[^>]*>[^<]', shown)) == figures
+    assert len(re.findall(r'<th style="text-align:right', shown)) == 6
+
+
 def test_in_a_terminal_it_is_a_table(run: Run) -> None:
     text = repr(run)
     assert all(name in text for name in ("vote", "momentum", "hold", "Sharpe", "2015-01-05 to 2015-06-30"))

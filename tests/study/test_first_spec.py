@@ -86,7 +86,7 @@ def test_too_few_bars_are_refused_with_the_number_that_is_needed(tmp_path: Path)
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "my_strategy.py").write_text("mine")
-    with pytest.raises(ConfigError, match=r"my_strategy\.py is there already, and is not written over"):
+    with pytest.raises(ConfigError, match=r"not written over: .*my_strategy\.py; move what is there"):
         write_first_spec(choose_first_spec(), tmp_path)
     assert (tmp_path / "my_strategy.py").read_text() == "mine"
     assert not (tmp_path / "spec.toml").exists()

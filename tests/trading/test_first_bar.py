@@ -12,10 +12,13 @@ import pytest
 from ragsignal.errors import LookAheadError
 from ragsignal.strategies import ReversalBook, SkippedReturn
 from ragsignal.strategies.base import SignalTrader
+from ragsignal.trading.broker import AccountBroker
+from ragsignal.trading.engine import trade
 from ragsignal.trading.feed import GuardedFeed
 from ragsignal.trading.indicator import NO_BAR, RagMomentum
 from ragsignal.types import Query, Signal
 from tests.fakes import market
+from tests.specs import HOLD, spec
 
 FRAMES = market()
 OLD, NEW = FRAMES["AA"], FRAMES["BB"].iloc[30:]
@@ -187,8 +190,10 @@ class Asks(bt.Strategy):
             self.p.does(self)
 
 
-def guarded(**params: Any) -> Any:
+def guarded(broker: AccountBroker | None = None, **params: Any) -> Any:
     cerebro = bt.Cerebro(stdstats=False)
+    if broker:
+        cerebro.setbroker(broker)
     for name, frame in (("OLD", OLD), ("NEW", NEW)):
         cerebro.adddata(GuardedFeed(dataname=frame), name=name)
     cerebro.addstrategy(Asks, **params)
@@ -222,3 +227,22 @@ def test_a_run_lets_a_strategy_ask_whose_day_it_is_and_read_what_has_begun() -> 
 
     ran = guarded(does=trades)
     assert [len(data) for data in ran.datas] == [len(OLD), len(NEW)]
+
+
+def test_a_run_values_an_account_beside_a_feed_that_has_not_begun() -> None:
+    def asks_and_trades(strategy: Any) -> None:
+        assert not strategy.getposition(strategy.data1).size or len(strategy.data1)
+        assert strategy.broker.getvalue([strategy.data1]) == 0.0 or len(strategy.data1)
+        strategy.order_target_percent(strategy.data, target=0.5)
+        if len(strategy.data1):
+            strategy.order_target_percent(strategy.data1, target=0.4)
+
+    ran = guarded(AccountBroker(), does=asks_and_trades)
+    assert [ran.getposition(data).size > 0 for data in ran.datas] == [True, True]
+
+
+def test_the_books_of_a_run_stay_open_beside_a_feed_that_has_not_begun() -> None:
+    frames = {"OLD": OLD, "NEW": NEW}
+    held = trade(spec(variant=[HOLD]).variants[0], spec(variant=[HOLD]), frames)
+    assert list(held.equity.index) == list(OLD.index)
+    assert list(held.orders["symbol"]) == ["OLD", "NEW"]

@@ -260,6 +260,8 @@ def test_the_command_shows_one_table_and_writes_the_record(spec: RunSpec, tmp_pa
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "the signal of 'vote' was >= 0, one that enters a short where it was <= 0; exits always" in done.stderr
+    shown = [line.split("  ")[0].strip() for line in done.stderr.splitlines() if ", the " in line]
+    assert sorted(line.split(", ")[1] for line in shown) == ["the best of 2", "the worst of 2"]
     assert (tmp_path / "small-wrap" / "latest" / "wrap.json").is_file()
     wrong = CliRunner().invoke(app, ["wrap", str(folder / "small.toml"), "Cross"])
     assert "'Cross' names no strategy; module:Class was expected" in str(wrong.exception)

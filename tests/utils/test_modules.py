@@ -95,10 +95,10 @@ def test_a_subject_of_an_audit_is_found_beside_the_spec(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere:LongFlat", ["specs and in ", "Did you mean 'ragsignal.strategies:LongFlat'"]),
+        ("nowhere:LongFlat", ["specs and in ", "Did you mean 'LongFlat'"]),
         (
             "beside_it:LongShrt",
-            ["beside_it has no strategy 'LongShrt'", "Did you mean 'ragsignal.strategies:LongShort'"],
+            ["beside_it has no strategy 'LongShrt'", "Did you mean 'LongShort'"],
         ),
         ("beside_it:helper", ["beside_it:helper is no strategy: a subclass of backtrader.Strategy was expected"]),
     ],

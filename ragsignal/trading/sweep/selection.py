@@ -114,8 +114,8 @@ def words_of(selection: Selection, ran: int, benchmark: str) -> list[str]:
         words.append(f"Judged are the {points} points at the highest costs: of two costs the lower always wins.")
     if (share := selection["overfitting"]) is not None:
         words.append(
-            f"Probability of backtest overfitting {share:.0%}: so often the best point of one half of the days lay "
-            "below the median of all points on the other half; 50 % is a choice by lot."
+            f"Probability of backtest overfitting {100 * share:.0f} %: so often the best point of one half of the days "
+            "lay below the median of all points on the other half; 50 % is a choice by lot."
         )
     if (p := selection["superior"]) is not None:
         verdict = "some point is better" if p <= 0.05 else "not distinguishable"
@@ -123,7 +123,8 @@ def words_of(selection: Selection, ran: int, benchmark: str) -> list[str]:
     if (belief := selection["deflated_sharpe"]) is not None:
         words.append(
             f"The best of {points} worthless points would have a Sharpe ratio of {selection['sharpe0']:.2f} by luck; "
-            f"the probability that the best one here is truly above that is {belief:.0%} (deflated Sharpe ratio)."
+            f"the probability that the best one here is truly above that is {100 * belief:.0f} % "
+            "(deflated Sharpe ratio)."
         )
     return words
 
