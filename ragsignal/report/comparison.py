@@ -17,19 +17,13 @@ import pandas as pd
 
 from ragsignal.errors import ConfigError
 from ragsignal.report.run import Run
-from ragsignal.report.words import Number, count, number, percent
+from ragsignal.report.words import BRIEF, columns_of, percent
 from ragsignal.statistics import LEVEL, Interval, bars_a_year, holm, mean_interval
 from ragsignal.types import FloatArray
 from ragsignal.utils import Record, plain
 
 _ALPHA = 1.0 - LEVEL
-_SHOWN: dict[str, Callable[[Number], str]] = {
-    "return": percent,
-    "sharpe": number,
-    "max_drawdown": percent,
-    "trades": count,
-    "costs_paid": count,
-}
+_COLUMNS = columns_of(BRIEF)
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NONE = "–"  # of a key or a variant that a run does not have
 
@@ -157,12 +151,14 @@ class RunComparison:
 
     def _shown_figures(self) -> pd.DataFrame:
         variants = dict.fromkeys(self.figures.index.get_level_values("variant"))
-        kept = self.figures.reindex([(name, figure) for name in variants for figure in _SHOWN])
+        kept = self.figures.reindex([(name, column.key) for name in variants for column in _COLUMNS])
+        places = [(name, column) for name in variants for column in _COLUMNS]
         cells = [
-            [_NONE if np.isnan(value) else _SHOWN[figure](value) for value in values]
-            for (_, figure), values in zip(kept.index, kept.to_numpy(dtype=float), strict=True)
+            [_NONE if np.isnan(value) else column.form(value) for value in values]
+            for (_, column), values in zip(places, kept.to_numpy(dtype=float), strict=True)
         ]
-        return pd.DataFrame(cells, index=kept.index, columns=kept.columns)
+        index = pd.MultiIndex.from_tuples([(name, column.label) for name, column in places], names=kept.index.names)
+        return pd.DataFrame(cells, index=index, columns=kept.columns)
 
 
 def _short(cell: str) -> str:

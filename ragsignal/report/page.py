@@ -173,7 +173,7 @@ def facts(result: RunResult) -> dict[str, str]:
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],
         "Benchmark": result.benchmark,
-        "Annualised by": f"{count(result.bars_a_year)} bars a year, their usual distance",
+        "Annualised by": f"{count(result.bars_a_year)} bars a year, from their usual distance",
     }
 
 

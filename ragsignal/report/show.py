@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.report.words import count, number, percent
+from ragsignal.report.words import BRIEF, columns_of
 from ragsignal.types import FloatArray
 
 if TYPE_CHECKING:
@@ -17,16 +17,11 @@ if TYPE_CHECKING:
 
 # Paul Tol's "bright" scheme, which colour-blind readers tell apart, less its grey: on white and on black.
 # https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
+# A seventh variant has the first colour again, dotted.
 _COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 _GREY = "#888888"
-_COLUMNS = (
-    ("return", "Return", percent),
-    ("sharpe", "Sharpe", number),
-    ("max_drawdown", "Max drawdown", percent),
-    ("trades", "Trades", count),
-    ("costs_paid", "Costs paid", count),
-    ("hit_rate", "Hit rate", percent),
-)
+_DASHES = {"solid": "none", "dash": "5 3", "dot": "2 2"}  # by plotly's names, as SVG says them
+_COLUMNS = columns_of(BRIEF)
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BELOW = 720, 240, 52, 8, 22  # px of the chart, and of its margins
 _RIGHT = "text-align:right;padding:2px 8px;white-space:nowrap"  # not every notebook aligns figures by itself
 _POINTS = 400  # of a line: more would not be seen
@@ -34,7 +29,7 @@ _POINTS = 400  # of a line: more would not be seen
 
 def text_of(run: Run) -> str:
     """The table of a run as text."""
-    rows = [["", *(title for _, title, _ in _COLUMNS)], *_rows(run)]
+    rows = [["", *(column.label for column in _COLUMNS)], *_rows(run)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -47,9 +42,9 @@ def text_of(run: Run) -> str:
 
 def html_of(run: Run) -> str:
     """The table and a chart of a run, as HTML that loads nothing; what comes from the spec is escaped."""
-    head = "".join(f'<th style="{_RIGHT}">{escape(title)}</th>' for _, title, _ in _COLUMNS)
+    head = "".join(f'<th style="{_RIGHT}">{escape(column.label)}</th>' for column in _COLUMNS)
     body = "".join(
-        f'<tr><td style="text-align:left"><span style="color:{_color(run, row[0])}">■</span> {escape(row[0])}</td>'
+        f'<tr><td style="text-align:left">{_swatch(run, row[0])} {escape(row[0])}</td>'
         + "".join(f'<td style="{_RIGHT}">{escape(cell)}</td>' for cell in row[1:])
         + "</tr>"
         for row in _rows(run)
@@ -69,7 +64,8 @@ def figure_of(run: Run) -> Any:
     wealth = _wealth(run)
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.65, 0.35], vertical_spacing=0.04)
     for name in map(str, wealth):
-        line = {"color": _color(run, name), "dash": "dash" if name == run.record["benchmark"] else "solid"}
+        color, dash = _pen(run, name)
+        line = {"color": color, "dash": dash}
         drawdown = 100.0 * (wealth[name] / wealth[name].cummax() - 1.0)
         for row, values, named in ((1, wealth[name], True), (2, drawdown, False)):
             trace = {"x": wealth.index, "y": values, "name": name, "line": line, "mode": "lines", "legendgroup": name}
@@ -87,7 +83,7 @@ def _head(run: Run) -> str:
 
 def _rows(run: Run) -> Iterator[list[str]]:
     for row in run.record["variants"]:
-        yield [row["name"], *(form(row[key]) for key, _, form in _COLUMNS)]
+        yield [row["name"], *(column.form(row[column.key]) for column in _COLUMNS)]
 
 
 def _placed(row: Sequence[str], widths: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:
@@ -98,9 +94,24 @@ def _wealth(run: Run) -> pd.DataFrame:
     return 100.0 * run.equity / run.equity.iloc[0]
 
 
-def _color(run: Run, name: str) -> str:
+def _pen(run: Run, name: str) -> tuple[str, str]:
+    """Colour and dash of a variant's line; the benchmark is grey and dashed."""
     others = [column for column in run.equity if column != run.record["benchmark"]]
-    return _COLORS[others.index(name) % len(_COLORS)] if name in others else _GREY
+    if name not in others:
+        return _GREY, "dash"
+    turn, place = divmod(others.index(name), len(_COLORS))
+    return _COLORS[place], "dot" if turn % 2 else "solid"
+
+
+def _stroke(run: Run, name: str) -> str:
+    color, dash = _pen(run, name)
+    return f'stroke="{color}" stroke-dasharray="{_DASHES[dash]}"'
+
+
+def _swatch(run: Run, name: str) -> str:
+    return (
+        f'<svg width="22" height="8"><line x1="0" y1="4" x2="22" y2="4" stroke-width="3" {_stroke(run, name)}/></svg>'
+    )
 
 
 def _svg(run: Run) -> str:
@@ -112,9 +123,8 @@ def _svg(run: Run) -> str:
     lines = []
     for name in map(str, wealth):
         share = (wealth[name].to_numpy(dtype=np.float64)[chosen] - low) / ((high - low) or 1.0)
-        dash = ' stroke-dasharray="5 3"' if name == run.record["benchmark"] else ""
         points = _points(x, _TOP + (_HEIGHT - _TOP - _BELOW) * (1.0 - share))
-        stroke = f'fill="none" stroke="{_color(run, name)}" stroke-width="1.5"{dash}'
+        stroke = f'fill="none" stroke-width="1.5" {_stroke(run, name)}'
         lines.append(f'<polyline {stroke} points="{points}"><title>{escape(name)}</title></polyline>')
     days = wealth.index
     labels = [(_LEFT - 6, _TOP + 8, "end", f"{high:.0f}"), (_LEFT - 6, _HEIGHT - _BELOW, "end", f"{low:.0f}")]

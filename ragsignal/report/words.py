@@ -80,7 +80,13 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         "Result, after costs",
         (
             Column("return", "Return", "over the whole window", percent, "%"),
-            Column("cagr", "CAGR", "growth a year that gives the same return", percent, "% a year"),
+            Column(
+                "cagr",
+                "CAGR",
+                "growth in 365.25 days that gives the same return; tear sheets count bars",
+                percent,
+                "% a year",
+            ),
             Column("volatility", "Volatility", "standard deviation of returns, annualised", percent, "% a year"),
             Column(
                 "sharpe",
@@ -133,6 +139,9 @@ GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         ),
     ),
 )
+BRIEF = ("return", "sharpe", "max_drawdown", "trades", "costs_paid", "hit_rate")
+"""Figures of a table that has no room for all of them."""
+
 SIGNAL_KEYS = frozenset(column.key for column in GROUPS[2][1])
 """Figures that only a variant with a signal has."""
 
@@ -188,3 +197,9 @@ COSTS: tuple[tuple[str, tuple[Column, ...]], ...] = (
 
 MODEL_KEYS = frozenset(column.key for _, columns in COSTS[1:] for column in columns) | {"reused"}
 """Figures that only a variant with a model has."""
+
+
+def columns_of(keys: Sequence[str]) -> list[Column]:
+    """The columns of some figures, in the order of ``keys``."""
+    known = {column.key: column for _, columns in GROUPS for column in columns}
+    return [known[key] for key in keys]

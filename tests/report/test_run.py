@@ -117,10 +117,12 @@ def test_in_a_notebook_it_is_a_table_and_a_chart_without_script_or_network(run: 
     assert HOSTILE not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
     assert not re.search(r"<script|src=|href=|url\(|http", shown)
-    (svg,) = re.findall(r"<svg.*</svg>", shown, flags=re.DOTALL)
+    *swatches, svg = re.findall(r"<svg.*?</svg>", shown, flags=re.DOTALL)
     lines = ElementTree.fromstring(svg).findall("polyline")
-    assert len(lines) == len(run.record["variants"])
-    for line in lines:
+    assert len(lines) == len(swatches) == len(run.record["variants"])
+    for swatch, line in zip(map(ElementTree.fromstring, swatches), lines, strict=True):
+        (shown_line,) = swatch
+        assert all(shown_line.get(key) == line.get(key) for key in ("stroke", "stroke-dasharray"))
         points = np.array([point.split(",") for point in str(line.get("points")).split()], dtype=float)
         assert len(points) > 50
         assert ((points >= 0) & (points <= [720, 240])).all()
@@ -132,6 +134,15 @@ def test_in_a_notebook_figures_stand_right_aligned_whatever_its_style_sheet(run:
     figures = len(run.record["variants"]) * 6
     assert len(re.findall(r'<td style="text-align:right[^>]*>[^<]', shown)) == figures
     assert len(re.findall(r'<th style="text-align:right', shown)) == 6
+
+
+def test_no_two_variants_have_the_same_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*(f"v{place}" for place in range(9)), run.record["benchmark"]]
+    equity = pd.DataFrame(dict.fromkeys(names, 1.0), index=run.equity.index)
+    many = Run(run.folder)
+    monkeypatch.setitem(many.__dict__, "equity", equity)
+    lines = [(trace.line.color, trace.line.dash) for trace in many.plot().data[: 2 * len(names) : 2]]
+    assert len(set(lines)) == len(names)
 
 
 def test_in_a_terminal_it_is_a_table(run: Run) -> None:

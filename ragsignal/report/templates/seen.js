@@ -87,7 +87,7 @@
     const signals = symbolData.signals[number], {fills, held} = fillsOf(symbolData, number), close = decode(symbolData.close);
     const closes = {name: symbol, type: "scatter", mode: "lines", x: dates, y: close, line: {color: INK, width: 1.3}, hovertemplate: `${symbol} %{y:.2f}<extra></extra>`};
     const band = (name, side, ink) => ({name, type: "scatter", mode: "lines", yaxis: "y3", x: dates, y: Array.from(held, it => side * it > 0 ? it : 0), line: {width: 0, shape: "hv"},
-      fill: "tozeroy", fillcolor: ink, hovertemplate: side > 0 ? "%{y:,.0f} shares held<extra></extra>" : "<extra></extra>", hoverinfo: side > 0 ? undefined : "skip"});
+      fill: "tozeroy", fillcolor: ink, ...(side > 0 ? {text: Array.from(held, it => figure(it, 0)), hovertemplate: "%{text} shares held<extra></extra>"} : {hoverinfo: "skip"})});
     const traces = [closes, ...markersOf(fills), band("long", 1, RISE), band("short", -1, FALL)];
     const axes = {yaxis: {domain: [.54, 1], title: {text: "adjusted close"}}, yaxis3: {domain: [.4, .5], title: {text: "position"}, nticks: 3, zeroline: true, zerolinecolor: GREY}};
     let words = `${variant.name} trades prices alone: it has no signal.`;
@@ -104,7 +104,7 @@
     }
     at("seen-caption").textContent = words;
     const last = signals ? "y2" : "y3";
-    price = [traces, {height: 520, bargap: 0, hovermode: "x", dragmode: "zoom", uirevision: `${symbol}/${number}`, xaxis: {type: "date", anchor: last, range: [dates[0], dates[dates.length - 1]]}, ...axes}];
+    price = [traces, {height: 520, bargap: 0, hovermode: "x", hoversubplots: "axis", dragmode: "zoom", uirevision: `${symbol}/${number}`, xaxis: {type: "date", anchor: last, range: [dates[0], dates[dates.length - 1]]}, ...axes}];
     if (!plot("seen-price", ...price)) return;
     const chart = at("seen-price");
     chart.removeAllListeners("plotly_click");

@@ -132,6 +132,16 @@ def test_trades_sort_by_a_click_on_a_head_and_lead_to_their_bar(of_sequences: Op
     assert_clean(of_sequences)
 
 
+def test_the_pointer_on_a_bar_shows_its_price_position_and_signal(of_sequences: Opened) -> None:
+    page = of_sequences.page
+    page.locator("#seen-price").scroll_into_view_if_needed()
+    box = page.locator("#seen-price").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 100)
+    words = "[...document.querySelectorAll('#seen-price .hovertext')].map(it => it.textContent).join()"
+    page.wait_for_function(f"/shares held/.test({words}) && /signal [+-]/.test({words})")
+
+
 def test_months_and_exposure_follow_the_variant(of_sequences: Opened, sequences: Written) -> None:
     page = of_sequences.page
     page.select_option("#account-variant", "hold")
