@@ -5,7 +5,8 @@ from __future__ import annotations
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
-from ragsignal.signals.store import SignalStore, StoredHits
+from ragsignal.signals.rows import StoredHits
+from ragsignal.signals.store import SignalStore
 
 __all__ = [
     "Cost",
