@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.errors import StoreError
-from ragsignal.signals.store import SignalStore, StoredHits
+from ragsignal.signals.rows import StoredHits
+from ragsignal.signals.store import SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Prompt, Query, Signal
 from ragsignal.utils.digest import json_digest
 
