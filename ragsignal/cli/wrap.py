@@ -82,7 +82,7 @@ def _table(wrapped: Wrapped) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for result, refused in zip(wrapped.results, ("", *map(str, wrapped.refused)), strict=True):
         row = result.metrics
-        sharpe = "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
+        sharpe = "ruined" if result.ruined else "–" if row["sharpe"] is None else f"{row['sharpe']:.2f}"
         figures = (f"{row['return']:.1%}", sharpe, f"{row['max_drawdown']:.1%}", str(row["trades"]))
         table.add_row(result.name, *figures, f"{row['costs_paid']:,.0f}", refused)
     return table
