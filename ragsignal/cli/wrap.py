@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -82,7 +81,7 @@ def _table(wrapped: Wrapped) -> Table:
     for title in ("return", "Sharpe", "max DD", "trades", "costs", "refused"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = [
-        (run.name, *_cells(run.metrics), refused)
+        (run.name, *_cells(run), refused)
         for run, refused in zip(wrapped.results, ("", *(f"{it:,}" for it in wrapped.refused)), strict=True)
     ]
     for row in rows[:2]:
@@ -100,8 +99,10 @@ def _return(run: tuple[VariantResult, tuple[str, ...]]) -> float:
     return run[0].metrics["return"]
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    figures = (percent(row["return"]), sharpe(row), percent(row["max_drawdown"]), f"{row['trades']:,}")
+def _cells(run: VariantResult) -> tuple[str, ...]:
+    row = run.metrics
+    ratio = "ruined" if run.ruined else sharpe(row)
+    figures = (percent(row["return"]), ratio, percent(row["max_drawdown"]), f"{row['trades']:,}")
     return (*figures, f"{row['costs_paid']:,.0f}")
 
 

@@ -24,6 +24,7 @@ from ragsignal.trading.engine import prepare, signals_of, trade
 from ragsignal.trading.filter import EntryFilter, FilteringBroker, View
 from ragsignal.trading.findings.family import PairedDifference, corrected, paired_gap
 from ragsignal.trading.findings.null import MARGIN
+from ragsignal.trading.notes import notes_on_accounts
 from ragsignal.trading.strategy import check_strategy, code_of, load_strategy
 from ragsignal.trading.variant import VariantResult
 from ragsignal.utils import Progress, Record, plain, silent
@@ -83,14 +84,22 @@ class Wrapped:
 
     def sentences(self) -> list[str]:
         """What the runs come to, in words."""
+        notes = [*notes_on_accounts((self.plain, self.filtered)), *self._notes_on_chance()]
         if not self.refused[0]:
-            return [f"The signal of {self.variant.name!r} agreed with every entry: filtered is the same as plain."]
-        return [*map(_gap_in_words, self.gaps), _among(self.beaten, len(self.chance))]
+            same = f"The signal of {self.variant.name!r} agreed with every entry: filtered is the same as plain."
+            return [same, *notes]
+        ended = {PLAIN: self.plain.ruined, FILTERED: self.filtered.ruined, CHANCE: any(it.ruined for it in self.chance)}
+        ruined = [name for name, when in ended.items() if when]
+        return [*(_gap_in_words(gap, ruined) for gap in self.gaps), _among(self.beaten, len(self.chance)), *notes]
+
+    def _notes_on_chance(self) -> list[str]:
+        ruined = sum(bool(it.ruined) for it in self.chance)
+        return [f"{ruined} of {len(self.chance)} random filters: ruined, a return of -100 %."] if ruined else []
 
     def record(self) -> Record:
         """JSON-able."""
         rows = [
-            {"name": result.name, "refused": refused, **result.metrics}
+            {"name": result.name, "refused": refused, **result.metrics, **result.account_record()}
             for result, refused in zip(self.results, (0, *self.refused), strict=True)
         ]
         record: Record = {
@@ -248,9 +257,11 @@ def _count(spec: RunSpec, variant: Variant, recipes: Mapping[str, Any], results:
     return len(count(spec, trials))
 
 
-def _gap_in_words(gap: PairedDifference) -> str:
+def _gap_in_words(gap: PairedDifference, ruined: Sequence[str]) -> str:
     if gap.difference is None or gap.low is None or gap.high is None:
-        return f"{gap.left} less {gap.right}: cannot be said, for want of days."
+        lost = [name for name in (gap.left, gap.right) if name in ruined]
+        why = f"{' and '.join(lost)} lost everything" if lost else "for want of days"
+        return f"{gap.left} less {gap.right}: cannot be said, {why}."
     verdict = f"{gap.left if gap.better else gap.right} is better" if gap.distinguishable else "not distinguishable"
     points = f"{100 * gap.difference:+.1f} points of mean return a year, 95 % interval"
     return f"{gap.left} less {gap.right}: {points} {100 * gap.low:+.1f} … {100 * gap.high:+.1f}: {verdict}."

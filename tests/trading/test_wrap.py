@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,18 @@ def test_all_runs_share_bars_and_costs_and_stand_in_one_record(wrapped: Wrapped)
     ]
     assert all("points of mean return a year" in line for line in record["sentences"][:2])
     assert record["sentences"][2].startswith(f"It ended above {wrapped.beaten} of 3 random filters")
+
+
+def test_an_account_that_lost_everything_is_said_to_be_and_no_want_of_days(wrapped: Wrapped) -> None:
+    empty = wrapped.plain.equity.where(np.arange(len(wrapped.plain.equity)) < 30, 0.0)
+    lost = replace(wrapped.plain, equity=empty, fell_to=-5.0)
+    gap = replace(wrapped.gaps[0], difference=None, low=None, high=None)
+    sentences = replace(wrapped, plain=lost, gaps=(gap,), chance=(lost, *wrapped.chance[1:])).sentences()
+    assert sentences[0] == "filtered less plain: cannot be said, plain lost everything."
+    assert sentences[-2].startswith(f"plain: ruined on {empty.index[30]:%Y-%m-%d}. Its account fell to -5")
+    assert sentences[-1] == "1 of 3 random filters: ruined, a return of -100 %."
+    rows = replace(wrapped, plain=lost).record()["rows"]
+    assert [row.get("ruined") for row in rows] == [f"{empty.index[30]:%Y-%m-%d}", None, None, None, None]
 
 
 def test_no_entry_of_the_filtered_run_went_against_the_signal(spec: RunSpec, wrapped: Wrapped) -> None:
