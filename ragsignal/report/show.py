@@ -23,6 +23,7 @@ _GREY = "#888888"
 _DASHES = {"solid": "none", "dash": "5 3", "dot": "2 2"}  # by plotly's names, as SVG says them
 _COLUMNS = columns_of(BRIEF)
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BELOW = 720, 240, 52, 8, 22  # px of the chart, and of its margins
+_LEFT_CELL = "text-align:left;white-space:nowrap"
 _RIGHT = "text-align:right;padding:2px 8px;white-space:nowrap"  # not every notebook aligns figures by itself
 _POINTS = 400  # of a line: more would not be seen
 
@@ -44,7 +45,7 @@ def html_of(run: Run) -> str:
     """The table and a chart of a run, as HTML that loads nothing; what comes from the spec is escaped."""
     head = "".join(f'<th style="{_RIGHT}">{escape(column.label)}</th>' for column in _COLUMNS)
     body = "".join(
-        f'<tr><td style="text-align:left">{_swatch(run, row[0])} {escape(row[0])}</td>'
+        f'<tr><td style="{_LEFT_CELL}">{_swatch(run, row[0])} {escape(row[0])}</td>'
         + "".join(f'<td style="{_RIGHT}">{escape(cell)}</td>' for cell in row[1:])
         + "</tr>"
         for row in _rows(run)
@@ -52,8 +53,9 @@ def html_of(run: Run) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in run.record["notes"])
     folded = f"<details><summary>{len(run.record['notes'])} notes</summary><ul>{notes}</ul></details>" if notes else ""
     return (
-        f"<div><p>{escape(_head(run))}</p><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"{_svg(run)}{folded}<p>report: <code>{escape(str(run.report))}</code></p></div>"
+        f'<div><p>{escape(_head(run))}</p><div style="overflow-x:auto"><table><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{_svg(run)}{folded}"
+        f"<p>report: <code>{escape(str(run.report))}</code></p></div>"
     )
 
 

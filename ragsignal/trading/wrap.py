@@ -263,8 +263,9 @@ def _gap_in_words(gap: PairedDifference, ruined: Sequence[str]) -> str:
         why = f"{' and '.join(lost)} lost everything" if lost else "for want of days"
         return f"{gap.left} less {gap.right}: cannot be said, {why}."
     verdict = f"{gap.left if gap.better else gap.right} is better" if gap.distinguishable else "not distinguishable"
-    points = f"{100 * gap.difference:+.1f} points of mean return a year, 95 % interval"
-    return f"{gap.left} less {gap.right}: {points} {100 * gap.low:+.1f} … {100 * gap.high:+.1f}: {verdict}."
+    by, low, high = (f"{100 * it:+.1f}".replace("-", "−") for it in (gap.difference, gap.low, gap.high))
+    interval = f"95 % interval {low} … {high}"
+    return f"{gap.left} less {gap.right}: {by} points of mean return a year, {interval}: {verdict}."
 
 
 def _among(beaten: int, n: int) -> str:
