@@ -94,7 +94,7 @@ def _note_on_idle(variant: Variant, result: VariantResult) -> str:
     head = f"{result.name} never traded"
     refused = result.metrics["rejected_orders"]
     if refused:
-        return f"{head}: the broker refused its {refused:,} orders for want of cash."
+        return f"{head}: the broker refused its {refused:,} order{'s' if refused > 1 else ''} for want of cash."
     if not len(result.signals):
         return f"{head}: its strategy sent no order, so its figures are those of cash."
     spoken = result.signals.loc[result.signals["abstained"].isna(), "value"].abs().to_numpy(dtype=np.float64)
