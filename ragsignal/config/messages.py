@@ -28,6 +28,8 @@ def explain(
             message = "unknown key." + did_you_mean(str(item["loc"][-1]), _known_keys(item["loc"], kind, overlaid))
         elif item["type"] == "missing":
             message = "missing, and it has no default"
+        elif item["type"].startswith("date"):
+            message = f"a day was expected, such as 2015-01-02, and not {item['input']!r}"
         elif item["type"] == "tuple_type":
             message = "one value, where a list was expected: [[variant]] for tables, [...] for values"
         lines.append(f"  {_place(item['loc'], raw)}: {message}")

@@ -298,6 +298,7 @@ def test_a_byte_order_mark_before_a_spec_is_no_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"data": {"start": "2015"}}, "data.start: a day was expected, such as 2015-01-02, and not '2015'"),
         ({"name": "my run"}, "'my run': it names a folder or a file: letters, digits"),
         ({"strategy": {"class": "LongFlat"}}, "'LongFlat': module:Class was expected, such as ragsignal.strategies:"),
         ({"variant": [{"name": "a/b", "signal": "vote"}]}, "'a/b': it names a folder or a file"),
