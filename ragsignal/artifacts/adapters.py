@@ -49,9 +49,10 @@ def with_adapter(model: Any, folder: Path) -> Any:
         # peft looks for AdaLoRA's ranks under LoRA's names, misses them, and then takes them up all the same
         warnings.filterwarnings("ignore", "The following rank_pattern keys did not match")
         warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below, with their names
+        warnings.filterwarnings("ignore", "Adapter .* LoRA tensor.* have invalid shape")  # AdaLoRA leaves layers out
         adapted = PeftModel.from_pretrained(model, str(folder))
-    # said not to look for embeddings: peft would ask the Hub whether the vocabulary has grown
-    wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+        # said not to look for embeddings: peft would ask the Hub whether the vocabulary has grown
+        wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     beside = set(adapted.state_dict())  # embeddings that were saved beside the adapter have their place there
     check_tensors(folder, _name(model), wanted, _REPAIR, beside)
     return adapted

@@ -183,7 +183,8 @@ class RunSpec(Table):
             raise ValueError(f"benchmark {self.benchmark!r} is not one of the variants: {names}")
         if self.data.universe is not None:
             self.data.universe.check_before(self.data.start, "data.start")
-        for variant in self.variants:
+        for raw, variant in zip(self.variant, self.variants, strict=True):
+            self._check_encoder(raw, variant)
             if variant.embeds_text and (variant.retrieval.encoder or "").startswith(WALK):
                 raise ValueError(
                     f'variant {variant.name!r}: {variant.retrieval.encoder} is read by retriever = "finseer"'
@@ -194,6 +195,16 @@ class RunSpec(Table):
                     'add a table [walk_forward] with train = "MY.train.toml"'
                 )
         return self
+
+    def _check_encoder(self, raw: VariantSpec, variant: Variant) -> None:
+        """Refuse an encoder that nobody reads, as no retriever was named: the default compares shapes."""
+        retrieval = variant.retrieval
+        named = "retriever" in raw.retrieval or "retriever" in self.retrieval.model_fields_set
+        if variant.has_retriever and retrieval.encoder and not named and retrieval.candidates == "sequences":
+            raise ValueError(
+                f"variant {variant.name!r}: retrieval.encoder = {retrieval.encoder!r} is read by retriever = "
+                f'"finseer" or "embedding"; write one of the two: by default it is {retrieval.retriever!r}'
+            )
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:

@@ -228,6 +228,15 @@ def test_a_window_that_does_not_fit_says_what_to_change(options: Any, start: dat
         ({"walk_forward": {"train": "no.train.toml"}}, "no spec at .*no.train.toml"),
         (
             {"variant": [{"name": "classifier", "retrieval": {"encoder": "walk:finseer-text"}}, HOLD]},
+            'is read by retriever = "finseer" or "embedding"',
+        ),
+        (
+            {
+                "variant": [
+                    {"name": "text", "retrieval": {"retriever": "embedding", "encoder": "walk:finseer-text"}},
+                    HOLD,
+                ]
+            },
             'is read by retriever = "finseer"',
         ),
     ],

@@ -265,7 +265,7 @@ def test_weights_of_unknown_training_are_announced_as_such(tmp_path: Path) -> No
 
 def test_a_retriever_that_finds_one_kind_of_sequence_only_is_announced(result: RunResult) -> None:
     notes = notes_of(spec(**READERS), result.variants)
-    assert "vote: 100% of its hits are adj_close sequences." in notes
+    assert "vote: 100 % of its hits are adj_close sequences." in notes
     assert not any("sequences." in note for note in notes_of(_spec_of(result), result.variants))  # its corpus has one
 
 

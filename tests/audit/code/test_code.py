@@ -466,7 +466,7 @@ def test_the_command_exits_with_0_where_nothing_leaks_and_stdout_is_json_alone(s
     ("words", "message"),
     [
         (["tests.leaks.leaky:shift_minus_on"], "Did you mean 'shift_minus_one'"),
-        (["no.such:Thing"], "looked up from the current folder"),
+        (["no.such:Thing"], "modules are looked up in"),
         (["strategies.base"], "write module:Name"),
         (["tests.leaks.clean:shift_one", "--variant", "vot"], "Did you mean 'vote'"),
     ],
