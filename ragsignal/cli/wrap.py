@@ -100,9 +100,8 @@ def _return(run: tuple[VariantResult, tuple[str, ...]]) -> float:
 
 
 def _cells(run: VariantResult) -> tuple[str, ...]:
-    row = run.metrics
-    ratio = "ruined" if run.ruined else sharpe(row)
-    figures = (percent(row["return"]), ratio, percent(row["max_drawdown"]), f"{row['trades']:,}")
+    row = {**run.metrics, **run.account_record()}
+    figures = (percent(row["return"]), sharpe(row), percent(row["max_drawdown"]), f"{row['trades']:,}")
     return (*figures, f"{row['costs_paid']:,.0f}")
 
 

@@ -18,7 +18,7 @@ from ragsignal.study.first_spec import choose_first_spec, write_first_spec
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Parts, open_store
-from ragsignal.study.provenance import Provenance, notes_on_prices, notes_on_training, weights_without_card
+from ragsignal.study.provenance import Provenance, first_names, notes_on_prices, notes_on_training, weights_without_card
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.symbols import with_symbols
 from ragsignal.study.trials import (
@@ -63,6 +63,7 @@ __all__ = [
     "duration",
     "estimate",
     "evidence_of_days",
+    "first_names",
     "hit_record",
     "load_pipeline",
     "market_in_words",

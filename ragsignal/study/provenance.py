@@ -6,14 +6,12 @@ The same in a backtest's report and in an evaluation.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-
-import pandas as pd
 
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
-from ragsignal.data import DroppedBar, warning_notes
+from ragsignal.data import DroppedBar, days_of, usual_gap_of, warning_notes
 from ragsignal.study.study import Study
 
 _SHOWN = 5  # names in a sentence
@@ -75,7 +73,8 @@ def _notes_on_window(study: Study) -> list[str]:
     if not spans:
         return []
     first, last = min(begin for begin, _ in spans.values()), max(end for _, end in spans.values())
-    notes, slack = [], max(_HOLIDAYS, 2 * _usual_distance(frames))
+    gap = usual_gap_of([days_of(max(frames.values(), key=len))]) or 0.0
+    notes, slack = [], max(_HOLIDAYS, timedelta(days=2 * int(gap)))
     if first - data.start > slack or data.end - last > slack:
         notes.append(f"The spec asks for {data.start} to {data.end}; prices cover {first} to {last} of it.")
     part = [
@@ -84,14 +83,10 @@ def _notes_on_window(study: Study) -> list[str]:
         if begin - first > slack or last - end > slack
     ]
     if part:
-        notes.append(f"{len(part):,} of {len(frames):,} symbols have bars in a part of the window: {_first(part)}.")
+        notes.append(
+            f"{len(part):,} of {len(frames):,} symbols have bars in a part of the window: {first_names(part)}."
+        )
     return notes
-
-
-def _usual_distance(frames: Mapping[str, pd.DataFrame]) -> timedelta:
-    """Median distance between the bars of the longest feed."""
-    days = max(frames.values(), key=len).index.to_series()
-    return timedelta(days=int(days.diff().dt.days.median())) if len(days) > 1 else timedelta(0)
 
 
 def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:
@@ -100,8 +95,8 @@ def _notes_on_dropped(dropped: Sequence[DroppedBar]) -> list[str]:
     rules, symbols = Counter(bar.rule for bar in dropped), Counter(bar.symbol for bar in dropped)
     return [
         f"{len(dropped):,} bars broke a rule and were left out ({_counted(rules)}), of {len(symbols):,} symbols: "
-        f"{_first([f'{symbol} {number:,}' for symbol, number in symbols.most_common()])}. The first: "
-        f"{_first([f'{bar.symbol} {bar.day}' for bar in dropped])}."
+        f"{first_names([f'{symbol} {number:,}' for symbol, number in symbols.most_common()])}. The first: "
+        f"{first_names([f'{bar.symbol} {bar.day}' for bar in dropped])}."
     ]
 
 
@@ -115,7 +110,7 @@ def _notes_on_symbols(study: Study) -> list[str]:
         return []
     frames = study.prices.select(data.symbols).between(data.start, data.end).frames
     absent = [symbol for symbol, frame in frames.items() if len(frame) < 2]
-    rest = f"; not traded, as they have fewer than 2 bars from {data.start} to {data.end}: {_first(absent)}"
+    rest = f"; not traded, as they have fewer than 2 bars from {data.start} to {data.end}: {first_names(absent)}"
     if universe is None:
         return [Provenance(f"All {len(frames):,} symbols of the source{rest if absent else ''}.")]
     source = "all symbols of the source" if data.picked_from == EVERY else f"{len(data.picked_from):,} named ones"
@@ -127,7 +122,8 @@ def _notes_on_symbols(study: Study) -> list[str]:
     ]
 
 
-def _first(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
+    """The first names for a sentence, and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 

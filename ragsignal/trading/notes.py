@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.config import RunSpec, Variant
+from ragsignal.study import first_names
 from ragsignal.trading.strategy import load_strategy
 from ragsignal.trading.variant import VariantResult
 
@@ -77,7 +78,7 @@ def notes_on_shares(variants: Sequence[VariantResult]) -> list[str]:
             needed = [it for it in variant.too_dear.values() if it is not None]
             cash[symbols] = max(cash.get(symbols, 0.0), *needed, 0.0)
     return [
-        f"{', '.join(names[symbols])}: never traded {_first(symbols)}, because no order came to a whole share; "
+        f"{', '.join(names[symbols])}: never traded {first_names(symbols)}, because no order came to a whole share; "
         f"{_repair(cash[symbols])}."
         for symbols in names
     ]
@@ -138,9 +139,9 @@ def _notes_on_ended(variants: Sequence[VariantResult], closes: pd.DataFrame) -> 
         worth = {symbol: size * closes[symbol].loc[ended[symbol]] for symbol, size in _left(variant, ended).items()}
         if not worth:
             continue
-        held = (f"{symbol} ({ended[symbol]:%Y-%m-%d}, {value:,.0f})" for symbol, value in worth.items())
+        held = [f"{symbol} ({ended[symbol]:%Y-%m-%d}, {value:,.0f})" for symbol, value in worth.items()]
         notes.append(
-            f"{variant.name} holds to the end what has no bars any more, at its last price: {_first(held)} "
+            f"{variant.name} holds to the end what has no bars any more, at its last price: {first_names(held)} "
             "(day of the last bar, value). What a delisting pays may be less; end data.end there, or sell before."
         )
     return notes
@@ -151,9 +152,3 @@ def _left(variant: VariantResult, ended: Mapping[str, pd.Timestamp]) -> dict[str
     orders = variant.orders[variant.orders["symbol"].isin(list(ended))]
     sizes = orders.groupby("symbol", sort=False)["size"].sum()
     return {str(symbol): float(size) for symbol, size in sizes.items() if abs(size) > 1e-9}  # sums of fractions
-
-
-def _first(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
