@@ -123,6 +123,7 @@ class AsOfIndex:
         """At least the ``fetch`` best rows of each prefix; all of it where it is no longer. ``visible`` ascends."""
         return scan(self._vectors, queries, 0, visible, fetch)
 
+    @np.errstate(invalid="ignore")  # as in scan
     def _rank(self, query: NDArray[np.float32], rows: IntArray, allowed: Allowed | None) -> Ranked:
         """The rows that are allowed, in the stable order, with their scores."""
         if allowed is not None:
@@ -142,6 +143,7 @@ class AsOfIndex:
             )
 
 
+@np.errstate(invalid="ignore")  # all is finite; some BLAS kernels set the flag for lanes that they then discard
 def scan(vectors: Vectors, queries: NDArray[np.float32], first: int, visible: IntArray, fetch: int) -> Nominees:
     """The ``fetch`` rows of ``[first, visible)`` with the highest float32 scores, for each query.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,6 +179,19 @@ def test_a_search_leaves_no_trace_in_the_next() -> None:
 
     first = [search(job) for job in jobs]
     assert [search(job) for job in reversed(jobs)] == first[::-1]
+
+
+def test_a_flag_that_the_matrix_product_leaves_behind_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLAS kernels of some processors compute lanes that nobody reads (numpy issue 24067)."""
+    product = np.matmul
+
+    def noisy(*args: Any, **named: Any) -> Any:
+        np.subtract(np.float32(np.inf), np.float32(np.inf))
+        return product(*args, **named)
+
+    vectors, days = np.eye(3, dtype=np.float32), by_day(3)
+    monkeypatch.setattr(np, "matmul", noisy)
+    assert AsOfIndex(vectors, days).search(vectors[2], 3, days[2], 1)[0].tolist() == [2]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
