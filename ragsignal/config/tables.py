@@ -67,6 +67,13 @@ Name = Annotated[
         "it names a folder or a file: letters, digits, '.', '_' and '-', of which the first is a letter or a digit",
     ),
 ]
+CloseOfDay = Annotated[
+    str,
+    _matching(
+        r"\d{1,2}:\d{2} \S+",
+        'expected the time at which the market closes and its zone, such as "16:00 America/New_York" or "24:00 UTC"',
+    ),
+]
 ClassName = Annotated[str, _matching(r"[\w.]+:\w+", "module:Class was expected, such as ragsignal.strategies:LongFlat")]
 
 
@@ -141,6 +148,9 @@ class DataSpec(Table):
     factor pays follows from the market's state (:func:`ragsignal.data.synthetic_states.planted_days`).
 
     ``start`` and ``end`` (inclusive) bound the backtest; history before ``start`` only feeds the corpus.
+
+    ``close`` is the time of day, by the market's clock, at which a daily bar is known (see
+    :class:`ragsignal.data.SessionClose`). Only what carries a moment needs it: news, and decisions from outside.
     """
 
     source: Source
@@ -154,6 +164,7 @@ class DataSpec(Table):
     end: Day
     seed: int = 0
     strength: float = Field(default=0.5, ge=0.0, lt=1.0)
+    close: CloseOfDay | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _check(self) -> DataSpec:

@@ -22,6 +22,7 @@ from ragsignal.data.rank_letters import (
 )
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
+from ragsignal.data.session import SessionClose
 from ragsignal.data.sources import load_prices
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
@@ -64,6 +65,7 @@ __all__ = [
     "Prices",
     "QueryCutter",
     "RankLetters",
+    "SessionClose",
     "Split",
     "SplitPart",
     "bars_apart",
