@@ -3,7 +3,8 @@
     prices -> Query -> Retriever -> Hit(Candidate) -> Prompter -> Prompt -> Scorer -> Signal
 
 Small windows are tuples, not arrays, so that records compare, hash and print.
-Dates are calendar days: a daily bar dated ``d`` is known at the close of ``d``.
+Dates are calendar days: a daily bar dated ``d`` is known at the close of ``d``. Bars of a few hours are dated by the
+moment of their end, a ``datetime``, at which they are known (:mod:`ragsignal.utils.clock`).
 """
 
 from __future__ import annotations

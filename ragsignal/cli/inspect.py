@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ragsignal.types import Hit, Prompt, Query, Signal
 
 _SCALE = "ABCDEFGHIJKLMNOP"  # lowest sixteenth to highest
+_FORMS = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
+_NOTHING = {"D": "trading day", "m": "end of a bar"}
 _NEAREST = 10  # hits of a vote that are shown; all of them stand in the JSON
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
 
@@ -27,7 +29,9 @@ VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; de
 def inspect(
     spec: SpecPath,
     symbol: Annotated[str, typer.Option(help="A symbol of the spec's data.")],
-    on: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the close of this day.")],
+    on: Annotated[
+        datetime, typer.Option("--date", formats=_FORMS, help="As of the close of this day, or of a bar of hours.")
+    ],
     variant: VariantName = None,
 ) -> None:
     """Show the query, the hits, the prompt or the letters, and the probability of one symbol on one date."""
@@ -39,7 +43,7 @@ def inspect(
     with progress_bars() as progress:
         study = Study(loaded, progress)
         pipeline = study.pipeline(chosen)
-        query, closed = _query_of(study, symbol, on.date())
+        query, closed = _query_of(study, symbol, _bar_of(study, on))
         (signal,) = pipeline.signals([query])
         ((answering, _),) = pipeline.parts([query])  # of a walk-forward, the pipeline of the day's step
         prompt = answering.prompter.render(query, tuple(signal.hits))
@@ -78,20 +82,32 @@ def _record(query: Query, prompt: Prompt, signal: Signal) -> dict[str, Any]:
 
 def _query_of(study: Study, symbol: str, on: date) -> tuple[Query, str]:
     """The query as of the day, or as of the last one before it that has a bar; then also a sentence that says so."""
-    from ragsignal.data import cut_query
+    import numpy as np
+
+    from ragsignal.data import cut_query, days_of
+    from ragsignal.utils import day_of, stamp_text, unit_of, upper
 
     whole = study.prices.select([symbol]).frames[symbol]
-    frame = whole.loc[: str(on)]
-    if frame.empty:
-        raise DataError(f"{symbol} has no bar on or before {on}; its prices begin later")
-    if str(on) > str(whole.index[-1].date()):
-        raise DataError(f"the prices of {symbol} end on {whole.index[-1].date()}, before {on}; see data.end")
-    days = [stamp.date() for stamp in frame.index]
-    query = cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback)
-    if query.as_of == on:
+    days, wanted = days_of(whole), stamp_text(on)
+    seen = int(np.searchsorted(days, upper(on, days), side="right"))
+    if not seen:
+        raise DataError(f"{symbol} has no bar on or before {wanted}; its prices begin later")
+    last = days[-1].item()
+    if day_of(on) > day_of(last):
+        raise DataError(f"the prices of {symbol} end on {stamp_text(last)}, before {wanted}; see data.end")
+    query = cut_query(symbol, days[:seen].tolist(), whole["close"].tolist()[:seen], study.spec.corpus.lookback)
+    if query.as_of == on or seen == len(days):
         return query, ""
-    after = whole.index[len(frame)].date()
-    return query, f"{on} is no trading day of {symbol}: shown is {query.as_of}, the last one before it; next: {after}"
+    shown, after, what = stamp_text(query.as_of), stamp_text(days[seen].item()), _NOTHING[unit_of(query.as_of)]
+    return query, f"{wanted} is no {what} of {symbol}: shown is {shown}, the last one before it; next: {after}"
+
+
+def _bar_of(study: Study, on: datetime) -> date:
+    """What was asked for as the name of a bar: a day, or of bars of hours a moment; of a day its last bar."""
+    whole_day = on.time() == time()
+    if not study.prices.clock.intraday and not whole_day:
+        raise DataError(f"--date {on:%Y-%m-%d %H:%M}: the bars are of days; name the day alone, --date {on:%Y-%m-%d}")
+    return on.date() if whole_day else on
 
 
 def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any]:

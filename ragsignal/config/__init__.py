@@ -16,6 +16,7 @@ from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardS
 from ragsignal.config.tables import (
     EVERY,
     LETTERED,
+    MADE_UP,
     RANKED,
     WALK,
     CorpusSpec,
@@ -46,6 +47,7 @@ from ragsignal.config.variant import Variant
 __all__ = [
     "EVERY",
     "LETTERED",
+    "MADE_UP",
     "RANKED",
     "WALK",
     "BoostingTraining",

@@ -29,6 +29,9 @@ WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 EVERY = ("all",)
 """What ``data.symbols`` holds for all symbols of a source, until a run names them."""
+MADE_UP: tuple[Source, ...] = ("planted", "planted-days", "noise")
+"""Sources that are drawn, and not read."""
+_FASTEST, _SLOWEST = 60, 720  # minutes
 _WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "planted-days", "noise")
 
 
@@ -72,6 +75,13 @@ CloseOfDay = Annotated[
     _matching(
         r"\d{1,2}:\d{2} \S+",
         'expected the time at which the market closes and its zone, such as "16:00 America/New_York" or "24:00 UTC"',
+    ),
+]
+BarLength = Annotated[
+    str,
+    _matching(
+        r"week|month|[1-9]\d*(min|h)",
+        'expected "week", "month", or the length of bars of hours, such as "60min" or "4h"; daily bars need no word',
     ),
 ]
 ClassName = Annotated[str, _matching(r"[\w.]+:\w+", "module:Class was expected, such as ragsignal.strategies:LongFlat")]
@@ -149,6 +159,10 @@ class DataSpec(Table):
 
     ``start`` and ``end`` (inclusive) bound the backtest; history before ``start`` only feeds the corpus.
 
+    ``bar`` says how long bars are where they are not daily: ``week`` or ``month`` makes them of daily ones, ``60min``
+    or ``4h`` reads a source whose stamps are moments, of bars of an hour or more. ``stamp`` tells which end of a bar a
+    stamp names, and ``calendar = "24/7"`` that the market never closes (docs/clocks.md).
+
     ``close`` is the time of day, by the market's clock, at which a daily bar is known (see
     :class:`ragsignal.data.SessionClose`). Only what carries a moment needs it: news, and decisions from outside.
     """
@@ -165,6 +179,9 @@ class DataSpec(Table):
     seed: int = 0
     strength: float = Field(default=0.5, ge=0.0, lt=1.0)
     close: CloseOfDay | None = Field(default=None, exclude_if=lambda it: it is None)
+    bar: BarLength | None = Field(default=None, exclude_if=lambda it: it is None)
+    stamp: Literal["start", "end"] | None = Field(default=None, exclude_if=lambda it: it is None)
+    calendar: Literal["24/7"] | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _check(self) -> DataSpec:
@@ -174,7 +191,58 @@ class DataSpec(Table):
             raise ValueError(f'source = "{self.source}" needs a path')
         if self.symbols == EVERY and self.source in _WITHOUT_LIST:
             raise ValueError(f'symbols = "all": source = "{self.source}" has no list of symbols; name them')
+        self._check_bar()
         return self
+
+    def _check_bar(self) -> None:
+        minutes, made_up = self.bar_minutes, self.source in MADE_UP
+        if minutes and not _FASTEST <= minutes <= _SLOWEST:
+            raise ValueError(
+                f'bar = "{self.bar}": bars of 60 minutes to 12 hours are read; give the source longer bars, such as '
+                '"60min" (daily ones need no bar)'
+            )
+        if minutes and self.source in ("sample", "yfinance", "planted-days"):
+            raise ValueError(
+                f'bar = "{self.bar}": source = "{self.source}" has daily bars; take a folder or table of bars of hours'
+            )
+        if minutes and self.stamp is None and not made_up:
+            raise ValueError(
+                f'bar = "{self.bar}" needs stamp = "start" or "end": vendors mostly stamp the moment at which a bar '
+                "begins, Backtrader's resampler that of its end, and a wrong word is a look-ahead of one bar"
+            )
+        if minutes and self.close is not None:
+            raise ValueError(
+                f'close = "{self.close}" belongs to bars of days: those of {self.bar} are known at their own ends; '
+                "delete that line"
+            )
+        if self.stamp is not None and (made_up or self.source == "sample"):
+            raise ValueError(
+                f'stamp = "{self.stamp}": source = "{self.source}" dates its bars itself; delete that line'
+            )
+        if self.source == "planted-days" and (self.bar or self.calendar):
+            raise ValueError('source = "planted-days" has daily bars of an exchange; delete bar and calendar')
+
+    @property
+    def bar_minutes(self) -> int:
+        """Length of bars of hours, in minutes; 0 of all others."""
+        if self.bar is None or self.bar in ("week", "month"):
+            return 0
+        return int(self.bar.removesuffix("min")) if self.bar.endswith("min") else 60 * int(self.bar.removesuffix("h"))
+
+    @property
+    def bar_period(self) -> Literal["week", "month"] | None:
+        """The period that daily bars are joined to."""
+        return "week" if self.bar == "week" else ("month" if self.bar == "month" else None)
+
+    @property
+    def all_week(self) -> bool:
+        """Whether the market never closes."""
+        return self.calendar == "24/7"
+
+    @property
+    def days_are_whole(self) -> bool:
+        """Whether a day's bar lasts from midnight to midnight."""
+        return self.all_week or (self.close or "").startswith("24:00")
 
     @property
     def unnamed(self) -> bool:

@@ -6,11 +6,11 @@ from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems, nearest_symbol
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
-from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
+from ragsignal.data.labels import FALL_BELOW, RISE_ABOVE, bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
 from ragsignal.data.price_warnings import warning_notes
-from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
+from ragsignal.data.prices import Prices, calendar_of, check_prices, clock_of, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import (
     LEAST_STOCKS,
@@ -43,12 +43,14 @@ from ragsignal.data.windows import (
 __all__ = [
     "FACTORS",
     "FACTOR_WORDS",
+    "FALL_BELOW",
     "FORMULAS",
     "LEAST_STOCKS",
     "LETTERS",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",
     "RANK_LETTERS",
+    "RISE_ABOVE",
     "SEQUENCES",
     "STATE_FORMULAS",
     "STATE_WORDS",
@@ -75,6 +77,7 @@ __all__ = [
     "build_rank_letters",
     "calendar_of",
     "check_prices",
+    "clock_of",
     "compute_stacked",
     "csv_path",
     "cut_queries",

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 import ragsignal.data.factors as factors
+from ragsignal.data.prices import days_of
 from ragsignal.errors import DataError
 from ragsignal.types import FloatArray, IntArray
-from ragsignal.utils import json_digest
+from ragsignal.utils import json_digest, upper
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 # searchsorted(..., "right") sends the codes -1, 0, 1 of a category to A, H, P.
@@ -74,7 +75,7 @@ def fit_bins(frames: Mapping[str, pd.DataFrame], through: date) -> Bins:
     """
     pooled = []
     for frame in frames.values():
-        past = frame.loc[: pd.Timestamp(through)]
+        past = frame.loc[: pd.Timestamp(upper(through, days_of(frame)))]
         pooled.append(factors.scale_free(past, factors.compute(past)))
     values = pd.concat(pooled)
     counts = np.isfinite(values).sum()

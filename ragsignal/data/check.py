@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ragsignal.data.bar_names import AS_DAYS, BarNames, days_in_zone, moments_of
 from ragsignal.data.exchange_day import exchange_days, repair_of
 from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
 from ragsignal.data.rules import ROW_RULES, DroppedBar
@@ -66,13 +67,16 @@ class Problem:
 class Inspection:
     """Bars per symbol by their day, open to volume and possibly adj close, and all that is wrong with them.
 
-    With ``drop``, bars that break a rule which leaving them out mends are ``dropped`` and are no problems.
+    With ``drop``, bars that break a rule which leaving them out mends are ``dropped`` and are no problems. ``names``
+    says what stamps name, ``zoned`` whether any have a zone, or none.
     """
 
     drop: bool = False
+    names: BarNames = AS_DAYS
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     dropped: list[DroppedBar] = field(default_factory=list)
+    zoned: set[bool] = field(default_factory=set)
 
     def report(self, path: Path, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
         """Add a problem."""
@@ -106,9 +110,11 @@ def find_problems(path: Path, symbols: Sequence[str] | None = None) -> list[Prob
     return inspect(Path(path), symbols).problems
 
 
-def inspect_folder(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
+def inspect_folder(
+    path: Path, symbols: Sequence[str] | None, drop: bool = False, names: BarNames = AS_DAYS
+) -> Inspection:
     """Read and judge one file a symbol."""
-    inspection = Inspection(drop)
+    inspection = Inspection(drop, names)
     named = price_files(path)
     files = dict(named)
     twice = sorted(symbol for symbol, count in Counter(symbol for symbol, _ in named).items() if count > 1)
@@ -127,9 +133,11 @@ def inspect_folder(path: Path, symbols: Sequence[str] | None, drop: bool = False
     return inspection
 
 
-def inspect_table(path: Path, symbols: Sequence[str] | None, drop: bool = False) -> Inspection:
+def inspect_table(
+    path: Path, symbols: Sequence[str] | None, drop: bool = False, names: BarNames = AS_DAYS
+) -> Inspection:
     """Read and judge one long table."""
-    inspection = Inspection(drop)
+    inspection = Inspection(drop, names)
     sheet = _open(path, ("symbol", *_UNDERSTOOD), inspection)
     if sheet is None:
         return inspection
@@ -173,7 +181,7 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
 
 def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
-    _find_days(path, symbols, bars, inspection)
+    (_find_days if inspection.names == AS_DAYS else _find_names)(path, symbols, bars, inspection)
     found: list[tuple[int, int, tuple[str, ...]]] = []
     causes = np.full(len(bars), -1)  # the first rule by which a row is dropped
     for number, rule in enumerate(ROW_RULES):
@@ -210,6 +218,27 @@ def _find_days(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspectio
         elif found.zone:
             days[rows], clocks[rows] = found.days, 0.0
     bars["day"], bars["clock"] = days, clocks
+
+
+def _find_names(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
+    """Put into ``bars`` the moments at which bars of hours end, or the days of a market that never closes."""
+    days, clocks = bars["day"].to_numpy(copy=True), bars["clock"].to_numpy()
+    places, offsets = bars["symbol"].to_numpy(), bars["offset"].to_numpy()
+    find = moments_of if inspection.names.clock.intraday else days_in_zone
+    for place in np.unique(places):
+        rows = np.flatnonzero((places == place) & ~np.isnat(days))
+        if not len(rows):
+            continue
+        written = days[rows] + np.round(clocks[rows] * 1e6).astype("timedelta64[us]")
+        days[rows], fault = find(written, offsets[rows], inspection.names)
+        if fault is not None:
+            where = _places(bars.index[rows], bars["date"].iloc[rows])
+            inspection.report(path, *fault, symbol=symbols[place], rows=where)
+    bars["day"], bars["clock"] = days, 0.0
+    inspection.zoned.update(np.unique(np.isfinite(offsets)).tolist())
+    if inspection.names.clock.intraday and len(inspection.zoned) > 1:
+        rule = "stamps with a time zone in some symbols, and without one in others"
+        inspection.report(path, rule, "Write all of them with their zone, or all in UTC.")
 
 
 def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:

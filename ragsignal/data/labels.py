@@ -22,13 +22,16 @@ RISE_ABOVE = 0.0055
 FALL_BELOW = -0.005
 
 
-def movement_of(returns: ArrayLike) -> NDArray[np.int8]:
+def movement_of(returns: ArrayLike, scale: float = 1.0) -> NDArray[np.int8]:
     """Sort returns into rise (1), fall (-1) and freeze (0).
 
     Parameters
     ----------
     returns : array-like of float
         Fractions, not percent.
+    scale : float, optional
+        Both thresholds are multiplied by it: :attr:`ragsignal.utils.Clock.scale` of the bars. The published ones are of
+        days, and a price moves as the square root of time does.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def movement_of(returns: ArrayLike) -> NDArray[np.int8]:
     unknown = int(np.isnan(values).sum())
     if unknown:
         raise ValueError(f"{unknown} of {values.size} returns are NaN and have no movement; drop them first")
-    return (values > RISE_ABOVE).astype(np.int8) - (values < FALL_BELOW).astype(np.int8)
+    return (values > RISE_ABOVE * scale).astype(np.int8) - (values < FALL_BELOW * scale).astype(np.int8)
 
 
 def bars_until_known(target: Target, horizon: int = 1) -> int:

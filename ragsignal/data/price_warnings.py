@@ -68,12 +68,13 @@ def price_warnings(frames: Mapping[str, pd.DataFrame]) -> list[PriceWarning]:
     frames : mapping of symbol to DataFrame
         Adjusted bars, indexed by day.
     """
-    days = {symbol: frame.index.to_numpy().astype("datetime64[D]") for symbol, frame in frames.items()}
+    bars = {symbol: frame.index.to_numpy().astype("datetime64[D]") for symbol, frame in frames.items()}
+    days = {symbol: np.unique(own) for symbol, own in bars.items()}  # of bars of hours too, one a day
     calendar = np.unique(np.concatenate([*days.values(), np.empty(0, dtype="datetime64[D]")]))
     found: list[PriceWarning] = []
     for symbol, frame in frames.items():
         if len(frame) > 1:
-            found += _splits(symbol, days[symbol], frame)
+            found += _splits(symbol, bars[symbol], frame)
             found += _holes(symbol, days[symbol], calendar)
             found += _weeks(symbol, days[symbol])
     return sorted(found, key=lambda it: (it.symbol, it.day, it.kind))

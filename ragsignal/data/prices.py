@@ -1,4 +1,4 @@
-"""Daily prices that can be trusted: read, checked by rules that raise, and back-adjusted in one way.
+"""Prices that can be trusted: read, checked by rules that raise, and back-adjusted in one way.
 
     file ─► readers ─► check ─► back_adjust ─► Prices
 
@@ -19,19 +19,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ragsignal.data.bar_names import AS_DAYS, BarNames
 from ragsignal.data.check import Inspection, Problem, explain, inspect_folder, inspect_table, nearest_symbol
 from ragsignal.data.price_warnings import PriceWarning, price_warnings
 from ragsignal.data.readers import COLUMNS, PRICES
 from ragsignal.data.rules import DroppedBar
 from ragsignal.errors import DataError
-from ragsignal.utils import array_digest, json_digest
+from ragsignal.utils import DAILY, Clock, array_digest, clock_named, json_digest, lower, upper
 
 _SAMPLE = Path(__file__).with_name("sample.parquet")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prices:
-    """Daily bars of some symbols. Equal if symbols, days and values are.
+    """Bars of some symbols, all of one clock. Equal if symbols, days and values are.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ class Prices:
         Per symbol: index naive DatetimeIndex of days at midnight, strictly increasing, datetime64[us], named
         "date"; columns open, high, low, close (adjusted, the symbol's currency) and volume (adjusted shares), all
         float64; of a symbol that only has closes, the other four are NaN. Symbols need not share days. A frame may be
-        empty after :meth:`between`.
+        empty after :meth:`between`. Of another clock the index is named after it, and of bars of a few hours it holds
+        the moments at which they end, on whole minutes (:class:`ragsignal.utils.Clock`).
     dropped : tuple of DroppedBar
         Bars of these symbols and days that were left out because they could not be trusted.
 
@@ -77,9 +79,17 @@ class Prices:
 
     def between(self, start: date | None, end: date | None) -> Prices:
         """Bars from ``start`` to ``end``, both inclusive; a symbol without a bar there keeps an empty frame."""
-        days = slice(pd.Timestamp(start) if start else None, pd.Timestamp(end) if end else None)
-        frames = {symbol: frame.loc[days] for symbol, frame in self.frames.items()}
+        like = np.empty(0, dtype=f"datetime64[{self.clock.unit}]")
+        bounds = slice(
+            pd.Timestamp(lower(start, like)) if start else None, pd.Timestamp(upper(end, like)) if end else None
+        )
+        frames = {symbol: frame.loc[bounds] for symbol, frame in self.frames.items()}
         return self._part(frames, start or date.min, end or date.max)
+
+    @property
+    def clock(self) -> Clock:
+        """How long a bar is, and how it is named."""
+        return next((clock_of(frame) for frame in self.frames.values()), DAILY)
 
     @property
     def drop_counts(self) -> dict[str, dict[str, int]]:
@@ -119,15 +129,20 @@ class Prices:
 
 
 def _canonical_form(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
-    index = frame.index
-    if not isinstance(index, pd.DatetimeIndex) or index.tz is not None or not (index == index.normalize()).all():
+    index, clock = frame.index, clock_of(frame)
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
         raise DataError(f"{symbol}: the index must be naive days at midnight, got {index.dtype}")
+    if not (index == (index.floor("min") if clock.intraday else index.normalize())).all():
+        whole = "moments on whole minutes" if clock.intraday else "naive days at midnight"
+        raise DataError(
+            f"{symbol}: the index of {clock.words} must be {whole}, got {index[index != index.floor('D')][0]}"
+        )
     if not (index.is_monotonic_increasing and index.is_unique):
         raise DataError(f"{symbol}: the days must be strictly increasing; sort them and keep one bar a day")
     if tuple(frame.columns) != COLUMNS or not (frame.dtypes == "float64").all():
         raise DataError(f"{symbol}: the columns must be float64 {', '.join(COLUMNS)}, got {dict(frame.dtypes)}")
     # One unit for all: pandas 2 makes ns, pandas 3 us, and Parquet does not know s.
-    return frame.set_axis(index.as_unit("us").rename("date"), axis=0)
+    return frame.set_axis(index.as_unit("us").rename(clock.name), axis=0)
 
 
 def _digests(frame: pd.DataFrame) -> list[str]:
@@ -135,12 +150,18 @@ def _digests(frame: pd.DataFrame) -> list[str]:
 
 
 def days_of(frame: pd.DataFrame) -> NDArray[np.datetime64]:
-    """Days of the rows of ``frame``: (n_rows,) datetime64[D]."""
-    return frame.index.to_numpy().astype("datetime64[D]")
+    """Days of the rows of ``frame``: (n_rows,) datetime64[D]; of bars of a few hours their ends, datetime64[m]."""
+    return frame.index.to_numpy().astype(f"datetime64[{clock_of(frame).unit}]")
+
+
+def clock_of(frame: pd.DataFrame) -> Clock:
+    """The clock that the index of ``frame`` is named after."""
+    name = frame.index.name
+    return clock_named(name if isinstance(name, str) else None)
 
 
 def calendar_of(frames: Iterable[pd.DataFrame]) -> NDArray[np.datetime64]:
-    """Every day on which any of ``frames`` has a bar, ascending: (n_days,) datetime64[D]."""
+    """Every day (or moment) on which any of ``frames`` has a bar, ascending: (n_days,), as of :func:`days_of`."""
     return np.unique(np.concatenate([days_of(frame) for frame in frames]))
 
 
@@ -178,7 +199,9 @@ def load_sample(symbols: Sequence[str] | None = None) -> Prices:
     return read_table(_SAMPLE, symbols)
 
 
-def read_folder(path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False) -> Prices:
+def read_folder(
+    path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False, names: BarNames = AS_DAYS
+) -> Prices:
     """Read one file a symbol: ``SYMBOL.csv``, or Stooq's ``symbol.us.txt``.
 
     Understood are the form of Yahoo Finance (Date, Open, High, Low, Close, Adj Close, Volume in any order) and that of
@@ -193,16 +216,20 @@ def read_folder(path: str | Path, symbols: Sequence[str] | None = None, *, drop:
         By default one for each file.
     drop : bool, optional
         Whether bars whose prices or volume break a rule are left out and counted, in place of being a problem.
+    names : BarNames, optional
+        What the stamps name; by default the days of an exchange.
 
     Raises
     ------
     DataError
         Lists every problem of every file that was asked for.
     """
-    return _adjusted(Path(path), inspect_folder(Path(path), symbols, drop))
+    return _adjusted(Path(path), inspect_folder(Path(path), symbols, drop, names))
 
 
-def read_table(path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False) -> Prices:
+def read_table(
+    path: str | Path, symbols: Sequence[str] | None = None, *, drop: bool = False, names: BarNames = AS_DAYS
+) -> Prices:
     """Read one long table, ``.parquet``, ``.csv``, ``.csv.gz`` or ``.txt``, sorted by date within each symbol.
 
     Columns are symbol or ticker, date, open, high, low, close, volume and possibly adj close; case does not matter,
@@ -213,7 +240,7 @@ def read_table(path: str | Path, symbols: Sequence[str] | None = None, *, drop: 
     path : str or Path
     symbols : sequence of str, optional
         Only these are read and judged; by default all.
-    drop : bool, optional
+    drop, names : optional
         As of :func:`read_folder`.
 
     Raises
@@ -221,7 +248,7 @@ def read_table(path: str | Path, symbols: Sequence[str] | None = None, *, drop: 
     DataError
         Lists every problem of the file.
     """
-    return _adjusted(Path(path), inspect_table(Path(path), symbols, drop))
+    return _adjusted(Path(path), inspect_table(Path(path), symbols, drop, names))
 
 
 def check_prices(path: str | Path) -> list[Problem]:
@@ -243,5 +270,6 @@ def check_prices(path: str | Path) -> list[Problem]:
 def _adjusted(path: Path, inspection: Inspection) -> Prices:
     if inspection.problems:
         raise DataError(explain(path, inspection.problems))
-    frames = {symbol: back_adjust(bars) for symbol, bars in inspection.bars.items()}
+    name = inspection.names.clock.name
+    frames = {symbol: back_adjust(bars).rename_axis(name) for symbol, bars in inspection.bars.items()}
     return Prices(frames, tuple(inspection.dropped))

@@ -7,22 +7,26 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from ragsignal.config import EVERY, DataSpec
+from ragsignal.config import EVERY, MADE_UP, DataSpec
+from ragsignal.data.bar_names import BarNames
 from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
-from ragsignal.data.synthetic import noise_market, planted_market
+from ragsignal.data.resample import on_clock
+from ragsignal.data.synthetic import made_up_bars, noise_market, planted_market
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.utils import cache_folder
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)
+_LEAD_OF_WEEKS, _LEAD_OF_MONTHS, _LEAD_OF_HOURS = (timedelta(days=years * 365) for years in (10, 30, 1))
 
 
 def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
     """Prices of ``spec.symbols`` and ``extra_symbols``, the whole history and not only ``start`` to ``end``.
 
-    Of ``symbols = "all"`` everything that the source has, and so all ``extra_symbols`` that can be had.
+    Of ``symbols = "all"`` everything that the source has, and so all ``extra_symbols`` that can be had. Bars are of the
+    clock of the spec: weeks and months made of daily bars, hours named by the moments of their ends.
 
     Raises
     ------
@@ -32,11 +36,17 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
         If ``spec`` gives a path to a source that reads none.
     """
     symbols = None if spec.symbols == EVERY else tuple(dict.fromkeys((*spec.symbols, *extra_symbols)))
+    prices = _as_they_are(spec, symbols)
+    return prices if spec.source in MADE_UP else on_clock(prices, spec)
+
+
+def _as_they_are(spec: DataSpec, symbols: Sequence[str] | None) -> Prices:
+    drop = spec.bad_bars == "drop"
     match spec.source:
         case "folder":
-            return read_folder(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
+            return read_folder(_given_path(spec), symbols, drop=drop, names=BarNames.of(spec))
         case "table":
-            return read_table(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
+            return read_table(_given_path(spec), symbols, drop=drop, names=BarNames.of(spec))
         case "yfinance":
             return _load_downloaded(spec, _listed(spec, symbols))
         case "sample":
@@ -68,11 +78,14 @@ def _refuse_path(spec: DataSpec) -> None:
 
 def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     # Years before the start, so that there is something to retrieve on the first traded day.
-    start = spec.start - _SYNTHETIC_LEAD
+    lead = {"week": _LEAD_OF_WEEKS, "month": _LEAD_OF_MONTHS}.get(spec.bar or "", _SYNTHETIC_LEAD)
+    start = spec.start - (_LEAD_OF_HOURS if spec.bar_minutes else lead)
+    if spec.source == "planted-days":
+        return planted_days(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
+    bars = made_up_bars(start, spec.end, spec.bar_period, spec.bar_minutes, spec.all_week)
     if spec.source == "noise":
-        return noise_market(symbols, start, spec.end, seed=spec.seed)
-    make = planted_days if spec.source == "planted-days" else planted_market
-    return make(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
+        return noise_market(symbols, start, spec.end, seed=spec.seed, bars=bars)
+    return planted_market(symbols, start, spec.end, seed=spec.seed, strength=spec.strength, bars=bars)
 
 
 def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:

@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.types import FloatArray
+from ragsignal.utils import days_in, is_intraday
 
 _BLOCK = 64  # gaps that are judged together: vendors have weekly bars before some year, and daily ones after it
 _LEAST = 10  # gaps that show a distance
 _APART = 2.5  # times: weekly from monthly bars, and not two days from one
 _COARSE = 5.0  # days: stocks that are traded twice a week have daily bars
+_FINE = 0.9  # days: bars that are nearer to each other are of a part of a day
+_FINER = 1.4  # times: bars of 60 minutes from those of 90
 _REGULAR = 0.75  # of the gaps are within a fifth, or two days, of the middle one; of rare trades a third are
 
 
@@ -39,6 +42,8 @@ class Stretch:
 
 def bars_apart(gap: float) -> str:
     """Say how far apart bars are: ``bars 7 days apart``."""
+    if gap < _FINE:
+        return f"bars {gap * 1440:.0f} minutes apart"
     return f"bars {gap:g} day{'' if gap == 1 else 's'} apart"
 
 
@@ -47,7 +52,7 @@ def usual_gap(days: NDArray[Any]) -> float | None:
 
     Parameters
     ----------
-    days : (n,) datetime64, ascending
+    days : (n,) datetime64[D] or [m], ascending
     """
     return float(np.median(_gaps(days))) if len(days) > 1 else None
 
@@ -63,17 +68,18 @@ def other_spacing(days: NDArray[Any], usual: float) -> Stretch | None:
 
     Parameters
     ----------
-    days : (n,) datetime64, ascending
+    days : (n,) datetime64[D] or [m], ascending
     usual : float
         Days between two bars.
     """
-    gaps, plain = _gaps(days), days.astype("datetime64[D]")
+    gaps, plain = _gaps(days), days_in(days)
     if len(gaps) < _LEAST:
         return None
     last = max(0, len(gaps) - _BLOCK)
     whole = gaps[: len(gaps) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
     middles = np.median(whole, axis=1) if len(whole) else np.empty(0)
-    doubtful = _BLOCK * np.flatnonzero(np.maximum(middles, usual) >= _COARSE)  # of daily bars mostly none
+    # of daily bars mostly none
+    doubtful = _BLOCK * np.flatnonzero((np.maximum(middles, usual) >= _COARSE) | (np.minimum(middles, usual) < _FINE))
     for start in [*doubtful.tolist(), last]:
         block = gaps[start : start + _BLOCK]
         if _is_other(block, usual):
@@ -89,7 +95,7 @@ def is_spaced_otherwise(days: NDArray[Any], usual: float) -> bool:
 def differs_in_spacing(gap: float, other: float) -> bool:
     """Whether bars that are ``gap`` days apart are of another kind than those ``other`` days apart."""
     coarse, fine = max(gap, other), min(gap, other)
-    return coarse >= _COARSE and coarse >= _APART * fine
+    return (coarse >= _COARSE and coarse >= _APART * fine) or (fine < _FINE and coarse >= _FINER * fine)
 
 
 def _is_other(gaps: FloatArray, usual: float) -> bool:
@@ -100,4 +106,5 @@ def _is_other(gaps: FloatArray, usual: float) -> bool:
 
 
 def _gaps(days: NDArray[Any]) -> FloatArray:
-    return np.diff(days.astype("datetime64[D]")).astype(np.float64)
+    gaps = np.diff(days).astype(np.float64)
+    return gaps / 1440.0 if is_intraday(days) else gaps

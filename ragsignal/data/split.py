@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ragsignal.config import DataSpec, SplitSpec, did_you_mean
 from ragsignal.errors import ConfigError, LookAheadError
+from ragsignal.utils import day_of, is_through, lower, upper
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class SplitPart:
         For messages.
     symbols : tuple of str
     first, last : date
-        Of ``as_of``.
+        Of ``as_of``; a day with all its bars, or the moment of a bar.
     known_by : date
         No label that became known later belongs to the part.
     """
@@ -46,7 +47,8 @@ class SplitPart:
 
     def holds(self, symbol: str, as_of: date, available_at: date) -> bool:
         """Whether a query of ``symbol`` as of a day, its label known at ``available_at``, belongs here."""
-        return symbol in self.symbols and self.first <= as_of <= self.last and available_at <= self.known_by
+        inside = self.first <= day_of(as_of) and is_through(as_of, self.last)
+        return symbol in self.symbols and inside and is_through(available_at, self.known_by)
 
     def check(self, available_at: NDArray[np.datetime64]) -> None:
         """Make sure once more, before anything is fitted, that no label is known too late.
@@ -62,9 +64,9 @@ class SplitPart:
             Naming the first label that is known after ``known_by``, or never (NaT).
         """
         # not "available_at > known_by": NaT compares as false, and a label that is never known must not pass
-        late = np.flatnonzero(~(available_at <= np.datetime64(self.known_by, "D")))
+        late = np.flatnonzero(~(available_at <= upper(self.known_by, available_at)))
         if len(late):
-            day = np.datetime_as_string(available_at[late[0]], unit="D")
+            day = available_at[late[0]]
             raise LookAheadError(
                 f"the {self.name} part ends with what was known by {self.known_by}, but {len(late)} of its "
                 f"{len(available_at)} labels are known later, the first (number {late[0]}) on {day}; "
@@ -124,15 +126,15 @@ def _last_day_of_training(spec: SplitSpec, data: DataSpec, calendar: NDArray[np.
             f"split.embargo is {spec.embargo} bar(s), but a label of this target is known {known_after} bars later: "
             f"write embargo = {known_after} or more"
         )
-    days = calendar[calendar <= np.datetime64(data.end, "D")]
-    first_valid = int(np.searchsorted(days, np.datetime64(spec.valid_from, "D")))
+    days = calendar[calendar <= upper(data.end, calendar)]
+    first_valid = int(np.searchsorted(days, lower(spec.valid_from, days)))
     if first_valid == len(days):
         raise ConfigError(
             f"split.valid_from {spec.valid_from}: no bar from then through data.end {data.end}; "
             "the validation part would be empty, choose an earlier day"
         )
     last_train = first_valid - spec.embargo
-    if last_train < 0 or days[last_train] <= np.datetime64(data.start, "D"):
+    if last_train < 0 or days[last_train] <= lower(data.start, days):
         raise ConfigError(
             f"split.valid_from {spec.valid_from} less {spec.embargo} bars leaves no training day after data.start "
             f"{data.start}; choose a later valid_from or an earlier start"

@@ -31,6 +31,7 @@ import pandas as pd
 from ragsignal.data.prices import Prices
 from ragsignal.errors import ConfigError
 from ragsignal.types import FloatArray
+from ragsignal.utils import ALL_WEEK
 
 SHAPE_CLOSES = 5
 """Closes whose shape decides the next move."""
@@ -46,7 +47,12 @@ _DRAWS = 5  # numbers a bar takes from the generator, always all of them, so tha
 
 
 def planted_market(
-    symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0, strength: float = 0.5
+    symbols: Sequence[str],
+    start: date | str,
+    end: date | str,
+    seed: int = 0,
+    strength: float = 0.5,
+    bars: pd.DatetimeIndex | None = None,
 ) -> Prices:
     """Make a market whose next move follows from the shape of the last five closes.
 
@@ -60,19 +66,55 @@ def planted_market(
     strength : float in [0, 1)
         Size of the push in standard deviations of a day's return, which stays at 1.2 %. Who knows the prototypes is
         right about the open-to-open direction in a share Phi(s / sqrt(1 - s^2)) of days: 0.718 at 0.5.
+    bars : DatetimeIndex, optional
+        Names of the bars, of :func:`made_up_bars`; by default the business days. A bar moves as far on every clock.
 
     Raises
     ------
     ConfigError
         If ``strength`` is out of range, or there is no business day from ``start`` to ``end``.
     """
-    share, days, axes = checked_strength(strength), business_days(start, end), prototypes(seed)
+    share, axes = checked_strength(strength), prototypes(seed)
+    days = business_days(start, end) if bars is None else bars
     return Prices(frames={symbol: _frame(days, Draws.of(symbol, seed, len(days)), axes, share) for symbol in symbols})
 
 
-def noise_market(symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0) -> Prices:
+def noise_market(
+    symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0, bars: pd.DatetimeIndex | None = None
+) -> Prices:
     """Make a market in which nothing can be foreseen: :func:`planted_market` with strength 0."""
-    return planted_market(symbols, start, end, seed=seed, strength=0.0)
+    return planted_market(symbols, start, end, seed=seed, strength=0.0, bars=bars)
+
+
+def made_up_bars(
+    start: date | str, end: date | str, period: str | None, minutes: int = 0, all_week: bool = False
+) -> pd.DatetimeIndex:
+    """Name the bars of a made-up market, on any clock; the index has the name of its clock.
+
+    Parameters
+    ----------
+    start, end : date
+        Inclusive.
+    period : {"week", "month"}, optional
+        Bars are dated by the last day on which the market trades.
+    minutes : int, optional
+        Length of bars of hours: those of a session from 9:30 to 16:00, the last one shorter if need be, or of whole
+        days. They are named by their ends.
+    all_week : bool, optional
+        Whether the market never closes.
+    """
+    days = pd.date_range(start, end) if all_week else business_days(start, end)
+    whole = ALL_WEEK if all_week else ""
+    if period is not None:
+        number = days.to_period("M" if period == "month" else "W").asi8
+        last = np.append(number[1:] != number[:-1], [False])  # the last period may go on
+        return days[last].rename(f"{period}{whole}")
+    if not minutes:
+        return days
+    opened, closed = (0, 1440) if all_week else (570, 960)
+    ends = np.unique(np.append(np.arange(opened + minutes, closed, minutes), closed))
+    moments = days.to_numpy().astype("datetime64[m]")[:, None] + ends.astype("timedelta64[m]")
+    return pd.DatetimeIndex(moments.ravel(), name=f"{minutes}min{whole}")
 
 
 def prototypes(seed: int) -> FloatArray:

@@ -15,6 +15,7 @@ import pandas as pd
 
 import ragsignal.data.labels as labels
 import ragsignal.data.rolling as rolling
+from ragsignal.data.prices import clock_of
 from ragsignal.data.readers import COLUMNS
 from ragsignal.data.rolling import mask_missing, ratio, side
 from ragsignal.errors import DataError
@@ -27,13 +28,17 @@ _KDJ_BARS, _KDJ_WEIGHT = 9, 1 / 3
 
 @dataclass(frozen=True)
 class BarArrays:
-    """Back-adjusted bars as float64 arrays: (n_bars,) of one symbol, or (n_bars, n_symbols) of several."""
+    """Back-adjusted bars as float64 arrays: (n_bars,) of one symbol, or (n_bars, n_symbols) of several.
+
+    ``scale`` is that of the bars' clock: how much farther a price moves in one than in a day.
+    """
 
     open: FloatArray
     high: FloatArray
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    scale: float = 1.0
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> BarArrays:
@@ -47,7 +52,8 @@ class BarArrays:
         missing = [name for name in COLUMNS if name not in frame.columns]
         if missing:
             raise DataError(f"the frame has no column {missing}; expected {list(COLUMNS)}, found {list(frame.columns)}")
-        return cls(**{name: np.ascontiguousarray(frame[name], dtype=np.float64) for name in COLUMNS})
+        columns = {name: np.ascontiguousarray(frame[name], dtype=np.float64) for name in COLUMNS}
+        return cls(**columns, scale=clock_of(frame).scale)
 
     @classmethod
     def together(cls, frames: Sequence[pd.DataFrame]) -> BarArrays:
@@ -65,7 +71,7 @@ class BarArrays:
         for place, alone in enumerate(map(cls.of, frames)):
             for name, column in padded.items():
                 column[: len(frames[place]), place] = getattr(alone, name)
-        return cls(**padded)
+        return cls(**padded, scale=clock_of(frames[0]).scale)
 
     @property
     def top(self) -> FloatArray:
@@ -141,12 +147,12 @@ def volume(bars: BarArrays) -> FloatArray:
 
 
 def movement(bars: BarArrays) -> FloatArray:
-    """1 if close / close[1] - 1 > 0.0055, -1 if < -0.005, else 0.
+    """1 if close / close[1] - 1 > 0.0055, -1 if < -0.005, else 0; both times the scale of the bars.
 
     The realised movement of bar t itself, known at its close; not the label of a window that ends at t.
     """
     change = returns(bars)
-    return mask_missing(labels.movement_of(np.nan_to_num(change)).astype(np.float64), change)
+    return mask_missing(labels.movement_of(np.nan_to_num(change), bars.scale).astype(np.float64), change)
 
 
 def returns(bars: BarArrays) -> FloatArray:

@@ -29,7 +29,7 @@ from ragsignal.data.rolling import delay, mean, ratio
 from ragsignal.data.technicals import BarArrays
 from ragsignal.errors import DataError
 from ragsignal.types import FloatArray
-from ragsignal.utils import json_digest
+from ragsignal.utils import json_digest, upper
 
 FORMULAS = {
     "ret_1": "close / close[1] - 1",
@@ -162,7 +162,7 @@ class Panel:
 
     def digest_as_of(self, day: date) -> str:
         """Digest of all that was known on ``day``, whatever comes after it; empty before the first day."""
-        seen = int(np.searchsorted(self.days, np.datetime64(day, "D"), side="right"))
+        seen = int(np.searchsorted(self.days, upper(day, self.days), side="right"))
         return self._running_digests[seen - 1] if seen else ""
 
     @cached_property
@@ -198,8 +198,9 @@ class Panel:
         return self._columns[symbol]
 
     def _row(self, day: date) -> int:
-        row = int(np.searchsorted(self.days, np.datetime64(day, "D")))
-        if row == len(self.days) or self.days[row] != np.datetime64(day, "D"):
+        wanted = upper(day, self.days)
+        row = int(np.searchsorted(self.days, wanted))
+        if row == len(self.days) or self.days[row] != wanted:
             span = f"{self.days[0]} .. {self.days[-1]}" if len(self.days) else "no day"
             raise DataError(
                 f"no symbol of the panel has a bar on {day}; it covers {span}. "

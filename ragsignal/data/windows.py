@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ragsignal.data.prices import days_of
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FeedBars, FloatArray, IntArray, Query
+from ragsignal.utils import lower, upper
 
 _BLOCK_ENDS = 512  # window ends a block: with 34 sequences 17,000 candidates, 2.5 MB, which stay in the cache
 
@@ -139,9 +140,9 @@ class History:
     """Labelled bars of all symbols, end to end: what candidates are cut from.
 
     ``values``, ``scaled`` (n_sequences, n_bars) float64, the sequences and their scale-free form, NaN where unknown;
-    ``symbol_id`` (n_bars,) int32, ascending; ``days`` (n_bars,) datetime64[D], ascending within a symbol; ``outcome``
-    (n_bars,) float64 and ``available_at`` (n_bars,) datetime64[D], the label of a window that ends at the bar, unknown
-    at a symbol's end.
+    ``symbol_id`` (n_bars,) int32, ascending; ``days`` (n_bars,) datetime64[D], ascending within a symbol, or [m] of
+    bars of a few hours; ``outcome`` (n_bars,) float64 and ``available_at`` (n_bars,), in the unit of ``days``: the
+    label of a window that ends at the bar, unknown at a symbol's end.
     """
 
     values: FloatArray
@@ -244,9 +245,9 @@ def _labelled_ends(history: History, lookback: int, stride: int, start: date | N
     since_first_end = bar_of_symbol - (lookback - 1)
     chosen = (since_first_end >= 0) & (since_first_end % stride == 0) & np.isfinite(history.outcome)
     if start is not None:
-        chosen &= history.days[bars - np.minimum(bars, lookback - 1)] >= np.datetime64(start, "D")
+        chosen &= history.days[bars - np.minimum(bars, lookback - 1)] >= lower(start, history.days)
     if end is not None:
-        chosen &= history.available_at <= np.datetime64(end, "D")
+        chosen &= history.available_at <= upper(end, history.available_at)
     return np.flatnonzero(chosen)
 
 

@@ -15,11 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.config import RunSpec, Target
-from ragsignal.data import FACTORS, Panel, build_panel, days_of, label_tables, movement_of
+from ragsignal.data import FACTORS, Panel, build_panel, clock_of, days_of, label_tables, movement_of
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.evaluation.days import places
 from ragsignal.evaluation.queries import cut_when_asked
 from ragsignal.types import BoolArray, FloatArray, IntArray, Query
+from ragsignal.utils import lower, upper
 
 STYLES = ("size", "vol_60", "mom_250", "ret_1")
 """What a residual IC is free of: dollar volume of 60 days, volatility, momentum without its last month, last return."""
@@ -79,6 +80,8 @@ class Questions:
         Which cells are asked.
     queries : sequence of Query
         In the order of ``np.nonzero(is_query)``: by day, then by symbol; each is cut when it is asked for.
+    scale : float
+        How much farther a price moves in a bar than in a day, by which the paper's thresholds are multiplied.
     """
 
     panel: Panel
@@ -89,6 +92,7 @@ class Questions:
     dollar_volume: NDArray[np.float32]
     is_query: BoolArray
     queries: Sequence[Query]
+    scale: float = 1.0
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -144,7 +148,7 @@ class Questions:
     @cached_property
     def non_freeze(self) -> BoolArray:
         """Queries (n,) whose outcome is a rise or a fall of the paper's size: known in hindsight only."""
-        return np.asarray(movement_of(self.outcome) != 0)
+        return np.asarray(movement_of(self.outcome, self.scale) != 0)
 
     def known_through(self, day: np.datetime64) -> BoolArray:
         """Labels (n_days, n_symbols) known at the close of ``day``; a comparison with NaT is False."""
@@ -209,6 +213,7 @@ def build_questions(frames: Mapping[str, pd.DataFrame], spec: RunSpec) -> Questi
         dollar_volume=_dollar_volume(frames, panel),
         is_query=is_query,
         queries=cut_when_asked(frames, panel, is_query, spec.corpus.lookback),
+        scale=clock_of(next(iter(frames.values()))).scale,
     )
 
 
@@ -221,18 +226,18 @@ def training_rows(questions: Questions, spec: RunSpec) -> BoolArray:
         If ``evaluation.train_end`` is later than that, or too few labels are left.
     """
     days, options = questions.panel.days, spec.evaluation
-    first_test = int(np.searchsorted(days, np.datetime64(spec.data.start)))
+    first_test = int(np.searchsorted(days, lower(spec.data.start, days)))
     last = first_test - 1 - options.embargo
     allowed = days[last] if last >= 0 else days[0] - np.timedelta64(1, "D")
-    if options.train_end is not None and np.datetime64(options.train_end) > allowed:
+    if options.train_end is not None and upper(options.train_end, days) > allowed:
         raise ConfigError(
             f"evaluation.train_end is {options.train_end}, but the test starts on {days[first_test]}: with an embargo "
             f"of {options.embargo} bars labels are usable through {allowed}; set train_end to that day, or drop it"
         )
-    through = allowed if options.train_end is None else np.datetime64(options.train_end)
+    through = allowed if options.train_end is None else upper(options.train_end, days)
     rows = questions.known_through(through)
     if options.train_start is not None:
-        rows &= (days >= np.datetime64(options.train_start))[:, None]
+        rows &= (days >= lower(options.train_start, days))[:, None]
     if rows.sum() < _LEAST_ROWS:
         raise ConfigError(
             f"the free baselines have {rows.sum()} labels known through {through} to learn from, and need "
@@ -251,6 +256,6 @@ def _dollar_volume(frames: Mapping[str, pd.DataFrame], panel: Panel) -> NDArray[
 
 
 def _test_rows(panel: Panel, spec: RunSpec) -> IntArray:
-    start, end = np.datetime64(spec.data.start), np.datetime64(spec.data.end)
+    start, end = lower(spec.data.start, panel.days), upper(spec.data.end, panel.days)
     rows = np.flatnonzero((panel.days >= start) & (panel.days <= end))
     return rows[:: spec.evaluation.every]

@@ -16,12 +16,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from ragsignal.config import LETTERED, RANKED, TemplateName
 from ragsignal.data import QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
 from ragsignal.errors import ConfigError
 from ragsignal.types import Candidate, Hit, Prompt, Query, Recipe
+from ragsignal.utils import stamp_text, unit_of
 
 _VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
 _RANKS = "Ranks and moves of stocks, A (low) to P (high)."
@@ -163,7 +164,10 @@ class Template:
         }
 
     def _day(self, day: date, query: Query) -> str:
-        return f"D-{(query.as_of - day).days}" if self.mask else day.isoformat()
+        if not self.mask:
+            return stamp_text(day)
+        ago = query.as_of - day
+        return f"H-{ago // timedelta(hours=1)}" if unit_of(day) == "m" else f"D-{ago.days}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ FEW_ORDERS = 100_000
 def write_csv(folder: Path, every: bool = False) -> None:
     """Write ``equity.csv`` and, of up to ``FEW_ORDERS`` orders, ``orders.csv`` and ``trades.csv`` beside the Parquet.
 
-    Days are ISO text; an empty cell is a figure that does not exist.
+    Days are ISO text, moments too, to the minute; an empty cell is a figure that does not exist.
 
     Parameters
     ----------
@@ -63,4 +63,6 @@ def stacked_trades(orders: pd.DataFrame, bars: pd.DatetimeIndex) -> pd.DataFrame
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8")
+    stamps = pd.DatetimeIndex(pd.concat([table[name] for name in table if table[name].dtype.kind == "M"]).dropna())
+    form = "%Y-%m-%d" if (stamps == stamps.normalize()).all() else "%Y-%m-%d %H:%M"
+    table.to_csv(path, index=False, date_format=form, lineterminator="\n", encoding="utf-8")

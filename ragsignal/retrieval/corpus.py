@@ -27,20 +27,22 @@ from ragsignal.data import (
     CandidateColumns,
     CandidateCutter,
     History,
+    clock_of,
     compute_stacked,
+    days_of,
     forward_returns,
     movement_of,
 )
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
 from ragsignal.types import Candidate, FloatArray, Movement
-from ragsignal.utils import json_digest, write_folder
+from ragsignal.utils import DAILY, Clock, as_stamps, is_intraday, json_digest, stamp_text, unit_of, write_folder
 
 FORMAT = 1
 """Raised when the same prices and spec would give another corpus."""
 
 _COLUMNS = {
-    "available_at": "<M8[D]",
+    "available_at": "<M8[D]",  # of bars of a few hours, here and below: <M8[m]
     "symbol_id": "<i4",
     "sequence_id": "<i4",
     "dates": "<M8[D]",
@@ -62,7 +64,8 @@ class Corpus:
     symbols, sequences : tuple of str
         Names in the order of ids; ``symbol_id`` and ``sequence_id`` index them.
     calendar : (n_days,) datetime64[D]
-        Every day on which any symbol traded; an embargo counts these.
+        Every day on which any symbol traded; an embargo counts these. Of bars of a few hours this and the other dates
+        are moments, datetime64[m].
     available_at : (n,) datetime64[D], ascending
     symbol_id, sequence_id : (n,) int32
     dates : (n, lookback) datetime64[D]
@@ -99,7 +102,7 @@ class Corpus:
         sequence = self.sequences[column["sequence_id"][row]]
         days = tuple(column["dates"][row].tolist())
         return Candidate(
-            id=f"{symbol}/{sequence}/{days[-1]}",
+            id=f"{symbol}/{sequence}/{stamp_text(days[-1])}",
             symbol=symbol,
             sequence=sequence,
             dates=days,
@@ -132,7 +135,9 @@ class Corpus:
 
     def _days_seen(self, as_of: date, embargo: int) -> int:
         """How many of the days on which something became known lie in the past: plain bisection, once a query."""
-        day = as_of.toordinal()
+        if is_intraday(self.calendar) != (unit_of(as_of) == "m"):
+            raise ValueError(f"as of {as_of}: a corpus of bars of a few hours is asked for moments, any other for days")
+        (day,) = _ordinals(as_stamps([as_of])) if unit_of(as_of) == "m" else (as_of.toordinal(),)
         if embargo:
             seen = bisect_right(self._calendar, day)
             if seen <= embargo:
@@ -203,7 +208,7 @@ class _Draft:
 
     def fill(self) -> Corpus:
         """Build the columns in memory."""
-        columns = {name: np.empty(self._shape(name), dtype) for name, dtype in _COLUMNS.items()}
+        columns = {name: np.empty(self._shape(name), self._dtype(name)) for name in _COLUMNS}
         start = 0
         for block in self.blocks:
             stop = start + len(block["outcome"])
@@ -220,13 +225,17 @@ class _Draft:
         with ExitStack() as stack:
             files = {name: stack.enter_context((folder / f"{name}.npy").open("wb")) for name in _COLUMNS}
             for name, file in files.items():
-                header = {"descr": np.dtype(_COLUMNS[name]).str, "fortran_order": False, "shape": self._shape(name)}
+                header = {"descr": self._dtype(name).str, "fortran_order": False, "shape": self._shape(name)}
                 np.lib.format.write_array_header_1_0(file, header)
             for block in self.blocks:
                 for name, file in files.items():
-                    block[name].astype(_COLUMNS[name], copy=False).tofile(file)
+                    block[name].astype(self._dtype(name), copy=False).tofile(file)
                 running.add(block)
         running.result().save(folder)
+
+    def _dtype(self, name: str) -> np.dtype[Any]:
+        moments = is_intraday(self.calendar) and name in ("available_at", "dates")
+        return np.dtype("<M8[m]" if moments else _COLUMNS[name])
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return (self.rows, self.lookback) if name in _WINDOWS else (self.rows,)
@@ -258,7 +267,9 @@ def load_or_build(frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: 
     StoreError
         If what is in the cache is damaged.
     """
-    key = json_digest([FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})])
+    clock = _clock_of(frames)
+    decides = [FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})]
+    key = json_digest(decides if clock == DAILY else [*decides, clock.name])
     folder = cache / "corpora" / key[:32]
     if not folder.exists():
         write_folder(folder, _draft(frames, spec).write)
@@ -276,9 +287,13 @@ def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> _Draft:
             f"the corpus is empty: {len(symbols)} symbols, {len(sequences)} indicators, {spec.start} .. {spec.end}; "
             "type `ragsignal data check` on the prices, or widen [corpus]"
         )
-    return _Draft(
-        symbols, sequences, np.unique(history.days), len(cutter), spec.lookback, map(_columns, cutter.blocks())
-    )
+    scale = _clock_of(frames).scale
+    blocks = (_columns(block, scale) for block in cutter.blocks())
+    return _Draft(symbols, sequences, np.unique(history.days), len(cutter), spec.lookback, blocks)
+
+
+def _clock_of(frames: Mapping[str, pd.DataFrame]) -> Clock:
+    return clock_of(next(iter(frames.values())))
 
 
 def _history(
@@ -291,9 +306,9 @@ def _history(
         values=values,
         scaled=scaled,
         symbol_id=np.repeat(np.arange(len(symbols), dtype=np.int32), lengths),
-        days=np.concatenate([_as_days(frames[symbol].index) for symbol in symbols]),
+        days=np.concatenate([days_of(frames[symbol]) for symbol in symbols]),
         outcome=np.concatenate([labelled[symbol]["outcome"].to_numpy(dtype=np.float64) for symbol in symbols]),
-        available_at=np.concatenate([_as_days(labelled[symbol]["available_at"]) for symbol in symbols]),
+        available_at=np.concatenate([_known(labelled[symbol]) for symbol in symbols]),
     )
 
 
@@ -304,15 +319,18 @@ def _known_sequences(names: tuple[str, ...]) -> tuple[str, ...]:
     return names or tuple(SEQUENCES)
 
 
-def _columns(block: CandidateColumns) -> Columns:
-    return {**vars(block), "movement": movement_of(block.outcome)}
+def _columns(block: CandidateColumns, scale: float) -> Columns:
+    return {**vars(block), "movement": movement_of(block.outcome, scale)}
 
 
-def _as_days(stamps: pd.Index | pd.Series) -> NDArray[np.datetime64]:
-    return stamps.to_numpy().astype("datetime64[D]")
+def _known(labels: pd.DataFrame) -> NDArray[np.datetime64]:
+    return labels["available_at"].to_numpy().astype(f"datetime64[{clock_of(labels).unit}]")
 
 
 def _ordinals(days: NDArray[np.datetime64]) -> list[int]:
-    """As :meth:`datetime.date.toordinal`: integers compare several times faster than dates."""
+    """As :meth:`datetime.date.toordinal`, of moments minutes: integers compare several times faster than dates."""
+    if is_intraday(days):
+        minutes: list[int] = days.astype("datetime64[m]").astype(np.int64).tolist()
+        return minutes
     ordinals: list[int] = (days.astype("datetime64[D]").astype(np.int64) + date(1970, 1, 1).toordinal()).tolist()
     return ordinals

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from ragsignal.errors import StoreError
 from ragsignal.types import IntArray
+from ragsignal.utils import is_intraday
 
 _FILE = "digests.npy"
-_DAY = np.dtype([("day", "<M8[D]"), ("end", "<i8"), ("digest", "S64")])
+_DAY, _MOMENT = (np.dtype([("day", f"<M8[{unit}]"), ("end", "<i8"), ("digest", "S64")]) for unit in ("D", "m"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class DayDigests:
 
     Parameters
     ----------
-    table : (n_days,) of (day datetime64[D], end int64, digest 64 hex digits)
+    table : (n_days,) of (day datetime64[D] or [m], end int64, digest 64 hex digits)
         ``end`` is the number of candidates known by ``day``; days and ends ascend.
     """
 
@@ -54,7 +55,7 @@ class DayDigests:
             table = np.load(path, allow_pickle=False)
         except (OSError, EOFError, ValueError) as error:
             raise _damaged(path, str(error)) from error
-        if table.dtype != _DAY or int(table["end"][-1] if len(table) else 0) != rows:
+        if table.dtype not in (_DAY, _MOMENT) or int(table["end"][-1] if len(table) else 0) != rows:
             raise _damaged(path, f"it does not cover the {rows} candidates beside it")
         return cls(table)
 
@@ -97,7 +98,8 @@ class RunningDigest:
 
     def result(self) -> DayDigests:
         """The digests so far."""
-        return DayDigests(np.array(self._days, dtype=_DAY))
+        moments = bool(self._days) and is_intraday(np.asarray(self._days[0][0]))
+        return DayDigests(np.array(self._days, dtype=_MOMENT if moments else _DAY))
 
 
 def last_rows(available_at: NDArray[np.datetime64]) -> IntArray:

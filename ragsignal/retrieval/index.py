@@ -81,7 +81,7 @@ class AsOfIndex:
             Unit rows (or zeros), in any order of dates.
         visible : (n_queries,) int
             Length of the prefix that a query may read.
-        as_of : (n_queries,) datetime64[D]
+        as_of : (n_queries,) datetime64, in the unit of ``available_at``
             The day of each query, checked against its prefix.
         k : int
         allowed : sequence of (callable or None), optional
@@ -99,7 +99,7 @@ class AsOfIndex:
             If a prefix holds a candidate that was not known at ``as_of``.
         """
         seen = np.asarray(visible, dtype=np.int64)
-        self._check_known(seen, np.asarray(as_of, dtype="datetime64[D]"))
+        self._check_known(seen, np.asarray(as_of, dtype=self._available_at.dtype))
         _check_finite(queries)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         masks = [None] * len(queries) if allowed is None else allowed

@@ -23,7 +23,7 @@ from ragsignal.retrieval.names import hint_at, same_stock
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
 from ragsignal.types import Candidate, FloatArray, Hit, IntArray, Query, Recipe
-from ragsignal.utils import json_digest
+from ragsignal.utils import as_stamps, json_digest
 
 FLAT_WINDOW = "flat window"
 """Why a retriever by shape abstains: prices that do not move resemble all windows and none."""
@@ -193,7 +193,7 @@ class DenseRetriever(CorpusRetriever):
         if self._index is None:  # on first need: a run that the store answers never encodes
             self._index = self._make_index()
         visible = [self._visible(query) for query in queries]
-        days = np.array([query.as_of for query in queries], dtype="datetime64[D]")
+        days = as_stamps([query.as_of for query in queries])
         allowed = [self._allowed(query) for query in queries]
         return self._index.search_all(self.encoder.encode_queries(queries), visible, days, self.k, allowed)
 

@@ -13,15 +13,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
-import numpy as np
-
-from ragsignal.data import bars_apart, other_spacing
+from ragsignal.data import FALL_BELOW, RISE_ABOVE, bars_apart, other_spacing
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal, known_through
-from ragsignal.utils import SIGNALS, Steps, json_digest, silent_steps
+from ragsignal.utils import DAILY, SIGNALS, Clock, Steps, as_stamps, is_through, json_digest, silent_steps, unit_of
 
 _RECENT = 65  # bars: 64 gaps
 TOO_FEW_BARS = "too few bars"
@@ -86,6 +84,11 @@ class Pipeline(SignalSource, Protocol):
     progress: Steps
 
     @property
+    def clock(self) -> Clock:
+        """How long the bars are that its queries are cut from."""
+        ...
+
+    @property
     def recipe(self) -> Recipe:
         """Everything that decides a signal besides the query and the visible corpus."""
         ...
@@ -116,6 +119,8 @@ class RagPipeline:
         Last day that anything fitted in here has seen (bin edges, weights); queries up to it are refused.
     bar_days : float, optional
         Days between the bars that everything in here is made of; a feed at another distance is refused.
+    clock : Clock, optional
+        How long the bars are that queries are cut from, by which thresholds of a rise and a fall are scaled.
     progress : callable, optional
         Called with (signals made, signals to make) before the first batch and after each.
     """
@@ -127,18 +132,20 @@ class RagPipeline:
     lookback: int = 5
     trained_through: date | None = None
     bar_days: float | None = None
+    clock: Clock = DAILY
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
 
     @property
     def recipe(self) -> Recipe:
         """Everything that decides a signal besides the query and the visible corpus."""
-        return {
+        recipe = {
             "signal": 1,
             "lookback": self.lookback,
             "retrieval": self.retriever.recipe,
             "scorer": self.scorer.recipe,
         }
+        return recipe if self.clock == DAILY else {**recipe, "clock": clock_record(self.clock)}
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
         """One signal a query, in order; of several threads one after the other is answered.
@@ -203,7 +210,7 @@ class RagPipeline:
     def _refuse_in_sample(self, queries: Sequence[Query]) -> None:
         if self.trained_through is None:
             return
-        early = [query for query in queries if query.as_of <= self.trained_through]
+        early = [query for query in queries if is_through(query.as_of, self.trained_through)]
         if early:
             raise LookAheadError(
                 f"{early[0].symbol} as of {early[0].as_of}: parts of this source were fitted through "
@@ -212,6 +219,7 @@ class RagPipeline:
 
     def _refuse_other_bars(self, queries: Sequence[Query]) -> None:
         """Judge the feeds by what they have shown by the last query of each: in streaming modes the last 64 bars."""
+        self._refuse_other_names(queries)
         if self.bar_days is None or not queries or queries[0].bars is None:  # a million queries of frames have none
             return
         first = {query.symbol: query.as_of for query in reversed(queries)}
@@ -219,7 +227,7 @@ class RagPipeline:
             if query.bars is None:
                 continue
             begin = 0 if query.as_of > first[symbol] else max(0, query.bars.count - _RECENT)
-            days = np.array(query.bars.dates[begin : query.bars.count], dtype="datetime64[D]")
+            days = as_stamps(query.bars.dates[begin : query.bars.count])
             stretch = other_spacing(days, self.bar_days)
             if stretch is not None:
                 raise ConfigError(
@@ -227,6 +235,15 @@ class RagPipeline:
                     "what followed such bars says nothing of the others. Give RagMomentum the feed of these bars, or "
                     "a spec whose prices are as far apart as the feed's (and no weights that were trained on others)"
                 )
+
+    def _refuse_other_names(self, queries: Sequence[Query]) -> None:
+        """Refuse days where bars are named by moments, and moments where they are named by days."""
+        odd = next((query for query in queries if unit_of(query.as_of) != self.clock.unit), None)
+        if odd is not None:
+            raise ConfigError(
+                f"{odd.symbol} as of {odd.as_of}: the signal is made of {self.clock.words}; give RagMomentum a feed of "
+                f"them, or name the feed's bars in the spec (data.bar, see docs/clocks.md)"
+            )
 
     def _without_view(self, query: Query) -> Signal | None:
         reason = self._reason(query)
@@ -297,6 +314,11 @@ class RagPipeline:
                     f"known on {late.available_at}"
                 )
         return hits_of
+
+
+def clock_record(clock: Clock) -> Recipe:
+    """What a recipe says of bars that are not daily: their name, and the moves that are a rise and a fall."""
+    return {"bar": clock.name, "rise_above": RISE_ABOVE * clock.scale, "fall_below": FALL_BELOW * clock.scale}
 
 
 def _signal(prompt: Prompt, score: Score, key: str) -> Signal:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from ragsignal.data import cut_queries
+from ragsignal.data import cut_queries, days_of
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import SignalSource
 from ragsignal.signals.pipeline import TOO_FEW_BARS
 from ragsignal.types import Query, Signal
+from ragsignal.utils import DAILY, Clock
 
 
 def queries_of(frames: Mapping[str, pd.DataFrame], lookback: int) -> list[Query]:
@@ -32,8 +33,7 @@ def queries_of(frames: Mapping[str, pd.DataFrame], lookback: int) -> list[Query]
     """
     queries: list[Query] = []
     for symbol, frame in frames.items():
-        days = pd.DatetimeIndex(frame.index).date.tolist()
-        queries += cut_queries(symbol, days, frame["close"].tolist(), lookback)
+        queries += cut_queries(symbol, days_of(frame).tolist(), frame["close"].tolist(), lookback)
     return queries
 
 
@@ -48,6 +48,8 @@ class KnownSignals:
     fallback : SignalSource, optional
         Asked for what is not known: a strategy may feed the indicator bars of its own making, such as weeks.
         To another process the object goes without: there is no model and no store.
+    clock : Clock
+        That of the queries' bars.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class KnownSignals:
     lookback: int
     known: Mapping[Query, Signal]
     fallback: SignalSource | None = None
+    clock: Clock = DAILY
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
         """One signal a query, in order."""
@@ -68,7 +71,7 @@ class KnownSignals:
 
     def __reduce__(self) -> Any:
         """Leave the fallback behind."""
-        return type(self), (self.lookback, self.known)
+        return type(self), (self.lookback, self.known, None, self.clock)
 
     def _ask_fallback(self, queries: list[Query]) -> list[Signal]:
         if self.fallback is None:

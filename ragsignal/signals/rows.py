@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from ragsignal.types import Candidate, DatedHits, Hit, MarketDay, Movement, Prompt, Signal
+from ragsignal.utils import read_stamp, stamp_text
 
 SIGNAL_COLUMNS = "key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank"
 HITS_PLACE = 6  # the place of hits among them
@@ -62,7 +63,7 @@ def signal_of(row: tuple[Any, ...], shared: DatedHits | None) -> Signal:
     key, symbol, as_of, value, probability, abstained, hits, tokens, seconds, rank = row
     return Signal(
         symbol=symbol,
-        as_of=date.fromisoformat(as_of),
+        as_of=read_stamp(as_of),
         value=value,
         probability=probability,
         abstained=abstained,
@@ -81,12 +82,12 @@ def _hit_record(hit: Hit) -> list[Any]:
         candidate.id,
         candidate.symbol,
         candidate.sequence,
-        [day.isoformat() for day in candidate.dates],
+        [stamp_text(day) for day in candidate.dates],
         list(candidate.values),
         list(candidate.scaled),
         int(candidate.movement),
         candidate.outcome,
-        candidate.available_at.isoformat(),
+        stamp_text(candidate.available_at),
     ]
 
 
@@ -96,12 +97,12 @@ def _hit_of(record: list[Any], rank: int) -> Hit:
         id=name,
         symbol=symbol,
         sequence=sequence,
-        dates=tuple(date.fromisoformat(day) for day in days),
+        dates=tuple(read_stamp(day) for day in days),
         values=tuple(values),
         scaled=tuple(scaled),
         movement=Movement(movement),
         outcome=outcome,
-        available_at=date.fromisoformat(available_at),
+        available_at=read_stamp(available_at),
     )
     return Hit(candidate=candidate, score=score, rank=rank)
 
@@ -124,7 +125,7 @@ def row_of(recipe: str, signal: Signal, prompt: Prompt) -> tuple[Any, ...]:
         signal.key,
         recipe,
         signal.symbol,
-        signal.as_of.isoformat(),
+        stamp_text(signal.as_of),
         signal.value,
         signal.probability,
         signal.abstained,

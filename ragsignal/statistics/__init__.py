@@ -12,6 +12,7 @@ from ragsignal.statistics.account import (
     hit_rate,
     performance,
     spoken_and_known,
+    years_of,
 )
 from ragsignal.statistics.forecasts import (
     Bin,
@@ -99,4 +100,5 @@ __all__ = [
     "superior_predictive_ability",
     "widening",
     "years_for_sharpe",
+    "years_of",
 ]

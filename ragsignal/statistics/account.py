@@ -27,12 +27,26 @@ def bars_a_year(index: pd.DatetimeIndex) -> int:
     over the mean distance, those beyond half of the median and one and a half of it left out: 52 of weeks, 26 of two
     weeks, 12 of months, 4 of quarters.
 
+    Several bars a day: the median number of them on days that have more than half of the most, times what bars of one
+    a day would give. An hour of a session of six and a half hours is 7 x 252, and one of a market that never closes is
+    24 x 365. A bar that ends at midnight is of the day that is over.
+
     Parameters
     ----------
     index : DatetimeIndex (n_bars,)
-        Days of the bars, in order; a single one is taken for a trading day.
+        Days of the bars, or moments of their ends, in order; a single one is taken for a trading day.
     """
-    days = index.tz_localize(None).to_numpy(dtype="M8[D]")
+    moments = index.tz_localize(None)
+    days = moments.to_numpy(dtype="M8[D]")
+    if 2 * len(np.unique(days)) > len(days):
+        return _bars_of_days(days)
+    ended_on = (moments - pd.Timedelta(1, "us")).to_numpy(dtype="M8[D]")
+    each, counts = np.unique(ended_on, return_counts=True)
+    return round(float(np.median(counts[2 * counts > counts.max()]))) * _bars_of_days(each)
+
+
+def _bars_of_days(days: NDArray[np.datetime64]) -> int:
+    """Bars a year of bars of whole days or longer."""
     gaps = np.diff(days).astype(np.float64)
     gaps = gaps[gaps > 0.0]
     usual = float(np.median(gaps)) if len(gaps) else 1.0
@@ -55,6 +69,12 @@ def _daily(days: NDArray[np.datetime64]) -> float:
     elif step == 1.0:  # which days are traded may have changed (TASE, from Sunday to Thursday until 2025)
         a_week = float(np.median(whole))
     return (_TRADING_DAYS if a_week == 5.0 else _YEAR * a_week / 7.0) / step
+
+
+def years_of(index: pd.DatetimeIndex) -> float:
+    """Years of 365.25 days from the first bar of ``index`` to its last."""
+    elapsed = index[-1] - index[0]
+    return float((elapsed.days + elapsed.seconds / 86_400.0) / _YEAR)
 
 
 Performance = TypedDict(
@@ -92,7 +112,7 @@ def performance(equity: pd.Series) -> Performance:
     if equity.min() <= 0.0:  # what lost everything has no mean return that anybody could have had
         returns = np.full(len(returns), np.nan, dtype=np.float64)
     growth = float(equity.iloc[-1] / equity.iloc[0])
-    years = (equity.index[-1] - equity.index[0]).days / _YEAR
+    years = years_of(pd.DatetimeIndex(equity.index))
     deviation = float(returns.std(ddof=1)) if len(returns) > 1 else None
     downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
     error = sharpe_error(returns)

@@ -6,7 +6,7 @@ All of them end with ``data.end``; what a single query may see of them is decide
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
@@ -23,9 +23,10 @@ from ragsignal.data import (
     load_prices,
     shipped_bins,
 )
+from ragsignal.errors import ConfigError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
-from ragsignal.utils import cache_folder
+from ragsignal.utils import DAILY, Clock, cache_folder
 
 _LEAD = timedelta(days=2 * 365)  # some 500 bars: a factor looks 272 bars back, a reader 15, and a stock needs 250
 
@@ -52,6 +53,11 @@ class Materials:
         history = self.history or load_prices(self.data, self.candidates.symbols)
         return history.between(None, self.data.end)
 
+    @property
+    def clock(self) -> Clock:
+        """How long the bars are."""
+        return self.prices.clock
+
     @cached_property
     def corpus(self) -> Corpus:
         """The candidates."""
@@ -62,20 +68,29 @@ class Materials:
     def bins(self) -> Bins:
         """Letters: the shipped ones, or those refitted through ``corpus.bins_through``."""
         through = self.candidates.bins_through
+        if through is None and self.clock != DAILY:
+            raise ConfigError(
+                f"the shipped letters were fitted on daily bars, and these are {self.clock.words}: refit them on those "
+                f"of before the traded window, [corpus] bins_through = {self.data.start - timedelta(days=1)} or earlier"
+            )
         return shipped_bins() if through is None else fit_bins(self.corpus_prices.frames, through)
 
     @cached_property
     def panel(self) -> Panel:
         """Ranks of all symbols among each other, day by day."""
+        self._refuse_hours("ranks among the stocks of a day")
         return build_panel(self.prices.frames)
 
     @cached_property
     def rank_letters(self) -> RankLetters:
         """Rank letters of all symbols among each other, day by day, from two years before ``data.start`` on.
 
-        Older days are asked by nobody: what was fitted on them refuses them. A thousand symbols save two gigabytes.
+        Older days are asked by nobody: what was fitted on them refuses them. A thousand symbols save two gigabytes. Of
+        weeks and months as many bars are taken, which are ten years and forty.
         """
-        return build_rank_letters(self.prices.between(self.data.start - _LEAD, None).frames)
+        self._refuse_hours("rank letters")
+        lead = min(_LEAD * max(1.0, self.clock.days), self.data.start - date.min)
+        return build_rank_letters(self.prices.between(self.data.start - lead, None).frames)
 
     @cached_property
     def own_days(self) -> MarketDays:
@@ -83,6 +98,13 @@ class Materials:
         letters = self.rank_letters
         frames = self.prices.between(letters.days[0].item(), None).frames
         return build_market_days(letters, frames, self.candidates.target, self.candidates.horizon)
+
+    def _refuse_hours(self, what: str) -> None:
+        if self.clock.intraday:
+            raise ConfigError(
+                f"{what} are of whole days, and these are {self.clock.words}: take a reader of one stock alone and "
+                'candidates = "sequences", or daily bars (docs/clocks.md)'
+            )
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""

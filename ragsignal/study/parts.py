@@ -44,8 +44,8 @@ from ragsignal.retrieval import (
 )
 from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
 from ragsignal.study.materials import Materials
-from ragsignal.study.spacing import gap_of_evidence
-from ragsignal.utils import Progress, cache_folder, silent
+from ragsignal.study.spacing import check_clock, gap_of_evidence
+from ragsignal.utils import DAILY, Progress, cache_folder, silent
 
 Distribute = Callable[[LLMSpec, StockLLM], Scorer]
 """Given each language model before its weights are read; what it returns does the scoring instead."""
@@ -124,6 +124,7 @@ class Parts:
             lookback=self.spec.corpus.lookback,
             trained_through=None if self.spec.allow_in_sample else trained_through,
             bar_days=gap_of_evidence(variant, self.artifacts(variant), self.materials),
+            clock=self.materials.clock,
             progress=partial(self.progress, f"signals of {variant.name}"),
         )
 
@@ -167,6 +168,8 @@ class Parts:
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
         self._check_hits(variant)
+        if self.materials.clock != DAILY:
+            check_clock(variant, self.materials)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)

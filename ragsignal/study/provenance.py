@@ -13,6 +13,7 @@ from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
 from ragsignal.data import DroppedBar, days_of, usual_gap_of, warning_notes
 from ragsignal.study.study import Study
+from ragsignal.utils import days_in
 
 _SHOWN = 5  # names in a sentence
 _HOLIDAYS = timedelta(days=14)  # no exchange closes for longer: the longest, China's new year, takes ten days
@@ -69,7 +70,8 @@ def _notes_on_window(study: Study) -> list[str]:
     """Say which symbols have bars in a part of the window only, and where the window reaches beyond all bars."""
     data = study.spec.data
     frames = study.prices.select(data.symbols).between(data.start, data.end).frames
-    spans = {symbol: (frame.index[0].date(), frame.index[-1].date()) for symbol, frame in frames.items() if len(frame)}
+    days = {symbol: days_in(days_of(frame)).tolist() for symbol, frame in frames.items() if len(frame)}
+    spans = {symbol: (own[0], own[-1]) for symbol, own in days.items()}
     if not spans:
         return []
     first, last = min(begin for begin, _ in spans.values()), max(end for _, end in spans.values())

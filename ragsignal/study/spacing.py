@@ -21,6 +21,28 @@ from ragsignal.study.materials import Materials
 _DAILY = 1.0
 
 
+def check_clock(variant: Variant, materials: Materials) -> None:
+    """Refuse what a variant has that is made of whole days, where bars are shorter; other bars' letters too.
+
+    Raises
+    ------
+    ConfigError
+    """
+    clock = materials.clock
+    if clock.intraday and variant.reads_days:
+        raise ConfigError(
+            f'variant {variant.name!r}: candidates = "days" are whole days of a market, and these are {clock.words}; '
+            'retrieve sequences, candidates = "sequences" (docs/clocks.md)'
+        )
+    if clock.intraday and variant.reads_ranks:
+        raise ConfigError(
+            f"variant {variant.name!r}: the template {variant.llm.template!r} writes ranks among the stocks of a day, "
+            f'and these are {clock.words}; write template = "compact"'
+        )
+    if variant.reads_letters or variant.embeds_text:
+        _ = materials.bins  # raises where they would be those of daily bars
+
+
 def gap_of_evidence(variant: Variant, artifacts: Mapping[str, Artifact], materials: Materials) -> float | None:
     """Days between the bars of what a variant's signals are made of; None where they are made of no bars.
 

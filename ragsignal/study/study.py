@@ -121,7 +121,8 @@ class Study:
         for parts, step_variant in self.steps(variant):  # every step is judged before the first model call
             parts.check(step_variant)
         progress = partial(self.progress, f"signals of {variant.name}")
-        return WalkForward(self.plan.steps, partial(self._open_step, variant), self.spec.corpus.lookback, progress)
+        lookback, clock = self.spec.corpus.lookback, self.materials.clock
+        return WalkForward(self.plan.steps, partial(self._open_step, variant), lookback, clock, progress)
 
     def artifacts(self, variant: Variant) -> dict[str, Artifact]:
         """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``.

@@ -7,10 +7,13 @@ how many units the account has, and not what a unit is worth, as in a fund; retu
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import backtrader as bt
 import pandas as pd
+
+from ragsignal.trading.feed_days import moment_of
 
 _NOTHING = 1e-9  # of the first cash: rounding noise of sums of that size
 _CALLED = ("prenext", "nextstart", "next", "prenext_open", "nextstart_open", "next_open")
@@ -179,10 +182,10 @@ class AccountRecorder(bt.Analyzer):
     """Writes down what the account of an :class:`AccountBroker` did: its value and exposure at each bar, and each fill.
 
     Params: ``same_close`` tells from which price slippage is measured: the close of the order's bar, not the open of
-    the next.
+    the next. ``intraday`` that bars are named by moments, and not by days.
     """
 
-    params = (("same_close", False),)
+    params = (("same_close", False), ("intraday", False))
     ORDER_COLUMNS = ("date", "symbol", "size", "price", "value", "commission", "slippage")
 
     def start(self) -> None:
@@ -206,13 +209,16 @@ class AccountRecorder(bt.Analyzer):
         broker.settle()
         held = [data for data in self.datas if broker.getposition(data).size]
         invested = sum(abs(float(broker.getvalue([data]))) for data in held)
-        self.days.append(pd.Timestamp(self.strategy.datetime.date(0)))
+        self.days.append(self._name(self.strategy.datetime.datetime(0)))
         self.equity.append(broker.unit_value)
         self.funds.append(broker.funds)
         self.exposure.append(invested / broker.funds if broker.funds > 0 else 0.0)
         if broker.paid:
             self.payments[self.days[-1]] = sum(broker.paid)
             broker.paid.clear()
+
+    def _name(self, stamp: datetime) -> pd.Timestamp:
+        return pd.Timestamp(moment_of(stamp) if self.p.intraday else stamp.date())
 
     def notify_order(self, order: Any) -> None:
         """Keep what was filled; count what was refused."""
@@ -223,7 +229,7 @@ class AccountRecorder(bt.Analyzer):
         size, price = float(order.executed.size), float(order.executed.price)
         base = float(order.created.pclose if self.p.same_close else order.data.open[0])
         slipped = abs(size) * abs(price - base) if order.exectype == order.Market else 0.0
-        day = pd.Timestamp(bt.num2date(order.executed.dt).date())
+        day = self._name(bt.num2date(order.executed.dt))
         commission = float(order.executed.comm)
         self.orders.append((day, order.data._name, size, price, size * price, commission, slipped))
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ragsignal import statistics
 from ragsignal.config import CostSpec, RunSpec, StrategySpec, Variant
-from ragsignal.data import forward_returns
+from ragsignal.data import clock_of, days_of, forward_returns
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.protocols import SignalSource
@@ -36,7 +36,7 @@ from ragsignal.study import (
     work_of,
 )
 from ragsignal.trading.broker import AccountBroker, AccountRecorder
-from ragsignal.trading.feed import GuardedFeed
+from ragsignal.trading.feed import GuardedFeed, timeframe_of
 from ragsignal.trading.findings import findings_of
 from ragsignal.trading.findings.retrieved import run_evidence
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
@@ -46,7 +46,7 @@ from ragsignal.trading.strategy import check_strategy, code_of, load_strategy
 from ragsignal.trading.variant import Metrics, VariantResult
 from ragsignal.trading.whole_shares import TooDear
 from ragsignal.types import DatedHits, Hit, Signal
-from ragsignal.utils import Progress, silent, versions_of
+from ragsignal.utils import Clock, Progress, silent, versions_of
 
 LIBRARIES = (
     "backtrader",
@@ -163,7 +163,7 @@ def signals_of(pipeline: Pipeline, frames: Mapping[str, pd.DataFrame]) -> KnownS
     """All signals of a run in one go, whatever the strategy will look at."""
     queries = queries_of(frames, pipeline.lookback)
     known = dict(zip(queries, pipeline.signals(queries), strict=True))
-    return KnownSignals(pipeline.lookback, known, fallback=pipeline)
+    return KnownSignals(pipeline.lookback, known, fallback=pipeline, clock=pipeline.clock)
 
 
 def trade(
@@ -195,7 +195,9 @@ def trade(
     cerebro = _cerebro(frames, spec.costs, broker)
     strategy = load_strategy(variant.strategy)
     cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
-    cerebro.addanalyzer(AccountRecorder, _name="account", same_close=spec.costs.execution == "same_close")
+    intraday = _clock_of(frames).intraday
+    same_close = spec.costs.execution == "same_close"
+    cerebro.addanalyzer(AccountRecorder, _name="account", same_close=same_close, intraday=intraday)
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     cerebro.addanalyzer(TooDear, _name="too_dear")
     ran = _run(cerebro, variant)
@@ -272,9 +274,13 @@ def _cerebro(frames: Mapping[str, pd.DataFrame], costs: CostSpec, broker: Accoun
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(broker or AccountBroker())
     for symbol, frame in frames.items():
-        cerebro.adddata(GuardedFeed(dataname=frame), name=symbol)
+        cerebro.adddata(GuardedFeed(dataname=frame, **timeframe_of(_clock_of(frames))), name=symbol)
     set_costs(cerebro.broker, costs)
     return cerebro
+
+
+def _clock_of(frames: Mapping[str, pd.DataFrame]) -> Clock:
+    return clock_of(next(iter(frames.values())))
 
 
 def set_costs(broker: Any, costs: CostSpec) -> None:
@@ -312,8 +318,7 @@ def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame])
         return pd.DataFrame(columns=columns)
     outcomes = forward_returns(frames, "open_to_open")
     earned = {
-        symbol: dict(zip(pd.DatetimeIndex(table.index).date, table["outcome"], strict=True))
-        for symbol, table in outcomes.items()
+        symbol: dict(zip(days_of(table).tolist(), table["outcome"], strict=True)) for symbol, table in outcomes.items()
     }
     table = pd.DataFrame(
         {
@@ -344,7 +349,7 @@ def _ids_of(hits: Sequence[Hit]) -> list[str]:
 def _metrics(
     equity: pd.Series, exposure: pd.Series, orders: pd.DataFrame, signals: pd.DataFrame, account: AccountRecorder
 ) -> Metrics:
-    years = (equity.index[-1] - equity.index[0]).days / 365.25
+    years = statistics.years_of(pd.DatetimeIndex(equity.index))
     traded = float(orders["value"].abs().sum())
     with_view = signals[signals["abstained"].isna()] if len(signals) else signals
     pair = [with_view[name].to_numpy(dtype=np.float64) for name in ("value", "target")]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.errors import LookAheadError
+from ragsignal.utils import Clock, stamp_texts
 
 EPOCH = 719_163
 """1970-01-01 in Backtrader's days."""
@@ -55,6 +56,14 @@ class PreloadedFeed(bt.feeds.PandasData):
         return True
 
 
+def timeframe_of(clock: Clock) -> dict[str, int]:
+    """What a feed of bars of ``clock`` tells Backtrader of them."""
+    if clock.intraday:
+        return {"timeframe": bt.TimeFrame.Minutes, "compression": clock.minutes}
+    word = clock.name.split()[0]
+    return {"timeframe": {"week": bt.TimeFrame.Weeks, "month": bt.TimeFrame.Months}.get(word, bt.TimeFrame.Days)}
+
+
 class GuardedFeed(PreloadedFeed):
     """A feed whose prices cannot be read, and to which no order can be sent, before its first bar.
 
@@ -87,7 +96,7 @@ class _GuardedLine(bt.linebuffer.LineBuffer):
                 self._idx + ago
             ]  # as Backtrader does, without the property: prices are read often
             return value
-        first = f"{self.feed.p.dataname.index[0]:%Y-%m-%d}"
+        first = stamp_texts(self.feed.p.dataname.index[:1])[0]
         raise LookAheadError(
             f"the {self.name} of {self.feed._name} is read before its first bar, of {first}: Backtrader would give the "
             "last one of the data, which is the future. In the strategy skip feeds without a bar: if not len(data): "

@@ -7,15 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+import backtrader as bt
 import numpy as np
 
 from ragsignal.data import exchange_days
-from ragsignal.errors import DataError
+from ragsignal.errors import ConfigError, DataError
+from ragsignal.utils import Clock
 
 _KEPT = 64  # bars by which a feed is judged while it goes on
 _ROUNDED = timedelta(microseconds=10)  # Backtrader keeps days as float64
 _SATURDAY = 5
+_HALF_A_MINUTE = timedelta(seconds=30)
+
+
+def refuse_other_unit(data: Any, clock: Clock) -> None:
+    """Raise ``ConfigError`` if a feed says that its bars are shorter than those of the source, or of other minutes."""
+    if data._timeframe >= bt.TimeFrame.Days:
+        return
+    unit = bt.TimeFrame.getname(data._timeframe, data._compression)
+    if not clock.intraday:
+        raise ConfigError(
+            f"feed {data._name!r} has {unit} bars; daily or longer were expected. "
+            "Use cerebro.resampledata(data, timeframe=bt.TimeFrame.Days)"
+        )
+    if data._timeframe != bt.TimeFrame.Minutes or data._compression != clock.minutes:
+        raise ConfigError(
+            f"feed {data._name!r} has {unit} bars; {clock.words} were expected. Use cerebro.resampledata(data, "
+            f"timeframe=bt.TimeFrame.Minutes, compression={clock.minutes})"
+        )
+
+
+def moment_of(stamp: datetime) -> datetime:
+    """The whole minute that a feed's stamp means: Backtrader keeps moments as float64."""
+    return (stamp + _HALF_A_MINUTE).replace(second=0, microsecond=0, tzinfo=None)
 
 
 def refuse_other_days(symbol: str, stamps: Sequence[datetime]) -> None:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import backtrader as bt
+
 from ragsignal.trading.broker import AccountBroker
+from ragsignal.trading.feed_days import moment_of
 
 View = Mapping[tuple[str, date], float]
 """What a signal says of a symbol as of a day, from -1 to 1; 0.0, or nothing, is no view."""
@@ -100,7 +103,9 @@ class FilteringBroker(AccountBroker):
     def _lets(self, data: Any, side: int) -> bool:
         if self._refused_on.get((data, -side)) == len(data):
             return False
-        return self._entries.lets(data._name, data.datetime.date(0), side)
+        stamp = data.datetime.datetime(0)
+        bar = moment_of(stamp) if data._timeframe < bt.TimeFrame.Days else stamp.date()
+        return self._entries.lets(data._name, bar, side)
 
     def _exits(self, data: Any, side: int) -> float:
         """Size that an order of ``side`` may have without entering: what is held, and may be, on the other side."""

@@ -10,7 +10,7 @@ import itertools
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from ragsignal.data import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.study import hit_record, load_pipeline
-from ragsignal.trading.feed_days import FeedDays, refuse_other_days
+from ragsignal.trading.feed_days import FeedDays, moment_of, refuse_other_days, refuse_other_unit
 from ragsignal.trading.lines import SignalLine
 from ragsignal.types import FeedBars, Query, Signal
+from ragsignal.utils import DAILY, Clock
 
 NO_BAR = "no bar yet"
 """Why there is no view before the first bar of a feed."""
@@ -64,8 +65,8 @@ class RagMomentum(bt.Indicator):
     Raises
     ------
     ConfigError
-        If there is no source, the input is no data feed, the feed is intraday, or its bars are as far apart as none
-        that the source knows.
+        If there is no source, the input is no data feed, the feed is of shorter bars than the source, or its bars are
+        as far apart as none that the source knows.
     DataError
         If the feed's bars are filed under other days than the exchange's.
     """
@@ -85,9 +86,10 @@ class RagMomentum(bt.Indicator):
         super().__init__()
         self._source = _source_of(self.p.source, self.p.variant)
         self._symbol = self.p.symbol or _name_of(self.data)
+        self._bar_clock: Clock = getattr(self._source, "clock", DAILY)  # who says nothing reads daily bars
         self._evidence: list[Signal] = []
         self._query: Query | None = None
-        self._feed_days = FeedDays(self._symbol)
+        self._feed_days = None if self._bar_clock.intraday else FeedDays(self._symbol)
         self._days: list[date] = []  # streaming modes keep no more of a feed than the minimum period
         self._columns: tuple[list[float], ...] = ([], [], [], [], [])
         for line, neutral in zip(self.lines, _NEUTRAL, strict=True):
@@ -112,7 +114,7 @@ class RagMomentum(bt.Indicator):
         bars = len(self.data)  # not of self: in batch mode Backtrader leaves an indicator inside another at its end
         strategy = _strategy_of(self)
         if not (bars or ago) and len(strategy):
-            return Signal(self._symbol, strategy.datetime.date(0), 0.0, 0.5, NO_BAR, (), "")
+            return Signal(self._symbol, self._name_of_bar(strategy.datetime.datetime(0)), 0.0, 0.5, NO_BAR, (), "")
         if -ago >= bars:
             raise IndexError(f"evidence({ago}) of {self._symbol}: there are {bars} bars so far")
         return self._evidence[bars - 1 + ago]
@@ -141,12 +143,13 @@ class RagMomentum(bt.Indicator):
         """One bar, one call."""
         bar = len(self) - 1
         if bar < len(self._evidence) and not self.data.replaying:  # another feed moved, this one did not
-            _refuse_early_bar(self.data, self._evidence[bar])
+            _refuse_early_bar(self.data, self._evidence[bar], self._name_of_bar(self.data.datetime.datetime(0)))
             return
-        _check_daily(self.data)
-        self._feed_days.see(self.data.datetime.datetime(0))
+        refuse_other_unit(self.data, self._bar_clock)
+        if self._feed_days is not None:
+            self._feed_days.see(self.data.datetime.datetime(0))
         have = min(len(self.data), self._source.lookback + 1)
-        days = [self.data.datetime.date(-back) for back in range(have - 1, -1, -1)]
+        days = [self._name_of_bar(self.data.datetime.datetime(-back)) for back in range(have - 1, -1, -1)]
         closes = list(self.data.close.get(size=have))
         query = cut_query(self._symbol, days, closes, self._source.lookback, self._seen(days[-1]))
         if query == self._query:
@@ -159,6 +162,10 @@ class RagMomentum(bt.Indicator):
         self.l.probability[0] = signal.probability
         self.l.rank[0] = signal.rank
         self.l.abstained[0] = float(signal.abstained is not None)
+
+    def _name_of_bar(self, stamp: datetime) -> date:
+        """The day of a bar, or of bars of a few hours the moment of its end."""
+        return moment_of(stamp) if self._bar_clock.intraday else stamp.date()
 
     def _seen(self, day: date) -> FeedBars:
         """All bars so far, the present one included; under replaydata its last view only."""
@@ -176,11 +183,12 @@ class RagMomentum(bt.Indicator):
 
     def once(self, start: int, end: int) -> None:  # noqa: ARG002 - called last, with the rest
         """All bars of the feed in one call: Backtrader calls this last, and also for a feed that is too short."""
-        _check_daily(self.data)
-        # The feed's own num2date, which knows its time zone, as data.datetime.date() in next() does.
+        refuse_other_unit(self.data, self._bar_clock)
+        # The feed's own num2date, which knows its time zone, as data.datetime.datetime() in next() does.
         stamps = [self.data.num2date(stamp) for stamp in self.data.datetime.array]
-        refuse_other_days(self._symbol, stamps)
-        days = [stamp.date() for stamp in stamps]
+        if not self._bar_clock.intraday:
+            refuse_other_days(self._symbol, stamps)
+        days = list(map(self._name_of_bar, stamps))
         # The arrays hold the whole history under preload: cut_queries is where the future is cut off.
         columns = tuple(getattr(self.data, name).array for name in _BAR)
         queries = cut_queries(self._symbol, days, self.data.close.array, self._source.lookback, columns)
@@ -259,9 +267,8 @@ def _name_of(data: Any) -> str:
     return data._name or "feed"
 
 
-def _refuse_early_bar(data: Any, known: Signal) -> None:
+def _refuse_early_bar(data: Any, known: Signal, day: date) -> None:
     """Backtrader's buffers under exactbars=1 cannot step back from a bar that was loaded before its time."""
-    day = data.datetime.date(0)
     if day != known.as_of:
         raise LookAheadError(
             f"feed {data._name!r} shows its bar of {day} too early, as Backtrader does under exactbars=1 where feeds "
@@ -275,13 +282,4 @@ def _refuse_open_day(before: Query | None, now: Query) -> None:
         raise ConfigError(
             f"{now.symbol}: the bar of {now.as_of} changed within its day, as in a replayed intraday feed; daily bars "
             "that are closed were expected. Use cerebro.resampledata(data, timeframe=bt.TimeFrame.Days)"
-        )
-
-
-def _check_daily(data: Any) -> None:
-    if data._timeframe < bt.TimeFrame.Days:
-        unit = bt.TimeFrame.getname(data._timeframe, data._compression)
-        raise ConfigError(
-            f"feed {data._name!r} has {unit} bars; daily or longer were expected. "
-            "Use cerebro.resampledata(data, timeframe=bt.TimeFrame.Days)"
         )

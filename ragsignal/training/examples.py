@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.config import CorpusSpec
-from ragsignal.data import SplitPart, cut_query, forward_returns
+from ragsignal.data import SplitPart, cut_query, days_of, forward_returns
 from ragsignal.types import Query
+from ragsignal.utils import as_stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def examples_of(frames: Mapping[str, pd.DataFrame], corpus: CorpusSpec, part: Sp
 
 def check_labels(part: SplitPart, examples: Sequence[Example]) -> None:
     """Raise ``LookAheadError`` if an answer became known after the end of ``part``."""
-    part.check(np.array([example.available_at for example in examples], dtype="datetime64[D]"))
+    part.check(as_stamps([example.available_at for example in examples]))
 
 
 def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
@@ -66,10 +68,11 @@ def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
 
 
 def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: SplitPart) -> list[Example]:
-    days = [stamp.date() for stamp in frame.index]
+    bars = days_of(frame)
+    days: list[date] = bars.tolist()
     closes = frame["close"].tolist()
     outcomes = label["outcome"].to_numpy()
-    known_at = [None if pd.isna(stamp) else stamp.date() for stamp in label["available_at"]]
+    known_at: list[Any] = label["available_at"].to_numpy().astype(bars.dtype).tolist()  # NaT is None
     examples = []
     for bar in range(lookback, len(days)):
         day = known_at[bar]

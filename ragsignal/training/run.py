@@ -31,7 +31,7 @@ from ragsignal.retrieval import Corpus
 from ragsignal.study import Materials, TrainedKind, with_symbols
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.types import Recipe
-from ragsignal.utils import Progress, json_digest, locked, silent, versions_of
+from ragsignal.utils import Progress, day_of, json_digest, locked, silent, versions_of
 
 _LIBRARIES = ("lightgbm", "torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "numpy", "pandas")
 
@@ -53,12 +53,12 @@ class Learned:
     @classmethod
     def of(cls, examples: Sequence[Example]) -> Learned:
         """Of examples, at least one."""
-        days = [example.query.as_of for example in examples]
+        days = [day_of(example.query.as_of) for example in examples]
         return cls(
             first=min(days),
             last=max(days),
             queries=len(days),
-            known_through=max(example.available_at for example in examples),
+            known_through=day_of(max(example.available_at for example in examples)),
             symbols=tuple(sorted({example.query.symbol for example in examples})),
         )
 
@@ -237,7 +237,7 @@ class TrainingRun:
         if self.prices.dropped:
             source["dropped_bars"] = self.prices.drop_counts
         gap = usual_gap_of(days_of(self.prices.frames[symbol]) for symbol in train.symbols)
-        if gap is not None and gap > 1.0:
+        if gap is not None and gap != 1.0:
             source["bar_days"] = gap
         return source
 

@@ -13,6 +13,7 @@ from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.subjects import Subject, SubjectRunner
 from ragsignal.audit.code.trace import BAR_BY_BAR, BATCH, Mode, RaisedBy, Trace, short
 from ragsignal.audit.verdict import Evidence
+from ragsignal.utils import stamp_texts
 
 Run = Callable[[Market, Mode], Trace]
 """Traces a subject on some bars."""
@@ -74,7 +75,7 @@ class ComparedRuns:
         self.runs += 1
         self.differing += bool(parted)
         for bar, what, left, right in parted:
-            day, end = (f"{days[place]:%Y-%m-%d}" for place in (bar, cut))
+            day, end = stamp_texts(days[[bar, cut]])
             self.differences.append(DatedDifference(day, end, cut - bar, what, left, right))
 
     def skip(self, reason: str | None) -> None:

@@ -112,6 +112,9 @@ class _MemoryProbe:
 
     def run(self, wanted: int) -> list[Finding]:
         """All four findings, from ``wanted`` queries."""
+        if self.study.prices.clock.intraday:
+            words = "These tests ask a language model about whole days, and the bars are shorter."
+            return [Finding(test, self.llm.model, "unknown", words) for test in TESTS]
         queries, about = self._queries(wanted), knowledge(self.llm.model, self.study.spec.data.end)
         subject = f"{self.llm.model} + {self.llm.adapter}" if self.llm.adapter else self.llm.model
         days = queries.table["date"].nunique()

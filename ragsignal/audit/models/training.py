@@ -19,7 +19,7 @@ from ragsignal.audit.verdict import Finding, Verdict
 from ragsignal.config import Variant
 from ragsignal.data import calendar_of
 from ragsignal.study import Study, weights_without_card
-from ragsignal.utils import Progress
+from ragsignal.utils import Progress, upper
 
 
 def audit_training(study: Study, frames: dict[str, pd.DataFrame], progress: Progress) -> list[Finding]:
@@ -62,7 +62,7 @@ class FittedPart:
 
     def bars_between(self, calendar: NDArray[np.datetime64]) -> int:
         """Trading days of ``calendar`` from the last day seen to the first day used."""
-        days = [np.datetime64(self.through), np.datetime64(self.first)]
+        days = [upper(self.through, calendar), upper(self.first, calendar)]
         through, first = np.searchsorted(calendar, days, side="right").tolist()
         return int(first - through)
 

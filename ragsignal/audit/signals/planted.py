@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ragsignal.protocols import Retriever
 from ragsignal.retrieval import Corpus
 from ragsignal.signals import RagPipeline, SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Query, Recipe
+from ragsignal.utils import as_stamps, unit_of, upper
 
 BEST_OUTCOME = 0.2
 """Outcome of a planted candidate, a fraction: better than any that is known."""
@@ -40,9 +41,14 @@ def planted_candidate(query: Query, corpus: Corpus, spec: RetrievalSpec, availab
     )
 
 
+def known_too_late(query: Query) -> date:
+    """The first name of a bar after the query's: the next day, or of bars of hours the next minute."""
+    return query.as_of + (timedelta(minutes=1) if unit_of(query.as_of) == "m" else timedelta(days=1))
+
+
 def last_visible(corpus: Corpus, query: Query, embargo: int) -> date:
     """The last day on which a candidate may become known to be visible to ``query``."""
-    past = int(np.searchsorted(corpus.calendar, np.datetime64(query.as_of), side="right"))
+    past = int(np.searchsorted(corpus.calendar, upper(query.as_of, corpus.calendar), side="right"))
     day: date = corpus.calendar[max(0, past - 1 - embargo)].item()
     return day
 
@@ -50,13 +56,13 @@ def last_visible(corpus: Corpus, query: Query, embargo: int) -> date:
 def with_candidates(corpus: Corpus, candidates: Sequence[Candidate]) -> Corpus:
     """A corpus with more candidates, each behind those that are known on its day."""
     added = sorted(candidates, key=lambda candidate: candidate.available_at)
-    days = np.array([candidate.available_at for candidate in added], dtype="datetime64[D]")
+    days = as_stamps([candidate.available_at for candidate in added])
     rows = np.searchsorted(corpus.available_at, days, side="right")
     columns = {
         "available_at": days,
         "symbol_id": [corpus.symbols.index(candidate.symbol) for candidate in added],
         "sequence_id": [corpus.sequences.index(candidate.sequence) for candidate in added],
-        "dates": np.array([candidate.dates for candidate in added], dtype="datetime64[D]"),
+        "dates": np.array([candidate.dates for candidate in added], dtype=days.dtype),
         "values": [candidate.values for candidate in added],
         "scaled": [candidate.scaled for candidate in added],
         "outcome": [candidate.outcome for candidate in added],

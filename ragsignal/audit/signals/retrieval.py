@@ -24,6 +24,7 @@ from ragsignal.audit.signals.planted import (
     LeakyRetriever,
     count_returned,
     is_refused,
+    known_too_late,
     last_visible,
     planted_candidate,
     with_candidates,
@@ -171,7 +172,7 @@ class _RetrievalTest:
         corpus, chosen = self.study.corpus, spread_from_last(queries, PLANTED)
         if not chosen or len(corpus) > LARGEST:
             return {"baits_left_out": "no query with candidates" if not chosen else "the corpus is too large to copy"}
-        late = [planted_candidate(query, corpus, spec, query.as_of + timedelta(days=1)) for query in chosen]
+        late = [planted_candidate(query, corpus, spec, known_too_late(query)) for query in chosen]
         last_days = [last_visible(corpus, query, spec.embargo) for query in chosen]
         known = [planted_candidate(query, corpus, spec, day) for query, day in zip(chosen, last_days, strict=True)]
 

@@ -16,7 +16,7 @@ import pandas as pd
 from ragsignal.audit.signals.retrieval import LARGEST, text_encoder_of, with_corpus
 from ragsignal.audit.signals.variants import AuditedVariant, spread_from_last
 from ragsignal.audit.verdict import Finding
-from ragsignal.data import RankLetters, build_market_days, build_rank_letters, cut_query
+from ragsignal.data import RankLetters, build_market_days, build_rank_letters, cut_query, days_of
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, DTWRetriever, build_corpus
 from ragsignal.signals import queries_of
@@ -201,7 +201,7 @@ def _normalised(feed: Frames) -> Query:
     """The planted window: closes in units of the feed's first close."""
     name, frame = next(iter(feed.items()))
     closes = frame["close"] / frame["close"].iloc[0]
-    return cut_query(name, [stamp.date() for stamp in frame.index], closes.tolist(), lookback=2)
+    return cut_query(name, days_of(frame).tolist(), closes.tolist(), lookback=2)
 
 
 def _table(corpus: Corpus) -> pd.DataFrame:

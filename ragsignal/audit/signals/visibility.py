@@ -23,12 +23,20 @@ import pandas as pd
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.variants import spread_from_last
 from ragsignal.config import CorpusSpec
-from ragsignal.data import MarketDays, Panel, RankLetters, build_market_days, build_panel, build_rank_letters
+from ragsignal.data import (
+    MarketDays,
+    Panel,
+    RankLetters,
+    build_market_days,
+    build_panel,
+    build_rank_letters,
+    calendar_of,
+)
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, build_corpus
 from ragsignal.signals import queries_of
 from ragsignal.types import Query
-from ragsignal.utils import Progress, silent
+from ragsignal.utils import Progress, day_of, silent, upper
 
 Frames = Mapping[str, pd.DataFrame]
 ChangeFuture = Callable[[Market, int], Market]
@@ -117,8 +125,9 @@ class VisibleData:
     def _letters_digest(self, memory: int, day: date) -> str:
         if self.letters is None or not memory:
             return ""
-        row = int(np.searchsorted(self.letters.days, np.datetime64(day)))
-        known = row < len(self.letters.days) and self.letters.days[row] == np.datetime64(day)
+        wanted = upper(day, self.letters.days)
+        row = int(np.searchsorted(self.letters.days, wanted))
+        known = row < len(self.letters.days) and self.letters.days[row] == wanted
         return self.letters.window_digest(row, memory).hex() if known else ""
 
 
@@ -168,7 +177,8 @@ class FutureTest:
     @cached_property
     def days(self) -> list[date]:
         """The traded days."""
-        return [stamp.date() for stamp in self.traded.days]
+        days: list[date] = calendar_of(self.traded.frames.values()).tolist()
+        return days
 
     @cached_property
     def recent(self) -> Market:
@@ -210,7 +220,9 @@ class FutureTest:
 
     def catches(self, planted: Changes, visibility: Visibility) -> bool:
         """Whether the planted leak was seen in all that a variant of this visibility looks at."""
-        frozen = self.spec.end is not None and self.spec.end < self.days[0]  # candidates that no traded bar can move
+        frozen = self.spec.end is not None and self.spec.end < day_of(
+            self.days[0]
+        )  # candidates that no traded bar can move
         looks = (visibility.candidates and not frozen) or visibility.ranks or bool(visibility.memory)
         return bool(planted.queries) and (bool(planted.visible[visibility]) or not looks)
 

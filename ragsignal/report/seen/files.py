@@ -20,6 +20,7 @@ from ragsignal.report.sidecar import write_sidecar
 from ragsignal.signals import SignalStore
 from ragsignal.study import open_store
 from ragsignal.trading import RunResult, VariantResult
+from ragsignal.utils import stamp_texts
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Seen:
         """What the page must know to find the files: bars, symbols, variants and what each reads, words of factors."""
         result, shown = self.result, self.shown
         return {
-            "dates": [f"{day:%Y-%m-%d}" for day in naive_days(result.closes.index)],
+            "dates": stamp_texts(naive_days(result.closes.index)),
             "symbols": list(map(str, result.closes.columns)),
             "shown": list(shown.symbols),
             "variants": [self._variant(number, variant) for number, variant in enumerate(result.variants)],

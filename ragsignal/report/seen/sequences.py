@@ -14,6 +14,7 @@ import pandas as pd
 from ragsignal.report.figures import Plotly
 from ragsignal.signals import SignalStore
 from ragsignal.types import Candidate, Hit
+from ragsignal.utils import stamp_text
 
 MOST = 20
 """Hits of a bar that are shown."""
@@ -80,4 +81,4 @@ def _record(candidate: Candidate) -> list[Any]:
 
 
 def _day(day: date) -> str:
-    return day.isoformat()
+    return stamp_text(day)

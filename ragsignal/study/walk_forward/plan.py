@@ -55,6 +55,11 @@ class Plan:
     _bases: dict[tuple[str, str | None, str | None], str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if self.prices.clock.intraday:
+            raise ConfigError(
+                f"[walk_forward] retrains after days, months or years, and these are {self.prices.clock.words}; take "
+                "daily or longer bars, or train once before data.start (docs/clocks.md)"
+            )
         _refuse_another_study(self.spec, self.walk.train)
         _refuse_late_letters(self.spec, self.walk.train)
 

@@ -15,7 +15,7 @@ from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.signals import Cost, RagPipeline
 from ragsignal.study.walk_forward.steps import Step
 from ragsignal.types import Query, Recipe, Signal
-from ragsignal.utils import SIGNALS, Steps, silent_steps
+from ragsignal.utils import DAILY, SIGNALS, Clock, Steps, silent_steps
 
 StepPipeline = tuple[RagPipeline, object]
 """A step's pipeline, and what it shares with other variants, which lives as long as somebody holds it."""
@@ -33,6 +33,8 @@ class WalkForward:
         Gives a step's pipeline, and what has to be held while it is used.
     lookback : int
         Returns a query must have.
+    clock : Clock, optional
+        That of the bars.
     progress : callable, optional
         Told (signals made, signals to make) of the step that is being asked.
     cost : Cost
@@ -42,6 +44,7 @@ class WalkForward:
     steps: Sequence[Step]
     open_step: Callable[[Step], StepPipeline]
     lookback: int
+    clock: Clock = DAILY
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
     _held: tuple[Step, StepPipeline] | None = None  # one step's models at a time: ten would not fit into memory

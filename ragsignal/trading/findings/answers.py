@@ -177,7 +177,7 @@ def superiority_of(spec: RunSpec, variants: Sequence[VariantResult]) -> Superior
 def power_of(spec: RunSpec, variants: Sequence[VariantResult], family: Sequence[PairedDifference]) -> Power:
     """Work out the power of the run's length, and of each measure."""
     index = pd.DatetimeIndex(variants[0].equity.index)
-    years = (index[-1] - index[0]).days / 365.25
+    years = statistics.years_of(index)
     by_measure = (_measure_power(measure, family, years) for measure in (HIT_RATE, LOG_LOSS, YEARLY))
     return Power(years, _sharpe_power(spec, variants), *by_measure)
 

@@ -21,7 +21,7 @@ from ragsignal.errors import ModelError, StoreError
 from ragsignal.retrieval import Corpus
 from ragsignal.training.examples import Example
 from ragsignal.types import Hit, Prompt, Query, Recipe
-from ragsignal.utils import write_file
+from ragsignal.utils import as_stamps, is_intraday, write_file
 
 COLUMNS = [
     ("block", pa.int32()),
@@ -34,6 +34,7 @@ COLUMNS = [
     ("base", pa.float32()),
 ]
 """Names and types of an answer: one row a query and candidate; ``base`` is the answer without any candidate."""
+_OF_MOMENTS = [(name, pa.timestamp("us") if name == "as_of" else kind) for name, kind in COLUMNS]
 
 _SECONDS = b"ragsignal.seconds"
 
@@ -67,10 +68,13 @@ def answer_block(
     hits = [(Hit(corpus.candidate(int(row)), 0.0, 0),) for row in rows]
     odds = _log_odds(scorer, [example.query for example in block], [(), *hits])  # the bare query first
     each, times = len(rows), len(block)
+    as_of, names = as_stamps([example.query.as_of for example in block]), COLUMNS
+    if is_intraday(as_of):
+        as_of, names = as_of.astype("datetime64[us]"), _OF_MOMENTS
     columns = {
         "block": np.full(times * each, number),
         "symbol": np.repeat([example.query.symbol for example in block], each),
-        "as_of": np.repeat(np.array([example.query.as_of for example in block], dtype="datetime64[D]"), each),
+        "as_of": np.repeat(as_of, each),
         "rise": np.repeat([example.rise for example in block], each),
         "candidate_id": [shown[0].candidate.id for shown in hits] * times,
         "row": np.tile(rows, times),
@@ -78,7 +82,7 @@ def answer_block(
         "base": np.repeat(odds[:, 0], each),
     }
     seconds = {_SECONDS: str(time.perf_counter() - began)}
-    return pa.table([pa.array(columns[name], kind) for name, kind in COLUMNS], pa.schema(COLUMNS, seconds))
+    return pa.table([pa.array(columns[name], kind) for name, kind in names], pa.schema(names, seconds))
 
 
 def _log_odds(scorer: LogOddsScorer, queries: Sequence[Query], shown: Sequence[tuple[Hit, ...]]) -> NDArray[np.float64]:
@@ -124,7 +128,9 @@ def read_part(path: Path) -> Any:
         table = pq.read_table(path, partitioning=None)  # else a folder named a=b would add a column a
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"cannot read the finished block {path}: {error}; {again}") from error
-    if not table.schema.equals(pa.schema(COLUMNS)) or _SECONDS not in (table.schema.metadata or {}):
+    if table.schema.remove_metadata() not in (pa.schema(COLUMNS), pa.schema(_OF_MOMENTS)) or _SECONDS not in (
+        table.schema.metadata or {}
+    ):
         raise StoreError(f"{path} has other columns than a finished block; {again}")
     return table
 

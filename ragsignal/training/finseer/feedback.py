@@ -44,7 +44,7 @@ from ragsignal.training.finseer.candidate_pools import CandidatePools, generator
 from ragsignal.training.finseer.teacher import is_tied, lift, main_effect_share, scores, shuffle, split_half
 from ragsignal.training.run import Learned, TrainingRun
 from ragsignal.types import Recipe
-from ragsignal.utils import file_digest, json_digest, write_folder
+from ragsignal.utils import day_of, file_digest, json_digest, write_folder
 
 FORMAT = 1
 """Raised when the same recipe would give other scores, or other columns."""
@@ -136,7 +136,7 @@ def score_candidates(run: TrainingRun, teacher: Teacher) -> Path:
         "recipe": recipe,
         "digest": digest,
         "span": Learned.of(examples).span.model_dump(mode="json"),
-        "trained_through": max(teacher.trained_through, *(it.available_at for it in examples)).isoformat(),
+        "trained_through": max(teacher.trained_through, *(day_of(it.available_at) for it in examples)).isoformat(),
         "too_early": too_early,
         "blocks": len(answers),
         "tied": sum(is_tied(row) for table in scored for row in matrix(table, "score", settings.candidates)),
