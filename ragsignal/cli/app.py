@@ -17,6 +17,7 @@ from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
+from ragsignal.cli.export import export
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
 from ragsignal.cli.sweep import MayStartRay, sweep
@@ -28,7 +29,20 @@ from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.utils import disk_is_full, full_disk
 from ragsignal.version import VERSION
 
-_IN_USE = ("init", "data", "backtest", "inspect", "evaluate", "audit", "wrap", "sweep", "compare", "train", "weights")
+_IN_USE = (
+    "init",
+    "data",
+    "backtest",
+    "inspect",
+    "evaluate",
+    "audit",
+    "wrap",
+    "sweep",
+    "compare",
+    "export",
+    "train",
+    "weights",
+)
 """Commands in the order in which somebody new needs them."""
 
 
@@ -46,6 +60,7 @@ app.command()(inspect)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
 app.command()(compare)
+app.command()(export)
 app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
