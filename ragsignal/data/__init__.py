@@ -9,6 +9,8 @@ from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
+from ragsignal.data.news.days import NewsDays, NewsScores, build_news_days
+from ragsignal.data.news.items import NewsItems
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
@@ -61,6 +63,9 @@ __all__ = [
     "History",
     "Letters",
     "MarketDays",
+    "NewsDays",
+    "NewsItems",
+    "NewsScores",
     "Panel",
     "Prices",
     "QueryCutter",
@@ -71,6 +76,7 @@ __all__ = [
     "bars_apart",
     "bars_until_known",
     "build_market_days",
+    "build_news_days",
     "build_panel",
     "build_rank_letters",
     "calendar_of",
