@@ -89,6 +89,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "corpus": config.CorpusSpec,
     "retrieval": config.RetrievalSpec,
     "llm": config.LLMSpec,
+    "news": config.NewsSpec,
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
@@ -106,7 +107,7 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "ranks": config.RanksTraining,
     "days": config.DaysTraining,
 }
-SHARED = {"data", "corpus", "llm"}  # tables of both kinds, documented once
+SHARED = {"data", "corpus", "llm", "news"}  # tables of both kinds, documented once
 
 
 def _section(page: str, heading: str) -> str:

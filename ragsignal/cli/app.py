@@ -19,6 +19,7 @@ from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
+from ragsignal.cli.news import news_app
 from ragsignal.cli.sweep import MayStartRay, sweep
 from ragsignal.cli.terminal import Commands, people, say
 from ragsignal.cli.train import train_app
@@ -28,7 +29,20 @@ from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.utils import disk_is_full, full_disk
 from ragsignal.version import VERSION
 
-_IN_USE = ("init", "data", "backtest", "inspect", "evaluate", "audit", "wrap", "sweep", "compare", "train", "weights")
+_IN_USE = (
+    "init",
+    "data",
+    "news",
+    "backtest",
+    "inspect",
+    "evaluate",
+    "audit",
+    "wrap",
+    "sweep",
+    "compare",
+    "train",
+    "weights",
+)
 """Commands in the order in which somebody new needs them."""
 
 
@@ -49,6 +63,7 @@ app.command()(compare)
 app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
+app.add_typer(news_app, name="news")
 app.add_typer(weights_app, name="weights")
 
 

@@ -155,6 +155,8 @@ _PATHS = (
     ("data", "path"),
     ("llm", "adapter"),
     ("llm", "model"),
+    ("news", "path"),
+    ("news", "model"),
     ("retrieval", "encoder"),
     ("retrieval", "macro"),
     ("classifier", "base"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
-from ragsignal.data.check import find_problems, nearest_symbol
+from ragsignal.data.check import Problem, find_problems, nearest_symbol
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
-from ragsignal.data.news.days import NewsDays, NewsScores, build_news_days
+from ragsignal.data.news.days import NewsDays, NewsScores, bars_of, build_news_days
 from ragsignal.data.news.items import NewsItems
+from ragsignal.data.news.novelty import NOVELTY_RECIPE, novelty_of
+from ragsignal.data.news.read import NewsCounts, NewsRules, NewsTable, inspect_news, read_news
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
@@ -48,6 +50,7 @@ __all__ = [
     "FORMULAS",
     "LEAST_STOCKS",
     "LETTERS",
+    "NOVELTY_RECIPE",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",
     "RANK_LETTERS",
@@ -63,17 +66,22 @@ __all__ = [
     "History",
     "Letters",
     "MarketDays",
+    "NewsCounts",
     "NewsDays",
     "NewsItems",
+    "NewsRules",
     "NewsScores",
+    "NewsTable",
     "Panel",
     "Prices",
+    "Problem",
     "QueryCutter",
     "RankLetters",
     "SessionClose",
     "Split",
     "SplitPart",
     "bars_apart",
+    "bars_of",
     "bars_until_known",
     "build_market_days",
     "build_news_days",
@@ -95,6 +103,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "inspect_news",
     "is_spaced_otherwise",
     "label_tables",
     "load_prices",
@@ -106,7 +115,9 @@ __all__ = [
     "name_symbols",
     "nearest_symbol",
     "noise_market",
+    "novelty_of",
     "other_spacing",
+    "read_news",
     "shipped_bins",
     "spell",
     "usual_gap_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.memo import ReadOnce, SentimentOnce
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
 from ragsignal.signals.rows import StoredHits
@@ -15,6 +15,7 @@ __all__ = [
     "RagPipeline",
     "ReadOnce",
     "RecordedSignals",
+    "SentimentOnce",
     "SignalStore",
     "StoredHits",
     "queries_of",

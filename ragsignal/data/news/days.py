@@ -123,8 +123,7 @@ def build_news_days(items: NewsItems, scores: NewsScores, days: Mapping[str, Day
     days : mapping of symbol to (n,) datetime64[D]
         Days of each symbol's bars, ascending; a symbol of the items that is not here has no bars.
     """
-    calendar = np.unique(np.concatenate([np.zeros(0, "datetime64[D]"), *days.values()]))
-    rows = bars_of(items, calendar, days)
+    calendar, rows = bars_of(items, days)
     width = len(items.symbols)
     cells = np.where(rows < 0, -1, rows * width + items.places)
     order = _latest_first(items, cells)
@@ -145,8 +144,9 @@ def build_news_days(items: NewsItems, scores: NewsScores, days: Mapping[str, Day
     )
 
 
-def bars_of(items: NewsItems, calendar: Days, days: Mapping[str, Days]) -> IntArray:
-    """Place in ``calendar`` of the bar that each item belongs to, -1 for none: (n,) int64."""
+def bars_of(items: NewsItems, days: Mapping[str, Days]) -> tuple[Days, IntArray]:
+    """Every day of any symbol, ascending, and the place there of each item's bar, -1 for none: (n,) int64."""
+    calendar = np.unique(np.concatenate([np.zeros(0, "datetime64[D]"), *days.values()]))
     known = items.close.first_bar(items.available_at, calendar)
     named = ~np.isnat(items.after)
     known[named] = np.maximum(known[named], np.searchsorted(calendar, items.after[named], side="right"))
@@ -158,10 +158,10 @@ def bars_of(items: NewsItems, calendar: Days, days: Mapping[str, Days]) -> IntAr
             continue
         part = slice(bounds[place], bounds[place + 1])
         bars = np.searchsorted(own, known[part], side="left")
-        eve = items.close.instants(calendar[own[:1]] - np.timedelta64(1, "D"))
+        eve = items.close.instants((calendar[own[:1]] - np.timedelta64(1, "D")).astype("datetime64[D]"))
         kept = (bars < len(own)) & (items.available_at[part] > eve)
         rows[part] = np.where(kept, own[np.minimum(bars, len(own) - 1)], -1)
-    return rows
+    return calendar, rows
 
 
 def _latest_first(items: NewsItems, cells: IntArray) -> IntArray:

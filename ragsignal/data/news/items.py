@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,9 +54,15 @@ class NewsItems:
         return len(self.places)
 
     def take(self, rows: NDArray[Any]) -> NewsItems:
-        """Only the items of these rows, a mask or ascending places."""
+        """The items of these rows: a mask, or places."""
         columns = (self.places, self.available_at, self.after, self.ids, self.headlines, self.bodies)
         return NewsItems(self.symbols, self.close, *(column[rows] for column in columns))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all items and their moments; neither the order of the rows nor that of the symbols matters."""
+        lines = sorted(self.line(row) for row in range(len(self)))
+        return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()
 
     def line(self, row: int) -> str:
         """All that identifies an item, as one text."""
