@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal
+from ragsignal.types import FloatArray, Hit, Prompt, Query, Recipe, Score, Signal
 
 
 class Retriever(Protocol):
@@ -72,6 +72,24 @@ class Scorer(Protocol):
 
     def score(self, prompts: Sequence[Prompt]) -> list[Score]:
         """P(rise) of every prompt, in order."""
+        ...
+
+
+class TextScorer(Protocol):
+    """Reads the words of news and says how good they are for whom they name."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Identity of the scorer, weights and numeric type included."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Texts that are read together."""
+        ...
+
+    def sentiment(self, texts: Sequence[str]) -> FloatArray:
+        """(n,) from -1 (bad) to 1 (good), of every text in order."""
         ...
 
 

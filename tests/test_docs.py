@@ -90,6 +90,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "retrieval": config.RetrievalSpec,
     "llm": config.LLMSpec,
     "external": config.ExternalSpec,
+    "news": config.NewsSpec,
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
@@ -107,7 +108,7 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "ranks": config.RanksTraining,
     "days": config.DaysTraining,
 }
-SHARED = {"data", "corpus", "llm"}  # tables of both kinds, documented once
+SHARED = {"data", "corpus", "llm", "news"}  # tables of both kinds, documented once
 
 
 def _section(page: str, heading: str) -> str:

@@ -20,6 +20,7 @@ from ragsignal.cli.evaluate import evaluate
 from ragsignal.cli.export import export
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
+from ragsignal.cli.news import news_app
 from ragsignal.cli.sweep import MayStartRay, sweep
 from ragsignal.cli.terminal import Commands, people, say
 from ragsignal.cli.train import train_app
@@ -32,6 +33,7 @@ from ragsignal.version import VERSION
 _IN_USE = (
     "init",
     "data",
+    "news",
     "backtest",
     "inspect",
     "evaluate",
@@ -64,6 +66,7 @@ app.command()(export)
 app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
+app.add_typer(news_app, name="news")
 app.add_typer(weights_app, name="weights")
 
 

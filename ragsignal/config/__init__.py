@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
@@ -63,6 +64,7 @@ __all__ = [
     "FinseerTraining",
     "Horizon",
     "LLMSpec",
+    "NewsSpec",
     "RanksTraining",
     "RawTable",
     "RetrievalSpec",

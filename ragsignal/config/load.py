@@ -156,6 +156,8 @@ _PATHS = (
     ("external", "path"),
     ("llm", "adapter"),
     ("llm", "model"),
+    ("news", "path"),
+    ("news", "model"),
     ("retrieval", "encoder"),
     ("retrieval", "macro"),
     ("classifier", "base"),

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.news import NewsSpec
 from ragsignal.config.tables import (
     A_PART,
     WALK,
@@ -166,6 +167,7 @@ class RunSpec(Table):
     benchmark: str
     # left out where there is none: specs and records from before it stay as they are, bit for bit
     walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+    news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +189,8 @@ class RunSpec(Table):
             raise ValueError(f"benchmark {self.benchmark!r} is not one of the variants: {names}")
         if self.data.universe is not None:
             self.data.universe.check_before(self.data.start, "data.start")
+        if self.news is not None:
+            self.news.check_close(self.data)
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
             if variant.is_external and variant.external.path is None:

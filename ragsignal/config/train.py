@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ragsignal.config.news import NewsSpec
 from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Name, Names, Table
 
 
@@ -256,6 +257,7 @@ class TrainSpec(Table):
     boosting: BoostingTraining = BoostingTraining()
     ranks: RanksTraining = RanksTraining()
     days: DaysTraining = DaysTraining()
+    news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _check(self) -> TrainSpec:
@@ -266,6 +268,8 @@ class TrainSpec(Table):
             )
         if self.data.universe is not None:  # the training part may know it: whatever it trains is used later
             self.data.universe.check_before(self.split.valid_from, "split.valid_from")
+        if self.news is not None:
+            self.news.check_close(self.data)
         if self.llm.adapter is not None:
             raise ValueError("llm.adapter belongs to a run: training begins from the base model; delete it")
         if self.stockllm.reader == "ranks" and self.classifier.kind != "boosting":

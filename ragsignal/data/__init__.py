@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
-from ragsignal.data.check import find_problems, nearest_symbol
+from ragsignal.data.check import Problem, find_problems, nearest_symbol
 from ragsignal.data.decision_bars import Calendars, Decisions, place_decisions
 from ragsignal.data.decisions import DecisionRows, read_decisions
 from ragsignal.data.exchange_day import exchange_days
@@ -12,6 +12,10 @@ from ragsignal.data.labels import FALL_BELOW, RISE_ABOVE, bars_until_known, forw
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
 from ragsignal.data.names import hint_at, same_stock
+from ragsignal.data.news.days import NewsDays, NewsScores, bars_of, build_news_days
+from ragsignal.data.news.items import NewsItems
+from ragsignal.data.news.novelty import NOVELTY_RECIPE, novelty_of
+from ragsignal.data.news.read import NewsCounts, NewsRules, NewsTable, inspect_news, read_news
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, clock_of, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
@@ -50,6 +54,7 @@ __all__ = [
     "FORMULAS",
     "LEAST_STOCKS",
     "LETTERS",
+    "NOVELTY_RECIPE",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",
     "RANK_LETTERS",
@@ -69,16 +74,25 @@ __all__ = [
     "History",
     "Letters",
     "MarketDays",
+    "NewsCounts",
+    "NewsDays",
+    "NewsItems",
+    "NewsRules",
+    "NewsScores",
+    "NewsTable",
     "Panel",
     "Prices",
+    "Problem",
     "QueryCutter",
     "RankLetters",
     "SessionClose",
     "Split",
     "SplitPart",
     "bars_apart",
+    "bars_of",
     "bars_until_known",
     "build_market_days",
+    "build_news_days",
     "build_panel",
     "build_rank_letters",
     "calendar_of",
@@ -99,6 +113,7 @@ __all__ = [
     "fit_bins",
     "forward_returns",
     "hint_at",
+    "inspect_news",
     "is_spaced_otherwise",
     "label_tables",
     "load_prices",
@@ -110,9 +125,11 @@ __all__ = [
     "name_symbols",
     "nearest_symbol",
     "noise_market",
+    "novelty_of",
     "other_spacing",
     "place_decisions",
     "read_decisions",
+    "read_news",
     "same_stock",
     "shipped_bins",
     "spell",

@@ -49,6 +49,7 @@ from ragsignal.study import (
     configuration_of,
     count,
     data_digests,
+    notes_on_news,
     notes_on_prices,
     notes_on_training,
 )
@@ -146,7 +147,12 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         leak_detector=leak_detector,
         shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
-        protocol=[*notes_on_prices(study), *notes_on_training(study), *notes_of(spec, questions)],
+        protocol=[
+            *notes_on_prices(study),
+            *notes_on_news(study),
+            *notes_on_training(study),
+            *notes_of(spec, questions),
+        ],
         times=frame.times(
             variants={name: pipeline.cost.record() for name, pipeline in pipelines.items()},
             trials=_counted(spec, pipelines),

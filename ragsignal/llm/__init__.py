@@ -17,7 +17,7 @@ from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_
 from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs
 from ragsignal.llm.device import checked_device, chosen_dtype, machine
-from ragsignal.llm.load import adapter_of, load_stockllm
+from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
@@ -64,6 +64,7 @@ __all__ = [
     "load_causal",
     "load_encoder",
     "load_stockllm",
+    "load_text_scorer",
     "load_tokenizer",
     "machine",
     "memory_of",

@@ -18,8 +18,8 @@ from ragsignal.types import IntArray
 from ragsignal.utils import Record
 
 
-def checked_device(device: str) -> str:
-    """The device as asked for.
+def checked_device(device: str, key: str = "llm.device") -> str:
+    """The device as asked for, by ``key`` of a spec.
 
     Raises
     ------
@@ -30,9 +30,7 @@ def checked_device(device: str) -> str:
         import torch
 
         if not torch.cuda.is_available():
-            raise ModelError(
-                'llm.device = "cuda", but torch sees no GPU here; install a CUDA build or say device = "cpu"'
-            )
+            raise ModelError(f'{key} = "cuda", but torch sees no GPU here; install a CUDA build or say device = "cpu"')
     return device
 
 

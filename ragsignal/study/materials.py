@@ -13,6 +13,8 @@ from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import (
     Bins,
     MarketDays,
+    NewsDays,
+    NewsTable,
     Panel,
     Prices,
     RankLetters,
@@ -26,6 +28,7 @@ from ragsignal.data import (
 from ragsignal.errors import ConfigError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
+from ragsignal.study.news import NewsSource
 from ragsignal.utils import DAILY, Clock, cache_folder
 
 _LEAD = timedelta(days=2 * 365)  # some 500 bars: a factor looks 272 bars back, a reader 15, and a stock needs 250
@@ -41,11 +44,14 @@ class Materials:
     candidates : CorpusSpec
     history : Prices, optional
         Prices that are there already; by default they are loaded.
+    news : NewsSource, optional
+        Of a spec with a table ``[news]``.
     """
 
     data: DataSpec
     candidates: CorpusSpec
     history: Prices | None = None
+    news: NewsSource | None = None
 
     @cached_property
     def prices(self) -> Prices:
@@ -105,6 +111,38 @@ class Materials:
                 f"{what} are of whole days, and these are {self.clock.words}: take a reader of one stock alone and "
                 'candidates = "sequences", or daily bars (docs/clocks.md)'
             )
+
+    @cached_property
+    def news_table(self) -> NewsTable:
+        """News of all symbols of :attr:`prices`, and what the table holds beside them.
+
+        Raises
+        ------
+        ConfigError
+            If the spec has no table of news, or ``data.close`` names no zone that there is.
+        DataError
+            If the table cannot be trusted.
+        """
+        return self._news.table(self.data, self.prices.symbols)
+
+    @cached_property
+    def news_days(self) -> NewsDays:
+        """What the news said of each symbol, by the bars that may know of it.
+
+        Raises
+        ------
+        ModelError
+            If what scores the words cannot be used.
+        """
+        return self._news.days(self.news_table.items, self.prices)
+
+    @property
+    def _news(self) -> NewsSource:
+        if self.news is None:
+            raise ConfigError(
+                'the spec has no table of news; write [news] with path = "news.csv", and data.close (docs/news.md)'
+            )
+        return self.news
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+import numpy as np
+
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
 from ragsignal.data import DroppedBar, days_of, usual_gap_of, warning_notes
@@ -68,6 +70,28 @@ def notes_on_prices(study: Study) -> list[str]:
     survivors = [_SURVIVORS] if study.spec.data.source == "sample" else []
     looks_wrong = warning_notes(study.prices.warnings)
     return [*_notes_on_symbols(study), *_notes_on_window(study), *survivors, *dropped, *looks_wrong]
+
+
+def notes_on_news(study: Study) -> list[str]:
+    """Say how many items were read, over which days, and which were counted once, later or not at all."""
+    if study.spec.news is None:
+        return []
+    table = study.materials.news_table
+    items, counts = table.items, table.counts
+    moments = np.sort(items.available_at).astype("datetime64[D]")
+    beside = [
+        (counts.duplicates, "said again what was there"),
+        (counts.revisions, "revise another one"),
+        (counts.day_only, "have no zone or no time of day, and count for the session after their day"),
+        (counts.outside, f"are of {counts.other_symbols:,} other symbols"),
+        (counts.unnamed, "name no symbol"),
+    ]
+    told = "".join(f"; {number:,} {what}" for number, what in beside if number)
+    notes = [f"News: {len(items):,} items, available from {moments[0]} to {moments[-1]}{told}."]
+    if counts.without:
+        there = len(items.symbols)
+        notes.append(f"No news of {len(counts.without):,} of {there:,} symbols: {first_names(counts.without)}.")
+    return [Provenance(note) for note in notes]
 
 
 def _notes_on_window(study: Study) -> list[str]:

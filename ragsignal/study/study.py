@@ -15,6 +15,7 @@ from ragsignal.data import Prices
 from ragsignal.retrieval import Corpus
 from ragsignal.signals import Pipeline, RagPipeline, SignalStore
 from ragsignal.study.materials import Materials
+from ragsignal.study.news import NewsSource
 from ragsignal.study.parts import Distribute, Parts, Shared
 from ragsignal.study.symbols import with_symbols
 from ragsignal.study.walk_forward.plan import Plan
@@ -62,7 +63,9 @@ class Study:
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks of the spec."""
-        return Materials(self.spec.data, self.spec.corpus, self.history)
+        spec = self.spec.news
+        news = None if spec is None else NewsSource(spec, lambda: self.store, self.progress)
+        return Materials(self.spec.data, self.spec.corpus, self.history, news)
 
     @property
     def prices(self) -> Prices:

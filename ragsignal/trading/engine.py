@@ -31,6 +31,7 @@ from ragsignal.study import (
     TrialCount,
     count_run,
     data_digests,
+    notes_on_news,
     notes_on_prices,
     notes_on_training,
     work_of,
@@ -234,7 +235,7 @@ def charged(result: VariantResult, pipeline: Pipeline) -> VariantResult:
 def notes_of(spec: RunSpec, variants: Sequence[VariantResult] = (), study: Study | None = None) -> list[str]:
     """What a reader must know before the first figure."""
     study = study or Study(spec)
-    notes = [*notes_on_prices(study), *notes_on_training(study)]
+    notes = [*notes_on_prices(study), *notes_on_news(study), *notes_on_training(study)]
     notes += [*_notes_on_hits(spec, variants), *notes_on_accounts(variants)]
     if spec.costs.commission_bps == spec.costs.slippage_bps == 0:
         notes.append("Costs are switched off: nobody can trade these figures.")

@@ -28,7 +28,7 @@ from ragsignal.data import (
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
-from ragsignal.study import Materials, TrainedKind, with_symbols
+from ragsignal.study import Materials, NewsSource, TrainedKind, open_store, with_symbols
 from ragsignal.training.examples import Example, examples_of
 from ragsignal.types import Recipe
 from ragsignal.utils import Progress, day_of, json_digest, locked, silent, versions_of
@@ -112,7 +112,13 @@ class TrainingRun:
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks."""
-        return Materials(self.spec.data, self.spec.corpus, self._history)
+        return Materials(self.spec.data, self.spec.corpus, self._history, self.news)
+
+    @property
+    def news(self) -> NewsSource | None:
+        """Where the news come from, of a spec that has a table of them."""
+        spec = self.spec.news
+        return None if spec is None else NewsSource(spec, open_store, self.progress)
 
     @property
     def prices(self) -> Prices:

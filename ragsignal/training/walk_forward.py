@@ -42,7 +42,7 @@ class StepTrainingRun(TrainingRun):
     @cached_property
     def materials(self) -> Materials:
         """Of the step's past alone."""
-        return Materials(self.spec.data, self.spec.corpus, self.plan.history)
+        return Materials(self.spec.data, self.spec.corpus, self.plan.history, self.news)
 
     def folder(self, kind: TrainedKind) -> Path:
         """The address of what this step learns."""

@@ -1,0 +1,99 @@
+"""``ragsignal news check``: a table of news."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.table import Table
+
+from ragsignal.cli.options import Settings, SpecPath
+from ragsignal.cli.terminal import Commands, answer, note, people, say
+from ragsignal.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ragsignal.data import NewsTable, Prices, Problem
+
+news_app = Commands(help="Check a table of news.")
+
+
+@news_app.callback()
+def news() -> None:
+    """Check a table of news."""
+
+
+@news_app.command("check")
+def news_check(spec: SpecPath, settings: Settings = None) -> None:
+    """Say what the table of news of SPEC holds for its bars, and list what is wrong with it; exit 1 for a problem."""
+    from ragsignal.config import load_spec
+    from ragsignal.data import inspect_news
+    from ragsignal.study import Study, news_rules
+
+    study = Study(load_spec(spec, settings or ()))
+    if study.spec.news is None:
+        raise ConfigError(f'{spec} has no table [news]; write one, with path = "news.csv", and data.close')
+    rules = news_rules(study.spec.news, study.spec.data)
+    table, problems = inspect_news(study.spec.news.path, study.prices.symbols, rules)
+    if table is None:
+        _print_problems(problems, str(study.spec.news.path))
+        answer({"problems": [asdict(it) for it in problems]})
+        raise typer.Exit(1)
+    record = _record(table, study.prices)
+    _print_record(record, table)
+    answer({"problems": []} | record)
+
+
+def _record(table: NewsTable, prices: Prices) -> dict[str, Any]:
+    import numpy as np
+
+    from ragsignal.data import bars_of, days_of
+
+    items = table.items
+    _, rows = bars_of(items, {symbol: days_of(frame) for symbol, frame in prices.frames.items()})
+    moments = np.sort(items.available_at).astype("datetime64[s]")
+    bars = len(np.unique(np.c_[rows, items.places][rows >= 0], axis=0))
+    return asdict(table.counts) | {
+        "items": len(items),
+        "of_a_bar": int((rows >= 0).sum()),
+        "bars_with_news": bars,
+        "bars": sum(len(frame) for frame in prices.frames.values()),
+        "first": str(moments[0]),
+        "last": str(moments[-1]),
+        "digest": items.digest,
+    }
+
+
+_ROWS = {
+    "rows": "rows of the table",
+    "outside": "of other symbols, left out",
+    "unnamed": "without a symbol, left out",
+    "duplicates": "that say again what was there, left out",
+    "items": "items of the spec's symbols",
+    "revisions": "revisions among them",
+    "day_only": "without a zone or a time of day: they count for the session after their day",
+    "of_a_bar": "that belong to a bar; the others came before the first or after the last one",
+    "bars_with_news": "bars that have news",
+    "bars": "bars of all",
+}
+
+
+def _print_record(record: dict[str, Any], table: NewsTable) -> None:
+    shown = Table(show_header=False, title=f"available from {record['first']} to {record['last']} UTC")
+    shown.add_column(justify="right")
+    shown.add_column()
+    for key, words in _ROWS.items():
+        shown.add_row(f"{record[key]:,}", words)
+    people.print(shown)
+    names, sources = table.counts.without, list(table.counts.sources.items())
+    if sources:
+        say("sources: " + ", ".join(f"{name or 'none'} {number:,}" for name, number in sources[:5]))
+    if names:
+        note(f"no item of {len(names):,} symbols: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
+
+
+def _print_problems(problems: list[Problem], path: str) -> None:
+    shown = Table("rule", "rows", "repair", title=f"{len(problems)} problem(s) in {path}")
+    for it in problems:
+        shown.add_row(it.rule, ", ".join(it.rows), it.repair)
+    people.print(shown)

@@ -1,0 +1,79 @@
+"""The table of news: where items come from, when they were in hand, and what reads them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ragsignal.config.tables import AtLeastOne, DataSpec, FilePath, Table
+
+_OF_A_MODEL = ("model", "revision", "device", "batch_size", "threads")
+_LAG = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|d)")
+_MINUTES = {"s": 1 / 60, "min": 1.0, "h": 60.0, "d": 24 * 60.0}
+_YEAR = 366 * 24 * 60  # minutes
+
+
+def _delay(lag: int | str) -> timedelta:
+    """Read a number of minutes, or ``"90 s"``, ``"5 min"``, ``"2 h"``, ``"1 d"``; raises ``ValueError``."""
+    found = _LAG.fullmatch(lag if isinstance(lag, str) else f"{lag} min")
+    minutes = float(found[1]) * _MINUTES[found[2]] if found else _YEAR + 1
+    if minutes > _YEAR:
+        raise ValueError(f'{lag!r}: expected minutes, or a text such as "90 s", "5 min", "2 h" or "1 d"; 0 to 366 days')
+    return timedelta(minutes=minutes)
+
+
+def _checked_lag(lag: int | str) -> int | str:
+    _delay(lag)
+    return lag
+
+
+class NewsSpec(Table):
+    """News beside prices: a long table with a row an item and symbol, and what scores its words.
+
+    ``path`` is a CSV file or a Parquet table (:func:`ragsignal.data.read_news` says which columns). ``lag`` is how
+    long after ``published_at``, or after ``received_at`` where that is later, an item is in hand: minutes, or a text
+    such as ``"2 h"``; it has to be said where the table does not say when items were received. ``body`` reads bodies
+    beside headlines. ``novelty_days`` is how far back, in calendar days, an item is compared with earlier ones.
+
+    ``scorer = "lexicon"`` is VADER's compound; ``"classifier"`` any text classifier whose labels say positive and
+    negative, of which ``model`` is a folder or a Hub id (then with ``revision``, a full commit hash).
+    """
+
+    path: FilePath
+    lag: Annotated[int | str, AfterValidator(_checked_lag)] | None = None
+    body: bool = False
+    novelty_days: AtLeastOne = 7
+    scorer: Literal["lexicon", "classifier"] = "lexicon"
+    model: str | None = None
+    revision: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    batch_size: AtLeastOne = 32
+    threads: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)
+
+    @property
+    def delay(self) -> timedelta | None:
+        """``lag`` as a duration."""
+        return None if self.lag is None else _delay(self.lag)
+
+    @model_validator(mode="after")
+    def _check(self) -> NewsSpec:
+        if self.scorer == "classifier" and self.model is None:
+            raise ValueError(
+                'scorer = "classifier" needs model: the folder of a text classifier, or a Hub id with its revision'
+            )
+        plain = NewsSpec.model_fields
+        spare = [name for name in _OF_A_MODEL if getattr(self, name) != plain[name].default]
+        if self.scorer == "lexicon" and spare:
+            raise ValueError(f'{", ".join(spare)}: belongs to scorer = "classifier"; a lexicon has no model')
+        return self
+
+    def check_close(self, data: DataSpec) -> None:
+        """Raise ``ValueError`` unless ``data`` says when a daily bar is known."""
+        if data.close is None:
+            raise ValueError(
+                "[news] carries moments, so the spec has to say when a daily bar is known: write under [data] "
+                'close = "16:00 America/New_York", or the time and zone of your market'
+            )

@@ -1,0 +1,96 @@
+"""From ``[news]`` of a spec to what the news said by a stock's bars: read, scored once a text, and placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ragsignal.config import DataSpec, NewsSpec
+from ragsignal.data import (
+    NOVELTY_RECIPE,
+    NewsDays,
+    NewsItems,
+    NewsRules,
+    NewsScores,
+    NewsTable,
+    Prices,
+    SessionClose,
+    bars_of,
+    build_news_days,
+    days_of,
+    novelty_of,
+    read_news,
+)
+from ragsignal.errors import ConfigError
+from ragsignal.llm import load_text_scorer
+from ragsignal.signals import SentimentOnce, SignalStore
+from ragsignal.types import BoolArray, FloatArray
+from ragsignal.utils import Progress, silent
+
+
+@dataclass(frozen=True)
+class NewsSource:
+    """The news of a study.
+
+    Parameters
+    ----------
+    spec : NewsSpec
+    store : callable
+        Opens what keeps the sentiment of texts that were read.
+    progress : callable, optional
+        Told how many texts are scored.
+    """
+
+    spec: NewsSpec
+    store: Callable[[], SignalStore]
+    progress: Progress = silent
+
+    def table(self, data: DataSpec, symbols: Sequence[str]) -> NewsTable:
+        """Items of ``symbols``.
+
+        Raises
+        ------
+        ConfigError
+            If ``data.close`` names no zone that there is.
+        DataError
+            If the table cannot be trusted.
+        """
+        return read_news(self.spec.path, symbols, news_rules(self.spec, data))
+
+    def days(self, items: NewsItems, prices: Prices) -> NewsDays:
+        """What the items said, by the bars of ``prices`` that may know of them; only those of a bar are scored.
+
+        Raises
+        ------
+        ModelError
+            If the scorer's wheel or weights are missing or cannot be used.
+        """
+        days = {symbol: days_of(frame) for symbol, frame in prices.frames.items()}
+        scorer = load_text_scorer(self.spec)
+        memory = SentimentOnce(scorer, self.store(), partial(self.progress, "sentiment of news"))
+        span = self.spec.novelty_days
+        scores = NewsScores(
+            sentiment=_sentiment(items, bars_of(items, days)[1] >= 0, memory),
+            novelty=novelty_of(items, span),
+            recipe={"news": 1, "scorer": scorer.recipe, "novelty": NOVELTY_RECIPE, "novelty_days": span},
+        )
+        return build_news_days(items, scores, days)
+
+
+def news_rules(news: NewsSpec, data: DataSpec) -> NewsRules:
+    """How a spec's table of news is read; raises ``ConfigError`` where ``data.close`` names no zone that there is."""
+    try:
+        return NewsRules(SessionClose.parse(data.close or ""), news.delay, news.body)
+    except ValueError as error:
+        raise ConfigError(f"data.close: {error}") from None
+
+
+def _sentiment(items: NewsItems, wanted: BoolArray, memory: SentimentOnce) -> FloatArray:
+    """Sentiment of each item, 0 of those that are not wanted."""
+    pairs = zip(items.headlines[wanted], items.bodies[wanted], strict=True)
+    found = np.zeros(len(items))
+    found[wanted] = memory.sentiment([f"{headline}\n{body}" if body else headline for headline, body in pairs])
+    return found
