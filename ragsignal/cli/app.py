@@ -17,6 +17,7 @@ from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
+from ragsignal.cli.explain import explain
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
 from ragsignal.cli.sweep import MayStartRay, sweep
@@ -28,7 +29,20 @@ from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.utils import disk_is_full, full_disk
 from ragsignal.version import VERSION
 
-_IN_USE = ("init", "data", "backtest", "inspect", "evaluate", "audit", "wrap", "sweep", "compare", "train", "weights")
+_IN_USE = (
+    "init",
+    "data",
+    "backtest",
+    "inspect",
+    "explain",
+    "evaluate",
+    "audit",
+    "wrap",
+    "sweep",
+    "compare",
+    "train",
+    "weights",
+)
 """Commands in the order in which somebody new needs them."""
 
 
@@ -43,6 +57,7 @@ app.command()(init)
 app.command(cls=MayStartRay)(backtest)
 app.command()(evaluate)
 app.command()(inspect)
+app.command()(explain)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
 app.command()(compare)

@@ -11,7 +11,7 @@ from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, f
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
-from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
+from ragsignal.data.rank_factors import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import (
     LEAST_STOCKS,
     RANK_LETTERS,
@@ -42,6 +42,7 @@ from ragsignal.data.windows import (
 
 __all__ = [
     "FACTORS",
+    "FACTOR_GROUPS",
     "FACTOR_WORDS",
     "FORMULAS",
     "LEAST_STOCKS",
