@@ -17,6 +17,7 @@ from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
+from ragsignal.cli.explain import explain
 from ragsignal.cli.export import export
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
@@ -36,6 +37,7 @@ _IN_USE = (
     "news",
     "backtest",
     "inspect",
+    "explain",
     "evaluate",
     "audit",
     "wrap",
@@ -59,6 +61,7 @@ app.command()(init)
 app.command(cls=MayStartRay)(backtest)
 app.command()(evaluate)
 app.command()(inspect)
+app.command()(explain)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
 app.command()(compare)

@@ -18,7 +18,7 @@ from ragsignal.data.news.novelty import NOVELTY_RECIPE, novelty_of
 from ragsignal.data.news.read import NewsCounts, NewsRules, NewsTable, inspect_news, read_news
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, clock_of, days_of, load_sample
-from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
+from ragsignal.data.rank_factors import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS
 from ragsignal.data.rank_letters import (
     LEAST_STOCKS,
     RANK_LETTERS,
@@ -49,6 +49,7 @@ from ragsignal.data.windows import (
 
 __all__ = [
     "FACTORS",
+    "FACTOR_GROUPS",
     "FACTOR_WORDS",
     "FALL_BELOW",
     "FORMULAS",

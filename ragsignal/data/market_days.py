@@ -216,6 +216,10 @@ class DayHits(DatedHits):
         """Of which days there are, all that is known of them, and how near they are."""
         return hashlib.sha256(self.table.row_digests[self.rows].tobytes() + self.scores.tobytes()).hexdigest()
 
+    def only(self, kept: BoolArray) -> DayHits:
+        """The hits of ``kept`` (k,)."""
+        return DayHits(self.table, self.rows[kept], self.scores[kept])
+
     def __repr__(self) -> str:
         return f"DayHits({len(self)} days)"
 

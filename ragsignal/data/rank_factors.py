@@ -111,6 +111,28 @@ FACTOR_WORDS = {
 }
 """The factors as people call them: the greater, the higher the rank."""
 
+FACTOR_GROUPS: dict[str, tuple[str, ...]] = {
+    "reversal": ("rel_1", "rel_2", "rel_3", "rel_4", "rel_5", "z_1", "z_5", "mom_5", "mom_10", "mom_20"),
+    "momentum": ("mom_60", "mom_120", "mom_250", "mom_250_20"),
+    "day and night": ("intraday_1", "overnight_1", "intraday_5", "overnight_5", "overnight_20"),
+    "volatility": (
+        "range_1",
+        "range_20",
+        "range_ratio",
+        "vol_20",
+        "vol_60",
+        "vol_ratio",
+        "max_20",
+        "min_20",
+        "skew_60",
+    ),
+    "volume and liquidity": ("volume_1", "volume_5", "dollar_volume", "illiquidity", "signed_volume"),
+    "place in the range": ("place_1", "place_5", "high_250", "low_250", "high_20", "low_20"),
+    "market": ("beta_120",),
+    "season": ("season",),
+}
+"""What an explanation takes away at once: every factor is in one group."""
+
 RANK_FACTORS: tuple[str, ...] = tuple(FORMULAS)
 
 HISTORY = 250

@@ -37,6 +37,8 @@ LEAST_STOCKS = 20
 
 Letters = NDArray[np.uint8]
 
+_REACH = 320  # days that a factor looks back, and some more: 272 is the most
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RankLetters:
@@ -95,6 +97,14 @@ class RankLetters:
             here = order[ranked[order]]
             digests.append(hashlib.sha256(names[here].tobytes() + block[here].tobytes()).digest())
         return digests
+
+    def values_on(self, row: int) -> FloatArray:
+        """The factors themselves on day number ``row``, (n_symbols, n_factors) in the units of their formulas."""
+        days = slice(max(0, row + 1 - _REACH), row + 1)
+        tables = {name: getattr(self.bars, name)[days] for name in ("open", "high", "low", "close", "volume")}
+        bars = BarTable(self.symbols, self.days[days], **tables)
+        values = {name: table[-1] for name, table in rank_factors(bars, self.market[days])}
+        return np.stack([values[name] for name in RANK_FACTORS], axis=1)
 
     def window_digest(self, row: int, memory: int, states: bool = False) -> bytes:
         """Digest of the letters of all stocks on the ``memory`` days that end with day number ``row``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ragsignal.llm.base_model import load_causal, load_tokenizer
 from ragsignal.llm.boosting import Boosting, as_numbers
 from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.changed_letters import ChangedLetters
 from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.classifier_models import (
     BertClassifier,
@@ -15,13 +16,25 @@ from ragsignal.llm.classifier_models import (
 )
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_features
 from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
-from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs
+from ragsignal.llm.day_scores import UniverseReader
+from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs, pooling_weights
 from ragsignal.llm.device import checked_device, chosen_dtype, machine
 from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
-from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, letters_of, reads_states
+from ragsignal.llm.ranks import (
+    NO_HITS,
+    RANKS_RECIPE,
+    STATES_RECIPE,
+    RankPrompt,
+    RankScorer,
+    day_scorer,
+    last_days,
+    letters_of,
+    reads_states,
+    spelled,
+)
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
@@ -33,6 +46,7 @@ __all__ = [
     "STATES_RECIPE",
     "BertClassifier",
     "Boosting",
+    "ChangedLetters",
     "ClassifierModel",
     "ClassifierScorer",
     "DayEnsemble",
@@ -43,10 +57,12 @@ __all__ = [
     "HitFeatures",
     "LogisticClassifier",
     "RankEnsemble",
+    "RankPrompt",
     "RankScorer",
     "StockLLM",
     "Template",
     "TextlessPrompter",
+    "UniverseReader",
     "VoteScorer",
     "adapter_of",
     "as_numbers",
@@ -60,6 +76,7 @@ __all__ = [
     "hit_features",
     "hit_width",
     "hits_by_count",
+    "last_days",
     "letters_of",
     "load_causal",
     "load_encoder",
@@ -69,10 +86,12 @@ __all__ = [
     "machine",
     "memory_of",
     "pooled_payoffs",
+    "pooling_weights",
     "probability_of",
     "reads_hits",
     "reads_states",
     "save_reader",
     "seed_folders",
+    "spelled",
     "token_ids",
 ]

@@ -50,7 +50,9 @@ class DayAdapter(nn.Module):
         nn.init.zeros_(self.head.weight)  # it begins as the trunk
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, letters: Tensor, hidden: Tensor, payoffs: Tensor, facts: Tensor) -> Tensor:
+    def forward(
+        self, letters: Tensor, hidden: Tensor, payoffs: Tensor, facts: Tensor, left_out: Tensor | None = None
+    ) -> Tensor:
         """Change of the score of each stock.
 
         Parameters
@@ -62,6 +64,8 @@ class DayAdapter(nn.Module):
         payoffs : (n_days, k, n_factors) integer
             Letters of the retrieved days.
         facts : (n_days, k, 11) float32
+        left_out : (n,) integer, optional
+            Of a single day: which hit each stock does not see.
 
         Returns
         -------
@@ -74,7 +78,9 @@ class DayAdapter(nn.Module):
         padded = nn.functional.pad(stocks, (0, 0, 0, groups * _GROUP - count))
         seen = self.decoder(
             inputs_embeds=padded.view(days * groups, _GROUP, width),
-            attention_mask=_mask(hits.shape[1]).to(hits.device),
+            attention_mask=(_mask(hits.shape[1]) if left_out is None else _hiding(left_out, hits.shape[1], groups)).to(
+                hits.device
+            ),
             position_ids=torch.ones(1, _GROUP, dtype=torch.long, device=hits.device),
             past_key_values=self._read(hits, groups),
         ).last_hidden_state
@@ -124,3 +130,11 @@ def _mask(hits: int) -> Tensor:
     """(1, 1, group, hits + group): what is added to attention, 0 where a stock sees: all hits, and itself."""
     others = torch.full((_GROUP, _GROUP), torch.finfo(torch.float32).min).fill_diagonal_(0.0)
     return torch.cat([torch.zeros(_GROUP, hits), others], dim=1)[None, None]
+
+
+def _hiding(left_out: Tensor, hits: int, groups: int) -> Tensor:
+    """(groups, 1, group, hits + group): :func:`_mask` of each group, where each stock does not see one of the hits."""
+    mask = _mask(hits).repeat(groups, 1, 1, 1)
+    stock = torch.arange(len(left_out))
+    mask[stock // _GROUP, 0, stock % _GROUP, left_out.cpu()] = torch.finfo(torch.float32).min
+    return mask

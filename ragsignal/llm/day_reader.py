@@ -23,15 +23,17 @@ from ragsignal.artifacts import Artifact, reading
 from ragsignal.data import DayHits, Letters, RankLetters
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.changed_letters import ChangedLetters
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
-from ragsignal.llm.day_scores import UniverseReader
-from ragsignal.llm.day_vote import factor_product
+from ragsignal.llm.day_scores import UniverseReader, as_days
+from ragsignal.llm.day_vote import factor_product, products_without_each
 from ragsignal.llm.device import checked_device, computing
 from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.ranks import RANKS_RECIPE
-from ragsignal.types import FloatArray, Recipe
+from ragsignal.types import FloatArray, Hit, IntArray, Recipe
 
 _REPAIR = "train it again: ragsignal train days SPEC"
+_CASES = 2048  # stocks that an adapter reads at once: a copy of 600 hits for each 64 of them takes 20 MB
 _BLOCK = 64  # days that the trunk reads together
 _READER, _SCALES = "reader.json", "scales.safetensors"
 
@@ -96,6 +98,26 @@ class DayReader(UniverseReader):
         scores, hidden = self._trunk.scores_and_states(letters[:, None])
         states = [seed[-1] for seed in hidden]
         return float(self.ensemble.scores(letters[-1:], scores[-1], states, hits, self._as_of(row))[0])
+
+    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+        """Raw scores of letters that are not the universe's."""
+        days, (scores, hidden) = as_days(hits), self._trunk.last_scores_and_states(changed)
+        parts = []
+        for start in range(0, len(changed), _CASES):
+            block = slice(start, start + _CASES)
+            states = [seed[block] for seed in hidden]
+            as_of = self._as_of(changed.row)
+            parts.append(self.ensemble.scores(changed.last[block], scores[block], states, days, as_of))
+        return np.concatenate(parts) if parts else scores
+
+    def without_each(self, row: int, columns: IntArray, hits: DayHits, places: IntArray) -> FloatArray:
+        """Raw scores without each hit: (k, n)."""
+        first, scores, hidden = self._read(row // _BLOCK)
+        letters, trunk = self.universe.letters[row, columns], scores[row - first, columns]
+        states = [seed[row - first][columns] for seed in hidden]
+        products = products_without_each(letters, hits, places)
+        change = self.ensemble.changes_without_each(letters, states, hits, places, self._as_of(row))
+        return np.asarray(trunk + self.ensemble.product * products + self.ensemble.weight * change)
 
     def chances(self, raw: FloatArray) -> FloatArray:
         """Calibrated as the adapter's card says."""
@@ -189,6 +211,28 @@ class DayEnsemble:
         products = np.stack([factor_product(letters, hits) for hits in sets])
         scores: FloatArray = trunk + self.product * products
         return scores + self.weight * self._changes(letters, states, sets, as_of) if self.weight else scores
+
+    def changes_without_each(
+        self, letters: Letters, states: list[Any], hits: DayHits, places: IntArray, as_of: Any
+    ) -> FloatArray:
+        """What the adapters add without the hit at each of k places, (k, n): it is hidden, as each is read alone."""
+        import torch
+
+        stocks, hidden = np.repeat(np.arange(len(letters)), len(places)), np.tile(places, len(letters))
+        total = np.zeros(len(stocks))
+        if not self.weight:
+            return total.reshape(len(letters), len(places)).T
+        features = day_features(hits, as_of, self.scales)
+        batch = [torch.from_numpy(it[None]).to(self._device) for it in (features.payoffs, features.facts)]
+        tokens = torch.from_numpy(np.ascontiguousarray(letters)).to(self._device)
+        with torch.inference_mode(), computing(1):
+            for start in range(0, len(stocks), _CASES):
+                block = slice(start, start + _CASES)
+                own, left_out = (torch.from_numpy(it[block]).to(self._device) for it in (stocks, hidden))
+                for adapter, state in zip(self.adapters, states, strict=True):
+                    change = adapter(tokens[own][None], state[own][None], *batch, left_out)
+                    total[block] += change[0].double().cpu().numpy()
+        return (total / len(self.adapters)).reshape(len(letters), len(places)).T
 
     def _changes(self, letters: Letters, states: list[Any], sets: Sequence[DayHits], as_of: Any) -> FloatArray:
         """Mean of what the adapters add, (n_sets, n)."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from ragsignal.data import DayHits, Letters, RankLetters, daily_ranks
 from ragsignal.errors import ModelError
+from ragsignal.llm.changed_letters import ChangedLetters
 from ragsignal.llm.ranks import RankPrompt, RankPrompter, place_among
-from ragsignal.types import FloatArray, Prompt, Recipe, Score
+from ragsignal.types import FloatArray, Hit, IntArray, Prompt, Recipe, Score
 
 
 class UniverseReader(ABC):
@@ -53,6 +54,17 @@ class UniverseReader(ABC):
         """Raw score of one stock that is not of the universe, by its letters (memory, n_factors)."""
 
     @abstractmethod
+    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+        """Raw scores (m,) of letters that are not the universe's, with the day's hits (:class:`DayHits`)."""
+
+    @abstractmethod
+    def without_each(self, row: int, columns: IntArray, hits: DayHits, places: IntArray) -> FloatArray:
+        """Raw scores (k, n) of stocks of the universe, by their columns (n,), without the hit at each of k places.
+
+        Of two hits or more: without its only one a signal abstains.
+        """
+
+    @abstractmethod
     def chances(self, raw: FloatArray) -> FloatArray:
         """P(beats the day's median) of raw scores."""
 
@@ -89,7 +101,8 @@ class UniverseReader(ABC):
                 found[number] = scores[prompt.column], places[prompt.column]
             else:
                 raw = self.of_stock(prompt.own[:, 0], row, hits)
-                found[number] = raw, place_among(raw, scores)
+                others = scores if prompt.column < 0 else np.delete(scores, prompt.column)
+                found[number] = raw, place_among(raw, others)
         return found
 
     def _table(self, row: int, hits: DayHits) -> tuple[FloatArray, FloatArray]:
@@ -99,6 +112,13 @@ class UniverseReader(ABC):
             scores = self.of_universe(row, hits)
             self._tables[key] = scores, daily_ranks(scores[None])[0]
         return self._tables[key]
+
+
+def as_days(hits: Sequence[Hit]) -> DayHits:
+    """The hits as what they are; raises ``ModelError`` where they are no days."""
+    if not isinstance(hits, DayHits):
+        raise ModelError('this reads retrieved days, and was given something else; write retrieval.candidates = "days"')
+    return hits
 
 
 def _by_day(prompts: Sequence[RankPrompt]) -> list[list[int]]:

@@ -10,12 +10,14 @@ of the same days has to beat it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from ragsignal.data import DayHits, Letters, RankLetters, factor_values
-from ragsignal.llm.day_scores import UniverseReader
-from ragsignal.types import FloatArray, Recipe
+from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.day_scores import UniverseReader, as_days
+from ragsignal.types import FloatArray, Hit, IntArray, Recipe
 
 _UNLIKE = 0.25  # weight of unlike days: docs/decisions/0018
 _SURE = 0.49
@@ -48,6 +50,14 @@ class DayVote(UniverseReader):
         """Expected rank of one stock's return."""
         return float(factor_product(letters[-1], hits))
 
+    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+        """Expected ranks of letters that are not the universe's."""
+        return factor_product(changed.last, as_days(hits))
+
+    def without_each(self, row: int, columns: IntArray, hits: DayHits, places: IntArray) -> FloatArray:
+        """Expected ranks without each hit."""
+        return products_without_each(self.universe.letters[row, columns], hits, places)
+
     def chances(self, raw: FloatArray) -> FloatArray:
         """P(above the median) of an expected rank m in [-1, 1]: 1/2 + m / sqrt(2).
 
@@ -60,6 +70,18 @@ class DayVote(UniverseReader):
 def factor_product(letters: Letters, hits: DayHits) -> FloatArray:
     """Factors (..., n_factors) times pooled payoffs: what a stock is expected to do by the retrieved days, (...)."""
     return np.asarray(factor_values(letters) @ pooled_payoffs(hits))
+
+
+def products_without_each(letters: Letters, hits: DayHits, places: IntArray) -> FloatArray:
+    """:func:`factor_product` of stocks (n, n_factors) without the hit at each of k places: (k, n)."""
+    everywhere = np.arange(len(hits))
+    return np.stack([factor_product(letters, hits.only(everywhere != place)) for place in places])
+
+
+def pooling_weights(hits: DayHits) -> FloatArray:
+    """By what each day's payoffs are multiplied in :func:`pooled_payoffs`, (k,)."""
+    unlike = hits.scores < 0.0
+    return np.where(unlike, -_UNLIKE / max(int(unlike.sum()), 1), 1.0 / max(int((~unlike).sum()), 1))
 
 
 def pooled_payoffs(hits: DayHits) -> FloatArray:

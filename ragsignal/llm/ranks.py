@@ -25,6 +25,7 @@ from ragsignal.data import RANK_FACTORS, RANK_LETTERS, STATE_FORMULAS, Letters, 
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.calibration import calibrated, probability_of
+from ragsignal.llm.changed_letters import ChangedLetters
 from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, hit_features, hits_by_count, reads_hits
 from ragsignal.types import FeedBars, FloatArray, Hit, Prompt, Query, Recipe, Score
@@ -66,12 +67,17 @@ class DayScorer(Protocol):
         """(n_days, n_symbols) scores of (n_days, n_symbols, n_factors) letters and, where read, (n_days, 8) states."""
         ...
 
+    def last_scores(self, changed: ChangedLetters, state: FloatArray | None = None) -> FloatArray:
+        """Scores (m,) of letters that are not the universe's and, where read, the state (8,) of the market."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RankPrompt(Prompt):
     """A query with its place in the universe: day number ``row``, and ``column``, or letters of its own.
 
-    ``own`` is (memory, 1, n_factors) uint8 where the stock is not one of the universe.
+    ``own`` is (memory, 1, n_factors) uint8 where the stock is not one of the universe; with a column too, it is one of
+    the universe with other letters.
     """
 
     row: int = -1
@@ -158,7 +164,7 @@ class RankPrompter:
                 "has no bars to rank it by; ask through RagMomentum, or add it to data.symbols"
             )
         letters, ranked = self._placing(query.bars)
-        return _last_days(letters, row, self.memory)[:, None], bool(ranked[row])
+        return last_days(letters, row, self.memory)[:, None], bool(ranked[row])
 
     def _placing(self, bars: FeedBars) -> tuple[Letters, NDArray[np.bool_]]:
         """Letters of all days of a feed, from the longest past that it was asked with; factors look back only."""
@@ -249,12 +255,31 @@ class RankScorer:
         if with_hits:
             answers[with_hits] = self._with_hits([asked[number] for number in with_hits])
         raw, places = answers.T
-        chances = probability_of(calibrated(raw, self._artifact.card.calibration)).tolist()
+        chances = self.chances(raw).tolist()
         share = (time.perf_counter() - began) / max(len(asked), 1)
         return [
             Score(chance, seconds=share, rank=2.0 * place - 1.0)
             for chance, place in zip(chances, places.tolist(), strict=True)
         ]
+
+    @property
+    def universe(self) -> RankLetters:
+        """The stocks that are ranked."""
+        return self._universe
+
+    @property
+    def memory(self) -> int:
+        """Days of letters that a score depends on."""
+        return self._model.memory
+
+    def chances(self, raw: FloatArray) -> FloatArray:
+        """P(beats the day's median) of raw scores, calibrated as the artifact's card says."""
+        return probability_of(calibrated(raw, self._artifact.card.calibration))
+
+    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:  # noqa: ARG002 - it reads none
+        """Raw scores (m,) of letters that are not the universe's, without hits."""
+        state = self._universe.states[changed.row] if self._reads_states else None
+        return self._model.last_scores(changed, state)
 
     def _looked_up(self, prompt: RankPrompt) -> tuple[float, float]:
         """Raw score and place in (0, 1) of a query without hits."""
@@ -278,12 +303,12 @@ class RankScorer:
         """Letters of a query's days, (memory, n_factors)."""
         if prompt.own is not None:
             return prompt.own[:, 0]
-        return _last_days(self._universe.letters[:, prompt.column], prompt.row, self._model.memory)
+        return last_days(self._universe.letters[:, prompt.column], prompt.row, self._model.memory)
 
     def _place(self, prompt: RankPrompt, score: float) -> float:
         """Place in (0, 1) among the day's other stocks."""
         others = self._scores[prompt.row]
-        return place_among(score, others if prompt.own is not None else np.delete(others, prompt.column))
+        return place_among(score, others if prompt.column < 0 else np.delete(others, prompt.column))
 
     def count_blocks(self, days: Iterable[date]) -> int:
         """How many blocks of days, each scored for the whole universe, hold ``days``."""
@@ -328,10 +353,10 @@ def letters_of(text: str) -> Letters:
     return np.array([_SPELLED.index(letter) for letter in text.encode()], dtype=np.uint8)
 
 
-def _last_days(letters: Letters, row: int, memory: int) -> Letters:
-    """The ``memory`` days that end with day number ``row``, (memory, n_factors); unknown letters before the first."""
+def last_days(letters: Letters, row: int, memory: int) -> Letters:
+    """The ``memory`` days (of n_days, ...) that end with day number ``row``; unknown letters before the first."""
     first = max(0, row + 1 - memory)
-    window = np.full((memory, letters.shape[1]), RANK_LETTERS, dtype=np.uint8)
+    window = np.full((memory, *letters.shape[1:]), RANK_LETTERS, dtype=np.uint8)
     window[memory - (row + 1 - first) :] = letters[first : row + 1]
     return window
 

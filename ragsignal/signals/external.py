@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ragsignal.data import Decisions
 from ragsignal.signals.pipeline import Cost, RagPipeline
 from ragsignal.types import Query, Recipe, Signal
-from ragsignal.utils import Steps, json_digest, silent_steps
+from ragsignal.utils import DAILY, Clock, Steps, json_digest, silent_steps
 
 NO_DECISION = "no decision"
 """Why there is no view on a bar on which no decision is in force."""
@@ -28,6 +28,8 @@ class ExternalSignals:
     decisions : Decisions
     hold : str
         What the action hold means in them.
+    clock : Clock, optional
+        How long the bars are that are decided on.
     progress : callable, optional
         Never called: nothing takes long.
     cost : Cost
@@ -35,6 +37,7 @@ class ExternalSignals:
 
     decisions: Decisions
     hold: str = "keep"
+    clock: Clock = DAILY
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
     lookback: int = field(default=0, init=False)  # the first bar of a feed may be decided on

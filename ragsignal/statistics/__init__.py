@@ -56,6 +56,7 @@ from ragsignal.statistics.selection import (
     step_m,
     superior_predictive_ability,
 )
+from ragsignal.statistics.shares import Share, clustered_share
 
 __all__ = [
     "LEAST_DAYS",
@@ -65,12 +66,14 @@ __all__ = [
     "Interval",
     "McNemar",
     "Performance",
+    "Share",
     "backtest_overfitting",
     "bars_a_year",
     "base_rate",
     "best_of_noise",
     "block_length",
     "bounds",
+    "clustered_share",
     "day_weights",
     "days_for",
     "deflated_sharpe",

@@ -1,0 +1,42 @@
+"""One signal explained: its factors, its hits, what would turn it, what came of signals like it, how firm it stands.
+
+spec, symbols, day ─► signals and hits from the store ─► the reader asked again, all symbols together ─► Explanation
+"""
+
+from __future__ import annotations
+
+from ragsignal.explain.explanation import (
+    Change,
+    Explanation,
+    Factor,
+    Group,
+    HitEvidence,
+    Neighbours,
+    Opposite,
+    Overlay,
+    Robustness,
+    side_of,
+)
+from ragsignal.explain.factors import without_each_factor
+from ragsignal.explain.questions import check_variant
+from ragsignal.explain.readings import RankReading, Reading
+from ragsignal.explain.run import explain, open_reading
+
+__all__ = [
+    "Change",
+    "Explanation",
+    "Factor",
+    "Group",
+    "HitEvidence",
+    "Neighbours",
+    "Opposite",
+    "Overlay",
+    "RankReading",
+    "Reading",
+    "Robustness",
+    "check_variant",
+    "explain",
+    "open_reading",
+    "side_of",
+    "without_each_factor",
+]
