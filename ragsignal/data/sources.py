@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import assert_never
 
 from ragsignal.config import EVERY, DataSpec
-from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
+from ragsignal.data.prices import Prices, load_sample, read_folder, read_sql, read_table
 from ragsignal.data.readers import csv_path, download
+from ragsignal.data.sql import SqlSource
 from ragsignal.data.synthetic import noise_market, planted_market
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils import cache_folder
+from ragsignal.utils import Progress, cache_folder, silent
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)
 
 
-def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
+def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = (), progress: Progress = silent) -> Prices:
     """Prices of ``spec.symbols`` and ``extra_symbols``, the whole history and not only ``start`` to ``end``.
 
     Of ``symbols = "all"`` everything that the source has, and so all ``extra_symbols`` that can be had.
+    ``progress`` is told how far the reading of a database is.
 
     Raises
     ------
@@ -37,6 +39,9 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
             return read_folder(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
         case "table":
             return read_table(_given_path(spec), symbols, drop=spec.bad_bars == "drop")
+        case "sql":
+            source = SqlSource(spec.url or "", spec.table, spec.query)
+            return read_sql(source, symbols, drop=spec.bad_bars == "drop", progress=progress)
         case "yfinance":
             return _load_downloaded(spec, _listed(spec, symbols))
         case "sample":

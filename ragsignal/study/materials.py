@@ -25,7 +25,7 @@ from ragsignal.data import (
 )
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
-from ragsignal.utils import cache_folder
+from ragsignal.utils import Progress, cache_folder, silent
 
 _LEAD = timedelta(days=2 * 365)  # some 500 bars: a factor looks 272 bars back, a reader 15, and a stock needs 250
 
@@ -40,16 +40,19 @@ class Materials:
     candidates : CorpusSpec
     history : Prices, optional
         Prices that are there already; by default they are loaded.
+    progress : callable, optional
+        Told how far loading is.
     """
 
     data: DataSpec
     candidates: CorpusSpec
     history: Prices | None = None
+    progress: Progress = silent
 
     @cached_property
     def prices(self) -> Prices:
         """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
-        history = self.history or load_prices(self.data, self.candidates.symbols)
+        history = self.history or load_prices(self.data, self.candidates.symbols, self.progress)
         return history.between(None, self.data.end)
 
     @cached_property

@@ -56,13 +56,13 @@ class Study:
     _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
 
     def __post_init__(self) -> None:
-        self.spec, read = with_symbols(self.spec)
+        self.spec, read = with_symbols(self.spec, self.progress)
         self.history = self.history or read
 
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks of the spec."""
-        return Materials(self.spec.data, self.spec.corpus, self.history)
+        return Materials(self.spec.data, self.spec.corpus, self.history, self.progress)
 
     @property
     def prices(self) -> Prices:

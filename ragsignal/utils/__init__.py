@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.utils.database import Database, open_database
+from ragsignal.utils.database_url import DatabaseUrl, expanded, masked
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.disk import disk_is_full, full_disk, needs_room
 from ragsignal.utils.files import cache_folder, write_file, write_folder
@@ -18,6 +19,7 @@ from ragsignal.utils.versions import libraries_of, versions_of
 __all__ = [
     "SIGNALS",
     "Database",
+    "DatabaseUrl",
     "NewRun",
     "Progress",
     "Record",
@@ -26,6 +28,7 @@ __all__ = [
     "cache_folder",
     "canonical_json",
     "disk_is_full",
+    "expanded",
     "file_digest",
     "find_beside",
     "find_run",
@@ -34,6 +37,7 @@ __all__ = [
     "json_digest",
     "libraries_of",
     "locked",
+    "masked",
     "module_folders",
     "needs_room",
     "open_database",
