@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.postgres import Server, running
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 _ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 if _ONE_OF_SEVERAL:
@@ -38,6 +40,13 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["RAGSIGNAL_CACHE"]
     else:
         os.environ["RAGSIGNAL_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL of this process's own."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ Settings = Annotated[
         "variant.NAME.retrieval.k=3; repeatable.",
     ),
 ]
+TableOption = Annotated[str | None, typer.Option(help="Of a database: the table of bars, NAME or SCHEMA.NAME.")]
+QueryOption = Annotated[str | None, typer.Option(help="Of a database: SQL that selects the bars.")]
 
 
 def typed(command: str, spec: Path, settings: Sequence[str] | None) -> str:

@@ -1,7 +1,8 @@
 """A TOML spec, typed and checked before anything is computed.
 
 Every table forbids unknown keys and answers a typo with the nearest known one. Relative paths in a spec are
-relative to the spec's own folder. ``${NAME}`` in ``data.path`` and ``llm.adapter`` is read from the environment.
+relative to the spec's own folder. ``${NAME}`` in ``data.path`` and ``llm.adapter`` is read from the environment; in
+``data.url`` it is kept as it is written, and read when the database is opened.
 
 Two kinds of spec share their tables: :class:`RunSpec` (what is run and compared) and :class:`TrainSpec` (what is
 trained on which days). An artifact that training wrote is named ``shipped:NAME`` or by its folder.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from ragsignal.config.run import OVERLAID, RunSpec
 from ragsignal.config.tables import WALK, Table
 from ragsignal.config.train import TrainSpec
 from ragsignal.errors import ConfigError
+from ragsignal.utils import expanded, masked
 
 T = TypeVar("T", bound=Table)
 SHIPPED = "shipped:"
@@ -111,7 +111,7 @@ def checked(raw: RawTable, kind: type[T], where: str | Path) -> T:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(explain(where, raw, error, kind, OVERLAID)) from None
+        raise ConfigError(explain(masked(str(where)), raw, error, kind, OVERLAID)) from None
 
 
 def _file_of(path: str | Path) -> Path:
@@ -146,7 +146,19 @@ def _resolve_paths(raw: RawTable, base: Path) -> None:
             table = tables.get(name, {}) if name else owner
             text = table.get(key)
             if isinstance(text, str) and _is_path(text, key, base):
-                table[key] = str(base / os.path.expanduser(_expand(text, f"{name}.{key}".lstrip("."))))
+                table[key] = str(base / os.path.expanduser(expanded(text, f"{name}.{key}".lstrip("."))))
+    data = raw.get("data")
+    if isinstance(data, dict) and isinstance(data.get("url"), str):
+        data["url"] = _anchored(data["url"], base)
+
+
+def _anchored(url: str, base: Path) -> str:
+    """The URL of a SQLite file as a path may be written; any other as it is: what it reads may be a password."""
+    whole = expanded(url, "data.url", "...")
+    scheme, separator, file = whole.partition(":///")
+    if not scheme.startswith("sqlite") or not separator or not file:
+        return url
+    return f"{scheme}:///{base / os.path.expanduser(file)}"
 
 
 _PATHS = (
@@ -182,12 +194,3 @@ def _is_path(text: str, key: str, base: Path) -> bool:
 
 def _tables(value: Any) -> list[RawTable]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _expand(text: str, place: str) -> str:
-    def lookup(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise ConfigError(f"{place} uses ${{{match[1]}}}, which is not set; type: export {match[1]}=/your/folder")
-        return os.environ[match[1]]
-
-    return re.sub(r"\$\{(\w+)\}", lookup, text)

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.sql import UrlText, check_sql
 
-Source = Literal["sample", "folder", "table", "yfinance", "planted", "planted-days", "noise"]
+Source = Literal["sample", "folder", "table", "sql", "yfinance", "planted", "planted-days", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
 RetrieverName = Literal["finseer", "state", "recent", "regimes", "embedding", "shape", "dtw", "random", "none"]
 _OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "regimes", "random", "none")
@@ -157,6 +158,8 @@ class DataSpec(Table):
     first analogues pay, by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`), in the second what a
     factor pays follows from the market's state (:func:`ragsignal.data.synthetic_states.planted_days`).
 
+    ``url``, and ``table`` or ``query``, belong to ``sql``: a database, and where in it the bars are.
+
     ``start`` and ``end`` (inclusive) bound the backtest; history before ``start`` only feeds the corpus.
 
     ``bar`` says how long bars are where they are not daily: ``week`` or ``month`` makes them of daily ones, ``60min``
@@ -169,6 +172,9 @@ class DataSpec(Table):
 
     source: Source
     path: FilePath | None = None
+    url: UrlText | None = Field(default=None, exclude_if=lambda it: it is None)
+    table: str | None = Field(default=None, exclude_if=lambda it: it is None)
+    query: str | None = Field(default=None, exclude_if=lambda it: it is None)
     symbols: Symbols = Field(min_length=1)
     # left out where there is none: specs and records from before them stay as they are, bit for bit
     universe: UniverseSpec | None = Field(default=None, exclude_if=lambda it: it is None)
@@ -189,6 +195,7 @@ class DataSpec(Table):
             raise ValueError(f"start {self.start} must lie before end {self.end}")
         if self.source in ("folder", "table") and self.path is None:
             raise ValueError(f'source = "{self.source}" needs a path')
+        check_sql(self.source, self.path, {"url": self.url, "table": self.table, "query": self.query})
         if self.symbols == EVERY and self.source in _WITHOUT_LIST:
             raise ValueError(f'symbols = "all": source = "{self.source}" has no list of symbols; name them')
         self._check_bar()

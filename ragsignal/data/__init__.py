@@ -33,6 +33,7 @@ from ragsignal.data.session import SessionClose
 from ragsignal.data.sources import load_prices
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
+from ragsignal.data.sql import SqlSource
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
@@ -89,6 +90,7 @@ __all__ = [
     "SessionClose",
     "Split",
     "SplitPart",
+    "SqlSource",
     "bars_apart",
     "bars_of",
     "bars_until_known",

@@ -28,6 +28,7 @@ _LINES_SHOWN = 20
 _WRITE_PATH = "Correct the path; in a spec it is data.path."
 _OPTIONAL = ("adj close", "time", "per", "openint")  # the last three are Stooq's; open interest is 0 for stocks
 _UNDERSTOOD = ("date", *COLUMNS, *_OPTIONAL)
+_UNDERSTOOD_LONG = ("symbol", *_UNDERSTOOD)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Inspection:
     dropped: list[DroppedBar] = field(default_factory=list)
     zoned: set[bool] = field(default_factory=set)
 
-    def report(self, path: Path, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
+    def report(self, path: Path | str, rule: str, repair: str, symbol: str = "", rows: tuple[str, ...] = ()) -> None:
         """Add a problem."""
         self.problems.append(Problem(str(path), symbol, rule, rows, repair))
 
@@ -92,7 +93,7 @@ class Inspection:
         for place, symbol in enumerate(symbols):
             self.bars[symbol] = table.iloc[ends[place - 1] if place else 0 : ends[place]]
 
-    def report_missing(self, path: Path, symbol: str, present: Sequence[str]) -> None:
+    def report_missing(self, path: Path | str, symbol: str, present: Sequence[str]) -> None:
         """Add the problem that ``path`` has no prices for ``symbol``, but for those that are ``present``."""
         self.report(path, "no prices for this symbol", nearest_symbol(symbol, present), symbol)
 
@@ -138,9 +139,28 @@ def inspect_table(
 ) -> Inspection:
     """Read and judge one long table."""
     inspection = Inspection(drop, names)
-    sheet = _open(path, ("symbol", *_UNDERSTOOD), inspection)
-    if sheet is None:
-        return inspection
+    sheet = _open(path, _UNDERSTOOD_LONG, inspection)
+    if sheet is not None:
+        _inspect_long(path, sheet, symbols, inspection)
+    return inspection
+
+
+def inspect_rows(
+    place: str, sheet: Sheet, symbols: Sequence[str] | None, inspection: Inspection, others: Sequence[str] = ()
+) -> Inspection:
+    """Judge one long table that was read; ``others`` are symbols that ``place`` has besides."""
+    if _is_understood(place, sheet, _UNDERSTOOD_LONG, inspection):
+        _inspect_long(place, sheet, symbols, inspection, others)
+    return inspection
+
+
+def _inspect_long(
+    path: Path | str,
+    sheet: Sheet,
+    symbols: Sequence[str] | None,
+    inspection: Inspection,
+    others: Sequence[str] = (),
+) -> None:
     places, present = _symbols_of(sheet.table["symbol"])
     if (places < 0).any():
         unnamed = _places(sheet.table.index[places < 0])
@@ -148,7 +168,7 @@ def inspect_table(
     known = {symbol: place for place, symbol in enumerate(present)}
     for symbol in symbols or ():
         if symbol not in known:
-            inspection.report_missing(path, symbol, present)
+            inspection.report_missing(path, symbol, [*present, *others])
     wanted = [symbol for symbol in (present if symbols is None else symbols) if symbol in known]
     order = np.full(len(present) + 1, -1)  # the last one is for rows without a symbol
     order[[known[symbol] for symbol in wanted]] = np.arange(len(wanted))
@@ -156,7 +176,6 @@ def inspect_table(
     bars = parse_bars(sheet.table[chosen], bool(sheet.decimal_comma))
     bars["symbol"] = order[places][chosen]
     _inspect_bars(path, wanted, bars, inspection)
-    return inspection
 
 
 def _symbols_of(column: pd.Series) -> tuple[IntArray, list[str]]:
@@ -179,7 +198,7 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
     _inspect_bars(path, [symbol], parse_bars(sheet.table, bool(sheet.decimal_comma)).assign(symbol=0), inspection)
 
 
-def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
+def _inspect_bars(path: Path | str, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
     (_find_days if inspection.names == AS_DAYS else _find_names)(path, symbols, bars, inspection)
     found: list[tuple[int, int, tuple[str, ...]]] = []
@@ -204,7 +223,7 @@ def _inspect_bars(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspec
     inspection.keep(symbols, bars[causes < 0])
 
 
-def _find_days(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
+def _find_days(path: Path | str, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Put the exchange's days into ``bars`` where stamps are moments; a problem where they may be of two days."""
     days, clocks = bars["day"].to_numpy(copy=True), bars["clock"].to_numpy(copy=True)
     places, offsets = bars["symbol"].to_numpy(), bars["offset"].to_numpy()
@@ -220,7 +239,7 @@ def _find_days(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspectio
     bars["day"], bars["clock"] = days, clocks
 
 
-def _find_names(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
+def _find_names(path: Path | str, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Put into ``bars`` the moments at which bars of hours end, or the days of a market that never closes."""
     days, clocks = bars["day"].to_numpy(copy=True), bars["clock"].to_numpy()
     places, offsets = bars["symbol"].to_numpy(), bars["offset"].to_numpy()
@@ -241,7 +260,7 @@ def _find_names(path: Path, symbols: Sequence[str], bars: pd.DataFrame, inspecti
         inspection.report(path, rule, "Write all of them with their zone, or all in UTC.")
 
 
-def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
+def _open(path: Path | str, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
     """Read a file and judge its columns; None if its rows cannot be understood."""
     if not path.is_file():
         inspection.report(path, "no such file", _WRITE_PATH)
@@ -255,10 +274,15 @@ def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Shee
         rows = _places(pd.Index(sheet.ragged, name="line"))
         repair = f"Every line needs {len(sheet.header)} fields, as the header has."
         inspection.report(path, "lines with too few or too many fields", repair, rows=rows)
+    return sheet if _is_understood(path, sheet, understood, inspection) else None
+
+
+def _is_understood(path: Path | str, sheet: Sheet, understood: Sequence[str], inspection: Inspection) -> bool:
+    """Whether the columns of a sheet break no rule; those that do are reported."""
     broken = [problem for check in SHEET_RULES for problem in check(sheet, understood)]
     for rule, repair in broken:
         inspection.report(path, rule, repair)
-    return None if broken else sheet
+    return not broken
 
 
 # ---- the columns of a file: each check yields rules that are broken, with the repair
@@ -324,11 +348,13 @@ SHEET_RULES = (_empty, _unknown_columns, _missing_columns, _repeated_columns, _o
 # ---- words
 
 
-def explain(path: Path, problems: Sequence[Problem]) -> str:
-    """All problems of ``path`` as one message, at most 20 lines of them."""
+def explain(path: Path | str, problems: Sequence[Problem], arguments: str = "") -> str:
+    """All problems of ``path`` as one message, at most 20 lines of them; ``data check`` finds it by ``arguments``."""
     lines = [f"{path}: {len(problems)} problem(s)", *(f"  {problem}" for problem in problems[:_LINES_SHOWN])]
     if len(problems) > _LINES_SHOWN:
-        lines.append(f"  and {len(problems) - _LINES_SHOWN} more; for all of them run: ragsignal data check {path}")
+        lines.append(
+            f"  and {len(problems) - _LINES_SHOWN} more; for all of them run: ragsignal data check {arguments or path}"
+        )
     return "\n".join(lines)
 
 

@@ -20,12 +20,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.data.bar_names import AS_DAYS, BarNames
-from ragsignal.data.check import Inspection, Problem, explain, inspect_folder, inspect_table, nearest_symbol
+from ragsignal.data.check import (
+    Inspection,
+    Problem,
+    explain,
+    inspect_folder,
+    inspect_rows,
+    inspect_table,
+    nearest_symbol,
+)
 from ragsignal.data.price_warnings import PriceWarning, price_warnings
 from ragsignal.data.readers import COLUMNS, PRICES
 from ragsignal.data.rules import DroppedBar
+from ragsignal.data.sql import SqlSource, read_rows
 from ragsignal.errors import DataError
-from ragsignal.utils import DAILY, Clock, array_digest, clock_named, json_digest, lower, upper
+from ragsignal.utils import DAILY, Clock, Progress, array_digest, clock_named, json_digest, lower, silent, upper
 
 _SAMPLE = Path(__file__).with_name("sample.parquet")
 
@@ -251,13 +260,56 @@ def read_table(
     return _adjusted(Path(path), inspect_table(Path(path), symbols, drop, names))
 
 
-def check_prices(path: str | Path) -> list[Problem]:
-    """All problems of a folder of price files or of one table, and then what only looks wrong, at level "warning".
+def read_sql(
+    source: SqlSource,
+    symbols: Sequence[str] | None = None,
+    *,
+    drop: bool = False,
+    names: BarNames = AS_DAYS,
+    progress: Progress = silent,
+) -> Prices:
+    """Read the long table that a database has, or that a query makes; columns as of :func:`read_table`.
+
+    Rows of a database have no order, so they are sorted by date here.
+
+    Parameters
+    ----------
+    source : SqlSource
+    symbols : sequence of str, optional
+        Only these are judged, and of a table only these are read; by default all.
+    drop, names : optional
+        As of :func:`read_folder`.
+    progress : callable, optional
+        Told how many rows were read.
+
+    Raises
+    ------
+    DataError
+        If the database cannot be read, and with every problem of the bars.
+    ConfigError
+        If there is no such driver, or ``source.url`` is no URL.
+    """
+    inspection = _inspect_sql(source, symbols, Inspection(drop, names), progress)
+    return _adjusted(source.words, inspection, source.arguments)
+
+
+def _inspect_sql(
+    source: SqlSource, symbols: Sequence[str] | None, inspection: Inspection, progress: Progress = silent
+) -> Inspection:
+    rows = read_rows(source, symbols, progress)
+    return inspect_rows(source.words, rows.sheet, symbols, inspection, rows.others)
+
+
+def check_prices(path: str | Path | SqlSource) -> list[Problem]:
+    """All problems of a folder of price files, a table or a database, then what only looks wrong, at level "warning".
 
     Symbols that have problems get no warnings.
     """
-    path = Path(path)
-    inspection = (inspect_folder if path.is_dir() else inspect_table)(path, None)
+    if isinstance(path, SqlSource):
+        inspection, path = _inspect_sql(path, None, Inspection(False)), path.words
+    else:
+        path = Path(path)
+        inspection = (inspect_folder if path.is_dir() else inspect_table)(path, None)
     broken = {problem.symbol for problem in inspection.problems}
     frames = {symbol: back_adjust(bars) for symbol, bars in inspection.bars.items() if symbol not in broken}
     warnings = [
@@ -267,9 +319,9 @@ def check_prices(path: str | Path) -> list[Problem]:
     return [*inspection.problems, *warnings]
 
 
-def _adjusted(path: Path, inspection: Inspection) -> Prices:
+def _adjusted(path: Path | str, inspection: Inspection, arguments: str = "") -> Prices:
     if inspection.problems:
-        raise DataError(explain(path, inspection.problems))
+        raise DataError(explain(path, inspection.problems, arguments))
     name = inspection.names.clock.name
     frames = {symbol: back_adjust(bars).rename_axis(name) for symbol, bars in inspection.bars.items()}
     return Prices(frames, tuple(inspection.dropped))

@@ -9,24 +9,26 @@ from typing import assert_never
 
 from ragsignal.config import EVERY, MADE_UP, DataSpec
 from ragsignal.data.bar_names import BarNames
-from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
+from ragsignal.data.prices import Prices, load_sample, read_folder, read_sql, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.resample import on_clock
+from ragsignal.data.sql import SqlSource
 from ragsignal.data.synthetic import made_up_bars, noise_market, planted_market
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils import cache_folder
+from ragsignal.utils import Progress, cache_folder, silent
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)
 _LEAD_OF_WEEKS, _LEAD_OF_MONTHS, _LEAD_OF_HOURS = (timedelta(days=years * 365) for years in (10, 30, 1))
 
 
-def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
+def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = (), progress: Progress = silent) -> Prices:
     """Prices of ``spec.symbols`` and ``extra_symbols``, the whole history and not only ``start`` to ``end``.
 
     Of ``symbols = "all"`` everything that the source has, and so all ``extra_symbols`` that can be had. Bars are of the
-    clock of the spec: weeks and months made of daily bars, hours named by the moments of their ends.
+    clock of the spec: weeks and months made of daily bars, hours named by the moments of their ends. ``progress`` is
+    told how far the reading of a database is.
 
     Raises
     ------
@@ -36,17 +38,20 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
         If ``spec`` gives a path to a source that reads none.
     """
     symbols = None if spec.symbols == EVERY else tuple(dict.fromkeys((*spec.symbols, *extra_symbols)))
-    prices = _as_they_are(spec, symbols)
+    prices = _as_they_are(spec, symbols, progress)
     return prices if spec.source in MADE_UP else on_clock(prices, spec)
 
 
-def _as_they_are(spec: DataSpec, symbols: Sequence[str] | None) -> Prices:
+def _as_they_are(spec: DataSpec, symbols: Sequence[str] | None, progress: Progress) -> Prices:
     drop = spec.bad_bars == "drop"
     match spec.source:
         case "folder":
             return read_folder(_given_path(spec), symbols, drop=drop, names=BarNames.of(spec))
         case "table":
             return read_table(_given_path(spec), symbols, drop=drop, names=BarNames.of(spec))
+        case "sql":
+            source = SqlSource(spec.url or "", spec.table, spec.query)
+            return read_sql(source, symbols, drop=drop, names=BarNames.of(spec), progress=progress)
         case "yfinance":
             return _load_downloaded(spec, _listed(spec, symbols))
         case "sample":

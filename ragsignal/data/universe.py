@@ -12,11 +12,14 @@ from ragsignal.config import EVERY, DataSpec, UniverseSpec
 from ragsignal.data.prices import Prices
 from ragsignal.data.sources import load_prices
 from ragsignal.errors import ConfigError
+from ragsignal.utils import Progress, silent
 
 _STALE = timedelta(days=10)  # longer than any exchange was closed in these decades: a stock without a bar has gone
 
 
-def name_symbols(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> tuple[DataSpec, Prices]:
+def name_symbols(
+    spec: DataSpec, extra_symbols: Sequence[str] = (), progress: Progress = silent
+) -> tuple[DataSpec, Prices]:
     """``spec`` with the symbols that it means by name, and the prices of these and of ``extra_symbols``.
 
     Prices are read once, for the choice and for the run.
@@ -28,7 +31,7 @@ def name_symbols(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> tuple[Dat
     DataError
         If prices are missing or cannot be trusted; of every symbol that could be picked.
     """
-    prices = load_prices(spec, extra_symbols)
+    prices = load_prices(spec, extra_symbols, progress)
     candidates = prices.symbols if spec.symbols == EVERY else spec.symbols
     symbols = candidates if spec.universe is None else pick(prices.select(candidates), spec.universe)
     named = spec.model_copy(update={"symbols": symbols, "picked_from": spec.symbols})

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from ragsignal.artifacts import load_artifact
-from ragsignal.config import DataSpec
+from ragsignal.config import DataSpec, RawTable, checked
 from ragsignal.data import LEAST_STOCKS, Prices, load_prices
 from ragsignal.errors import ConfigError, DataError
 
+FirstSource = Literal["sample", "folder", "table", "sql"]
 SPEC, STRATEGY = "spec.toml", "my_strategy.py"
 HISTORY = 250
 """Bars before the window: what ranks need of each stock, and a year of windows to retrieve from."""
@@ -36,8 +37,8 @@ class FirstSpec:
     Parameters
     ----------
     prices : str
-        Path of a folder or a table as it was given; empty for the bundled sample.
-    source : {"sample", "folder", "table"}
+        Path of a folder or a table, or URL of a database, as it was given; empty for the bundled sample.
+    source : {"sample", "folder", "table", "sql"}
     n_symbols : int
     start, end : date
         The window that is traded.
@@ -45,31 +46,42 @@ class FirstSpec:
         Whether signals compare the stocks of a day; else each is made of one stock's sequences.
     trained : bool
         Whether trained models may be used: they have seen no day of the window.
+    table, query : str, optional
+        Where in a database the bars are.
     """
 
     prices: str
-    source: Literal["sample", "folder", "table"]
+    source: FirstSource
     n_symbols: int
     start: date
     end: date
     reads_ranks: bool
     trained: bool
+    table: str | None = None
+    query: str | None = None
 
     @property
     def name(self) -> str:
-        """Name of the run: that of the folder or file of prices."""
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.prices).resolve().stem).strip("-._")
+        """Name of the run: that of the folder, file or database of prices."""
+        place = Path(self.prices.partition("?")[0]) if self.source == "sql" else Path(self.prices).resolve()
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", place.stem).strip("-._")
         return (stem or "first") if self.prices else "sample"
 
     def spec_text(self) -> str:
         """The spec as TOML."""
-        path = f"path = {json.dumps(self.prices)}\n" if self.prices else ""
-        head = _HEAD.format(name=self.name, source=self.source, path=path, start=self.start, end=self.end)
+        head = _HEAD.format(name=self.name, source=self.source, path=self._place(), start=self.start, end=self.end)
         if self.n_symbols > _MOST:
             head += _UNIVERSE.format(top=_MOST, as_of=self.start - timedelta(days=1))
         retriever = "finseer" if self.trained else "shape"
         body = _RANKS if self.reads_ranks else _SEQUENCES.format(**_FOUND_BY[retriever])
         return head + body + _HOLD
+
+    def _place(self) -> str:
+        """The lines that say where the prices are."""
+        keys = {"url": self.prices, "table": self.table, "query": self.query}
+        if self.source != "sql":
+            keys = {"path": self.prices or None}
+        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items() if value)
 
     def strategy_text(self) -> str:
         """The strategy as Python."""
@@ -84,23 +96,29 @@ class FirstSpec:
         return f"{window}: the vote of the nearest past windows of these symbols ({few})"
 
 
-def choose_first_spec(prices: str | None = None) -> FirstSpec:
-    """Choose signal and window for the prices in a folder or a table; None for the bundled ones.
+def choose_first_spec(prices: str | None = None, table: str | None = None, query: str | None = None) -> FirstSpec:
+    """Choose signal and window for the prices in a folder or a table, or a database's; None for the bundled ones.
 
     Raises
     ------
+    ConfigError
+        If a database's URL cannot stand in a spec, or not one of ``table`` and ``query`` is given.
     DataError
         If the prices cannot be read, or have too few bars.
     """
-    source: Literal["sample", "folder", "table"] = "sample"
-    if prices:
+    source: FirstSource = "sample"
+    keys: RawTable = {"path": Path(prices)} if prices else {}
+    if table or query or "://" in (prices or ""):
+        source, keys = "sql", {"url": prices, "table": table, "query": query}
+    elif prices:
         source = "table" if Path(prices).is_file() else "folder"
-    path = Path(prices) if prices else None
-    history = load_prices(DataSpec.model_validate({"source": source, "path": path, "symbols": "all", **_ALWAYS}))
+    given = {name: value for name, value in keys.items() if value is not None}
+    raw = {"source": source, **given, "symbols": "all", **_ALWAYS}
+    history = load_prices(checked(raw, DataSpec, "ragsignal init"))
     trained_through = load_artifact("shipped:finseer-numeric").card.trained_through
     start, end = _window(history, trained_through)
     trained, n = start > trained_through, len(history.symbols)
-    return FirstSpec(prices or "", source, n, start, end, trained and n >= LEAST_STOCKS, trained)
+    return FirstSpec(prices or "", source, n, start, end, trained and n >= LEAST_STOCKS, trained, table, query)
 
 
 def write_first_spec(spec: FirstSpec, folder: Path) -> list[Path]:

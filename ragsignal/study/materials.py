@@ -29,7 +29,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus, load_or_build
 from ragsignal.study.news import NewsSource
-from ragsignal.utils import DAILY, Clock, cache_folder
+from ragsignal.utils import DAILY, Clock, Progress, cache_folder, silent
 
 _LEAD = timedelta(days=2 * 365)  # some 500 bars: a factor looks 272 bars back, a reader 15, and a stock needs 250
 
@@ -46,17 +46,20 @@ class Materials:
         Prices that are there already; by default they are loaded.
     news : NewsSource, optional
         Of a spec with a table ``[news]``.
+    progress : callable, optional
+        Told how far loading is.
     """
 
     data: DataSpec
     candidates: CorpusSpec
     history: Prices | None = None
     news: NewsSource | None = None
+    progress: Progress = silent
 
     @cached_property
     def prices(self) -> Prices:
         """Adjusted prices of all traded and corpus symbols, through ``data.end``."""
-        history = self.history or load_prices(self.data, self.candidates.symbols)
+        history = self.history or load_prices(self.data, self.candidates.symbols, self.progress)
         return history.between(None, self.data.end)
 
     @property

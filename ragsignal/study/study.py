@@ -57,7 +57,7 @@ class Study:
     _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
 
     def __post_init__(self) -> None:
-        self.spec, read = with_symbols(self.spec)
+        self.spec, read = with_symbols(self.spec, self.progress)
         self.history = self.history or read
 
     @cached_property
@@ -65,7 +65,7 @@ class Study:
         """Prices, corpus, letters and ranks of the spec."""
         spec = self.spec.news
         news = None if spec is None else NewsSource(spec, lambda: self.store, self.progress)
-        return Materials(self.spec.data, self.spec.corpus, self.history, news)
+        return Materials(self.spec.data, self.spec.corpus, self.history, news, self.progress)
 
     @property
     def prices(self) -> Prices:

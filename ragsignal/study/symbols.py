@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from ragsignal.config import RunSpec, TrainSpec
 from ragsignal.data import Prices, name_symbols
+from ragsignal.utils import Progress, silent
 
 Spec = TypeVar("Spec", RunSpec, TrainSpec)
 
 
-def with_symbols(spec: Spec) -> tuple[Spec, Prices | None]:
+def with_symbols(spec: Spec, progress: Progress = silent) -> tuple[Spec, Prices | None]:
     """``spec`` with the names of its symbols, those of its walk-forward's training too; prices, if any had to be read.
 
     A spec that names its symbols comes back as it is, so that doing this twice is the same as once.
@@ -22,7 +23,7 @@ def with_symbols(spec: Spec) -> tuple[Spec, Prices | None]:
     """
     prices = None
     if spec.data.unnamed:
-        data, prices = name_symbols(spec.data, spec.corpus.symbols)
+        data, prices = name_symbols(spec.data, spec.corpus.symbols, progress)
         spec = spec.model_copy(update={"data": data})
     if isinstance(spec, RunSpec) and spec.walk_forward is not None:
         train, _ = with_symbols(spec.walk_forward.train)

@@ -20,6 +20,7 @@ from ragsignal.utils.clock import (
     upper,
 )
 from ragsignal.utils.database import Database, open_database
+from ragsignal.utils.database_url import DatabaseUrl, expanded, masked
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.disk import disk_is_full, full_disk, needs_room
 from ragsignal.utils.files import cache_folder, write_file, write_folder
@@ -38,6 +39,7 @@ __all__ = [
     "SIGNALS",
     "Clock",
     "Database",
+    "DatabaseUrl",
     "NewRun",
     "Progress",
     "Record",
@@ -50,6 +52,7 @@ __all__ = [
     "day_of",
     "days_in",
     "disk_is_full",
+    "expanded",
     "file_digest",
     "find_beside",
     "find_run",
@@ -61,6 +64,7 @@ __all__ = [
     "libraries_of",
     "locked",
     "lower",
+    "masked",
     "module_folders",
     "needs_room",
     "open_database",
