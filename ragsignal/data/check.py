@@ -260,7 +260,7 @@ def _find_names(path: Path | str, symbols: Sequence[str], bars: pd.DataFrame, in
         inspection.report(path, rule, "Write all of them with their zone, or all in UTC.")
 
 
-def _open(path: Path | str, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
+def _open(path: Path, understood: Sequence[str], inspection: Inspection) -> Sheet | None:
     """Read a file and judge its columns; None if its rows cannot be understood."""
     if not path.is_file():
         inspection.report(path, "no such file", _WRITE_PATH)
