@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from ragsignal.cli.audit import audit
 from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
+from ragsignal.cli.convert import convert_app
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
 from ragsignal.cli.init import init
@@ -28,7 +29,20 @@ from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.utils import disk_is_full, full_disk
 from ragsignal.version import VERSION
 
-_IN_USE = ("init", "data", "backtest", "inspect", "evaluate", "audit", "wrap", "sweep", "compare", "train", "weights")
+_IN_USE = (
+    "init",
+    "data",
+    "convert",
+    "backtest",
+    "inspect",
+    "evaluate",
+    "audit",
+    "wrap",
+    "sweep",
+    "compare",
+    "train",
+    "weights",
+)
 """Commands in the order in which somebody new needs them."""
 
 
@@ -49,6 +63,7 @@ app.command()(compare)
 app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
+app.add_typer(convert_app, name="convert")
 app.add_typer(weights_app, name="weights")
 
 

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems, nearest_symbol
+from ragsignal.data.converters import (
+    Converted,
+    KronosReading,
+    LeftOut,
+    check_out,
+    read_ai_hedge_fund,
+    read_freqai,
+    read_kronos,
+    read_tradingagents,
+)
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
@@ -56,9 +66,12 @@ __all__ = [
     "Bins",
     "CandidateColumns",
     "CandidateCutter",
+    "Converted",
     "DayHits",
     "DroppedBar",
     "History",
+    "KronosReading",
+    "LeftOut",
     "Letters",
     "MarketDays",
     "Panel",
@@ -74,6 +87,7 @@ __all__ = [
     "build_panel",
     "build_rank_letters",
     "calendar_of",
+    "check_out",
     "check_prices",
     "compute_stacked",
     "csv_path",
@@ -101,6 +115,10 @@ __all__ = [
     "nearest_symbol",
     "noise_market",
     "other_spacing",
+    "read_ai_hedge_fund",
+    "read_freqai",
+    "read_kronos",
+    "read_tradingagents",
     "shipped_bins",
     "spell",
     "usual_gap_of",
