@@ -26,7 +26,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ragsignal.data.converters.found import Converted, LeftOut, frame_of, iso_day, must_exist, read_json, settle
+from ragsignal.data.converters.found import (
+    Converted,
+    LeftOut,
+    frame_of,
+    iso_day,
+    must_exist,
+    read_json,
+    read_text,
+    settle,
+)
 from ragsignal.errors import DataError
 
 _ACTIONS = {"buy": "buy", "sell": "close", "short": "short", "cover": "cover", "hold": "hold"}
@@ -53,10 +62,10 @@ class _Reading:
         """Read one record of any kind; ``name`` is the name of its file, which may say the day."""
         if not isinstance(record, dict):
             raise DataError(f"{place}: expected {_WHAT}")
-        if "records" in record:
+        if isinstance(record.get("records"), list):
             for number, cycle in enumerate(record["records"]):
                 self._take_cycle(cycle, f"{place}, records[{number}]")
-            for number, pending in enumerate(record.get("pending") or []):
+            for number, pending in enumerate(_listed(record.get("pending"))):
                 self._take_cycle(pending, f"{place}, pending[{number}]")
         elif "session" in record and "decision" in record:
             if record["decision"] is not None:
@@ -74,15 +83,10 @@ class _Reading:
             raise DataError(f"{place}: has {', '.join(map(repr, list(record)[:5]))}; expected {_WHAT}")
 
     def _take_cycle(self, record: Any, place: str, echo: bool = False) -> None:
-        if not isinstance(record, dict):
-            raise DataError(f"{place}: expected a cycle, an object with 'as_of' and 'final_weights'")
-        cycle = record.get("original_assessment") or record.get("proposal") or record
-        missing = [key for key in ("as_of", "final_weights", "universe") if key not in cycle]
-        if missing:
-            raise DataError(f"{place}: no {missing[0]!r}; expected a cycle with as_of, universe and final_weights")
+        cycle = _cycle(record, place)
         day, weights = iso_day(cycle["as_of"], place), cycle["final_weights"]
-        self._one_fund(str(cycle.get("fund", record.get("fund", ""))), place)
-        skipped = {it["ticker"] for it in cycle.get("skipped") or []}
+        self._one_fund(str(cycle.get("fund", "")), place)
+        skipped = {it.get("ticker") for it in _listed(cycle.get("skipped")) if isinstance(it, dict)}
         for symbol in dict.fromkeys([*cycle["universe"], *weights]):
             if symbol in weights:
                 row = (symbol, day, _number(weights[symbol], f"{place}, final_weights.{symbol}"), place)
@@ -108,7 +112,7 @@ class _Reading:
         day, decisions = iso_day(days[0], place), record["decisions"]
         if not isinstance(decisions, dict) or not decisions:
             raise DataError(f"{place}: no decisions of {day}: the answer could not be read; run that day again")
-        for symbol in record.get("executed_trades") or {}:
+        for symbol in dict.fromkeys(record.get("executed_trades") or {}):
             if symbol not in decisions:
                 raise DataError(f"{place}: {symbol} has no decision on {day}, though others have; run that day again")
         for symbol, order in decisions.items():
@@ -148,6 +152,8 @@ def read_ai_hedge_fund(path: Path) -> Converted:
     for file in files:
         for record, place in _records(file):
             reading.take(record, place, file.stem)
+    if not (reading.orders or reading.weights or reading.echoes or reading.left_out):
+        raise DataError(f"{path}: no decision in it; expected {_WHAT}, of one name at least; run the fund")
     if reading.orders and reading.weights:
         raise DataError(
             f"weights in {reading.weights[0][3]}, orders in {reading.orders[0][3]}; expected the files of one version; "
@@ -161,7 +167,7 @@ def read_ai_hedge_fund(path: Path) -> Converted:
 def _records(file: Path) -> Iterator[tuple[Any, str]]:
     """Each record of a file with its place."""
     if file.suffix == ".jsonl":
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(file).splitlines(), 1):
             if line.strip():
                 try:
                     yield json.loads(line), f"{file}, line {number}"
@@ -173,6 +179,25 @@ def _records(file: Path) -> Iterator[tuple[Any, str]]:
         yield from ((record, f"{file}, [{number}]") for number, record in enumerate(data))
     else:
         yield data, str(file)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _cycle(record: Any, place: str) -> dict[str, Any]:
+    """The assessment that a record is of, with its fields of the right kind."""
+    kinds = {"as_of": str, "universe": list, "final_weights": dict}
+    cycle = record
+    for inner in ("original_assessment", "proposal"):
+        if isinstance(cycle, dict) and cycle.get(inner):
+            cycle = cycle[inner]
+    wrong = [
+        name for name, kind in kinds.items() if not isinstance(cycle, dict) or not isinstance(cycle.get(name), kind)
+    ]
+    if wrong or not all(isinstance(name, str) for name in cycle["universe"]):
+        raise DataError(f"{place}: no {wrong[0] if wrong else 'universe'!r} as a cycle has it; expected {_WHAT}")
+    return dict(cycle)
 
 
 def _action(said: Any, place: str) -> str:

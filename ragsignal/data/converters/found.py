@@ -216,6 +216,20 @@ def some(places: Sequence[str]) -> str:
     return ", ".join(places[:_NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
+def read_text(file: Path) -> str:
+    """What a text file holds.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is not in UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); expected text in UTF-8; save it so, or delete it") from None
+
+
 def read_json(file: Path) -> Any:
     """What a JSON file holds.
 
@@ -224,15 +238,14 @@ def read_json(file: Path) -> Any:
     DataError
         If it cannot be read, or is no JSON; with the line.
     """
+    text = read_text(file)
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{file}: no JSON at line {error.lineno}: {error.msg}; the run that wrote it may have been cut off: "
             "run it again, or delete the file"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); expected a JSON file in UTF-8") from None
 
 
 def iso_day(text: object, place: str) -> str:

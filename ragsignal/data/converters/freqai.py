@@ -126,6 +126,10 @@ def _read_file(file: Path) -> tuple[Path, pd.DataFrame]:
     opens = table[stamps]
     if not isinstance(opens.dtype, pd.DatetimeTZDtype):
         raise DataError(f"{file}: {stamps} has no time zone; expected UTC, as freqtrade writes it; localize the column")
+    if not pd.api.types.is_numeric_dtype(table["do_predict"]):
+        raise DataError(
+            f"{file}: do_predict holds {table['do_predict'].dtype}; expected numbers, such as 1; backtest again"
+        )
     if opens.isna().any():
         raise DataError(f"{file}, row {int(opens.isna().argmax())}: no {stamps}; backtest again")
     table["opens"] = opens.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[s]")

@@ -110,7 +110,11 @@ def _read_file(file: Path) -> pd.DataFrame:
     table = sheet.table.rename(columns={"date": "timestamps"})
     missing = [name for name in _NEEDED if list(table.columns).count(name) != 1]
     if missing or table.empty or sheet.ragged:
-        what = f"no column {missing[0].replace(' ', '_')!r}" if missing else "no rows, or lines with too few fields"
+        what = (
+            f"no column {missing[0].replace(' ', '_')!r}, or several"
+            if missing
+            else "no rows, or lines with too few fields"
+        )
         raise DataError(f"{file}: {what}; expected {_WHAT}; write down for each prediction what it was made on")
     places = [f"{file}, {table.index.name} {number}" for number in table.index]
     as_of, timed = _stamps(table["as of"], places, "as_of")
@@ -121,16 +125,23 @@ def _read_file(file: Path) -> pd.DataFrame:
         )
     return pd.DataFrame(
         {
-            "symbol": table["symbol"].astype(str).to_numpy() if "symbol" in table else file.stem,
+            "symbol": _symbols(table["symbol"], places) if "symbol" in table else file.stem,
             "as_of": as_of,
             "stamp": stamp,
-            "close": to_numbers(table["close"], False),
-            "last_close": to_numbers(table["last close"], False),
+            "close": to_numbers(table["close"], bool(sheet.decimal_comma)),
+            "last_close": to_numbers(table["last close"], bool(sheet.decimal_comma)),
             "sample": table["sample"].astype(str).to_numpy() if "sample" in table else "",
             "place": places,
             "timed": timed,
         }
     )
+
+
+def _symbols(column: pd.Series, places: list[str]) -> np.ndarray:
+    names = column.where(column.notna(), "").astype(str).str.strip()
+    if (names == "").any():
+        raise DataError(f"{places[int((names == '').to_numpy().argmax())]}: no symbol; write it, or delete the row")
+    return np.asarray(names.to_numpy())
 
 
 def _stamps(column: pd.Series, places: list[str], name: str) -> tuple[np.ndarray, bool]:

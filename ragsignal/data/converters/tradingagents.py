@@ -26,6 +26,7 @@ from ragsignal.data.converters.found import (
     iso_day,
     must_exist,
     read_json,
+    read_text,
     settle,
     some,
 )
@@ -100,7 +101,7 @@ def read_tradingagents(folder: Path) -> Converted:
     own = {(symbol, day) for symbol, day, _, _ in reading.rows} | set(reading.left_out)
     for report in reports:
         symbol, day = report.parents[2].name, iso_day(report.parents[1].name, str(report))
-        reading.take(symbol, day, report.read_text(encoding="utf-8"), str(report), (symbol, day) in own)
+        reading.take(symbol, day, read_text(report), str(report), (symbol, day) in own)
     _refuse_unfinished(folder, reading)
     _refuse_contradictions(reading)
     left_out = list(reading.left_out.values())
@@ -113,6 +114,8 @@ def _read_log(log: Path, reading: _Reading) -> None:
     if day not in states:
         raise DataError(f"{log}: holds no state of {day}, the day of its name; there are {some(sorted(states))}")
     for dated, state in states.items():
+        if not isinstance(state, dict) or _FIELD not in state:
+            raise DataError(f"{log}: {dated} has no {_FIELD!r}; expected a state by date; run that day again")
         named = str(state.get("company_of_interest", symbol))
         if dated == day and named != symbol:
             raise DataError(f"{log}: is of {named}, but lies in the folder of {symbol}; move it to {named}/{_LOGS}")
@@ -126,7 +129,7 @@ def _states(log: Path, data: Any, day: str) -> dict[str, dict[str, Any]]:
         if written != day:
             raise DataError(f"{log}: its trade_date is {written}, its name says {day}; rename the file")
         return {day: data}
-    if isinstance(data, dict) and data and all(isinstance(it, dict) and _FIELD in it for it in data.values()):
+    if isinstance(data, dict) and any(isinstance(it, dict) and _FIELD in it for it in data.values()):
         return data
     raise DataError(f"{log}: no state of TradingAgents; expected an object with {_FIELD!r}, or one of such by date")
 

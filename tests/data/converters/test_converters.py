@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.data import (
@@ -145,6 +145,10 @@ def _unfinished(root: Path) -> None:
     report(root, "NVDA", "2024-05-13", "**Rating**: Hold").unlink()
 
 
+def _not_utf8(root: Path) -> None:
+    report(root, "NVDA", "2024-05-10", "").write_bytes("**Rating**: Buy – now".encode("cp1252"))
+
+
 def _no_decision(root: Path) -> None:
     new_log(root, "NVDA", "2024-05-10")
     log_path(root, "AAPL", "2024-05-10").parent.mkdir(parents=True)
@@ -171,6 +175,7 @@ TRADING_AGENTS_WRONG: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]
     "a day that is none": (lambda root: new_log(root, "NVDA", "2024-5-1"), ("'2024-5-1' is no day", "YYYY-MM-DD")),
     "a run that did not end": (_unfinished, ("the run of NVDA on 2024-05-13 did not end",)),
     "a ticker without any decision": (_no_decision, ("AAPL has no decision",)),
+    "a report of an old Windows": (_not_utf8, ("final_trade_decision.md: cannot be read", "UTF-8")),
     "nothing but REVIEW": (
         lambda root: new_log(root, "NVDA", "2024-05-10", "Rating: REVIEW"),
         ("NVDA has no decision at all: rated REVIEW",),
@@ -242,6 +247,7 @@ def test_orders_of_the_first_version_are_actions(tmp_path: Path) -> None:
 _DECIDED = {"A": order("buy")}
 FUND_WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "an empty folder": ({}, ("no *.json", "give the folder")),
+    "a list of nothing": ({"a.json": []}, ("no decision in it",)),
     "something else": ({"a.json": {"halted": False}}, ("a.json: has 'halted'", "as_of, final_weights")),
     "a day twice": (
         {"a.json": cycle("2025-03-03", {"A": 0.1}), "b.json": cycle("2025-03-03", {"A": 0.1})},
@@ -267,6 +273,7 @@ FUND_WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"a.json": {"date": "2025-03-03", "decisions": _DECIDED, "executed_trades": {"A": 1, "B": 0}}},
         ("B has no decision on 2025-03-03",),
     ),
+    "a cycle of something else": ({"a.json": {"as_of": "2025-03-03", "final_weights": [0.1]}}, ("no 'universe'",)),
     "an unknown action": (
         {"2025-03-03.json": {"decisions": {"A": order("accumulate")}}},
         ("decisions.A", "unknown action 'accumulate'", "buy, sell, short, cover, hold"),
@@ -445,7 +452,7 @@ def _unmarked(table: pd.DataFrame) -> pd.DataFrame:
 
 
 KRONOS_WRONG: dict[str, tuple[list[pd.DataFrame], tuple[str, ...]]] = {
-    "what Kronos' example writes": ([_unmarked(paths())], ("no column 'as_of'", "what it was made on")),
+    "what Kronos' example writes": ([_unmarked(paths())], ("no column 'as_of', or several", "what it was made on")),
     "a prediction of the past": ([paths(timestamps="2024-05-10")], ("line 2", "not later than as_of")),
     "no zone": ([paths(timestamps="2024-05-11 14:00")], ("line 2", "'2024-05-11 14:00'", "add the zone")),
     "mixed zones": (
@@ -462,6 +469,7 @@ KRONOS_WRONG: dict[str, tuple[list[pd.DataFrame], tuple[str, ...]]] = {
         [paths(), paths(as_of="2024-05-13", closes=(101.0,))],
         ("AAA as of 2024-05-13", "fewer paths than the 2 of others"),
     ),
+    "no symbol": ([paths(symbol=["AAA", ""])], ("line 3", "no symbol")),
     "no price": ([paths(closes=(101.0, -3.0))], ("line 3", "close is no price above 0")),
     "two last closes": ([paths(last_close=[100.0, 101.0])], ("last_close differs",)),
 }
@@ -484,6 +492,47 @@ def test_a_horizon_that_was_not_predicted(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ all of them
+
+
+FIELDS = (
+    "as_of",
+    "final_weights",
+    "universe",
+    "skipped",
+    "records",
+    "pending",
+    "session",
+    "decision",
+    "results",
+    "decisions",
+    "action",
+    "date",
+    "executed_trades",
+    "final_trade_decision",
+    "2024-05-10",
+    "AAA",
+)
+ANY_JSON = st.recursive(
+    st.none() | st.integers(-2, 2) | st.floats() | st.sampled_from(["2024-05-10", "buy", "Rating: Buy"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANY_JSON)
+def test_any_json_is_read_or_refused_in_a_line(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    file = write_json(log_path(folder, "AAA", "2024-05-10"), data)
+    for answer in (_read_or_refused(read_ai_hedge_fund, file), _read_or_refused(read_tradingagents, folder)):
+        assert "\n" not in answer if isinstance(answer, str) else len(answer.decisions)
+
+
+def _read_or_refused(read: Callable[[Path], Converted], path: Path) -> Converted | str:
+    try:
+        return read(path)
+    except RagSignalError as error:
+        return str(error)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
