@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragsignal.config import CorpusSpec, LLMSpec, RetrievalSpec, StrategySpec, Variant
+from ragsignal.config import CorpusSpec, ExternalSpec, LLMSpec, RetrievalSpec, StrategySpec, Variant
 from ragsignal.data.bins import shipped_bins
 from ragsignal.data.synthetic import planted_market
 from ragsignal.data.windows import cut_query
@@ -38,7 +38,9 @@ def market(symbols: Sequence[str] = ("AA", "BB"), start: str = "2020-01-01", end
 def variant(name: str, signal: Any = "llm", **retrieval: Any) -> Variant:
     """A resolved variant, with ``retrieval``'s keys over the defaults."""
     strategy = StrategySpec.model_validate({"class": "ragsignal.strategies:BuyAndHold"})
-    return Variant(name, signal, RetrievalSpec(**retrieval), LLMSpec(), strategy, "shipped:classifier-text", False)
+    return Variant(
+        name, signal, RetrievalSpec(**retrieval), LLMSpec(), strategy, "shipped:classifier-text", False, ExternalSpec()
+    )
 
 
 def corpus_of(frames: Frames, **options: Any) -> Corpus:

@@ -89,6 +89,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "corpus": config.CorpusSpec,
     "retrieval": config.RetrievalSpec,
     "llm": config.LLMSpec,
+    "external": config.ExternalSpec,
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,

@@ -18,6 +18,7 @@ from ragsignal.cli.compare import compare
 from ragsignal.cli.convert import convert_app
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
+from ragsignal.cli.export import export
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
 from ragsignal.cli.sweep import MayStartRay, sweep
@@ -40,6 +41,7 @@ _IN_USE = (
     "wrap",
     "sweep",
     "compare",
+    "export",
     "train",
     "weights",
 )
@@ -60,6 +62,7 @@ app.command()(inspect)
 app.command(cls=MayStartRay)(sweep)
 app.command()(audit)
 app.command()(compare)
+app.command()(export)
 app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

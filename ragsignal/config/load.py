@@ -153,6 +153,7 @@ _PATHS = (
     ("", "out"),
     ("", "classifier"),  # of a variant
     ("data", "path"),
+    ("external", "path"),
     ("llm", "adapter"),
     ("llm", "model"),
     ("retrieval", "encoder"),

@@ -17,6 +17,7 @@ from ragsignal.config.tables import (
     CorpusSpec,
     DataSpec,
     Day,
+    ExternalSpec,
     FilePath,
     Horizon,
     LLMSpec,
@@ -60,7 +61,8 @@ class CostSpec(Table):
 class VariantSpec(Table):
     """One column of the comparison: what differs from the tables above.
 
-    ``retrieval`` and ``llm`` stay the few keys that a variant changes; :class:`RunSpec` lays them over its own tables.
+    ``retrieval``, ``llm`` and ``external`` stay the few keys that a variant changes; :class:`RunSpec` lays them over
+    its own tables.
     ``classifier`` is the artifact that ``signal = "classifier"`` reads. Without ``signal`` a language model reads if
     the spec has a table ``llm`` anywhere, which costs hours where it reads text; else the hits vote, in minutes.
     """
@@ -70,17 +72,18 @@ class VariantSpec(Table):
     classifier: ClassifierRef = "shipped:classifier"
     retrieval: RawTable = Field(default={})
     llm: RawTable = Field(default={})
+    external: RawTable = Field(default={}, exclude_if=lambda it: not it)
     strategy: StrategySpec | None = None
 
     # Checked here and not on the merged table: so a mistake keeps its place in the spec.
-    @field_validator("retrieval", "llm")
+    @field_validator("retrieval", "llm", "external")
     @classmethod
     def _check_overlay(cls, changes: RawTable, info: ValidationInfo) -> RawTable:
         OVERLAID[str(info.field_name)].model_validate(changes, context=A_PART)
         return changes
 
 
-OVERLAID: dict[str, type[Table]] = {"retrieval": RetrievalSpec, "llm": LLMSpec}
+OVERLAID: dict[str, type[Table]] = {"retrieval": RetrievalSpec, "llm": LLMSpec, "external": ExternalSpec}
 
 
 class EvaluationSpec(Table):
@@ -154,6 +157,7 @@ class RunSpec(Table):
     corpus: CorpusSpec = CorpusSpec()
     retrieval: RetrievalSpec = RetrievalSpec()
     llm: LLMSpec = LLMSpec()
+    external: ExternalSpec = Field(default=ExternalSpec(), exclude_if=lambda it: it == ExternalSpec())
     strategy: StrategySpec
     costs: CostSpec = CostSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -185,6 +189,11 @@ class RunSpec(Table):
             self.data.universe.check_before(self.data.start, "data.start")
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
+            if variant.is_external and variant.external.path is None:
+                raise ValueError(
+                    f"variant {variant.name!r} reads decisions, but names no file: write external = "
+                    '{ path = "decisions.csv" }; what stands in it: docs/external.md'
+                )
             if variant.embeds_text and (variant.retrieval.encoder or "").startswith(WALK):
                 raise ValueError(
                     f'variant {variant.name!r}: {variant.retrieval.encoder} is read by retriever = "finseer"'
@@ -220,6 +229,7 @@ class RunSpec(Table):
             strategy=raw.strategy or self.strategy,
             classifier=raw.classifier,
             own_strategy=raw.strategy is not None,
+            external=_overlay(self.external, raw.external, f"variant {raw.name!r}, external"),
         )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> RunSpec:

@@ -332,6 +332,19 @@ class LLMSpec(Table):
         return self.template in RANKED and not self.is_artifact
 
 
+class ExternalSpec(Table):
+    """Decisions that were made elsewhere: a CSV file or a Parquet table, see :mod:`ragsignal.data.decisions`.
+
+    ``valid_bars`` is for how many bars of its symbol a decision stays in force, its own one included, unless a newer
+    one takes its place. ``hold`` says what the action of that name means: ``keep`` repeats the symbol's decision before
+    it, ``neutral`` is a view of neither side.
+    """
+
+    path: FilePath | None = None
+    valid_bars: AtLeastOne = 1
+    hold: Literal["keep", "neutral"] = "keep"
+
+
 class StrategySpec(Table):
     """A Backtrader strategy by dotted name, ``module:Class``, and its params.
 

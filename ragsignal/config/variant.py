@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ragsignal.config.tables import WALK, LLMSpec, RetrievalSpec, StrategySpec, Walked
+from ragsignal.config.tables import WALK, ExternalSpec, LLMSpec, RetrievalSpec, StrategySpec, Walked
 
-SignalName = Literal["llm", "vote", "classifier", "none"]
+SignalName = Literal["llm", "vote", "classifier", "external", "none"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Variant:
     ----------
     name : str
     signal : str
-        What makes its signal: ``llm``, ``vote`` (of the hits), ``classifier``, or ``none``: it trades prices alone.
+        What makes its signal: ``llm``, ``vote`` (of the hits), ``classifier``, ``external`` (decisions of a file), or
+        ``none``: it trades prices alone.
     retrieval : RetrievalSpec
     llm : LLMSpec
     strategy : StrategySpec
@@ -29,6 +30,8 @@ class Variant:
         The artifact that ``signal = "classifier"`` reads.
     own_strategy : bool
         Whether it names a strategy of its own, and does not trade by the run's.
+    external : ExternalSpec
+        The file that ``signal = "external"`` reads.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Variant:
     strategy: StrategySpec
     classifier: str
     own_strategy: bool
+    external: ExternalSpec
 
     @property
     def has_signal(self) -> bool:
@@ -63,6 +67,11 @@ class Variant:
     def is_classifier(self) -> bool:
         """Whether the classifier makes its signal, from the query alone."""
         return self.signal == "classifier"
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its signal is read from a file of decisions that somebody else made."""
+        return self.signal == "external"
 
     @property
     def has_retriever(self) -> bool:
@@ -121,6 +130,7 @@ class Variant:
             "llm": (self.llm.model, self.llm.adapter, self.retrieval.encoder if self.reads_finseer else None),
             "vote": (self.retrieval.encoder if self.reads_finseer else None,),
             "classifier": (self.classifier,),
+            "external": (),
             "none": (),
         }[self.signal]
         return tuple(kind for ref in refs for kind in get_args(Walked) if ref == WALK + kind)

@@ -14,11 +14,14 @@ from ragsignal.data.converters import (
     read_kronos,
     read_tradingagents,
 )
+from ragsignal.data.decision_bars import Calendars, Decisions, place_decisions
+from ragsignal.data.decisions import DecisionRows, read_decisions
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
+from ragsignal.data.names import hint_at, same_stock
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
@@ -64,10 +67,13 @@ __all__ = [
     "STATE_WORDS",
     "UNREADABLE",
     "Bins",
+    "Calendars",
     "CandidateColumns",
     "CandidateCutter",
     "Converted",
     "DayHits",
+    "DecisionRows",
+    "Decisions",
     "DroppedBar",
     "History",
     "KronosReading",
@@ -103,6 +109,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "hint_at",
     "is_spaced_otherwise",
     "label_tables",
     "load_prices",
@@ -115,10 +122,13 @@ __all__ = [
     "nearest_symbol",
     "noise_market",
     "other_spacing",
+    "place_decisions",
     "read_ai_hedge_fund",
+    "read_decisions",
     "read_freqai",
     "read_kronos",
     "read_tradingagents",
+    "same_stock",
     "shipped_bins",
     "spell",
     "usual_gap_of",

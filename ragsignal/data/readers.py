@@ -160,7 +160,7 @@ def parse_bars(table: pd.DataFrame, decimal_comma: bool = False) -> pd.DataFrame
         without a time zone; then open, high, low, close, volume and, if given, adj close: float64, NaN where there is
         no number.
     """
-    bars = _parse_dates(_stamps(table) if "time" in table else table["date"])
+    bars = parse_dates(_stamps(table) if "time" in table else table["date"])
     for name in (*COLUMNS, "adj close"):
         if name in table:
             bars[name] = to_numbers(table[name], decimal_comma)
@@ -175,7 +175,8 @@ def _stamps(table: pd.DataFrame) -> pd.Series:
     return table["date"].astype(str).str.strip() + "T" + clock.where(~digits, colons)
 
 
-def _parse_dates(column: pd.Series) -> pd.DataFrame:
+def parse_dates(column: pd.Series) -> pd.DataFrame:
+    """``date``, ``day``, ``clock`` and ``offset`` of a column of dates or of moments, as :func:`parse_bars` says."""
     if isinstance(column.dtype, pd.DatetimeTZDtype | np.dtype) and column.dtype.kind == "M":
         return _split_timestamps(column)
     # Each text once: a long table repeats every day for every symbol.

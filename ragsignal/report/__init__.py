@@ -23,6 +23,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.report.answers import answers_in_words
 from ragsignal.report.comparison import RunComparison, compare
 from ragsignal.report.csv_files import write_csv
+from ragsignal.report.decisions_file import export_decisions
 from ragsignal.report.page import write_page
 from ragsignal.report.record import RECORD, record_of, write_tables
 from ragsignal.report.run import Run, backtest
@@ -30,7 +31,16 @@ from ragsignal.report.tearsheet import write_tearsheets
 from ragsignal.trading import RunResult
 from ragsignal.utils import Record, write_json
 
-__all__ = ["Run", "RunComparison", "answers_in_words", "backtest", "compare", "record_of", "write_report"]
+__all__ = [
+    "Run",
+    "RunComparison",
+    "answers_in_words",
+    "backtest",
+    "compare",
+    "export_decisions",
+    "record_of",
+    "write_report",
+]
 
 
 def write_report(result: RunResult, folder: Path, every_csv: bool = False) -> Record:

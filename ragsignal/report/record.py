@@ -26,6 +26,7 @@ SIGNALS = pa.schema(
         *_PLACE,
         ("value", pa.float64()),
         ("probability", pa.float64()),
+        ("rank", pa.float64()),
         ("abstained", pa.string()),
         ("target", pa.float64()),
         ("key", pa.string()),

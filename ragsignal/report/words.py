@@ -60,7 +60,13 @@ def bare(text: str) -> str:
     return re.sub(rf"{_THIN}\S+", "", text)
 
 
-KINDS = {"llm": "LLM", "vote": "vote of the hits", "classifier": "classifier", "none": "no model"}
+KINDS = {
+    "llm": "LLM",
+    "vote": "vote of the hits",
+    "classifier": "classifier",
+    "external": "decisions of a file",
+    "none": "no model",
+}
 """What made a variant's signal."""
 
 

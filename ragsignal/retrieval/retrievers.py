@@ -15,11 +15,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ragsignal.data import hint_at, same_stock
 from ragsignal.errors import ConfigError
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import is_flat, zscore_rows
 from ragsignal.retrieval.index import Allowed, AsOfIndex, Ranked, Vectors
-from ragsignal.retrieval.names import hint_at, same_stock
 from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.retrieval.vectors import CostlyEncoder, Storage, corpus_vectors
 from ragsignal.types import Candidate, FloatArray, Hit, IntArray, Query, Recipe

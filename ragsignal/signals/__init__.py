@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ragsignal.signals.external import NO_DECISION, ExternalSignals
 from ragsignal.signals.memo import ReadOnce
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
@@ -9,7 +10,9 @@ from ragsignal.signals.rows import StoredHits
 from ragsignal.signals.store import SignalStore
 
 __all__ = [
+    "NO_DECISION",
     "Cost",
+    "ExternalSignals",
     "KnownSignals",
     "Pipeline",
     "RagPipeline",

@@ -12,7 +12,7 @@ from ragsignal.strategies.buy_and_hold import BuyAndHold
 from ragsignal.strategies.cross_sectional import CrossSectional, SlowBook
 from ragsignal.strategies.price_rules import MomentumBook, PriceMomentum, Reversal, ReversalBook, SkippedReturn
 from ragsignal.strategies.rag_momentum import LongFlat, LongShort
-from ragsignal.strategies.weighted import ProbabilityWeighted
+from ragsignal.strategies.weighted import ProbabilityWeighted, TargetWeights
 
 __all__ = [
     "BuyAndHold",
@@ -28,4 +28,5 @@ __all__ = [
     "SkippedReturn",
     "SlowBook",
     "TargetBook",
+    "TargetWeights",
 ]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
-from ragsignal.config import LLMSpec, RetrievalSpec, RunSpec, Variant
-from ragsignal.data import MarketDays
+from ragsignal.config import ExternalSpec, LLMSpec, RetrievalSpec, RunSpec, Variant
+from ragsignal.data import Decisions, MarketDays
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm import (
     NO_HITS,
@@ -42,7 +42,8 @@ from ragsignal.retrieval import (
     make_day_retriever,
     make_retriever,
 )
-from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
+from ragsignal.signals import ExternalSignals, RagPipeline, ReadOnce, SignalStore
+from ragsignal.study.external import decisions_of
 from ragsignal.study.materials import Materials
 from ragsignal.study.spacing import gap_of_evidence
 from ragsignal.utils import Progress, cache_folder, silent
@@ -110,6 +111,7 @@ class Parts:
     _readings: dict[tuple[str, LLMSpec] | tuple[LLMSpec, bool], Reading] = field(default_factory=dict)
     _retrievers: dict[RetrievalSpec, Retriever] = field(default_factory=dict)
     _joined: dict[tuple[str, bool], MarketDays] = field(default_factory=dict)
+    _decisions: dict[ExternalSpec, Decisions] = field(default_factory=dict)
 
     def pipeline(self, variant: Variant) -> RagPipeline:
         """The signal source of a variant; raises as :meth:`ragsignal.study.Study.pipeline`."""
@@ -126,6 +128,16 @@ class Parts:
             bar_days=gap_of_evidence(variant, self.artifacts(variant), self.materials),
             progress=partial(self.progress, f"signals of {variant.name}"),
         )
+
+    def external(self, variant: Variant) -> ExternalSignals:
+        """The decisions of a variant that reads some, as a signal source; raises as :func:`decisions_of`."""
+        return ExternalSignals(self.decisions(variant.external), variant.external.hold)
+
+    def decisions(self, external: ExternalSpec) -> Decisions:
+        """The decisions of a file, read once."""
+        if external not in self._decisions:
+            self._decisions[external] = decisions_of(external, self.spec.data, self.materials.prices)
+        return self._decisions[external]
 
     def artifacts(self, variant: Variant) -> dict[str, Artifact]:
         """The trained parts of a variant by role: ``reader``, ``retriever``, ``classifier``."""

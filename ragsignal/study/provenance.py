@@ -12,6 +12,7 @@ from datetime import timedelta
 from ragsignal.artifacts import Card
 from ragsignal.config import EVERY, Variant
 from ragsignal.data import DroppedBar, days_of, usual_gap_of, warning_notes
+from ragsignal.study.external import note_on
 from ragsignal.study.study import Study
 
 _SHOWN = 5  # names in a sentence
@@ -34,6 +35,9 @@ def notes_on_training(study: Study) -> list[str]:
     notes: dict[str, None] = {}  # in order, each once: variants share their parts
     for variant in spec.variants:
         if not variant.has_signal:
+            continue
+        if variant.is_external:
+            notes[note_on(study.parts.decisions(variant.external), spec.data)] = None
             continue
         in_sample = study.in_sample(variant)
         if in_sample:

@@ -111,11 +111,15 @@ class Study:
         ------
         ConfigError
             If the variant has no signal.
+        DataError
+            If its file of decisions cannot be read, or a row of it cannot be placed.
         LookAheadError
             If something in it was fitted on the window that is traded, or on that of its step.
         ModelError
             If an artifact is missing or altered, or was trained for another study.
         """
+        if variant.is_external:
+            return self.parts.external(variant)
         if not variant.retrained:
             return self.parts.pipeline(variant)
         for parts, step_variant in self.steps(variant):  # every step is judged before the first model call
@@ -178,14 +182,26 @@ def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
     if os.getpid() != _IMPORTED_BY:
         _use_one_thread()
     # By content, not by path: a spec that was edited in between is another one.
-    spec_json = load_spec(path).model_dump_json(by_alias=True)
+    spec = load_spec(path)
+    files = tuple(_state_of(it.external.path) for it in spec.variants if it.external.path)
     with SIGNALS:  # of threads that ask at once, the second finds what the first has loaded
-        return _pipeline_of(spec_json, variant, cache_folder(), os.getpid())
+        return _pipeline_of(spec.model_dump_json(by_alias=True), variant, (cache_folder(), os.getpid(), files))
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    if not path.is_file():
+        return None
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=8)
-def _pipeline_of(spec_json: str, variant: str | None, cache: Path, process: int) -> Pipeline:  # noqa: ARG001
-    """Once a process: several feeds, and every run of an optstrategy worker, share one model; a fork makes its own."""
+def _pipeline_of(spec_json: str, variant: str | None, _: tuple[object, ...]) -> Pipeline:
+    """Once a process, cache and state of files: several feeds, and every run of an optstrategy worker, share one model.
+
+    A fork makes its own.
+    """
     spec = RunSpec.model_validate_json(spec_json)
     return Study(spec).pipeline(spec.find_variant(variant))
 

@@ -38,7 +38,7 @@ class VariantResult:
     ----------
     name : str
     kind : str
-        What made the signal: ``llm``, ``vote``, ``classifier`` or ``none``.
+        What made the signal: ``llm``, ``vote``, ``classifier``, ``external`` or ``none``.
     equity : Series of float, index DatetimeIndex (naive days)
         Account value at each bar's close; the same index for every variant of a run. Net of what the strategy paid in
         or out, as if the first cash had stayed the only one; 0 from the bar on that ruined the account.

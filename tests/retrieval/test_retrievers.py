@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec
 from ragsignal.data.bins import shipped_bins
+from ragsignal.data.names import plain_name
 from ragsignal.errors import ConfigError
 from ragsignal.protocols import Retriever
 from ragsignal.retrieval import retrievers
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, zscore_rows
-from ragsignal.retrieval.names import plain_name
 from ragsignal.retrieval.retrievers import (
     FLAT_WINDOW,
     CorpusRetriever,

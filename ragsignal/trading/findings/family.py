@@ -164,7 +164,8 @@ def _cheap(spec: RunSpec, ours: Variant) -> list[str]:
     """Names of what costs no LLM: classifiers, price rules, and the vote on the same hits (else every other vote)."""
     votes = [variant for variant in spec.variants if variant.is_vote and not variant.draws_at_random]
     same = [variant for variant in votes if variant.retrieval == ours.retrieval]
-    others = [variant for variant in spec.variants if not variant.is_llm and not variant.is_vote]
+    # what made decisions from outside may have cost anything
+    others = [it for it in spec.variants if not (it.is_llm or it.is_vote or it.is_external)]
     return [variant.name for variant in [*(same or votes), *others] if variant.name != spec.benchmark]
 
 

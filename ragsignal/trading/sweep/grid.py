@@ -15,6 +15,7 @@ from typing import Any
 from ragsignal.config import (
     CorpusSpec,
     CostSpec,
+    ExternalSpec,
     LLMSpec,
     RawTable,
     RetrievalSpec,
@@ -34,7 +35,7 @@ Point = RawTable
 
 SHARED = ("costs", "corpus")
 """Tables whose values hold for the benchmark too."""
-_TABLES = ("strategy", *SHARED, "retrieval", "llm")
+_TABLES = ("strategy", *SHARED, "retrieval", "llm", "external")
 _BARE = re.compile(r"[A-Za-z][\w.:/@-]*")  # a word whose quotes a shell takes away
 
 
@@ -122,7 +123,7 @@ def _put(owner: RawTable, raw: RawTable, table: str, key: str, value: Any) -> No
         strategy = owner["strategy"] or raw["strategy"]
         owner["strategy"] = {**strategy, "params": {**strategy["params"], key: value}}
     else:
-        owner[table] = {**owner[table], key: value}
+        owner[table] = {**owner.get(table, {}), key: value}  # a table that says nothing is not written
 
 
 def _split(place: str) -> tuple[str, str]:
@@ -143,6 +144,7 @@ def _with_table(key: str) -> str:
         "corpus": CorpusSpec,
         "retrieval": RetrievalSpec,
         "llm": LLMSpec,
+        "external": ExternalSpec,
     }
     places = [f"{table}.{key}" for table, kind in kinds.items() if key in kind.model_fields]
     return " or ".join(map(repr, places or [f"strategy.{key}"]))

@@ -135,7 +135,7 @@ class _Entry:
 
     def signals(self, variant: Variant) -> str:
         """Address of a variant's signals."""
-        tables = [variant.retrieval.model_dump(mode="json"), variant.llm.model_dump(mode="json")]
+        tables = [it.model_dump(mode="json") for it in (variant.retrieval, variant.llm, variant.external)]
         return json_digest([self.market, variant.signal, variant.classifier, *tables])
 
     @property

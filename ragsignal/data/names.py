@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from ragsignal.data import nearest_symbol
+from ragsignal.data.check import nearest_symbol
 
 _MARKS = re.compile(r"[\s._/:-]+")
 _ADDED = re.compile(r"-(US|USD|USDT|O|N|OQ)$")  # a country, a currency, or an exchange of the United States

@@ -1,0 +1,290 @@
+"""Decisions on the bars they are of: which one is in force on a day, and what cannot be placed.
+
+As of a bar counts what was decided by its close, and nothing later: a later row moves no earlier signal, and the order
+of the rows in the file moves none at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragsignal.data.check import Problem
+from ragsignal.data.decisions import DecisionRows, refuse
+from ragsignal.data.names import hint_at
+from ragsignal.data.session import SessionClose
+from ragsignal.errors import DataError
+from ragsignal.types import BoolArray, IntArray
+
+Days = NDArray[np.datetime64]
+_OUTSIDE, _NO_BAR = -1, -2  # in the place of a bar's number
+_NAMED = 5
+NEEDS_CLOSE = (
+    "moments need to know when a bar is known. Add the market's close to the spec, "
+    'close = "16:00 America/New_York" in [data], or write whole days into a column date'
+)
+
+
+@dataclass(frozen=True)
+class Calendars:
+    """The bars that decisions may be of.
+
+    Parameters
+    ----------
+    days : mapping of symbol to (n_bars,) datetime64[D]
+        Of each symbol that has prices, ascending.
+    close : SessionClose, optional
+        When a bar is known; needed for moments.
+    left_out : mapping of symbol to collection of date
+        Days whose bars were dropped; a decision on one of them is counted, and not refused.
+    others : collection of str, optional
+        Symbols that may be in the file and have no prices here; None: any may.
+    """
+
+    days: Mapping[str, Days]
+    close: SessionClose | None = None
+    left_out: Mapping[str, Collection[date]] = field(default_factory=dict)
+    others: Collection[str] | None = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is in force on a bar: the signal's numbers, and the row that they are from."""
+
+    value: float
+    probability: float
+    rank: float
+    row: str
+    said: str
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Decisions by symbol and bar. Make them with :func:`place_decisions`.
+
+    Parameters
+    ----------
+    rows : DecisionRows
+    bar : (n_rows,) int64
+        Number of each row's bar among its symbol's, below 0 for those that are of none.
+    calendars : Calendars
+    valid_bars : int
+    numbers : DataFrame
+        ``value``, ``probability`` and ``rank`` of each row, holds resolved.
+    """
+
+    rows: DecisionRows
+    bar: IntArray
+    calendars: Calendars
+    valid_bars: int
+    numbers: pd.DataFrame
+
+    def at(self, symbol: str, day: date) -> Decision | None:
+        """The decision in force at the close of ``day``; None where there is none, or no such bar."""
+        days = self.calendars.days.get(symbol)
+        if days is None or symbol not in self._by_symbol:
+            return None
+        bars, places = self._by_symbol[symbol]
+        bar = int(days.searchsorted(np.datetime64(day, "D")))
+        last = int(bars.searchsorted(bar, side="right")) - 1
+        if bar == len(days) or days[bar] != np.datetime64(day, "D") or last < 0:
+            return None
+        return self._decision(int(places[last])) if bar - bars[last] < self.valid_bars else None
+
+    def _decision(self, place: int) -> Decision:
+        value, probability, rank = (float(self._columns[name][place]) for name in ("value", "probability", "rank"))
+        index, said = self.rows.table.index, self._columns["said"][place]
+        row = f"{index.name} {index[place]}"
+        return Decision(value, probability, rank, row, f"{self.rows.decided} {said}")
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[np.generic]]:
+        numbers = {name: self.numbers[name].to_numpy(dtype=np.float64) for name in ("value", "probability", "rank")}
+        return {**numbers, "said": self.rows.table["said"].to_numpy(dtype=object)}
+
+    @cached_property
+    def _by_symbol(self) -> dict[str, tuple[IntArray, IntArray]]:
+        """Bars with a decision, ascending, and its row."""
+        symbols = self.rows.table["symbol"].to_numpy(dtype=object)
+        placed = np.flatnonzero(self.bar >= 0)
+        ordered = placed[np.argsort(self.bar[placed], kind="stable")]
+        groups = pd.Series(ordered).groupby(symbols[ordered], sort=False)
+        return {str(name): (self.bar[own.to_numpy()], own.to_numpy()) for name, own in groups}
+
+    @cached_property
+    def days(self) -> Days:
+        """Days of the bars that have a decision, (n,) datetime64[D], in no order."""
+        parts = [self.calendars.days[name][bars] for name, (bars, _) in self._by_symbol.items()]
+        return np.concatenate(parts) if parts else np.empty(0, dtype="datetime64[D]")
+
+    @property
+    def unplaced(self) -> int:
+        """How many rows are of no bar: outside the prices of their symbol, or of a symbol that is not traded."""
+        return int((self.bar < 0).sum())
+
+
+def place_decisions(
+    rows: DecisionRows, calendars: Calendars, valid_bars: int = 1, hold: Literal["keep", "neutral"] = "keep"
+) -> Decisions:
+    """Find the bar of each row.
+
+    Parameters
+    ----------
+    rows : DecisionRows
+    calendars : Calendars
+    valid_bars : int
+        For how many bars of its symbol a decision is in force, unless a newer one takes its place.
+    hold : {"keep", "neutral"}
+        Whether a hold repeats the symbol's decision before it (neutral, if there is none), or is neutral: value 0.
+
+    Raises
+    ------
+    DataError
+        If a symbol is unknown, a day is no bar of its symbol, a bar has two decisions, or a decision was not there by
+        its bar's close.
+    """
+    table = rows.table
+    timed = rows.moments or bool(table["known_moment"].notna().any())
+    if timed and calendars.close is None:
+        column = "decided_at" if rows.moments else "available_at"
+        raise DataError(f"{rows.file}: {column} holds moments, and {NEEDS_CLOSE}.")
+    bar = _bars(rows, calendars)
+    refuse(rows.file, _problems(rows, calendars, bar))
+    return Decisions(rows, bar, calendars, valid_bars, _resolved(table, hold))
+
+
+def _bars(rows: DecisionRows, calendars: Calendars) -> IntArray:
+    """Number of each row's bar, ``_OUTSIDE`` or ``_NO_BAR``."""
+    table = rows.table
+    bar = np.full(len(table), _OUTSIDE, dtype=np.int64)
+    places = pd.Series(np.arange(len(table))).groupby(table["symbol"].to_numpy(dtype=object), sort=False)
+    for symbol, own in places:
+        days, chosen = calendars.days.get(str(symbol)), own.to_numpy()
+        if days is None or not len(days):
+            continue
+        if rows.moments:
+            bar[chosen] = _bars_of_moments(table["moment"].to_numpy()[chosen], days, calendars.close)
+        else:
+            left_out = np.array(sorted(calendars.left_out.get(str(symbol), ())), dtype="datetime64[D]")
+            bar[chosen] = _bars_of_days(table["day"].to_numpy()[chosen].astype("datetime64[D]"), days, left_out)
+    return bar
+
+
+def _bars_of_days(decided: Days, days: Days, left_out: Days) -> IntArray:
+    found = np.searchsorted(days, decided).astype(np.int64)
+    is_bar = days[np.minimum(found, len(days) - 1)] == decided
+    outside = (decided < days[0]) | (decided > days[-1]) | np.isin(decided, left_out)
+    return np.where(is_bar, found, np.where(outside, _OUTSIDE, _NO_BAR))
+
+
+def _bars_of_moments(moments: NDArray[np.datetime64], days: Days, close: SessionClose | None) -> IntArray:
+    if close is None:
+        return np.full(len(moments), _OUTSIDE, dtype=np.int64)
+    bar = close.first_bar(moments, days)
+    # what was decided before the day of the first bar began may be years old
+    early = moments <= close.instants(days[:1] - np.timedelta64(1, "D"))[0]
+    return np.where(early | (bar == len(days)), _OUTSIDE, bar)
+
+
+def _resolved(table: pd.DataFrame, hold: str) -> pd.DataFrame:
+    """The numbers of all rows; a hold that keeps has those of the last decision of its symbol that is none."""
+    numbers = table[["value", "probability", "rank"]].reset_index(drop=True)
+    holds = table["holds"].to_numpy()
+    if hold == "neutral" or not holds.any():
+        return numbers
+    order = np.argsort(_when(table).to_numpy(), kind="stable")
+    symbols = table["symbol"].to_numpy(dtype=object)[order]
+    kept = numbers.iloc[order].copy()
+    kept[holds[order]] = np.nan
+    neutral = {"value": 0.0, "probability": 0.5, "rank": 0.0}
+    return kept.groupby(symbols, sort=False).ffill().fillna(neutral).sort_index()
+
+
+def _when(table: pd.DataFrame) -> pd.Series:
+    """Day or moment of each row."""
+    return table["day"].where(table["day"].notna(), table["moment"])
+
+
+# ---- what cannot be placed
+
+
+def _problems(rows: DecisionRows, calendars: Calendars, bar: IntArray) -> Iterator[Problem]:
+    file, table = str(rows.file), rows.table
+    yield from _unknown_symbols(rows, calendars)
+    gone = bar == _NO_BAR
+    if gone.any():
+        repair = (
+            "Nobody can trade then: delete these rows; or write when each was made into a column decided_at, with its "
+            "time zone: it then belongs to the first bar whose close is not earlier."
+        )
+        yield Problem(file, "", "decisions on days that are no bar of their symbol", rows.places(gone), repair)
+    again = _twice(table, bar)
+    if again.any():
+        repair = "Keep the one that is meant: of moments the last one before the bar's close."
+        yield Problem(file, "", "more than one decision for a bar", rows.places(again), repair)
+    yield from _too_late(rows, calendars, bar)
+
+
+def _unknown_symbols(rows: DecisionRows, calendars: Calendars) -> Iterator[Problem]:
+    if calendars.others is None:
+        return
+    known = {*calendars.days, *calendars.others}
+    unknown = ~rows.table["symbol"].isin(known).to_numpy()
+    if unknown.any():
+        first = str(rows.table["symbol"][unknown].iloc[0])
+        names = rows.table["symbol"][unknown].unique()
+        rule = f"{len(names)} symbol{'s' if len(names) > 1 else ''} that the spec does not have"
+        repair = f"{hint_at(first, sorted(known))} Rename or delete these rows, or add the symbol to data.symbols."
+        yield Problem(str(rows.file), "", rule, rows.places(unknown), repair)
+
+
+def _twice(table: pd.DataFrame, bar: IntArray) -> BoolArray:
+    """Rows of one bar of one symbol, or outside the prices of one time."""
+    place = pd.DataFrame({"symbol": table["symbol"], "bar": bar, "when": _when(table).where(bar < 0)})
+    return np.asarray(place.duplicated(keep=False).to_numpy(), dtype=bool)
+
+
+def _too_late(rows: DecisionRows, calendars: Calendars, bar: IntArray) -> Iterator[Problem]:
+    """Decisions that were not there by the close of their bar."""
+    table = rows.table
+    said = (table["known_day"].notna() | table["known_moment"].notna()).to_numpy() & (bar >= 0)
+    if not said.any():
+        return
+    days = np.full(len(table), np.datetime64("NaT", "D"))
+    symbols = table["symbol"].to_numpy(dtype=object)
+    for symbol in np.unique(symbols[said].astype(str)):
+        own = said & (symbols == symbol)
+        days[own] = calendars.days[symbol][bar[own]]
+    late = table["known_day"].to_numpy() > days
+    closes = np.full(len(table), np.datetime64("NaT", "us"))
+    if calendars.close is not None:
+        closes[said] = calendars.close.instants(days[said]).astype("datetime64[us]")
+        late |= table["known_moment"].to_numpy() > closes
+    late &= said
+    if late.any():
+        words = _times(table[late], days[late], closes[late])
+        repair = "Nobody could have traded them: date each by the first bar whose close it was known at."
+        yield Problem(
+            str(rows.file), "", "decisions that were not there by the close", rows.places(late, words), repair
+        )
+
+
+def _times(late: pd.DataFrame, days: Days, closes: NDArray[np.datetime64]) -> list[str]:
+    """Of each row when it was known, and when its bar was."""
+    known = late["known_moment"].where(late["known_moment"].notna(), late["known_day"])
+    return [
+        f"known {_shown(at)}, bar {day}" + ("" if np.isnat(close) else f", known {_shown(close)}")
+        for at, day, close in zip(known, days, closes, strict=True)
+    ][:_NAMED]
+
+
+def _shown(moment: object) -> str:
+    text = str(pd.Timestamp(moment))  # type: ignore[arg-type]
+    return text.removesuffix(" 00:00:00") if text.endswith(" 00:00:00") else f"{text} UTC"

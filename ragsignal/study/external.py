@@ -1,0 +1,83 @@
+"""The file of decisions that a variant reads: placed on the bars of a study, and what is said of it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from ragsignal.config import EVERY, DataSpec, ExternalSpec
+from ragsignal.data import (
+    Calendars,
+    DecisionRows,
+    Decisions,
+    Prices,
+    SessionClose,
+    days_of,
+    place_decisions,
+    read_decisions,
+)
+from ragsignal.errors import ConfigError, DataError
+
+
+def decisions_of(external: ExternalSpec, data: DataSpec, prices: Prices) -> Decisions:
+    """Read the decisions of a table ``external`` and find the bars that they are of.
+
+    Parameters
+    ----------
+    external : ExternalSpec
+    data : DataSpec
+        Of the run: its window, its symbols by name, and when its bars are known.
+    prices : Prices
+        All of them, through ``data.end``.
+
+    Raises
+    ------
+    ConfigError
+        If no file is named.
+    DataError
+        If the file cannot be read, a row cannot be placed, or none is of the run's window.
+    """
+    if external.path is None:
+        raise ConfigError('signal = "external" needs a file: write external = { path = "decisions.csv" }')
+    rows = read_decisions(external.path)
+    decisions = place_decisions(rows, calendars_of(data, prices), external.valid_bars, external.hold)
+    if not len(_in_window(decisions, data)):
+        raise DataError(
+            f"{external.path}: none of its {len(rows.table):,} decisions is of a bar from {data.start} to {data.end}; "
+            f"they are of {_span(rows)}. Move data.start and data.end there, or give another file"
+        )
+    return decisions
+
+
+def calendars_of(data: DataSpec, prices: Prices) -> Calendars:
+    """The bars that a run's decisions may be of."""
+    left_out: dict[str, list[date]] = {}
+    for bar in prices.dropped:
+        left_out.setdefault(bar.symbol, []).append(bar.day)
+    # of a source's whole list, or of a universe, not every name has prices here
+    others = None if data.picked_from == EVERY else data.picked_from
+    close = SessionClose.parse(data.close) if data.close else None
+    return Calendars({name: days_of(frame) for name, frame in prices.frames.items()}, close, left_out, others)
+
+
+def note_on(decisions: Decisions, data: DataSpec) -> str:
+    """Say which file it was, how much of it was used, and that nothing is known of what made it."""
+    rows, used = decisions.rows, len(_in_window(decisions, data))
+    unplaced = decisions.unplaced
+    without = f", {unplaced:,} are of no bar with prices here" if unplaced else ""
+    return (
+        f"Decisions of {rows.file.name}, digest {rows.digest[:16]}: {used:,} of {len(rows.table):,} are of this window"
+        f"{without}. What they were made with is not known to ragsignal: they may have seen these days."
+    )
+
+
+def _in_window(decisions: Decisions, data: DataSpec) -> np.ndarray:
+    days = decisions.days
+    inside: np.ndarray = days[(days >= np.datetime64(data.start)) & (days <= np.datetime64(data.end))]
+    return inside
+
+
+def _span(rows: DecisionRows) -> str:
+    when = rows.table["moment" if rows.moments else "day"]
+    return f"{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
