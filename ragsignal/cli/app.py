@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from ragsignal.cli.audit import audit
 from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
+from ragsignal.cli.convert import convert_app
 from ragsignal.cli.data import data_app
 from ragsignal.cli.evaluate import evaluate
 from ragsignal.cli.explain import explain
@@ -35,6 +36,7 @@ _IN_USE = (
     "init",
     "data",
     "news",
+    "convert",
     "backtest",
     "inspect",
     "explain",
@@ -70,6 +72,7 @@ app.command()(wrap)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(news_app, name="news")
+app.add_typer(convert_app, name="convert")
 app.add_typer(weights_app, name="weights")
 
 

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import Problem, find_problems, nearest_symbol
+from ragsignal.data.converters import (
+    Converted,
+    KronosReading,
+    LeftOut,
+    check_out,
+    read_ai_hedge_fund,
+    read_freqai,
+    read_kronos,
+    read_tradingagents,
+)
 from ragsignal.data.decision_bars import Calendars, Decisions, place_decisions
 from ragsignal.data.decisions import DecisionRows, read_decisions
 from ragsignal.data.exchange_day import exchange_days
@@ -69,11 +79,14 @@ __all__ = [
     "Calendars",
     "CandidateColumns",
     "CandidateCutter",
+    "Converted",
     "DayHits",
     "DecisionRows",
     "Decisions",
     "DroppedBar",
     "History",
+    "KronosReading",
+    "LeftOut",
     "Letters",
     "MarketDays",
     "NewsCounts",
@@ -99,6 +112,7 @@ __all__ = [
     "build_panel",
     "build_rank_letters",
     "calendar_of",
+    "check_out",
     "check_prices",
     "clock_of",
     "compute_stacked",
@@ -131,8 +145,12 @@ __all__ = [
     "novelty_of",
     "other_spacing",
     "place_decisions",
+    "read_ai_hedge_fund",
     "read_decisions",
+    "read_freqai",
+    "read_kronos",
     "read_news",
+    "read_tradingagents",
     "same_stock",
     "shipped_bins",
     "spell",
