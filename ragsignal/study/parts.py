@@ -125,6 +125,7 @@ class Parts:
             trained_through=None if self.spec.allow_in_sample else trained_through,
             bar_days=gap_of_evidence(variant, self.artifacts(variant), self.materials),
             clock=self.materials.clock,
+            minutes=self.materials.minutes,
             progress=partial(self.progress, f"signals of {variant.name}"),
         )
 
