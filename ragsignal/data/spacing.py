@@ -109,7 +109,7 @@ def _is_other(gaps: FloatArray, usual: float) -> bool:
 
 def _gaps(days: NDArray[Any]) -> FloatArray:
     gaps = np.diff(days).astype(np.float64)
-    if not is_intraday(days):
+    if not is_intraday(days) or not len(gaps):
         return gaps
     gaps /= 1440.0
     near = gaps <= _OVERNIGHT
