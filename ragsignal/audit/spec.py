@@ -182,7 +182,7 @@ def _record_signals(study: Study, variant: Variant, frames: dict[str, pd.DataFra
         query: replace(signal, hits=()) if isinstance(signal.hits, DatedHits) else signal
         for query, signal in signals.known.items()
     }
-    return RecordedSignals(signals.lookback, known)
+    return RecordedSignals(signals.lookback, known, clock=signals.clock)
 
 
 def _place(finding: Finding) -> int:

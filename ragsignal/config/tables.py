@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from ragsignal.config.bars import bar_mistake, minutes_of, period_of
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.sql import UrlText, check_sql
 
@@ -32,7 +33,6 @@ EVERY = ("all",)
 """What ``data.symbols`` holds for all symbols of a source, until a run names them."""
 MADE_UP: tuple[Source, ...] = ("planted", "planted-days", "noise")
 """Sources that are drawn, and not read."""
-_FASTEST, _SLOWEST = 60, 720  # minutes
 _WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "planted-days", "noise")
 
 
@@ -198,48 +198,20 @@ class DataSpec(Table):
         check_sql(self.source, self.path, {"url": self.url, "table": self.table, "query": self.query})
         if self.symbols == EVERY and self.source in _WITHOUT_LIST:
             raise ValueError(f'symbols = "all": source = "{self.source}" has no list of symbols; name them')
-        self._check_bar()
+        mistake = bar_mistake(self.bar, self.stamp, self.calendar, self.close, self.source)
+        if mistake:
+            raise ValueError(mistake)
         return self
-
-    def _check_bar(self) -> None:
-        minutes, made_up = self.bar_minutes, self.source in MADE_UP
-        if minutes and not _FASTEST <= minutes <= _SLOWEST:
-            raise ValueError(
-                f'bar = "{self.bar}": bars of 60 minutes to 12 hours are read; give the source longer bars, such as '
-                '"60min" (daily ones need no bar)'
-            )
-        if minutes and self.source in ("sample", "yfinance", "planted-days"):
-            raise ValueError(
-                f'bar = "{self.bar}": source = "{self.source}" has daily bars; take a folder or table of bars of hours'
-            )
-        if minutes and self.stamp is None and not made_up:
-            raise ValueError(
-                f'bar = "{self.bar}" needs stamp = "start" or "end": vendors mostly stamp the moment at which a bar '
-                "begins, Backtrader's resampler that of its end, and a wrong word is a look-ahead of one bar"
-            )
-        if minutes and self.close is not None:
-            raise ValueError(
-                f'close = "{self.close}" belongs to bars of days: those of {self.bar} are known at their own ends; '
-                "delete that line"
-            )
-        if self.stamp is not None and (made_up or self.source == "sample"):
-            raise ValueError(
-                f'stamp = "{self.stamp}": source = "{self.source}" dates its bars itself; delete that line'
-            )
-        if self.source == "planted-days" and (self.bar or self.calendar):
-            raise ValueError('source = "planted-days" has daily bars of an exchange; delete bar and calendar')
 
     @property
     def bar_minutes(self) -> int:
         """Length of bars of hours, in minutes; 0 of all others."""
-        if self.bar is None or self.bar in ("week", "month"):
-            return 0
-        return int(self.bar.removesuffix("min")) if self.bar.endswith("min") else 60 * int(self.bar.removesuffix("h"))
+        return minutes_of(self.bar)
 
     @property
     def bar_period(self) -> Literal["week", "month"] | None:
         """The period that daily bars are joined to."""
-        return "week" if self.bar == "week" else ("month" if self.bar == "month" else None)
+        return period_of(self.bar)
 
     @property
     def all_week(self) -> bool:

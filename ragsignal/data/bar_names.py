@@ -43,6 +43,11 @@ class BarNames:
     stamp: Literal["start", "end"] | None = None
     zone: str = ""
 
+    @property
+    def of_exchange_days(self) -> bool:
+        """Whether stamps name days of an exchange, or of longer bars."""
+        return not (self.zone or self.clock.intraday)
+
     @classmethod
     def of(cls, spec: DataSpec) -> BarNames:
         """As the table ``[data]`` of a spec says."""

@@ -200,7 +200,7 @@ def _inspect_file(path: Path, symbol: str, inspection: Inspection) -> None:
 
 def _inspect_bars(path: Path | str, symbols: Sequence[str], bars: pd.DataFrame, inspection: Inspection) -> None:
     """Judge the bars of ``symbols``; the column ``symbol`` is a place in them."""
-    (_find_days if inspection.names == AS_DAYS else _find_names)(path, symbols, bars, inspection)
+    (_find_days if inspection.names.of_exchange_days else _find_names)(path, symbols, bars, inspection)
     found: list[tuple[int, int, tuple[str, ...]]] = []
     causes = np.full(len(bars), -1)  # the first rule by which a row is dropped
     for number, rule in enumerate(ROW_RULES):

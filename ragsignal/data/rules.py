@@ -111,7 +111,11 @@ def _outside_range(bars: pd.DataFrame) -> BoolArray:
 ROW_RULES = (
     RowRule("unreadable dates", _unreadable_date, "Write days as YYYY-MM-DD."),
     RowRule("mixed time zones", _mixed_zones, "Convert all rows to the exchange's time zone."),
-    RowRule("intraday bars", _intraday, "Keep one bar a day, of days that are over."),
+    RowRule(
+        "intraday bars",
+        _intraday,
+        "Keep one bar a day, of days that are over; bars of an hour or more need data.bar and data.stamp in the spec.",
+    ),
     RowRule("duplicate dates", _duplicate_dates, "Keep the one right bar of each day."),
     RowRule("unsorted dates", _unsorted_dates, "Sort the rows by date, oldest first."),
     RowRule(

@@ -23,6 +23,8 @@ _APART = 2.5  # times: weekly from monthly bars, and not two days from one
 _COARSE = 5.0  # days: stocks that are traded twice a week have daily bars
 _FINE = 0.9  # days: bars that are nearer to each other are of a part of a day
 _FINER = 1.4  # times: bars of 60 minutes from those of 90
+_OVERNIGHT = 0.5  # days: the longest bar of hours
+_IN_SESSION = 0.3  # of the gaps; of sessions of two bars half are
 _REGULAR = 0.75  # of the gaps are within a fifth, or two days, of the middle one; of rare trades a third are
 
 
@@ -107,4 +109,9 @@ def _is_other(gaps: FloatArray, usual: float) -> bool:
 
 def _gaps(days: NDArray[Any]) -> FloatArray:
     gaps = np.diff(days).astype(np.float64)
-    return gaps / 1440.0 if is_intraday(days) else gaps
+    if not is_intraday(days) or not len(gaps):
+        return gaps
+    gaps /= 1440.0
+    near = gaps <= _OVERNIGHT
+    # between two sessions no bar is missing: sessions of two bars have as many nights as gaps
+    return np.where(near, gaps, np.median(gaps[near])) if near.mean() > _IN_SESSION else gaps

@@ -19,7 +19,19 @@ from ragsignal.protocols import Prompter, Retriever, Scorer, SignalSource
 from ragsignal.signals.memo import checked
 from ragsignal.signals.store import SignalStore
 from ragsignal.types import Hit, Prompt, Query, Recipe, Score, Signal, known_through
-from ragsignal.utils import DAILY, SIGNALS, Clock, Steps, as_stamps, is_through, json_digest, silent_steps, unit_of
+from ragsignal.utils import (
+    DAILY,
+    SIGNALS,
+    Clock,
+    Steps,
+    as_stamps,
+    is_through,
+    json_digest,
+    minute_of_day,
+    silent_steps,
+    stamp_text,
+    unit_of,
+)
 
 _RECENT = 65  # bars: 64 gaps
 TOO_FEW_BARS = "too few bars"
@@ -121,6 +133,8 @@ class RagPipeline:
         Days between the bars that everything in here is made of; a feed at another distance is refused.
     clock : Clock, optional
         How long the bars are that queries are cut from, by which thresholds of a rise and a fall are scaled.
+    minutes : frozenset of int, optional
+        Minutes of the day at which bars of hours of an exchange end; a feed of other ones has another clock.
     progress : callable, optional
         Called with (signals made, signals to make) before the first batch and after each.
     """
@@ -133,6 +147,7 @@ class RagPipeline:
     trained_through: date | None = None
     bar_days: float | None = None
     clock: Clock = DAILY
+    minutes: frozenset[int] | None = None
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
 
@@ -243,6 +258,15 @@ class RagPipeline:
             raise ConfigError(
                 f"{odd.symbol} as of {odd.as_of}: the signal is made of {self.clock.words}; give RagMomentum a feed of "
                 f"them, or name the feed's bars in the spec (data.bar, see docs/clocks.md)"
+            )
+        if self.minutes is None:
+            return
+        shifted = next((query for query in queries if minute_of_day(query.as_of) not in self.minutes), None)
+        if shifted is not None:
+            raise ConfigError(
+                f"{shifted.symbol}: a bar of the feed is named {stamp_text(shifted.as_of)}, but no bar of the source "
+                "ends at this time of day: the feed stamps the start of its bars, or has another zone's clock. Shift "
+                "its index to the ends of the bars, by the source's clock (docs/clocks.md)"
             )
 
     def _without_view(self, query: Query) -> Signal | None:

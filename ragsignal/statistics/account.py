@@ -15,6 +15,7 @@ _YEAR = 365.25  # days
 _TRADING_DAYS = 252  # of a week of five days, less holidays
 _WEEKLY = 6.0  # days: bars of trading days lie nearer to each other, those of weeks and more do not
 _WEEKS = 4  # whole weeks from which their number of bars is known
+_WHOLE_DAY = 1440.0  # minutes
 _OPEN = 0.05  # share of bars on a day of the week from which it is one of trade; a seventh, where all are
 _NOISE = 1e-12
 
@@ -29,7 +30,8 @@ def bars_a_year(index: pd.DatetimeIndex) -> int:
 
     Several bars a day: the median number of them on days that have more than half of the most, times what bars of one
     a day would give. An hour of a session of six and a half hours is 7 x 252, and one of a market that never closes is
-    24 x 365. A bar that ends at midnight is of the day that is over.
+    24 x 365; of less than four weeks, which show no weekend, so is one whose bars fill whole days. A bar that ends at
+    midnight is of the day that is over.
 
     Parameters
     ----------
@@ -42,7 +44,11 @@ def bars_a_year(index: pd.DatetimeIndex) -> int:
         return _bars_of_days(days)
     ended_on = (moments - pd.Timedelta(1, "us")).to_numpy(dtype="M8[D]")
     each, counts = np.unique(ended_on, return_counts=True)
-    return round(float(np.median(counts[2 * counts > counts.max()]))) * _bars_of_days(each)
+    usual = round(float(np.median(counts[2 * counts > counts.max()])))
+    span = float(np.median(np.diff(moments.to_numpy(dtype="M8[m]")).astype(np.float64)))
+    if len(each) < 7 * _WEEKS and usual * span >= _WHOLE_DAY:  # too short to show weekends, but it trades at night
+        return usual * round(_YEAR)
+    return usual * _bars_of_days(each)
 
 
 def _bars_of_days(days: NDArray[np.datetime64]) -> int:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
+import numpy as np
+
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import (
     Bins,
@@ -21,6 +23,7 @@ from ragsignal.data import (
     build_market_days,
     build_panel,
     build_rank_letters,
+    calendar_of,
     fit_bins,
     load_prices,
     shipped_bins,
@@ -66,6 +69,14 @@ class Materials:
     def clock(self) -> Clock:
         """How long the bars are."""
         return self.prices.clock
+
+    @cached_property
+    def minutes(self) -> frozenset[int] | None:
+        """Minutes of the day at which bars of hours of an exchange end; None of all other bars."""
+        if not self.clock.intraday or self.data.all_week:
+            return None
+        moments = calendar_of(self.prices.frames.values())
+        return frozenset(np.unique(moments.astype(np.int64) % 1440).tolist())
 
     @cached_property
     def corpus(self) -> Corpus:

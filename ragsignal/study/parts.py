@@ -127,6 +127,7 @@ class Parts:
             trained_through=None if self.spec.allow_in_sample else trained_through,
             bar_days=gap_of_evidence(variant, self.artifacts(variant), self.materials),
             clock=self.materials.clock,
+            minutes=self.materials.minutes,
             progress=partial(self.progress, f"signals of {variant.name}"),
         )
 
@@ -172,6 +173,8 @@ class Parts:
         """The last day that anything in a variant has seen, if it can be used at all; raises if it cannot."""
         if not variant.has_signal:
             raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
+        if self.materials.clock != DAILY:
+            check_clock(variant, self.materials)
         seen = self.in_sample(variant)
         if seen and not self.spec.allow_in_sample:
             raise LookAheadError(
@@ -180,8 +183,6 @@ class Parts:
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
         self._check_hits(variant)
-        if self.materials.clock != DAILY:
-            check_clock(variant, self.materials)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)

@@ -135,6 +135,11 @@ def days_in(stamps: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     return (stamps - np.timedelta64(1, "m")).astype("datetime64[D]") if is_intraday(stamps) else stamps
 
 
+def minute_of_day(stamp: date) -> int:
+    """Minutes from midnight to a moment; 0 of a day."""
+    return 60 * stamp.hour + stamp.minute if isinstance(stamp, datetime) else 0
+
+
 def day_of(stamp: date) -> date:
     """The day that a bar belongs to: that of a bar that ends at midnight is over."""
     return (stamp - _MINUTE).date() if isinstance(stamp, datetime) else stamp

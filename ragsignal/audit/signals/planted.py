@@ -16,7 +16,7 @@ from ragsignal.protocols import Retriever
 from ragsignal.retrieval import Corpus
 from ragsignal.signals import RagPipeline, SignalStore
 from ragsignal.types import Candidate, Hit, Movement, Query, Recipe
-from ragsignal.utils import as_stamps, unit_of, upper
+from ragsignal.utils import DAILY, as_stamps, clock_named, unit_of, upper
 
 BEST_OUTCOME = 0.2
 """Outcome of a planted candidate, a fraction: better than any that is known."""
@@ -108,8 +108,10 @@ class LeakyRetriever:
 
 def is_refused(retriever: Retriever, query: Query) -> bool:
     """Whether a pipeline raises ``LookAheadError`` on what ``retriever`` returns; without any model."""
-    store = SignalStore(":memory:")
-    pipeline = RagPipeline(retriever, TextlessPrompter(), VoteScorer(), store, lookback=len(query.closes) - 1)
+    # of which hours does not matter here: names of bars have to be moments
+    clock = clock_named("60min") if unit_of(query.as_of) == "m" else DAILY
+    store, lookback = SignalStore(":memory:"), len(query.closes) - 1
+    pipeline = RagPipeline(retriever, TextlessPrompter(), VoteScorer(), store, lookback=lookback, clock=clock)
     try:
         pipeline.signals([query])
     except LookAheadError:
