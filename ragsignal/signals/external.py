@@ -26,8 +26,6 @@ class ExternalSignals:
     Parameters
     ----------
     decisions : Decisions
-    hold : str
-        What the action hold means in them.
     clock : Clock, optional
         How long the bars are that are decided on.
     progress : callable, optional
@@ -36,7 +34,6 @@ class ExternalSignals:
     """
 
     decisions: Decisions
-    hold: str = "keep"
     clock: Clock = DAILY
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
@@ -46,7 +43,7 @@ class ExternalSignals:
     def recipe(self) -> Recipe:
         """What decides the signals: the file's content, and how it is read."""
         rows = self.decisions.rows
-        read = {"valid_bars": self.decisions.valid_bars, "hold": self.hold}
+        read = {"valid_bars": self.decisions.valid_bars, "hold": self.decisions.hold}
         return {"signal": "external/1", "decided": rows.decided, "file": rows.digest, **read}
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
