@@ -25,12 +25,14 @@ def evaluate(
         tell_estimate(estimate_of_evaluation(loaded))
         return
     with progress_bars() as progress:
-        from ragsignal.evaluation import console_table, evaluate_spec, write_evaluation
+        from ragsignal.evaluation import console_table, evaluate_spec, faithfulness_words, write_evaluation
 
         run = NewRun(out / f"{loaded.name}-evaluation")
         evaluation = evaluate_spec(loaded, progress, announce)
         folder, record = run.write(partial(write_evaluation, evaluation))
     people.print(console_table(evaluation))
+    for sentence in faithfulness_words(evaluation):
+        say(sentence)
     costs = list(record["times"]["variants"].values())
     say(cost_line(costs))
     say(f"record: {folder / 'record.json'}")

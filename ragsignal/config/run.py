@@ -96,8 +96,9 @@ class EvaluationSpec(Table):
     those that drop freeze days by their outcome, as the paper does (nobody can do that at trade time).
     ``train_start`` .. ``train_end`` (by default all days before ``data.start``, less ``embargo`` bars) is what the free
     baselines are fitted on; ``train_end`` is the last day on which a label may become known. ``perturbed`` queries
-    measure how much an LLM's answer moves when nothing that matters does (0: none). ``reference`` maps a name to the
-    published figures that stand beside ours.
+    measure how much an LLM's answer moves when nothing that matters does (0: none); on ``faithfulness`` queries
+    explanations are tested against the reader (0: none). ``reference`` maps a name to the published figures that stand
+    beside ours.
     """
 
     target: Target = "movement"
@@ -108,6 +109,7 @@ class EvaluationSpec(Table):
     train_end: Day | None = None
     embargo: int = Field(default=5, ge=1)
     perturbed: int = Field(default=200, ge=0)
+    faithfulness: int = Field(default=0, ge=0, exclude_if=lambda it: it == 0)
     reference: dict[str, dict[Measure, float]] = Field(default={})
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ Everything is decided by days, not by queries: symbols of one day share that day
 from __future__ import annotations
 
 from ragsignal.evaluation.metrics import METRICS, Resampling, Sample, direction_of
-from ragsignal.evaluation.record import console_table, write_evaluation
+from ragsignal.evaluation.record import console_table, faithfulness_words, write_evaluation
 from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "console_table",
     "direction_of",
     "evaluate_spec",
+    "faithfulness_words",
     "prepare",
     "work_of",
     "write_evaluation",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ragsignal.errors import ConfigError
 from ragsignal.evaluation.checks import Sensitivity
+from ragsignal.evaluation.faithfulness import Faithfulness
 from ragsignal.evaluation.forecasts import ALL, ScoredForecast
 from ragsignal.evaluation.metrics import CROSS_SECTIONS, MetricEstimate
 from ragsignal.utils import Record, plain, write_file, write_json
@@ -61,6 +62,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Record:
     record: Record = plain(_record(evaluation))
     if evaluation.dropped_bars:
         record["dropped_bars"] = evaluation.dropped_bars
+    if evaluation.faithfulness:
+        record["faithfulness"] = plain(evaluation.faithfulness)
     page = markdown(evaluation)
     write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
     write_file(folder / TABLE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
@@ -229,6 +232,7 @@ def _checks(evaluation: Evaluation) -> Iterator[str]:
     }[shuffled.passes]
     yield f"Shuffled labels: greatest |z| {_fixed(shuffled.max_z, 2)}, limit {_fixed(shuffled.limit, 2)}; {verdict}."
     yield from (_changes(row) for row in evaluation.sensitivity)
+    yield from faithfulness_words(evaluation)
     for forecaster in evaluation.forecasters:
         for reason, count in forecaster.forecast.facts.get("abstained", {}).items():
             yield f"{forecaster.forecast.name} abstained {count:,} times: {reason}."
@@ -241,6 +245,25 @@ def _changes(row: Sensitivity) -> str:
     return (
         f"Sensitivity of {row.variant} on {row.queries} queries, mean change of P(rise): prices off by a basis point "
         f"{_fixed(row.jitter, 4)}{random}; another query {_fixed(row.spread, 4)}."
+    )
+
+
+def faithfulness_words(evaluation: Evaluation) -> list[str]:
+    """A sentence for each test of explanations."""
+    return [_faithful(row) for row in evaluation.faithfulness]
+
+
+def _faithful(row: Faithfulness) -> str:
+    if row.important is None:
+        return f"Explanations of {row.variant}, {row.parts}: no query could be asked."
+    verdict = {True: "faithful", False: "NOT SHOWN to be faithful", None: "too few days: nothing can be said"}[
+        row.passes
+    ]
+    interval = "" if row.p is None else f" ({_fixed(row.low, 5)} to {_fixed(row.high, 5)}, p = {row.p:.2g})"
+    return (
+        f"Explanations of {row.variant}, {row.parts}: {verdict}. Deleting the {row.deleted} of {row.of} that they call "
+        f"most important moves P by {_fixed(row.important, 5)}, as many drawn by chance by {_fixed(row.random, 5)}; "
+        f"difference {_fixed(row.difference, 5)}{interval}, {row.queries:,} queries on {row.days:,} days."
     )
 
 

@@ -26,6 +26,7 @@ from ragsignal.evaluation.checks import (
     shuffled_labels,
 )
 from ragsignal.evaluation.comparisons import Comparison, compare, compared_measures
+from ragsignal.evaluation.faithfulness import Faithfulness, faithfulness
 from ragsignal.evaluation.forecasts import (
     ALL,
     NON_FREEZE,
@@ -38,6 +39,7 @@ from ragsignal.evaluation.forecasts import (
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of, overlap_of
 from ragsignal.evaluation.questions import QuestionCounts, Questions, TrainingCounts, build_questions, training_rows
+from ragsignal.explain import is_explained
 from ragsignal.signals import Pipeline
 from ragsignal.study import (
     Before,
@@ -91,6 +93,7 @@ class Evaluation:
     leak_detector: LeakDetector
     shuffled_labels: ShuffledLabels
     sensitivity: list[Sensitivity]
+    faithfulness: list[Faithfulness]
     protocol: list[str]
     times: Record
     predictions: pd.DataFrame
@@ -147,6 +150,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         leak_detector=leak_detector,
         shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
+        faithfulness=_faithfulness(study, variants, questions),
         protocol=[
             *notes_on_prices(study),
             *notes_on_news(study),
@@ -231,6 +235,14 @@ def _leak_detector(spec: RunSpec, scoring: Scoring) -> LeakDetector:
 def _sensitivities(study: Study, questions: Questions) -> list[Sensitivity]:
     spec = study.spec
     return [sensitivity(study, variant, questions, spec.evaluation.perturbed) for variant in _perturbed(spec)]
+
+
+def _faithfulness(study: Study, variants: Sequence[Variant], questions: Questions) -> list[Faithfulness]:
+    n_queries = study.spec.evaluation.faithfulness
+    if not n_queries:
+        return []
+    explained = [variant for variant in variants if is_explained(variant)]
+    return [row for variant in explained for row in faithfulness(study, variant, questions, n_queries)]
 
 
 def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from ragsignal.explain.explanation import (
     side_of,
 )
 from ragsignal.explain.factors import without_each_factor
-from ragsignal.explain.questions import check_variant
+from ragsignal.explain.questions import check_variant, is_explained
 from ragsignal.explain.readings import RankReading, Reading
 from ragsignal.explain.run import explain, open_reading
 
@@ -36,6 +36,7 @@ __all__ = [
     "Robustness",
     "check_variant",
     "explain",
+    "is_explained",
     "open_reading",
     "side_of",
     "without_each_factor",

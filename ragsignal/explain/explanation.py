@@ -76,8 +76,9 @@ class Overlay:
     query, hit : tuple of float
         In the unit of the reader: returns or other scale-free values of a window; values of a state.
     query_shape, hit_shape : tuple of float
-        The same on one scale: windows less their mean over their own standard deviation (0 where they are flat), states
-        less the mean of the days that could be retrieved over the standard deviation of these.
+        Both on one scale: the values behind the windows (closes, or what the sequence is of) less their mean over their
+        own standard deviation, 0 where they are flat; states less the mean of the days that could be retrieved over the
+        standard deviation of these.
     """
 
     labels: tuple[str, ...]

@@ -8,7 +8,7 @@ from ragsignal.data import RANK_LETTERS
 from ragsignal.explain.explanation import Change, Factor, Group, side_of
 from ragsignal.explain.readings import Reading
 from ragsignal.llm import spelled
-from ragsignal.types import BoolArray, FloatArray
+from ragsignal.types import BoolArray, FloatArray, IntArray
 
 _SUFFIXES = {1: "st", 2: "nd", 3: "rd"}  # there are sixteen places
 
@@ -18,23 +18,20 @@ def ordinal(letter: int) -> str:
     return f"{letter + 1}{_SUFFIXES.get(letter + 1, 'th')}"
 
 
-def without_each_factor(reading: Reading) -> FloatArray:
-    """P of each signal without each factor, (n, n_factors)."""
-    return _without(reading, np.eye(len(reading.names), dtype=np.bool_))
+def without_each_factor(reading: Reading, numbers: IntArray) -> FloatArray:
+    """P of the signals ``numbers`` (m,) without each factor, (m, n_factors)."""
+    return _without(reading, numbers, np.eye(len(reading.names), dtype=np.bool_))
 
 
-def without_each_group(reading: Reading) -> FloatArray:
-    """P of each signal without each group of factors, (n, n_groups)."""
+def without_each_group(reading: Reading, numbers: IntArray) -> FloatArray:
+    """P of the signals ``numbers`` (m,) without each group of factors, (m, n_groups)."""
     members = [[name in group for name in reading.names] for group in reading.groups.values()]
-    return _without(reading, np.array(members, dtype=np.bool_).reshape(len(members), len(reading.names)))
+    return _without(reading, numbers, np.array(members, dtype=np.bool_))
 
 
-def _without(reading: Reading, absent: BoolArray) -> FloatArray:
-    signals, cases = len(reading.letters), len(absent)
-    if not cases:
-        return np.empty((signals, 0))
-    owner = np.repeat(np.arange(signals), cases)
-    return reading.without(owner, np.tile(absent, (signals, 1))).reshape(signals, cases)
+def _without(reading: Reading, numbers: IntArray, absent: BoolArray) -> FloatArray:
+    owner = np.repeat(numbers, len(absent))
+    return reading.without(owner, np.tile(absent, (len(numbers), 1))).reshape(len(numbers), len(absent))
 
 
 def factors_of(

@@ -114,9 +114,9 @@ class DayEvidenceOf:
 
 def _sequence(query: Query, hit: Hit, weight: float | None, effect: tuple[float | None, float | None]) -> HitEvidence:
     window = hit.sequence
-    own, other = log_returns(query), np.array(window.scaled)
-    labels = tuple(str(day - len(other) + 1) for day in range(len(other)))
-    overlay = Overlay(labels, tuple(own.tolist()), window.scaled, _shape(own), _shape(other))
+    labels = tuple(str(day - len(window.scaled) + 1) for day in range(len(window.scaled)))
+    shapes = _shape(np.array(query.closes[1:])), _shape(np.array(window.values))
+    overlay = Overlay(labels, tuple(log_returns(query).tolist()), window.scaled, *shapes)
     return HitEvidence(
         rank=hit.rank,
         id=window.id,

@@ -61,4 +61,5 @@ def opposite_words(changes: Sequence[Change], before: float, after: float | None
         return f"none within {MOST} changed factors was found; no single one turns the side"
     listed = "; ".join(change.text for change in changes)
     count = "one change" if len(changes) == 1 else f"{len(changes)} changes together"
-    return f"{count} would turn the side, P {before:.4f} to {after:.4f}: {listed}"
+    unproven = "; no single change does, that fewer of them would not is unproven" if len(changes) > 2 else ""
+    return f"{count} would turn the side, P {before:.4f} to {after:.4f}: {listed}{unproven}"

@@ -25,15 +25,16 @@ def check_variant(spec: RunSpec, variant: Variant) -> None:
     ------
     ConfigError
     """
-    if _is_made(variant):
+    if is_explained(variant):
         return
     reason = f"its signal is {variant.signal}, and not made here" if variant.has_signal else "it trades prices alone"
-    others = [it.name for it in spec.variants if _is_made(it)]
+    others = [it.name for it in spec.variants if is_explained(it)]
     repair = f"name one of {others} (--variant)" if others else 'add a [[variant]] with signal = "vote" or "llm"'
     raise ConfigError(f"variant {variant.name!r} has nothing to explain: {reason}; {repair}")
 
 
-def _is_made(variant: Variant) -> bool:
+def is_explained(variant: Variant) -> bool:
+    """Whether a variant's signals are made by a reader that can be asked again."""
     return variant.is_llm or variant.is_vote or variant.is_classifier
 
 

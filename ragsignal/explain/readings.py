@@ -5,6 +5,7 @@ prompts of a day ─► RankReading (letters, retrieved days) | PromptedRanks (l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
@@ -15,12 +16,12 @@ from ragsignal.data import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS, 
 from ragsignal.explain.explanation import Reads
 from ragsignal.llm import ChangedLetters, RankPrompt, RankScorer, UniverseReader, last_days
 from ragsignal.signals import RagPipeline
-from ragsignal.types import BoolArray, FloatArray, IntArray, Prompt, Score
+from ragsignal.types import BoolArray, FloatArray, Hit, IntArray, Prompt, Score
 
 MIDDLE = (RANK_LETTERS // 2 - 1, RANK_LETTERS // 2)
 """The letters on both sides of the middle: a factor is taken away by asking with each, and taking the mean of P."""
 
-_WINDOWS = 4096  # stocks whose days are read at once
+_WINDOWS = 512  # stocks whose days are read at once: their activations stay in the cache
 
 
 class Reading(Protocol):
@@ -52,8 +53,21 @@ class Reading(Protocol):
         """P (m,) of the signals ``owner`` without the factors ``absent`` (m, n_factors), on all days that are read."""
         ...
 
-    def without_hits(self, places: IntArray) -> list[FloatArray]:
-        """P of each signal without the hit at each of ``places``, as far as it has so many."""
+    @property
+    def most_hits(self) -> int:
+        """Hits of the signal that has most."""
+        ...
+
+    def without_hits(self, places: IntArray, numbers: IntArray) -> list[FloatArray]:
+        """P of each of the signals ``numbers`` without the hit at each of ``places``, as far as it has so many."""
+        ...
+
+    def replaced(self, owner: IntArray, absent: BoolArray, donor: IntArray) -> FloatArray:
+        """P (m,) of the signals ``owner`` with the factors ``absent`` (m, n_factors) of the signals ``donor`` (m,)."""
+        ...
+
+    def with_hits(self, number: int, kept: BoolArray) -> float:
+        """P of the signal ``number`` with the hits of ``kept`` alone."""
         ...
 
     def asked(self, number: int, letters: Letters) -> Score:
@@ -61,126 +75,135 @@ class Reading(Protocol):
         ...
 
 
-class RankReading:
-    """A reader of rank letters, with retrieved days or with nothing.
+class LettersReading(ABC):
+    """What readers of rank letters share.
 
     Parameters
     ----------
     scorer : RankScorer or UniverseReader
     prompts : sequence of RankPrompt
-        Of one day; the hits of all are the same.
+        Of one day.
     """
 
+    reads: Reads
     names = RANK_FACTORS
     words = tuple(FACTOR_WORDS[name] for name in RANK_FACTORS)
     formulas = tuple(FORMULAS[name] for name in RANK_FACTORS)
     groups = FACTOR_GROUPS
 
     def __init__(self, scorer: RankScorer | UniverseReader, prompts: Sequence[RankPrompt]) -> None:
-        self.scorer, self.prompts = scorer, prompts
-        self.hits = prompts[0].hits
-        self.reads: Reads = "ranks and days" if len(self.hits) else "ranks"
-        self._row, universe = prompts[0].row, scorer.universe
-        self._columns = np.array([prompt.column for prompt in prompts])
-        self.days = last_days(universe.letters[:, self._columns], self._row, scorer.memory)
+        self.scorer, self.prompts, universe = scorer, prompts, scorer.universe
+        self.row, self.columns = prompts[0].row, np.array([prompt.column for prompt in prompts])
+        self.days = last_days(universe.letters[:, self.columns], self.row, scorer.memory)
         self.letters = self.days[-1]
-        self.stocks: int | None = int(universe.ranked[self._row].sum())
+        self.stocks: int | None = int(universe.ranked[self.row].sum())
+
+    @property
+    def most_hits(self) -> int:
+        """As :attr:`Reading.most_hits`."""
+        return max(len(prompt.hits) for prompt in self.prompts)
 
     @cached_property
     def values(self) -> FloatArray:
         """As :attr:`Reading.values`."""
-        return np.asarray(self.scorer.universe.values_on(self._row)[self._columns])
+        return np.asarray(self.scorer.universe.values_on(self.row)[self.columns])
 
     def changed(self, owner: IntArray, letters: Letters) -> FloatArray:
         """As :meth:`Reading.changed`: the earlier days stay as they are."""
-        owners, numbers = np.unique(owner, return_inverse=True)
-        return self._chances(ChangedLetters(self._row, self.days[:-1, owners], numbers.ravel(), letters))
+        days = self.days[:, owner]
+        days[-1] = letters
+        return self._of_days(owner, days)
 
     def without(self, owner: IntArray, absent: BoolArray) -> FloatArray:
         """As :meth:`Reading.without`, by :data:`MIDDLE`."""
-        total = np.zeros(len(owner))
-        for start in range(0, len(owner), _WINDOWS):
-            part = slice(start, start + _WINDOWS)
-            for days in without_factors(self.days[:, owner[part]], absent[part]):
-                numbers = np.arange(days.shape[1])
-                total[part] += self._chances(ChangedLetters(self._row, days[:-1], numbers, days[-1]))
-        return total / len(MIDDLE)
+        days = self.days[:, owner]
+        gone = absent & (days != RANK_LETTERS)
+        answers = [self._of_days(owner, np.where(gone, np.uint8(letter), days)) for letter in MIDDLE]
+        return np.asarray(np.mean(answers, axis=0))
 
-    def without_hits(self, places: IntArray) -> list[FloatArray]:
-        """As :meth:`Reading.without_hits`; without its only hit a signal abstains, so that nothing is left out."""
-        if not isinstance(self.hits, DayHits) or not isinstance(self.scorer, UniverseReader) or len(self.hits) < 2:
-            return [np.empty(0)] * len(self.prompts)
-        raw = self.scorer.without_each(self._row, self._columns, self.hits, places)
-        return list(self.scorer.chances(raw).T)
+    def replaced(self, owner: IntArray, absent: BoolArray, donor: IntArray) -> FloatArray:
+        """As :meth:`Reading.replaced`, on all days that are read."""
+        return self._of_days(owner, np.where(absent, self.days[:, donor], self.days[:, owner]))
 
     def asked(self, number: int, letters: Letters) -> Score:
         """As :meth:`Reading.asked`."""
         days = self.days[:, [number]].copy()
         days[-1, 0] = letters
-        (score,) = self.scorer.score([changed_prompt(self.prompts[number], days)])
+        (score,) = self.scorer.score([_other_days(self.prompts[number], days)])
         return score
 
-    def _chances(self, cases: ChangedLetters) -> FloatArray:
-        return self.scorer.chances(self.scorer.raw_of(cases, self.hits))
+    @abstractmethod
+    def _of_days(self, owner: IntArray, days: Letters) -> FloatArray:
+        """P (m,) of the signals ``owner`` with other days, (memory, m, n_factors)."""
 
 
-class PromptedRanks:
+class RankReading(LettersReading):
+    """A reader of rank letters, with retrieved days, which are the same for all stocks, or with nothing."""
+
+    def __init__(self, scorer: RankScorer | UniverseReader, prompts: Sequence[RankPrompt]) -> None:
+        super().__init__(scorer, prompts)
+        self.hits = prompts[0].hits
+        self.reads = "ranks and days" if len(self.hits) else "ranks"
+
+    def changed(self, owner: IntArray, letters: Letters) -> FloatArray:
+        """As :meth:`Reading.changed`: the earlier days stay as they are, and are read once."""
+        owners, numbers = np.unique(owner, return_inverse=True)
+        return self._chances(ChangedLetters(self.row, self.days[:-1, owners], numbers.ravel(), letters), self.hits)
+
+    def without_hits(self, places: IntArray, numbers: IntArray) -> list[FloatArray]:
+        """As :meth:`Reading.without_hits`; without its only hit a signal abstains, so that nothing is left out."""
+        if not isinstance(self.hits, DayHits) or not isinstance(self.scorer, UniverseReader) or len(self.hits) < 2:
+            return [np.empty(0)] * len(numbers)
+        raw = self.scorer.without_each(self.row, self.columns[numbers], self.hits, places)
+        return list(self.scorer.chances(raw).T)
+
+    def with_hits(self, number: int, kept: BoolArray) -> float:
+        """As :meth:`Reading.with_hits`."""
+        assert isinstance(self.hits, DayHits)
+        days = self.days[:, [number]]
+        case = ChangedLetters(self.row, days[:-1], np.zeros(1, dtype=np.int64), days[-1])
+        return float(self._chances(case, self.hits.only(kept))[0])
+
+    def _of_days(self, owner: IntArray, days: Letters) -> FloatArray:
+        answers = np.empty(len(owner))
+        for start in range(0, len(owner), _WINDOWS):
+            part = days[:, start : start + _WINDOWS]
+            case = ChangedLetters(self.row, part[:-1], np.arange(part.shape[1]), part[-1])
+            answers[start : start + _WINDOWS] = self._chances(case, self.hits)
+        return answers
+
+    def _chances(self, cases: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+        return self.scorer.chances(self.scorer.raw_of(cases, hits))
+
+
+class PromptedRanks(LettersReading):
     """A reader of rank letters that was trained with sequences as hits: each stock has its own.
 
     Parameters
     ----------
     pipeline : RagPipeline
     scorer : RankScorer
+        The pipeline's.
     prompts : sequence of RankPrompt
+        Of one day.
     """
 
-    reads: Reads = "ranks and sequences"
-    names, words, formulas, groups = RankReading.names, RankReading.words, RankReading.formulas, RankReading.groups
-
     def __init__(self, pipeline: RagPipeline, scorer: RankScorer, prompts: Sequence[RankPrompt]) -> None:
-        self._pipeline, self._scorer, self._prompts = pipeline, scorer, prompts
-        self._row, universe = prompts[0].row, scorer.universe
-        self._columns = np.array([prompt.column for prompt in prompts])
-        self._days = last_days(universe.letters[:, self._columns], self._row, scorer.memory)
-        self.letters = self._days[-1]
-        self.stocks: int | None = int(universe.ranked[self._row].sum())
+        super().__init__(scorer, prompts)
+        self.reads = "ranks and sequences"
+        self._pipeline = pipeline
 
-    @cached_property
-    def values(self) -> FloatArray:
-        """As :attr:`Reading.values`."""
-        return np.asarray(self._scorer.universe.values_on(self._row)[self._columns])
-
-    def changed(self, owner: IntArray, letters: Letters) -> FloatArray:
-        """As :meth:`Reading.changed`: the earlier days stay as they are."""
-        days = self._days[:, owner]
-        days[-1] = letters
-        return self._of_days(owner, days)
-
-    def without(self, owner: IntArray, absent: BoolArray) -> FloatArray:
-        """As :meth:`Reading.without`, by :data:`MIDDLE`."""
-        asked = without_factors(self._days[:, owner], absent)
-        return np.asarray(np.mean([self._of_days(owner, days) for days in asked], axis=0))
-
-    def without_hits(self, places: IntArray) -> list[FloatArray]:
+    def without_hits(self, places: IntArray, numbers: IntArray) -> list[FloatArray]:
         """As :meth:`Reading.without_hits`."""
-        return without_each(self._pipeline, self._prompts, places)
+        return without_each(self._pipeline, [self.prompts[number] for number in numbers.tolist()], places)
 
-    def asked(self, number: int, letters: Letters) -> Score:
-        """As :meth:`Reading.asked`."""
-        days = self._days[:, [number]].copy()
-        days[-1, 0] = letters
-        (score,) = self._scorer.score([changed_prompt(self._prompts[number], days)])
-        return score
+    def with_hits(self, number: int, kept: BoolArray) -> float:
+        """As :meth:`Reading.with_hits`."""
+        return with_only(self._pipeline, self.prompts[number], kept)
 
     def _of_days(self, owner: IntArray, days: Letters) -> FloatArray:
-        prompts = [changed_prompt(self._prompts[number], days[:, [case]]) for case, number in enumerate(owner.tolist())]
-        return np.array([score.probability for score in self._scorer.score(prompts)])
-
-
-def without_factors(days: Letters, absent: BoolArray) -> list[Letters]:
-    """Days (memory, m, n_factors) in which the known letters of ``absent`` (m, n_factors) stand at each of MIDDLE."""
-    gone = absent & (days != RANK_LETTERS)
-    return [np.where(gone, np.uint8(letter), days) for letter in MIDDLE]
+        prompts = [_other_days(self.prompts[number], days[:, [case]]) for case, number in enumerate(owner.tolist())]
+        return np.array([score.probability for score in self.scorer.score(prompts)])
 
 
 def without_each(pipeline: RagPipeline, prompts: Sequence[Prompt], places: IntArray) -> list[FloatArray]:
@@ -197,6 +220,13 @@ def without_each(pipeline: RagPipeline, prompts: Sequence[Prompt], places: IntAr
     return np.split(answers, np.cumsum(counts)[:-1])
 
 
-def changed_prompt(prompt: RankPrompt, days: Letters) -> RankPrompt:
+def with_only(pipeline: RagPipeline, prompt: Prompt, kept: BoolArray) -> float:
+    """P of a prompt with the hits of ``kept`` (k,); one half where it then abstains."""
+    hits = [hit for hit, stays in zip(prompt.hits, kept.tolist(), strict=True) if stays]
+    fewer = pipeline.prompter.render(prompt.query, hits)
+    return pipeline.scorer.score([fewer])[0].probability if pipeline.has_view(fewer) else 0.5
+
+
+def _other_days(prompt: RankPrompt, days: Letters) -> RankPrompt:
     """The prompt of a stock of the universe with other letters (memory, 1, n_factors)."""
     return RankPrompt(prompt.query, prompt.hits, row=prompt.row, column=prompt.column, own=days)

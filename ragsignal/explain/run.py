@@ -116,7 +116,8 @@ class _Day:
     def explanations(self, past: Past) -> list[Explanation]:
         """All of them: each kind of figure is worked out for all signals together."""
         reading, signals = self.reading, self.signals
-        factors, groups, values = without_each_factor(reading), without_each_group(reading), reading.values
+        everyone, values = np.arange(len(signals)), reading.values
+        factors, groups = without_each_factor(reading, everyone), without_each_group(reading, everyone)
         turned = nearest_opposites(reading.changed, reading.letters, self.probability)
         hits, robustness = self._hits(), self._robustness()
         method, meaning = self._method(), meaning_of(self.study.spec.corpus)
@@ -148,11 +149,11 @@ class _Day:
 
     def _hits(self) -> list[tuple[HitEvidence, ...]]:
         """The hits of each signal that are shown."""
-        most = max(len(signal.hits) for signal in self.signals)
-        if not most:
-            return [()] * len(self.signals)
-        places = shown_places(most, len(self.signals))
-        without = self.reading.without_hits(places)
+        everyone = np.arange(len(self.signals))
+        if not self.reading.most_hits:
+            return [()] * len(everyone)
+        places = shown_places(self.reading.most_hits, len(everyone))
+        without = self.reading.without_hits(places, everyone)
         left_out = [
             LeftOut(signal.probability, places[places < len(signal.hits)], answers)
             for signal, answers in zip(self.signals, without, strict=True)

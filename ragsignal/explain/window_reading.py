@@ -13,7 +13,7 @@ import numpy as np
 
 from ragsignal.data import QUERY_SEQUENCE, Bins, Letters, log_returns
 from ragsignal.explain.explanation import Reads
-from ragsignal.explain.readings import MIDDLE, without_each
+from ragsignal.explain.readings import MIDDLE, with_only, without_each
 from ragsignal.signals import RagPipeline
 from ragsignal.types import BoolArray, FloatArray, IntArray, Prompt, Query, Score
 
@@ -52,24 +52,44 @@ class WindowReading:
 
     def changed(self, owner: IntArray, letters: Letters) -> FloatArray:
         """P of windows with other letters; one half where nothing is retrieved for them."""
-        queries = [self._query(number, own) for number, own in zip(owner.tolist(), letters, strict=True)]
-        return np.array([score.probability for score in self._scores(owner, queries)])
+        return self._of_returns(owner, self._returns(owner, letters))
 
     def without(self, owner: IntArray, absent: BoolArray) -> FloatArray:
         """P without returns: the mean of P with the letters of both sides of the middle."""
         asked = [np.where(absent, np.uint8(letter), self.letters[owner]) for letter in MIDDLE]
         return np.asarray(np.mean([self.changed(owner, letters) for letters in asked], axis=0))
 
-    def without_hits(self, places: IntArray) -> list[FloatArray]:
-        """P of each signal without the hit at each of ``places``."""
-        return without_each(self._pipeline, self._prompts, places)
+    def replaced(self, owner: IntArray, absent: BoolArray, donor: IntArray) -> FloatArray:
+        """P with returns of other windows."""
+        return self._of_returns(owner, np.where(absent, self.values[donor], self.values[owner]))
+
+    @property
+    def most_hits(self) -> int:
+        """Hits of the signal that has most."""
+        return max(len(prompt.hits) for prompt in self._prompts)
+
+    def without_hits(self, places: IntArray, numbers: IntArray) -> list[FloatArray]:
+        """P of some of the signals without the hit at each of ``places``."""
+        return without_each(self._pipeline, [self._prompts[number] for number in numbers.tolist()], places)
+
+    def with_hits(self, number: int, kept: BoolArray) -> float:
+        """P of a signal with the hits of ``kept`` alone."""
+        return with_only(self._pipeline, self._prompts[number], kept)
 
     def asked(self, number: int, letters: Letters) -> Score:
         """What the scorer says of a window with other letters."""
-        (score,) = self._scores(np.array([number]), [self._query(number, letters)])
-        return score
+        owner = np.array([number])
+        return self._scores(owner, self._returns(owner, letters[None]))[0]
 
-    def _scores(self, owner: IntArray, queries: Sequence[Query]) -> list[Score]:
+    def _returns(self, owner: IntArray, letters: Letters) -> FloatArray:
+        """Returns (m, lookback) with these letters: the signal's own where its letter stays."""
+        return np.where(letters == self.letters[owner], self.values[owner], self._middles[letters])
+
+    def _of_returns(self, owner: IntArray, returns: FloatArray) -> FloatArray:
+        return np.array([score.probability for score in self._scores(owner, returns)])
+
+    def _scores(self, owner: IntArray, returns: FloatArray) -> list[Score]:
+        queries = [self._query(number, window) for number, window in zip(owner.tolist(), returns, strict=True)]
         if self._retrieves:
             retriever = self._pipeline.retriever
             found = retriever.retrieve(queries)
@@ -81,11 +101,10 @@ class WindowReading:
         answers = iter(self._pipeline.scorer.score(seen) if seen else ())
         return [next(answers) if self._pipeline.has_view(prompt) else Score(0.5) for prompt in prompts]
 
-    def _query(self, number: int, letters: Letters) -> Query:
+    def _query(self, number: int, returns: FloatArray) -> Query:
         query = self._prompts[number].query
-        if np.array_equal(letters, self.letters[number]):
+        if np.array_equal(returns, self.values[number]):  # not even a rounding apart
             return query
-        returns = np.where(letters == self.letters[number], self.values[number], self._middles[letters])
         closes = query.closes[0] * np.exp(np.append(0.0, np.cumsum(returns)))
         return replace(query, closes=tuple(closes.tolist()), bars=None)
 
