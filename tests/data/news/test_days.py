@@ -66,6 +66,11 @@ def test_a_day_without_a_time_counts_for_the_bar_after_it() -> None:
     assert found.count[:, 0].tolist() == [0, 1, 1, 0, 0]
 
 
+def test_a_day_without_a_time_counts_for_the_bar_after_it_where_bars_end_at_midnight_too() -> None:
+    always = replace(items("2014-01-16T00:00", after={0: "2014-01-15"}), close=SessionClose.parse("24:00 UTC"))
+    assert days_of(always).count[:, 0].tolist() == [0, 1, 0, 0, 0]
+
+
 def test_a_day_has_the_mean_of_its_items_and_nan_without_any() -> None:
     found = days_of(items("2014-01-15T12:00", "2014-01-15T13:00"), [-0.5, 1.0])
     np.testing.assert_array_equal(found.sentiment[:, 0], [0.25, np.nan, np.nan, np.nan, np.nan])
@@ -189,6 +194,15 @@ def test_whatever_decides_an_item_is_in_the_digest_of_its_day_and_of_no_earlier_
     assert [here == there for here, there in zip(first, second, strict=True)] == [True, False, True, True, True]
     assert days_of(one).digest != days_of(other).digest
     assert one.digest != other.digest
+
+
+def test_an_earlier_item_that_changes_how_new_a_later_one_is_changes_its_days_digest_too() -> None:
+    found = items("2014-01-15T12:00", "2014-01-17T12:00")
+    digests = [
+        build_news_days(found, NewsScores(np.zeros(2), np.array([1.0, new]), {}), {"AAA": WEEK}) for new in (0.0, 1.0)
+    ]
+    assert digests[0].window_digest(2, 1) != digests[1].window_digest(2, 1)
+    assert digests[0].window_digest(1, 2) == digests[1].window_digest(1, 2)
 
 
 def test_another_scorer_is_another_digest() -> None:
