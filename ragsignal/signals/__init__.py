@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.opened import store_place
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
 from ragsignal.signals.rows import StoredHits
@@ -18,4 +19,5 @@ __all__ = [
     "SignalStore",
     "StoredHits",
     "queries_of",
+    "store_place",
 ]

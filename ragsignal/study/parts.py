@@ -42,7 +42,7 @@ from ragsignal.retrieval import (
     make_day_retriever,
     make_retriever,
 )
-from ragsignal.signals import RagPipeline, ReadOnce, SignalStore
+from ragsignal.signals import RagPipeline, ReadOnce, SignalStore, store_place
 from ragsignal.study.materials import Materials
 from ragsignal.study.spacing import gap_of_evidence
 from ragsignal.utils import Progress, cache_folder, silent
@@ -55,7 +55,7 @@ Reading = tuple[Prompter, Scorer]
 
 def open_store() -> SignalStore:
     """The signals of this user, all specs together; raises ``StoreError`` where they cannot be read."""
-    return SignalStore(cache_folder() / "signals.sqlite")
+    return SignalStore(store_place())
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ragsignal.artifacts import Artifact
 from ragsignal.config import RunSpec, Variant, load_spec
 from ragsignal.data import Prices
 from ragsignal.retrieval import Corpus
-from ragsignal.signals import Pipeline, RagPipeline, SignalStore
+from ragsignal.signals import Pipeline, RagPipeline, SignalStore, store_place
 from ragsignal.study.materials import Materials
 from ragsignal.study.parts import Distribute, Parts, Shared
 from ragsignal.study.symbols import with_symbols
@@ -180,11 +180,11 @@ def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
     # By content, not by path: a spec that was edited in between is another one.
     spec_json = load_spec(path).model_dump_json(by_alias=True)
     with SIGNALS:  # of threads that ask at once, the second finds what the first has loaded
-        return _pipeline_of(spec_json, variant, cache_folder(), os.getpid())
+        return _pipeline_of(spec_json, variant, (cache_folder(), store_place()), os.getpid())
 
 
 @lru_cache(maxsize=8)
-def _pipeline_of(spec_json: str, variant: str | None, cache: Path, process: int) -> Pipeline:  # noqa: ARG001
+def _pipeline_of(spec_json: str, variant: str | None, places: tuple[Path, Path | str], process: int) -> Pipeline:  # noqa: ARG001
     """Once a process: several feeds, and every run of an optstrategy worker, share one model; a fork makes its own."""
     spec = RunSpec.model_validate_json(spec_json)
     return Study(spec).pipeline(spec.find_variant(variant))

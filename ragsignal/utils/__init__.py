@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragsignal.utils.database import Database, open_database
+from ragsignal.utils.database import Database, SharedConnection, open_database
 from ragsignal.utils.database_url import DatabaseUrl, expanded, masked
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.disk import disk_is_full, full_disk, needs_room
@@ -23,6 +23,7 @@ __all__ = [
     "NewRun",
     "Progress",
     "Record",
+    "SharedConnection",
     "Steps",
     "array_digest",
     "cache_folder",
