@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragsignal.signals.external import NO_DECISION, ExternalSignals
 from ragsignal.signals.memo import ReadOnce, SentimentOnce
+from ragsignal.signals.opened import store_place
 from ragsignal.signals.pipeline import Cost, Pipeline, RagPipeline
 from ragsignal.signals.recorded import KnownSignals, RecordedSignals, queries_of
 from ragsignal.signals.rows import StoredHits
@@ -22,4 +23,5 @@ __all__ = [
     "SignalStore",
     "StoredHits",
     "queries_of",
+    "store_place",
 ]

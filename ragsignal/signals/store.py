@@ -1,17 +1,16 @@
-"""Signals kept by content, in one SQLite file: a cache and an audit trail in one.
+"""Signals kept by content, in one SQLite file or in PostgreSQL: a cache and an audit trail in one.
 
 A row's key is a digest of everything that decides the signal, so that a hit cannot be stale. With each signal stand
 its hits and the prompt that was read; days that all stocks of a day share stand once. Another table keeps what a model
 said of a text, under the text and all that decides the answer: a prompt that was read for another signal is not read
-again. One writer at a time; readers never wait (write-ahead log). A store serves the process that opened it: SQLite's
-locks do not survive a fork.
+again. Of two that write the same key the first one stays, and both succeed. A store serves the process that opened
+it: locks and sockets do not survive a fork. What differs between databases is in :mod:`ragsignal.signals.tables`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache, cached_property
@@ -21,53 +20,44 @@ from typing import Any
 import numpy as np
 
 from ragsignal.errors import StoreError
+from ragsignal.signals.opened import STORE, open_tables
 from ragsignal.signals.rows import HITS_PLACE, SHARED, SIGNAL_COLUMNS, day_of, day_record, row_of, signal_of
+from ragsignal.signals.tables import TableName
 from ragsignal.types import DatedHits, FloatArray, MarketDay, Prompt, Recipe, Score, Signal
-from ragsignal.utils import Database, canonical_json, disk_is_full, full_disk, json_digest
+from ragsignal.utils import canonical_json, json_digest, masked
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS signals (
-    key TEXT PRIMARY KEY, recipe TEXT NOT NULL, symbol TEXT NOT NULL, as_of TEXT NOT NULL,
-    value REAL NOT NULL, probability REAL NOT NULL, abstained TEXT,
-    hits TEXT NOT NULL, prompt TEXT NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL, rank REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS hit_sets (key TEXT PRIMARY KEY, known_through TEXT NOT NULL, hits BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS market_days (key TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scores (
-    key TEXT PRIMARY KEY, probability REAL NOT NULL, tokens INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
 _DAY_AND_SCORE = np.dtype([("day", ">u8"), ("score", "<f8")])  # of a set, best first
 
 
 class SignalStore:
-    """A file of signals.
+    """Signals, what they were made of, and what models said of texts.
 
     Parameters
     ----------
-    path : Path or ":memory:"
-        Created on first use.
+    place : Path, ":memory:" or URL
+        A SQLite file, created on first use; or a PostgreSQL database, ``postgresql+psycopg://...``, in which a schema
+        is made on first use.
 
     Raises
     ------
     StoreError
-        If the file cannot be opened as a store.
+        If it cannot be opened as a store.
+    ConfigError
+        If a URL is none of PostgreSQL, or the extra ``sql`` is not installed.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = path
+    def __init__(self, place: Path | str) -> None:
+        self._tables = open_tables(place)
         self._process = os.getpid()
         self._recipes: set[str] = set()
         self._sets: dict[str, StoredDays] = {}
         self._days: dict[str, MarketDay] = {}
         self._named: dict[int, tuple[str, MarketDay]] = {}  # by id; the day is kept, so that its id stays its own
-        try:
-            self._database = Database(path, _prepare)
-            with self._database.connection() as connection:
-                self._keys_at_once = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(self._complaint(error)) from error
+
+    @property
+    def place(self) -> Path | str:
+        """Where it is, to be told: of a URL without the password."""
+        return self._tables.place
 
     def get(self, keys: Iterable[str]) -> dict[str, Signal]:
         """The stored ones among ``keys``, read in one statement; their hits are decoded when they are looked at."""
@@ -92,9 +82,9 @@ class SignalStore:
         Raises
         ------
         StoreError
-            If the file lost them.
+            If the store lost them.
         """
-        ((blob,),) = self._read("SELECT hits FROM hit_sets WHERE key = ?", [digest]) or [(b"",)]
+        ((_, blob),) = self._among([digest], "key, hits", "hit_sets") or [(digest, b"")]
         pairs = np.frombuffer(blob, dtype=_DAY_AND_SCORE)
         names = [f"{name:016x}" for name in pairs["day"].tolist()]
         unread = set(names) - self._days.keys()
@@ -104,7 +94,7 @@ class SignalStore:
         return tuple(self._days[name] for name in names), pairs["score"].astype(np.float64)
 
     def _lost(self, digest: str) -> StoreError:
-        return StoreError(self._complaint(LookupError(f"it has lost the days {digest}")))
+        return self._tables.error(f"it has lost the days {digest}")
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those among ``keys`` that are not stored."""
@@ -115,10 +105,7 @@ class SignalStore:
         """Add a batch in one transaction: all of it or nothing. A signal that is already there stays as it is."""
         rows = [row_of(recipe, signal, prompt) for signal, prompt in zip(signals, prompts, strict=True)]
         self._put_days({id(signal.hits): signal.hits for signal in signals if isinstance(signal.hits, DatedHits)})
-        # not INSERT OR IGNORE, which would also drop a row that breaks NOT NULL (SQLite stores NaN as NULL)
-        self._write(
-            "INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows
-        )
+        self._add("signals", rows)
 
     def _put_days(self, shared: Mapping[int, DatedHits]) -> None:
         """Keep sets of days, before the signals that refer to them."""
@@ -133,8 +120,8 @@ class SignalStore:
             pairs["score"] = hits.scores
             sets.append((hits.digest, f"{hits.known_through}", pairs.tobytes()))
         records = [(name, day_record(day)) for name, day in days.items()]
-        self._write("INSERT INTO market_days VALUES (?, ?) ON CONFLICT (key) DO NOTHING", records)
-        self._write("INSERT INTO hit_sets VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", sets)
+        self._add("market_days", records)
+        self._add("hit_sets", sets)
 
     def _name_of(self, day: MarketDay) -> str:
         """Digest of all that is known of a day."""
@@ -150,14 +137,14 @@ class SignalStore:
     def put_scores(self, scores: Mapping[str, Score]) -> None:
         """Keep what a model said; an answer that is already there stays as it is."""
         rows = [(key, float(score.probability), int(score.tokens)) for key, score in scores.items()]
-        self._write("INSERT INTO scores VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
+        self._add("scores", rows)
 
     def put_recipe(self, recipe: Recipe) -> str:
         """Record a recipe in clear beside its digest; return the digest."""
         digest = json_digest(recipe)
         if digest not in self._recipes:  # a write for each bar would be most of the time of a replay
             row = (digest, canonical_json(recipe))
-            self._write("INSERT INTO recipes VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", [row])
+            self._add("recipes", [row])
             self._recipes.add(digest)
         return digest
 
@@ -166,73 +153,35 @@ class SignalStore:
         return dict(self._among(keys, "key, prompt", "signals"))
 
     def __len__(self) -> int:
-        return int(self._read("SELECT count(*) FROM signals", [])[0][0])
-
-    def _among(self, keys: Iterable[str], columns: str, table: str) -> list[tuple[Any, ...]]:
-        """Rows whose first column is one of ``keys``, in one statement unless SQLite takes fewer (often 250,000).
-
-        Not as one JSON list: SQLite's ``json_each`` ends a text at its first NUL.
-        """
-        wanted, key = list(dict.fromkeys(keys)), columns.partition(",")[0]
-        rows: list[tuple[Any, ...]] = []
-        for start in range(0, len(wanted), self._keys_at_once):
-            chunk = wanted[start : start + self._keys_at_once]
-            marks = ",".join("?" * len(chunk))
-            rows += self._read(f"SELECT {columns} FROM {table} WHERE {key} IN ({marks})", chunk)
-        return rows
-
-    def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._refuse_other_process()
-        try:
-            return self._database.read(statement, values)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(self._complaint(error)) from error
+        return self._tables.count("signals")
 
-    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _among(self, keys: Iterable[str], columns: str, table: TableName) -> list[tuple[Any, ...]]:
+        """Rows whose key is one of ``keys``."""
         self._refuse_other_process()
-        try:
-            self._database.write((statement, rows))
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(self._complaint(error)) from error
+        wanted = list(dict.fromkeys(keys))
+        return self._tables.among(wanted, columns, table) if wanted else []
+
+    def _add(self, table: TableName, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._refuse_other_process()
+        if rows:
+            self._tables.add(table, rows)
 
     def _refuse_other_process(self) -> None:
         if os.getpid() != self._process:
             raise StoreError(
-                f"the signal store {self.path} was opened by another process, and cannot be used after a fork; give "
+                f"the signal store {self.place} was opened by another process, and cannot be used after a fork; give "
                 'RagMomentum the path of the spec instead of a loaded pipeline: source="shipped:sample"'
             )
 
-    def _complaint(self, error: Exception) -> str:
-        if disk_is_full(error):
-            return str(full_disk(f"the signal store {self.path}", error))
-        return (
-            f"cannot use the signal store {self.path}: {error}; if it is damaged, move the file away and run again "
-            "(signals are made anew), or set RAGSIGNAL_CACHE to a folder that can be written"
-        )
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    # With WAL, NORMAL survives a killed process; only a power cut can lose the last batch.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_SCHEMA)
-    _add_rank(connection)
-
-
-def _add_rank(connection: sqlite3.Connection) -> None:
-    """Give a file of before ranks existed its column: what a language model said is worth keeping."""
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(signals)")]
-    if "rank" not in columns:
-        connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")
-
 
 class StoredDays(DatedHits):
-    """Days as they stand in a file, read on first look.
+    """Days as they stand in a store, read on first look.
 
-    To another process goes the place of the file, which must be there when they are looked at.
+    To another process goes the place of the store, which must be there when they are looked at.
     """
 
-    def __init__(self, store: SignalStore | Path, digest: str, last: date, count: int) -> None:
+    def __init__(self, store: SignalStore | Path | str, digest: str, last: date, count: int) -> None:
         self._store, self._digest, self._last, self._count = store, digest, last, count
 
     @cached_property
@@ -268,18 +217,24 @@ class StoredDays(DatedHits):
 
     def __reduce__(self) -> Any:
         # not the days themselves: a window of hundreds a day would be most of what travels
-        place = self._store.path if isinstance(self._store, SignalStore) else self._store
+        place = self._store.place if isinstance(self._store, SignalStore) else self._store
         if place == ":memory:":
             return super().__reduce__()
-        return StoredDays, (Path(place), self._digest, self._last, self._count)
+        return StoredDays, (place, self._digest, self._last, self._count)
 
 
 @cache
-def _store_at(path: Path, process: int) -> SignalStore:  # noqa: ARG001 - a fork must not use its parent's
-    """The store of this process on a file that another one wrote."""
-    if not path.exists():
+def _store_at(place: Path | str, process: int) -> SignalStore:  # noqa: ARG001 - a fork must not use its parent's
+    """The store of this process where another one wrote; a URL came without its password, which is looked up here."""
+    url = os.environ.get(STORE, "")
+    if isinstance(place, str) and masked(url) != place:
         raise StoreError(
-            f"the retrieved days lie in {path}, and there is no such file here; look at hits on the machine that "
-            "made the signals (without --ray), or set RAGSIGNAL_CACHE to a folder that all machines share"
+            f"the retrieved days lie in {place}, and {STORE} is {masked(url) or 'not set'} here; set it to that "
+            "database on all machines"
         )
-    return SignalStore(path)
+    if isinstance(place, Path) and not place.exists():
+        raise StoreError(
+            f"the retrieved days lie in {place}, and there is no such file here; look at hits on the machine that "
+            f"made the signals (without --ray), or set {STORE} to a database that all machines share"
+        )
+    return SignalStore(url if isinstance(place, str) else place)

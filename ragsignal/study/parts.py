@@ -42,7 +42,7 @@ from ragsignal.retrieval import (
     make_day_retriever,
     make_retriever,
 )
-from ragsignal.signals import ExternalSignals, RagPipeline, ReadOnce, SignalStore
+from ragsignal.signals import ExternalSignals, RagPipeline, ReadOnce, SignalStore, store_place
 from ragsignal.study.external import decisions_of
 from ragsignal.study.materials import Materials
 from ragsignal.study.spacing import check_clock, gap_of_evidence
@@ -56,7 +56,7 @@ Reading = tuple[Prompter, Scorer]
 
 def open_store() -> SignalStore:
     """The signals of this user, all specs together; raises ``StoreError`` where they cannot be read."""
-    return SignalStore(cache_folder() / "signals.sqlite")
+    return SignalStore(store_place())
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ragsignal.artifacts import Artifact
 from ragsignal.config import RunSpec, Variant, load_spec
 from ragsignal.data import Prices
 from ragsignal.retrieval import Corpus
-from ragsignal.signals import Pipeline, RagPipeline, SignalStore
+from ragsignal.signals import Pipeline, RagPipeline, SignalStore, store_place
 from ragsignal.study.materials import Materials
 from ragsignal.study.news import NewsSource
 from ragsignal.study.parts import Distribute, Parts, Shared
@@ -187,9 +187,11 @@ def load_pipeline(path: str | Path, variant: str | None = None) -> Pipeline:
         _use_one_thread()
     # By content, not by path: a spec that was edited in between is another one.
     spec = load_spec(path)
-    files = tuple(_state_of(it.external.path) for it in spec.variants if it.external.path)
+    read = [*(it.external.path for it in spec.variants), spec.news and spec.news.path]
+    files = tuple(_state_of(path) for path in read if path)
     with SIGNALS:  # of threads that ask at once, the second finds what the first has loaded
-        return _pipeline_of(spec.model_dump_json(by_alias=True), variant, (cache_folder(), os.getpid(), files))
+        places = (cache_folder(), store_place(), os.getpid(), files)
+        return _pipeline_of(spec.model_dump_json(by_alias=True), variant, places)
 
 
 def _state_of(path: Path) -> tuple[int, int] | None:
@@ -202,7 +204,7 @@ def _state_of(path: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=8)
 def _pipeline_of(spec_json: str, variant: str | None, _: tuple[object, ...]) -> Pipeline:
-    """Once a process, cache and state of files: several feeds, and every run of an optstrategy worker, share one model.
+    """Once a process, cache, store and state of files: all feeds, and all runs of an optstrategy worker, share a model.
 
     A fork makes its own.
     """

@@ -20,7 +20,7 @@ from ragsignal.utils.clock import (
     unit_of,
     upper,
 )
-from ragsignal.utils.database import Database, open_database
+from ragsignal.utils.database import Database, SharedConnection, open_database
 from ragsignal.utils.database_url import DatabaseUrl, expanded, masked
 from ragsignal.utils.digest import array_digest, canonical_json, file_digest, json_digest
 from ragsignal.utils.disk import disk_is_full, full_disk, needs_room
@@ -44,6 +44,7 @@ __all__ = [
     "NewRun",
     "Progress",
     "Record",
+    "SharedConnection",
     "Steps",
     "array_digest",
     "as_stamps",

@@ -1,4 +1,4 @@
-"""SQLite files, opened in one way, that all threads of a process share."""
+"""Connections to databases that all threads of a process share, and SQLite files, opened in one way."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import os
 import sqlite3
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
 
 
 def open_database(path: Path | str) -> sqlite3.Connection:
@@ -19,10 +27,61 @@ def open_database(path: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=60, check_same_thread=False)
 
 
-class Database:
-    """A SQLite file for any number of threads: each statement, and each transaction, belongs to one of them.
+class SharedConnection(ABC, Generic[C]):
+    """One connection to a database for all threads of a process, which use it one after the other.
 
-    Before a fork the file is closed, and whoever asks next opens it again: SQLite's locks do not survive a fork.
+    Before a fork it is closed, and whoever asks next opens it again: SQLite's locks do not survive a fork, and of a
+    socket both sides would read.
+    """
+
+    lasting = True
+    """Whether a connection that was closed finds everything again."""
+
+    def __init__(self) -> None:
+        self._turn = threading.RLock()
+        self._connection: C | None = None
+        with self.connection():
+            _all.add(self)
+
+    @abstractmethod
+    def _open(self) -> C:
+        """A new connection."""
+
+    @contextmanager
+    def connection(self) -> Iterator[C]:
+        """Yield the open connection, which no other thread uses meanwhile."""
+        with self._turn:
+            if self._connection is None:
+                self._connection = self._open()
+            yield self._connection
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        # psycopg warns of a connection that nobody has closed
+        try:  # noqa: SIM105 - at the end of Python there may be nothing left to close, nor suppress() itself
+            self.close()
+        except Exception:
+            pass
+
+    def before_fork(self) -> None:
+        """Wait until no thread uses the connection, and close it."""
+        self._turn.acquire()
+        if self.lasting:
+            self.close()
+
+    def after_fork(self) -> None:
+        """Let threads use it again."""
+        self._turn.release()
+
+
+class Database(SharedConnection[sqlite3.Connection]):
+    """A SQLite file for any number of threads: each statement, and each transaction, belongs to one of them.
 
     Parameters
     ----------
@@ -38,20 +97,13 @@ class Database:
 
     def __init__(self, path: Path | str, prepare: Callable[[sqlite3.Connection], None]) -> None:
         self._path, self._prepare = path, prepare
-        self._turn = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        with self.connection():
-            _all.add(self)
+        self.lasting = path != ":memory:"
+        super().__init__()
 
-    @contextmanager
-    def connection(self) -> Iterator[sqlite3.Connection]:
-        """Yield the open connection, which no other thread uses meanwhile."""
-        with self._turn:
-            if self._connection is None:
-                opened = open_database(self._path)
-                self._prepare(opened)
-                self._connection = opened
-            yield self._connection
+    def _open(self) -> sqlite3.Connection:
+        opened = open_database(self._path)
+        self._prepare(opened)
+        return opened
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
@@ -64,26 +116,9 @@ class Database:
             for statement, rows in steps:
                 connection.executemany(statement, rows)
 
-    def close(self) -> None:
-        """Let go of the file; of ``":memory:"`` nothing is left."""
-        with self._turn:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
 
-    def before_fork(self) -> None:
-        """Wait until no thread uses the file, and close it."""
-        self._turn.acquire()
-        if self._path != ":memory:":
-            self.close()
-
-    def after_fork(self) -> None:
-        """Let threads use it again."""
-        self._turn.release()
-
-
-_all: weakref.WeakSet[Database] = weakref.WeakSet()
-_held: list[Database] = []  # from before a fork until after it, in both processes
+_all: weakref.WeakSet[SharedConnection[Any]] = weakref.WeakSet()
+_held: list[SharedConnection[Any]] = []  # from before a fork until after it, in both processes
 
 
 def _hold() -> None:

@@ -229,7 +229,7 @@ def test_a_read_only_folder_says_which_variable_to_set(tmp_path: Path) -> None:
 def test_an_error_at_the_commit_is_a_store_error_too(tmp_path: Path) -> None:
     store = SignalStore(tmp_path / "s.sqlite")
     # a constraint that SQLite checks at COMMIT only, as it may notice a full disk there only
-    with store._database.connection() as connection:
+    with store._tables._database.connection() as connection:
         connection.executescript(
             "PRAGMA foreign_keys = ON; DROP TABLE signals; CREATE TABLE signals (key TEXT PRIMARY KEY, recipe TEXT "
             "REFERENCES recipes (digest) DEFERRABLE INITIALLY DEFERRED, symbol, as_of, value, probability, abstained, "

@@ -143,11 +143,11 @@ def test_days_that_are_lost_are_an_error_and_not_an_empty_list(tmp_path: Path, s
 def test_a_set_is_written_again_after_a_write_that_failed(tmp_path: Path) -> None:
     path, day = tmp_path / "s.sqlite", DAYS[0]
     store = SignalStore(path)
-    store._database.write(("ALTER TABLE hit_sets RENAME TO elsewhere", [()]))
+    store._tables._database.write(("ALTER TABLE hit_sets RENAME TO elsewhere", [()]))
     with pytest.raises(StoreError, match="hit_sets"):
         put(store, signal(day, RETRIEVER.of_day(day)))
     assert len(store) == 0
-    store._database.write(("ALTER TABLE elsewhere RENAME TO hit_sets", [()]))
+    store._tables._database.write(("ALTER TABLE elsewhere RENAME TO hit_sets", [()]))
     put(store, signal(day, RETRIEVER.of_day(day)))
     assert tuple(store.get([f"AA/{day}"])[f"AA/{day}"].hits) == tuple(RETRIEVER.of_day(day))
 

@@ -184,6 +184,6 @@ def test_a_spec_that_was_edited_is_another_pipeline(write: Write) -> None:
 
 def test_another_cache_folder_is_another_store(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write()
-    assert load_pipeline(path).store.path == tmp_path / "cache" / "signals.sqlite"
+    assert load_pipeline(path).store.place == tmp_path / "cache" / "signals.sqlite"
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "other"))
-    assert load_pipeline(path).store.path == tmp_path / "other" / "signals.sqlite"
+    assert load_pipeline(path).store.place == tmp_path / "other" / "signals.sqlite"

@@ -140,7 +140,7 @@ def test_a_journal_that_cannot_grow_keeps_its_rows(tmp_path: Path) -> None:
 
 def test_a_full_store_advises_room_and_not_to_move_it_away(tmp_path: Path) -> None:
     store = SignalStore(tmp_path / "signals.sqlite")
-    with store._database.connection() as connection:
+    with store._tables._database.connection() as connection:
         connection.execute("PRAGMA max_page_count = 20")  # SQLite then says what it says of a full disk
     with pytest.raises(StoreError, match="no room left for the signal store"):
         store.put_recipe({"text": "x" * 999_999})
