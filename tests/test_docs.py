@@ -13,7 +13,9 @@ import pytest
 
 from ragsignal import config
 from ragsignal.config.run import VariantSpec
+from ragsignal.data.decisions import ACTIONS, HOLD
 from ragsignal.study import Study
+from ragsignal.trading import run_spec
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -182,6 +184,25 @@ def test_every_toml_example_is_a_spec_or_a_part_of_one(page: Path, code: str, tm
     else:
         for name, table in raw.items():
             RUN_TABLES[name].model_validate(table)
+
+
+def test_the_example_of_own_decisions_is_traded_as_its_page_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "external.md"
+    for name, language in (("mine.toml", "toml"), ("decisions.csv", "csv")):
+        (code,) = _blocks(page, language)
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    ran = run_spec(config.load_spec(tmp_path / "mine.toml"))
+    agents = ran.variants[0]
+    said = agents.signals[agents.signals["symbol"] == "AAPL"]["value"].tolist()
+    assert said[:4] == [1.0, 1.0, -1.0, 0.0]  # bought, held, sold, then nobody says anything
+    assert agents.metrics["abstentions"] == agents.metrics["signals"] - 4
+    assert agents.traded
+
+
+def test_the_actions_of_the_page_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "external.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `action` \| .*$", page, flags=re.MULTILINE)
+    assert set(re.findall(r"`([a-z ]+)`", row)) == {"action", *ACTIONS, *HOLD}
 
 
 def _training_page(tmp_path: Path, number: int) -> tuple[config.TrainSpec, config.RunSpec]:

@@ -16,6 +16,7 @@ from ragsignal.cli.terminal import answer, note, people, percent, progress_bars,
 from ragsignal.errors import DataError
 
 if TYPE_CHECKING:
+    from ragsignal.config import Variant
     from ragsignal.study import Study
     from ragsignal.types import Hit, Prompt, Query, Signal
 
@@ -36,6 +37,9 @@ def inspect(
 
     loaded = load_spec(spec)
     chosen = loaded.find_variant(variant)
+    if chosen.is_external:
+        _inspect_decision(Study(loaded), chosen, symbol, on.date())
+        return
     with progress_bars() as progress:
         study = Study(loaded, progress)
         pipeline = study.pipeline(chosen)
@@ -56,6 +60,23 @@ def inspect(
         _print_view(query, letters, signal)
     found = {"universe": letters, "days": days_record(days, prompt.text) if days and prompt.text else None}
     answer({"variant": chosen.name} | _record(query, prompt, signal) | found)
+
+
+def _inspect_decision(study: Study, variant: Variant, symbol: str, on: date) -> None:
+    """Show the row of a file that is in force on a day, and what it says as a signal."""
+    from ragsignal.types import Prompt
+
+    query, closed = _query_of(study, symbol, on)
+    if closed:
+        note(closed)
+    (signal,) = study.pipeline(variant).signals([query])
+    decisions = study.parts.decisions(variant.external)
+    found = decisions.at(symbol, query.as_of)
+    if found:
+        say(f"{found.row} of {decisions.rows.file.name}: {found.said}")
+    _print_windows(query, Prompt(query, ()), signal)
+    row = {"row": found.row, "said": found.said} if found else None
+    answer({"variant": variant.name} | _record(query, Prompt(query, ()), signal) | {"decision": row})
 
 
 def _record(query: Query, prompt: Prompt, signal: Signal) -> dict[str, Any]:

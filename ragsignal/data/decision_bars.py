@@ -21,9 +21,10 @@ from ragsignal.data.decisions import DecisionRows, refuse
 from ragsignal.data.names import hint_at
 from ragsignal.data.session import SessionClose
 from ragsignal.errors import DataError
-from ragsignal.types import BoolArray, IntArray
+from ragsignal.types import BoolArray, FloatArray, IntArray
 
 Days = NDArray[np.datetime64]
+Hold = Literal["keep", "neutral"]
 _OUTSIDE, _NO_BAR = -1, -2  # in the place of a bar's number
 _NAMED = 5
 NEEDS_CLOSE = (
@@ -74,55 +75,64 @@ class Decisions:
     rows : DecisionRows
     bar : (n_rows,) int64
         Number of each row's bar among its symbol's, below 0 for those that are of none.
+    days : (n_rows,) datetime64[D]
+        The day of that bar, NaT for those that are of none.
     calendars : Calendars
     valid_bars : int
+    hold : {"keep", "neutral"}
     numbers : DataFrame
         ``value``, ``probability`` and ``rank`` of each row, holds resolved.
     """
 
     rows: DecisionRows
     bar: IntArray
+    days: Days
     calendars: Calendars
     valid_bars: int
+    hold: Hold
     numbers: pd.DataFrame
 
     def at(self, symbol: str, day: date) -> Decision | None:
         """The decision in force at the close of ``day``; None where there is none, or no such bar."""
-        days = self.calendars.days.get(symbol)
-        if days is None or symbol not in self._by_symbol:
+        places = self.in_force.get(symbol)
+        if places is None:
             return None
-        bars, places = self._by_symbol[symbol]
+        days = self.calendars.days[symbol]
         bar = int(days.searchsorted(np.datetime64(day, "D")))
-        last = int(bars.searchsorted(bar, side="right")) - 1
-        if bar == len(days) or days[bar] != np.datetime64(day, "D") or last < 0:
-            return None
-        return self._decision(int(places[last])) if bar - bars[last] < self.valid_bars else None
+        is_bar = bar < len(days) and days[bar] == np.datetime64(day, "D")
+        return self._decision(int(places[bar])) if is_bar and places[bar] >= 0 else None
 
     def _decision(self, place: int) -> Decision:
-        value, probability, rank = (float(self._columns[name][place]) for name in ("value", "probability", "rank"))
-        index, said = self.rows.table.index, self._columns["said"][place]
-        row = f"{index.name} {index[place]}"
-        return Decision(value, probability, rank, row, f"{self.rows.decided} {said}")
+        value, probability, rank = self._numbers[place].tolist()
+        index = self.rows.table.index
+        said = f"{self.rows.decided} {self._said[place]}"
+        return Decision(value, probability, rank, f"{index.name} {index[place]}", said)
 
     @cached_property
-    def _columns(self) -> dict[str, NDArray[np.generic]]:
-        numbers = {name: self.numbers[name].to_numpy(dtype=np.float64) for name in ("value", "probability", "rank")}
-        return {**numbers, "said": self.rows.table["said"].to_numpy(dtype=object)}
+    def _numbers(self) -> FloatArray:
+        return self.numbers[["value", "probability", "rank"]].to_numpy(dtype=np.float64)
 
     @cached_property
-    def _by_symbol(self) -> dict[str, tuple[IntArray, IntArray]]:
-        """Bars with a decision, ascending, and its row."""
+    def _said(self) -> NDArray[np.object_]:
+        return self.rows.table["said"].to_numpy(dtype=object)
+
+    @cached_property
+    def in_force(self) -> dict[str, IntArray]:
+        """By symbol with any decision: the place of the row in force on each of its bars, (n_bars,), -1 for none."""
         symbols = self.rows.table["symbol"].to_numpy(dtype=object)
         placed = np.flatnonzero(self.bar >= 0)
-        ordered = placed[np.argsort(self.bar[placed], kind="stable")]
-        groups = pd.Series(ordered).groupby(symbols[ordered], sort=False)
-        return {str(name): (self.bar[own.to_numpy()], own.to_numpy()) for name, own in groups}
+        groups = pd.Series(placed).groupby(symbols[placed], sort=False)
+        return {str(name): self._spread(str(name), own.to_numpy()) for name, own in groups}
 
-    @cached_property
-    def days(self) -> Days:
-        """Days of the bars that have a decision, (n,) datetime64[D], in no order."""
-        parts = [self.calendars.days[name][bars] for name, (bars, _) in self._by_symbol.items()]
-        return np.concatenate(parts) if parts else np.empty(0, dtype="datetime64[D]")
+    def _spread(self, symbol: str, places: IntArray) -> IntArray:
+        """Let each decision go on until the next one, or until it is not valid any more."""
+        bars = np.arange(len(self.calendars.days[symbol]))
+        rows, begun = np.full(len(bars), -1), np.full(len(bars), -1)
+        rows[self.bar[places]] = places
+        begun[self.bar[places]] = self.bar[places]
+        last = np.maximum.accumulate(begun)
+        valid = (last >= 0) & (bars - last < self.valid_bars)
+        return np.where(valid, rows[last], -1)
 
     @property
     def unplaced(self) -> int:
@@ -130,9 +140,7 @@ class Decisions:
         return int((self.bar < 0).sum())
 
 
-def place_decisions(
-    rows: DecisionRows, calendars: Calendars, valid_bars: int = 1, hold: Literal["keep", "neutral"] = "keep"
-) -> Decisions:
+def place_decisions(rows: DecisionRows, calendars: Calendars, valid_bars: int = 1, hold: Hold = "keep") -> Decisions:
     """Find the bar of each row.
 
     Parameters
@@ -155,15 +163,15 @@ def place_decisions(
     if timed and calendars.close is None:
         column = "decided_at" if rows.moments else "available_at"
         raise DataError(f"{rows.file}: {column} holds moments, and {NEEDS_CLOSE}.")
-    bar = _bars(rows, calendars)
-    refuse(rows.file, _problems(rows, calendars, bar))
-    return Decisions(rows, bar, calendars, valid_bars, _resolved(table, hold))
+    bar, days = _bars(rows, calendars)
+    refuse(rows.file, _problems(rows, calendars, bar, days))
+    return Decisions(rows, bar, days, calendars, valid_bars, hold, _resolved(table, hold))
 
 
-def _bars(rows: DecisionRows, calendars: Calendars) -> IntArray:
-    """Number of each row's bar, ``_OUTSIDE`` or ``_NO_BAR``."""
+def _bars(rows: DecisionRows, calendars: Calendars) -> tuple[IntArray, Days]:
+    """Number of each row's bar, or ``_OUTSIDE`` or ``_NO_BAR``; and its day."""
     table = rows.table
-    bar = np.full(len(table), _OUTSIDE, dtype=np.int64)
+    bar, days_of_bars = np.full(len(table), _OUTSIDE, dtype=np.int64), np.full(len(table), np.datetime64("NaT", "D"))
     places = pd.Series(np.arange(len(table))).groupby(table["symbol"].to_numpy(dtype=object), sort=False)
     for symbol, own in places:
         days, chosen = calendars.days.get(str(symbol)), own.to_numpy()
@@ -174,7 +182,9 @@ def _bars(rows: DecisionRows, calendars: Calendars) -> IntArray:
         else:
             left_out = np.array(sorted(calendars.left_out.get(str(symbol), ())), dtype="datetime64[D]")
             bar[chosen] = _bars_of_days(table["day"].to_numpy()[chosen].astype("datetime64[D]"), days, left_out)
-    return bar
+        placed = chosen[bar[chosen] >= 0]
+        days_of_bars[placed] = days[bar[placed]]
+    return bar, days_of_bars
 
 
 def _bars_of_days(decided: Days, days: Days, left_out: Days) -> IntArray:
@@ -215,7 +225,7 @@ def _when(table: pd.DataFrame) -> pd.Series:
 # ---- what cannot be placed
 
 
-def _problems(rows: DecisionRows, calendars: Calendars, bar: IntArray) -> Iterator[Problem]:
+def _problems(rows: DecisionRows, calendars: Calendars, bar: IntArray, days: Days) -> Iterator[Problem]:
     file, table = str(rows.file), rows.table
     yield from _unknown_symbols(rows, calendars)
     gone = bar == _NO_BAR
@@ -229,7 +239,7 @@ def _problems(rows: DecisionRows, calendars: Calendars, bar: IntArray) -> Iterat
     if again.any():
         repair = "Keep the one that is meant: of moments the last one before the bar's close."
         yield Problem(file, "", "more than one decision for a bar", rows.places(again), repair)
-    yield from _too_late(rows, calendars, bar)
+    yield from _too_late(rows, calendars.close, days)
 
 
 def _unknown_symbols(rows: DecisionRows, calendars: Calendars) -> Iterator[Problem]:
@@ -251,23 +261,15 @@ def _twice(table: pd.DataFrame, bar: IntArray) -> BoolArray:
     return np.asarray(place.duplicated(keep=False).to_numpy(), dtype=bool)
 
 
-def _too_late(rows: DecisionRows, calendars: Calendars, bar: IntArray) -> Iterator[Problem]:
-    """Decisions that were not there by the close of their bar."""
+def _too_late(rows: DecisionRows, close: SessionClose | None, days: Days) -> Iterator[Problem]:
+    """Decisions that were not there by the close of their bar; a comparison with NaT is False."""
     table = rows.table
-    said = (table["known_day"].notna() | table["known_moment"].notna()).to_numpy() & (bar >= 0)
-    if not said.any():
-        return
-    days = np.full(len(table), np.datetime64("NaT", "D"))
-    symbols = table["symbol"].to_numpy(dtype=object)
-    for symbol in np.unique(symbols[said].astype(str)):
-        own = said & (symbols == symbol)
-        days[own] = calendars.days[symbol][bar[own]]
     late = table["known_day"].to_numpy() > days
     closes = np.full(len(table), np.datetime64("NaT", "us"))
-    if calendars.close is not None:
-        closes[said] = calendars.close.instants(days[said]).astype("datetime64[us]")
+    timed = table["known_moment"].notna().to_numpy() & ~np.isnat(days)
+    if close is not None and timed.any():
+        closes[timed] = close.instants(days[timed]).astype("datetime64[us]")
         late |= table["known_moment"].to_numpy() > closes
-    late &= said
     if late.any():
         words = _times(table[late], days[late], closes[late])
         repair = "Nobody could have traded them: date each by the first bar whose close it was known at."

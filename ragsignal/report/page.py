@@ -203,7 +203,7 @@ def made_on(result: RunResult) -> str:
         return ""
     made = ", ".join(filter(None, (about["processor"], about.get("instructions"))))
     if not any(it.is_model for it in result.variants):
-        return f"Made on {made}; equal on any other processor: no model decided a signal."
+        return f"Made on {made}; equal on any other processor: no model ran."
     coarse = any(it.reads_text and it.llm.dtype != "float32" for it in result.spec.variants)
     return f"Made on {made}. Equal on processors of its kind; on another one {_SPREAD[coarse]}."
 

@@ -26,15 +26,12 @@ class ExternalSignals:
     Parameters
     ----------
     decisions : Decisions
-    hold : str
-        What the action hold means in them.
     progress : callable, optional
         Never called: nothing takes long.
     cost : Cost
     """
 
     decisions: Decisions
-    hold: str = "keep"
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
     lookback: int = field(default=0, init=False)  # the first bar of a feed may be decided on
@@ -43,7 +40,7 @@ class ExternalSignals:
     def recipe(self) -> Recipe:
         """What decides the signals: the file's content, and how it is read."""
         rows = self.decisions.rows
-        read = {"valid_bars": self.decisions.valid_bars, "hold": self.hold}
+        read = {"valid_bars": self.decisions.valid_bars, "hold": self.decisions.hold}
         return {"signal": "external/1", "decided": rows.decided, "file": rows.digest, **read}
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:

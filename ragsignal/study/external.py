@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragsignal.config import EVERY, DataSpec, ExternalSpec
 from ragsignal.data import (
@@ -66,16 +67,18 @@ def note_on(decisions: Decisions, data: DataSpec) -> str:
     rows, used = decisions.rows, len(_in_window(decisions, data))
     unplaced = decisions.unplaced
     without = f", {unplaced:,} are of no bar with prices here" if unplaced else ""
+    sure = (
+        "" if rows.decided == "probability" else " They say no probability: calibration and log loss mean nothing here."
+    )
     return (
         f"Decisions of {rows.file.name}, digest {rows.digest[:16]}: {used:,} of {len(rows.table):,} are of this window"
-        f"{without}. What they were made with is not known to ragsignal: they may have seen these days."
+        f"{without}. What they were made with is not known to ragsignal: they may have seen these days.{sure}"
     )
 
 
-def _in_window(decisions: Decisions, data: DataSpec) -> np.ndarray:
-    days = decisions.days
-    inside: np.ndarray = days[(days >= np.datetime64(data.start)) & (days <= np.datetime64(data.end))]
-    return inside
+def _in_window(decisions: Decisions, data: DataSpec) -> NDArray[np.datetime64]:
+    days = decisions.days  # a comparison with NaT is False
+    return days[(days >= np.datetime64(data.start)) & (days <= np.datetime64(data.end))]
 
 
 def _span(rows: DecisionRows) -> str:

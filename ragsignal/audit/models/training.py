@@ -68,6 +68,8 @@ class FittedPart:
 
 
 def _of_variant(study: Study, variant: Variant, calendar: NDArray[np.datetime64]) -> Finding:
+    if variant.is_external:
+        return _of_decisions(study, variant)
     parts = [
         FittedPart(what, day, step_parts.spec.data.start)
         for step_parts, step_variant in study.steps(variant)
@@ -95,6 +97,20 @@ def _of_variant(study: Study, variant: Variant, calendar: NDArray[np.datetime64]
         "allow_in_sample": study.spec.allow_in_sample,
     }
     return Finding("training", variant.name, verdict, words, evidence)
+
+
+def _of_decisions(study: Study, variant: Variant) -> Finding:
+    """Of decisions from outside only their word is there, if they give it."""
+    decisions = study.parts.decisions(variant.external)
+    placed = decisions.rows.table[~np.isnat(decisions.days)]
+    said = int((placed["known_day"].notna() | placed["known_moment"].notna()).sum())
+    words = (
+        f"What made the decisions of {decisions.rows.file.name}, and what it had seen, is not recorded: whether a "
+        "decision knew what came after it cannot be seen in the file."
+    )
+    words += f" Of {said:,} of {len(placed):,} it says when they were there, by the close of their bar." if said else ""
+    evidence = {"file": decisions.rows.digest, "decisions": len(placed), "with_available_at": said}
+    return Finding("training", variant.name, "unknown", words, evidence)
 
 
 def planted_verdict() -> Verdict:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.signals.decisions import audit_decisions
 from ragsignal.audit.signals.retrieval import LARGEST, cut_corpus, is_embedded, with_corpus
 from ragsignal.audit.signals.starts import LateStart
 from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, spread_from_last
@@ -58,8 +59,25 @@ def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progr
     audited, findings = audited_variants(study, "signal-prefix")
     if not audited:
         return findings
+    external = [variant for variant in audited if variant.variant.is_external]
+    findings += [
+        it for own in external for it in audit_decisions(own.name, study.parts.decisions(own.variant.external))
+    ]
+    findings += _under_other_futures(study, frames, [it for it in audited if it not in external], progress)
+    late = LateStart(study, frames)
+    for variant in audited:
+        findings += [late.finding(variant), _replay(study, frames, variant)]
+    return findings
+
+
+def _under_other_futures(
+    study: Study, frames: Frames, audited: Sequence[AuditedVariant], progress: Progress
+) -> list[Finding]:
+    """``signal-prefix`` and ``signal-poison`` of variants whose signals are made of bars."""
+    if not audited:
+        return []
     visibilities = {variant.name: _visibility(study, variant.variant) for variant in audited}
-    future, late = _future_test(study, frames, frozenset(visibilities.values()), progress), LateStart(study, frames)
+    future, findings = _future_test(study, frames, frozenset(visibilities.values()), progress), list[Finding]()
     for test, change in _CHANGES.items():
         changes = future.scan(test, change, len(future.days) if test == "signal-prefix" else POISONS)
         planted = future.planted(change)
@@ -67,8 +85,6 @@ def audit_signals(study: Study, frames: dict[str, pd.DataFrame], progress: Progr
             finding = _judged(test, name, changes, seen, future)
             caught = future.catches(planted, seen)
             findings.append(finding if caught else replace(finding, verdict="broken", words=_BLIND))
-    for variant in audited:
-        findings += [late.finding(variant), _replay(study, frames, variant)]
     return findings
 
 

@@ -67,7 +67,7 @@ class LateStart:
             words = "The window of the last bar depends on where the feed begins, however early that is."
             return Finding("signal-start", name, "failed", words)
         evidence: LateStartEvidence = {"feed_bars": needed}
-        words = f"A feed has to begin {needed} bars before its first signal."
+        words = f"A feed has to begin {needed} bar{'s' if needed > 1 else ''} before its first signal."
         if audited.variant.reads_sequences and len(self.study.corpus) <= LARGEST:
             evidence |= self.candidates | self._hits(audited)
             words += _about_candidates(evidence)
