@@ -42,7 +42,7 @@ _WHAT = f"a results folder of TradingAgents, with TICKER/{_LOGS}/{_PREFIX}DATE.j
 _Row = tuple[str, str, float | str, str]
 
 
-class _Reading:
+class _AgentsReading:
     """Decisions as they are found: those of a file's own day, and those that are written down again."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ def read_tradingagents(folder: Path) -> Converted:
     reports = sorted(folder.rglob(f"reports/{_REPORT}"))
     if not logs and not reports:
         raise DataError(f"{folder}: no decision in it; expected {_WHAT}; give the folder above the tickers' folders")
-    reading = _Reading()
+    reading = _AgentsReading()
     for log in logs:
         _read_log(log, reading)
     own = {(symbol, day) for symbol, day, _, _ in reading.rows} | set(reading.left_out)
@@ -108,7 +108,7 @@ def read_tradingagents(folder: Path) -> Converted:
     return settle(frame_of(reading.rows), "date", "action", left_out, frame_of(reading.echoes))
 
 
-def _read_log(log: Path, reading: _Reading) -> None:
+def _read_log(log: Path, reading: _AgentsReading) -> None:
     symbol, day = log.parents[1].name, iso_day(log.stem.removeprefix(_PREFIX), str(log))
     states = _states(log, read_json(log), day)
     if day not in states:
@@ -134,7 +134,7 @@ def _states(log: Path, data: Any, day: str) -> dict[str, dict[str, Any]]:
     raise DataError(f"{log}: no state of TradingAgents; expected an object with {_FIELD!r}, or one of such by date")
 
 
-def _refuse_unfinished(folder: Path, reading: _Reading) -> None:
+def _refuse_unfinished(folder: Path, reading: _AgentsReading) -> None:
     """A run that began, and left no decision."""
     for reports in sorted(folder.rglob("reports")):
         of_a_day = len(reports.parents) > 1 and (reports.parents[1].name, reports.parent.name)
@@ -152,7 +152,7 @@ def _is_day(text: str) -> bool:
     return len(text) == len("2024-05-10") and text[4] == text[7] == "-"
 
 
-def _refuse_contradictions(reading: _Reading) -> None:
+def _refuse_contradictions(reading: _AgentsReading) -> None:
     """What one file rates REVIEW, and another rates."""
     for symbol, day, _, place in (*reading.rows, *reading.echoes):
         marked = reading.left_out.get((symbol, day))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ragsignal.data import (
     Converted,
     KronosReading,
+    check_out,
     read_ai_hedge_fund,
     read_freqai,
     read_kronos,
@@ -539,16 +540,21 @@ def _read_or_refused(read: Callable[[Path], Converted], path: Path) -> Converted
 def test_what_is_written_is_what_was_read(tmp_path: Path, ending: str) -> None:
     new_log(tmp_path / "results", "NVDA", "2024-05-10")
     converted = read_tradingagents(tmp_path / "results")
-    out = tmp_path / f"decisions.{ending}"
+    out = tmp_path / "new" / f"decisions.{ending}"
     converted.write(out)
     again = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
     pd.testing.assert_frame_equal(again, converted.decisions)
 
 
-def test_a_file_of_no_format_is_refused(tmp_path: Path) -> None:
-    new_log(tmp_path, "NVDA", "2024-05-10")
+def test_where_nothing_may_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in .csv or .parquet"):
-        read_tradingagents(tmp_path).write(tmp_path / "decisions.xlsx")
+        check_out(tmp_path / "decisions.xlsx", tmp_path / "results")
+    for out in (tmp_path / "results" / "a.csv", tmp_path / "results" / "deep" / "a.csv"):
+        with pytest.raises(ConfigError, match="which is read"):
+            check_out(out, tmp_path / "results")
+    with pytest.raises(ConfigError, match="which is read"):
+        check_out(tmp_path / "k.csv", tmp_path / "k.csv")
+    check_out(tmp_path / "results.csv", tmp_path / "results")
 
 
 @given(st.lists(st.sampled_from(["2024-05-10", "2024-05-13", "2024-05-14"]), min_size=2, max_size=5))
