@@ -17,8 +17,8 @@ from ragsignal.evaluation import evaluate_spec
 from ragsignal.report import export_decisions, record_of
 from ragsignal.report.record import RECORD, write_tables
 from ragsignal.signals import queries_of
-from ragsignal.study import Study
-from ragsignal.trading import RunResult, run_spec
+from ragsignal.study import Study, estimate, work_of
+from ragsignal.trading import RunResult, prepare, run_spec
 from ragsignal.trading.sweep import run_sweep
 from tests.results import find
 from tests.specs import HOLD, VOTE, spec, write_spec
@@ -177,6 +177,14 @@ def test_decisions_are_scored_as_forecasts_beside_other_signals(tmp_path: Path) 
     assert mine.forecast.facts["signal"] == "external"
 
 
+def test_decisions_cost_nothing_and_an_estimate_says_so(tmp_path: Path) -> None:
+    path = _written(tmp_path / "mine.csv", [("AAA", day, "buy") for day in _days(spec(), "AAA")[::10]])
+    study, frames = prepare(spec(variant=[FILE, HOLD], external={"path": path}))
+    asked = sum(map(len, frames.values()))
+    (row,) = estimate(study, work_of(study.spec, frames)).signals
+    assert (row.name, row.asked, row.found, row.to_make, row.minutes) == ("mine", asked, asked, 0, 0.0)
+
+
 def test_a_sweep_changes_how_long_a_decision_is_valid(tmp_path: Path) -> None:
     days = _days(spec(), "AAA")
     path = _written(tmp_path / "mine.csv", [("AAA", day, "buy") for day in days[::10]])
@@ -226,6 +234,14 @@ def test_a_file_that_was_edited_is_read_anew(tmp_path: Path) -> None:
 def test_a_variant_without_a_file_is_refused_when_the_spec_is_read() -> None:
     with pytest.raises(ValueError, match=r"variant 'mine' reads decisions, but names no file: write external"):
         spec(variant=[FILE, HOLD])
+
+
+def test_a_file_that_nobody_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"variant 'vote' names a file of decisions.*write signal = .external"):
+        spec(variant=[{**VOTE, "external": {"path": "mine.csv"}}, HOLD])
+    path = write_spec(tmp_path, variant=[VOTE, HOLD], external={"path": "mine.csv"})
+    with pytest.raises(ConfigError, match=r"no variant reads the decisions of \[external\]"):
+        load_spec(path)
 
 
 def test_a_misspelled_key_is_answered_with_the_nearest_one(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
             '"walk:classifier", llm.adapter = "walk:stockllm" or retrieval.encoder = "walk:finseer-numeric", '
             "or delete the table"
         )
+    if spec.external.path is not None and not any(variant.is_external for variant in spec.variants):
+        raise ConfigError(
+            f"{path}: no variant reads the decisions of [external]; write signal = "
+            '"external" in one, or delete the table'
+        )
     return spec
 
 

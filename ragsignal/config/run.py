@@ -189,11 +189,7 @@ class RunSpec(Table):
             self.data.universe.check_before(self.data.start, "data.start")
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
-            if variant.is_external and variant.external.path is None:
-                raise ValueError(
-                    f"variant {variant.name!r} reads decisions, but names no file: write external = "
-                    '{ path = "decisions.csv" }; what stands in it: docs/external.md'
-                )
+            self._check_decisions(raw, variant)
             if variant.embeds_text and (variant.retrieval.encoder or "").startswith(WALK):
                 raise ValueError(
                     f'variant {variant.name!r}: {variant.retrieval.encoder} is read by retriever = "finseer"'
@@ -213,6 +209,19 @@ class RunSpec(Table):
             raise ValueError(
                 f"variant {variant.name!r}: retrieval.encoder = {retrieval.encoder!r} is read by retriever = "
                 f'"finseer" or "embedding"; write one of the two: by default it is {retrieval.retriever!r}'
+            )
+
+    def _check_decisions(self, raw: VariantSpec, variant: Variant) -> None:
+        """Refuse decisions without a file, and a file that nobody reads."""
+        if variant.is_external and variant.external.path is None:
+            raise ValueError(
+                f"variant {variant.name!r} reads decisions, but names no file: write external = "
+                '{ path = "decisions.csv" }; what stands in it: docs/external.md'
+            )
+        if "path" in raw.external and not variant.is_external:
+            raise ValueError(
+                f"variant {variant.name!r} names a file of decisions, which signal = {variant.signal!r} does not read; "
+                'write signal = "external"'
             )
 
     @cached_property

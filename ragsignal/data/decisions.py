@@ -221,6 +221,10 @@ class _Stamps:
             timed=_mask(parsed["day"].notna() & ~zoned & ~midnight),
         )
 
+    def shown(self, rows: BoolArray) -> list[str]:
+        """The first of some rows as they are written."""
+        return [_short(text) for text in self.written[rows].head(_NAMED)]
+
     @classmethod
     def none(cls, index: pd.Index) -> _Stamps:
         """Of a file without the column."""
@@ -232,9 +236,10 @@ def _understood(path: Path, source: pd.DataFrame) -> DecisionRows:
     decided = next(name for name in DECIDED if name in source)
     when = _Stamps.of(source[_DAY if _DAY in source else _MOMENT])
     known = _Stamps.of(source[_AVAILABLE]) if _AVAILABLE in source else _Stamps.none(source.index)
+    symbols = source["symbol"].astype(object)  # a category takes no other value
     table = pd.DataFrame(
         {
-            "symbol": source["symbol"].where(source["symbol"].notna(), "").astype(str).str.strip().astype(object),
+            "symbol": symbols.where(symbols.notna(), "").astype(str).str.strip().astype(object),
             "day": when.day,
             "moment": when.moment,
             "known_day": known.day,
@@ -245,11 +250,10 @@ def _understood(path: Path, source: pd.DataFrame) -> DecisionRows:
     )
     rows = DecisionRows(path, file_digest(path), decided, table)
     rules = [*_rules_of_dates(table, when, known, _DAY in source), *_rules_of_values(rows, source)]
-    written = when.written.map(_short)
     refuse(
         path,
         (
-            Problem(str(path), "", rule, rows.places(broken, list(written[broken].head(_NAMED))), repair)
+            Problem(str(path), "", rule, rows.places(broken, when.shown(broken)), repair)
             for rule, broken, repair in rules
             if broken.any()
         ),
@@ -293,7 +297,7 @@ def _rules_of_dates(table: pd.DataFrame, when: _Stamps, known: _Stamps, by_day: 
     yield "unreadable dates", unreadable, "Write days as 2024-03-01, and moments as 2024-03-01T14:30:00-05:00."
     if by_day:
         repair = "Write the day alone; or call the column decided_at, with a time zone: 2024-03-01T14:30:00-05:00."
-        yield "a time of day in the column date", ~day & ~unreadable, repair
+        yield "a time of day, or a zone, in the column date", ~day & ~unreadable, repair
     else:
         repair = "Add it, as in 2024-03-01T14:30:00-05:00; a whole day belongs into a column date."
         yield "decided_at without a time zone", ~moment & ~unreadable, repair

@@ -61,8 +61,8 @@ class SignalCost:
     ----------
     name : str
     asked, found, to_make : int
-        Signals asked for; those that are in the store, or will be when a row above is done; those to be made. Windows
-        of too few bars are neither.
+        Signals asked for; those that are in the store, or in a file of decisions, or will be when a row above is done;
+        those to be made. Windows of too few bars are neither.
     model_calls : int
         At most: a prompt that was read before, or that two signals share, is read once.
     tokens : int
@@ -151,9 +151,11 @@ def estimate(study: Study, work: Iterable[Work]) -> Estimate:
         As the run would.
     """
     began = time.perf_counter()
+    work = list(work)
     needs = _needs(study, work)
     rates: dict[str, _Rate] = {}
-    signals = _by_name([_signal_cost(need, rates) for need in needs])
+    read = [_of_a_file(part) for part in work if part.variant.is_external]
+    signals = _by_name([*read, *(_signal_cost(need, rates) for need in needs)])
     encodings = _encodings(needs).values()
     embeddings = tuple(
         cost for encoding in encodings if (cost := _embedding_cost(encoding, study.materials.bins)).lines
@@ -203,6 +205,12 @@ def _signal_cost(need: _Need, rates: dict[str, _Rate]) -> SignalCost:
         tokens=round(rate.tokens * len(read)),
         minutes=rate.seconds * len(read) / 60,
     )
+
+
+def _of_a_file(work: Work) -> SignalCost:
+    """Decisions from outside are there already."""
+    asked = len(work.queries)
+    return SignalCost(work.name, asked=asked, found=asked, to_make=0, model_calls=0, tokens=0, minutes=0.0)
 
 
 def _by_name(rows: Sequence[SignalCost]) -> tuple[SignalCost, ...]:

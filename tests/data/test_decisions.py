@@ -116,6 +116,29 @@ def test_moments_of_a_parquet_table_are_read_as_those_of_a_csv(tmp_path: Path) -
     assert _values(decisions) == [pytest.approx(0.2), pytest.approx(-0.2), None, None, None]
 
 
+def test_a_parquet_table_may_have_categories_dates_and_single_floats(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "symbol": pd.Categorical(["AAPL", "IBM"]),
+            "date": [FRIDAY, MONDAY],
+            "action": pd.Categorical(["Buy", "SELL"]),
+        }
+    )
+    table.to_parquet(tmp_path / "mine.parquet")
+    assert _values(place_decisions(read_decisions(tmp_path / "mine.parquet"), CALENDARS), "IBM")[:2] == [None, -1.0]
+    table.drop(columns="action").assign(score=np.float32([0.1, 0.2])).to_parquet(tmp_path / "mine.parquet")
+    assert _values(place_decisions(read_decisions(tmp_path / "mine.parquet"), CALENDARS))[0] == float(np.float32(0.1))
+
+
+def test_what_was_there_in_time_is_read_and_an_empty_cell_says_nothing(tmp_path: Path) -> None:
+    text = "symbol,date,score,available_at\nAAPL,2024-03-01,0.5,2024-03-01T16:00-05:00\nAAPL,2024-03-04,1,\n"
+    assert _values(_decided(tmp_path, text))[:2] == [0.5, 1.0]  # at the close itself is in time
+    assert _values(_decided(tmp_path, text.replace("T16:00-05:00", "")))[:2] == [0.5, 1.0]
+    late = "symbol,decided_at,score,available_at\nAAPL,2024-03-01T20:00Z,1,2024-03-01T22:00Z\n"
+    with pytest.raises(DataError, match="known 2024-03-01 22:00:00 UTC, bar 2024-03-01"):
+        _decided(tmp_path, late)  # decided in time, and there too late: it is not moved to the next bar
+
+
 def test_what_lies_outside_the_prices_is_counted_and_is_of_no_bar(tmp_path: Path) -> None:
     text = "symbol,date,score\nAAPL,2020-01-01,1\nAAPL,2024-03-04,0.5\nAAPL,2030-01-01,1\n"
     assert _decided(tmp_path, text).unplaced == 2
@@ -156,7 +179,7 @@ WRONG = {
     "no name": (HEAD + ",2024-03-01,1\n", "no symbol at line 2"),
     "unreadable date": (HEAD + "AAPL,1st of March,1\n", r"unreadable dates at line 2 \(AAPL 1st of March\)"),
     "empty date": (HEAD + "AAPL,,1\n", "unreadable dates at line 2"),
-    "a time in a day": (HEAD + "AAPL,2024-03-01 15:30,1\n", "a time of day in the column date.*decided_at"),
+    "a time in a day": (HEAD + "AAPL,2024-03-01 15:30,1\n", "a time of day, or a zone, in the column date.*decided_at"),
     "naive moment": ("symbol,decided_at,score\nAAPL,2024-03-01T15:30,1\n", "decided_at without a time zone at line 2"),
     "a day as a moment": ("symbol,decided_at,score\nAAPL,2024-03-01,1\n", "decided_at without a time zone"),
     "probability above 1": (
