@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 convert_app = Commands(help='Turn decisions of other projects into a file that signal = "external" reads.')
 
-Out = Annotated[Path, typer.Option(help="File that receives the decisions, .csv or .parquet; one that is there goes.")]
+Out = Annotated[
+    Path, typer.Option(help="File that receives the decisions, .csv or .parquet; one that is there is replaced.")
+]
 Rename = Annotated[
     list[str] | None,
     typer.Option(metavar="FROM=TO", help="Another name for a symbol, as your prices have it: BTC=BTC-USD; repeatable."),
@@ -25,33 +27,33 @@ Rename = Annotated[
 @convert_app.command("tradingagents")
 def convert_tradingagents(
     folder: Annotated[Path, typer.Argument(help="eval_results, results, or a run of its backtest.")],
-    out: Out = Path("decisions.csv"),
+    out: Out,
     rename: Rename = None,
 ) -> None:
     """TradingAgents' results folder, as actions: buy, overweight, hold, underweight, sell."""
     from ragsignal.data import check_out, read_tradingagents
 
-    check_out(out)
+    check_out(out, folder)
     _finish(read_tradingagents(folder), "tradingagents", out, rename)
 
 
 @convert_app.command("ai-hedge-fund")
 def convert_ai_hedge_fund(
     path: Annotated[Path, typer.Argument(help="A JSON or JSON-lines file, or a folder of them.")],
-    out: Out = Path("decisions.csv"),
+    out: Out,
     rename: Rename = None,
 ) -> None:
     """ai-hedge-fund's cycles, sessions and backtests as target weights; orders of its first version as actions."""
     from ragsignal.data import check_out, read_ai_hedge_fund
 
-    check_out(out)
+    check_out(out, path)
     _finish(read_ai_hedge_fund(path), "ai-hedge-fund", out, rename)
 
 
 @convert_app.command("freqai")
 def convert_freqai(
     path: Annotated[Path, typer.Argument(help="The folder backtesting_predictions, its parent, or one *.feather.")],
-    out: Out = Path("decisions.csv"),
+    out: Out,
     rename: Rename = None,
     target: Annotated[str | None, typer.Option(help="Which target, where there are several: '&-s_close'.")] = None,
     rise: Annotated[str | None, typer.Option(help="Which class of a classifier says that prices rise.")] = None,
@@ -59,14 +61,14 @@ def convert_freqai(
     """Predictions of freqtrade's FreqAI; known when their candle ends."""
     from ragsignal.data import check_out, read_freqai
 
-    check_out(out)
+    check_out(out, path)
     _finish(read_freqai(path, target, rise), "freqai", out, rename)
 
 
 @convert_app.command("kronos")
 def convert_kronos(
     path: Annotated[Path, typer.Argument(help="A CSV file or Parquet table of predicted bars, or a folder of them.")],
-    out: Out = Path("decisions.csv"),
+    out: Out,
     rename: Rename = None,
     horizon: Annotated[int, typer.Option(help="Which predicted bar's close counts: 1 is the next bar.")] = 1,
     full_return: Annotated[float, typer.Option(help="Of one path, the predicted return that is a score of 1.")] = 0.02,
@@ -77,7 +79,7 @@ def convert_kronos(
     """Bars that Kronos predicted: P(rise) of several sampled paths, a score of one."""
     from ragsignal.data import KronosReading, check_out, read_kronos
 
-    check_out(out)
+    check_out(out, path)
     _finish(read_kronos(path, KronosReading(horizon, full_return, stamps)), "kronos", out, rename)
 
 

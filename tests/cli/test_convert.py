@@ -43,7 +43,7 @@ def test_every_format_by_its_command(
         "kronos": (tmp_path / "kronos.csv", "--horizon", "1", "--stamps", "close"),
     }
     for name, words in commands.items():
-        out = tmp_path / f"{name}.csv"
+        out = tmp_path / "out" / f"{name}.csv"
         assert _run(monkeypatch, name, *words, "--out", out) == 0
         said = capsys.readouterr()
         answer = json.loads(said.out)
@@ -62,11 +62,16 @@ def test_every_format_by_its_command(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["tradingagents", "nowhere"], 1, "no such file or folder"),
+        (["tradingagents", "nowhere", "--out", "decisions.csv"], 1, "no such file or folder"),
         (["tradingagents", "results", "--out", "decisions.xls"], 2, "ends in .csv or .parquet"),
-        (["tradingagents", "results", "--rename", "NVDA"], 2, "expected FROM=TO"),
-        (["tradingagents", "results", "--rename", "AMD=X"], 2, "there is no such symbol; there are NVDA"),
-        (["kronos", "results", "--horizon", "0"], 2, "expected 1, the next bar"),
+        (["tradingagents", "results", "--rename", "NVDA", "--out", "decisions.csv"], 2, "expected FROM=TO"),
+        (
+            ["tradingagents", "results", "--rename", "AMD=X", "--out", "decisions.csv"],
+            2,
+            "there is no such symbol; there are NVDA",
+        ),
+        (["kronos", "results", "--horizon", "0", "--out", "decisions.csv"], 2, "expected 1, the next bar"),
+        (["tradingagents", "results", "--out", "results/decisions.csv"], 2, "which is read"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

@@ -48,7 +48,7 @@ _WHAT = "JSON of ai-hedge-fund: a cycle (as_of, final_weights), a backtest (reco
 _Row = tuple[str, str, float | str, str]
 
 
-class _Reading:
+class _FundReading:
     """Weights and orders as they are found."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ def read_ai_hedge_fund(path: Path) -> Converted:
     files = [path] if path.is_file() else sorted([*path.glob("*.json"), *path.glob("*.jsonl")])
     if not files:
         raise DataError(f"{path}: no *.json and no *.jsonl in it; expected {_WHAT}; give the folder that holds them")
-    reading = _Reading()
+    reading = _FundReading()
     for file in files:
         for record, place in _records(file):
             reading.take(record, place, file.stem)

@@ -101,24 +101,26 @@ class Converted:
         return replace(self, decisions=table, left_out=left_out)
 
     def write(self, out: Path) -> None:
-        """Write the decisions as CSV or Parquet, by the ending of ``out``; a file that is there is replaced.
-
-        Raises
-        ------
-        ConfigError
-            If the name ends in neither.
-        """
-        check_out(out)
-        if out.suffix == ".csv":
-            write_file(out, lambda draft: self.decisions.to_csv(draft, index=False))
-        else:
+        """Write the decisions, Parquet by the ending of ``out``, else CSV; a file that is there is replaced."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".parquet":
             write_file(out, lambda draft: self.decisions.to_parquet(draft, index=False))
+        else:
+            write_file(out, lambda draft: self.decisions.to_csv(draft, index=False))
 
 
-def check_out(out: Path) -> None:
-    """Refuse a name of a file that no format can be told from."""
+def check_out(out: Path, source: Path) -> None:
+    """Refuse a file to write whose format cannot be told, or that is of ``source``, which is read.
+
+    Raises
+    ------
+    ConfigError
+    """
     if out.suffix not in (".csv", ".parquet"):
         raise ConfigError(f"--out {out}: expected a name that ends in .csv or .parquet; type --out decisions.csv")
+    whole, read = out.resolve(), source.resolve()
+    if whole == read or read in whole.parents:
+        raise ConfigError(f"--out {out}: lies in {source}, which is read; expected a file beside it; name another")
 
 
 def settle(

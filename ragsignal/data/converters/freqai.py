@@ -1,4 +1,4 @@
-"""Predictions of freqtrade's FreqAI, one feather file a coin and training (freqtrade 2023.2 to 2026.9).
+"""Predictions of freqtrade's FreqAI, one feather file a coin and training (freqtrade since the end of 2022, to 2026.9).
 
 ``user_data/models/IDENTIFIER/backtesting_predictions/cb_COIN_STAMP_prediction.feather``, where ``COIN`` is the coin in
 small letters, without its currency, and ``STAMP`` the second of 1970 at which training ended. Columns:
@@ -106,7 +106,9 @@ def _files(path: Path) -> list[Path]:
         if file.suffix in (".pkl", ".pickle"):
             raise DataError(f"{file}: {_UNPICKLE}")
         if file.suffix != ".feather":
-            raise DataError(f"{file}: expected a *.feather; HDF files are of freqtrade before 2023.2: backtest again")
+            raise DataError(
+                f"{file}: expected a *.feather; HDF files are of freqtrade of 2022, and say no date: backtest again"
+            )
     return found
 
 
@@ -121,7 +123,7 @@ def _read_file(file: Path) -> tuple[Path, pd.DataFrame]:
     missing = [name for name, there in (("date", stamps), ("do_predict", "do_predict" in table)) if not there]
     if missing:
         raise DataError(
-            f"{file}: no column {missing[0]!r}; expected {_WHAT}; backtest again with freqtrade 2023.2 or later"
+            f"{file}: no column {missing[0]!r}; expected {_WHAT}; backtest again with freqtrade of 2023 or later"
         )
     opens = table[stamps]
     if not isinstance(opens.dtype, pd.DatetimeTZDtype):

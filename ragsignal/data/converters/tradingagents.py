@@ -3,12 +3,13 @@
 Three layouts are read, all of them wherever they lie in the folder:
 
 ``TICKER/TradingAgentsStrategy_logs/full_states_log_DATE.json``
-    Through 0.2.3 below ``eval_results/``: an object by date of all states that the process had run by then (later logs
-    repeat earlier ones). From 0.2.4 on below ``results_dir``, of ``run_backtest`` (0.5.0) below
+    Until spring 2026 (0.2.3) below ``eval_results/``: an object by date of all states that the process had run by then,
+    so that later logs repeat earlier ones. After it below ``results_dir``, of ``run_backtest`` (0.5.0) below
     ``results_dir/backtest/RUN``: the state of the day alone. Fields: ``company_of_interest``, ``trade_date``,
     ``final_trade_decision``.
 ``TICKER/DATE/reports/final_trade_decision.md``
-    What the command line writes: the same text, as Markdown.
+    What the command line writes: the same text, as Markdown. While the risk analysts still argue, the file holds the
+    last one's argument; a run that was cut off leaves it there, and it is no decision.
 
 The day is the day that was analysed. The agents are given prices and news through the end of it, so a decision is known
 at the close of its bar. When it was *written* is not recorded: a model that was asked years later may know the outcome.
@@ -16,6 +17,7 @@ at the close of its bar. When it was *written* is not recorded: a model that was
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +39,14 @@ _LOGS = "TradingAgentsStrategy_logs"
 _PREFIX = "full_states_log_"
 _REPORT = "final_trade_decision.md"
 _FIELD = "final_trade_decision"
+_DECIDED = "### Portfolio Manager Decision"
+_ARGUMENT = re.compile(r"\s*#+\s*((?:Aggressive|Conservative|Neutral|Risky|Safe) Analyst)\b")
 _WHAT = f"a results folder of TradingAgents, with TICKER/{_LOGS}/{_PREFIX}DATE.json or TICKER/DATE/reports/{_REPORT}"
 
 _Row = tuple[str, str, float | str, str]
 
 
-class _Reading:
+class _AgentsReading:
     """Decisions as they are found: those of a file's own day, and those that are written down again."""
 
     def __init__(self) -> None:
@@ -95,20 +99,33 @@ def read_tradingagents(folder: Path) -> Converted:
     reports = sorted(folder.rglob(f"reports/{_REPORT}"))
     if not logs and not reports:
         raise DataError(f"{folder}: no decision in it; expected {_WHAT}; give the folder above the tickers' folders")
-    reading = _Reading()
+    reading = _AgentsReading()
     for log in logs:
         _read_log(log, reading)
     own = {(symbol, day) for symbol, day, _, _ in reading.rows} | set(reading.left_out)
     for report in reports:
         symbol, day = report.parents[2].name, iso_day(report.parents[1].name, str(report))
-        reading.take(symbol, day, read_text(report), str(report), (symbol, day) in own)
+        reading.take(symbol, day, _decision_in(report), str(report), (symbol, day) in own)
     _refuse_unfinished(folder, reading)
     _refuse_contradictions(reading)
     left_out = list(reading.left_out.values())
     return settle(frame_of(reading.rows), "date", "action", left_out, frame_of(reading.echoes))
 
 
-def _read_log(log: Path, reading: _Reading) -> None:
+def _decision_in(report: Path) -> str:
+    """What the portfolio manager says in a report; the arguments before it are not of the decision."""
+    text = read_text(report)
+    decided = text.rpartition(_DECIDED)[2] if _DECIDED in text else text
+    argued = _ARGUMENT.match(decided)
+    if argued:
+        raise DataError(
+            f"{report}: holds the argument of the {argued[1]}, and no decision: the run did not end; run that day "
+            "again, or delete its folder"
+        )
+    return decided
+
+
+def _read_log(log: Path, reading: _AgentsReading) -> None:
     symbol, day = log.parents[1].name, iso_day(log.stem.removeprefix(_PREFIX), str(log))
     states = _states(log, read_json(log), day)
     if day not in states:
@@ -134,7 +151,7 @@ def _states(log: Path, data: Any, day: str) -> dict[str, dict[str, Any]]:
     raise DataError(f"{log}: no state of TradingAgents; expected an object with {_FIELD!r}, or one of such by date")
 
 
-def _refuse_unfinished(folder: Path, reading: _Reading) -> None:
+def _refuse_unfinished(folder: Path, reading: _AgentsReading) -> None:
     """A run that began, and left no decision."""
     for reports in sorted(folder.rglob("reports")):
         of_a_day = len(reports.parents) > 1 and (reports.parents[1].name, reports.parent.name)
@@ -152,7 +169,7 @@ def _is_day(text: str) -> bool:
     return len(text) == len("2024-05-10") and text[4] == text[7] == "-"
 
 
-def _refuse_contradictions(reading: _Reading) -> None:
+def _refuse_contradictions(reading: _AgentsReading) -> None:
     """What one file rates REVIEW, and another rates."""
     for symbol, day, _, place in (*reading.rows, *reading.echoes):
         marked = reading.left_out.get((symbol, day))

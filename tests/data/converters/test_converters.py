@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ragsignal.data import (
     Converted,
     KronosReading,
+    check_out,
     read_ai_hedge_fund,
     read_freqai,
     read_kronos,
@@ -71,11 +72,12 @@ def test_a_log_of_all_days_so_far_counts_each_day_once(tmp_path: Path) -> None:
 
 
 def test_reports_of_the_command_line_are_read_and_may_repeat_a_log(tmp_path: Path) -> None:
-    report(tmp_path, "AAPL", "2024-05-10", "### Portfolio Manager\n**Rating:** Underweight\n")
+    argued = "### Neutral Analyst Analysis\n**Rating**: Buy\n\n### Portfolio Manager Decision\n"
+    report(tmp_path, "AAPL", "2024-05-10", f"{argued}FINAL TRANSACTION PROPOSAL: **SELL**\n")
     report(tmp_path, "NVDA", "2024-05-10", "### Portfolio Manager\n**Rating**: Buy\n")
     new_log(tmp_path, "NVDA", "2024-05-10")
     converted = read_tradingagents(tmp_path)
-    assert rows(converted) == [("AAPL", "2024-05-10", "underweight"), ("NVDA", "2024-05-10", "buy")]
+    assert rows(converted) == [("AAPL", "2024-05-10", "sell"), ("NVDA", "2024-05-10", "buy")]
     assert converted.repeats == 1
 
 
@@ -145,6 +147,10 @@ def _unfinished(root: Path) -> None:
     report(root, "NVDA", "2024-05-13", "**Rating**: Hold").unlink()
 
 
+def _still_argued(root: Path) -> None:
+    report(root, "NVDA", "2024-05-10", "### Neutral Analyst Analysis\nI would settle on a\nRecommendation: Buy\n")
+
+
 def _not_utf8(root: Path) -> None:
     report(root, "NVDA", "2024-05-10", "").write_bytes("**Rating**: Buy – now".encode("cp1252"))
 
@@ -175,6 +181,7 @@ TRADING_AGENTS_WRONG: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]
     "a day that is none": (lambda root: new_log(root, "NVDA", "2024-5-1"), ("'2024-5-1' is no day", "YYYY-MM-DD")),
     "a run that did not end": (_unfinished, ("the run of NVDA on 2024-05-13 did not end",)),
     "a ticker without any decision": (_no_decision, ("AAPL has no decision",)),
+    "a run that was cut off while it argued": (_still_argued, ("argument of the Neutral Analyst, and no decision",)),
     "a report of an old Windows": (_not_utf8, ("final_trade_decision.md: cannot be read", "UTF-8")),
     "nothing but REVIEW": (
         lambda root: new_log(root, "NVDA", "2024-05-10", "Rating: REVIEW"),
@@ -361,7 +368,7 @@ FREQAI_WRONG: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda root: (root / "cb_btc_1714521600_prediction.feather").write_text("date,do_predict"),
         ("cannot be read",),
     ),
-    "HDF": (lambda root: (root / "x.h5").write_bytes(b"\x89HDF"), ("HDF files are of freqtrade before 2023.2",)),
+    "HDF": (lambda root: (root / "x.h5").write_bytes(b"\x89HDF"), ("HDF files are of freqtrade of 2022",)),
     "no do_predict": (
         lambda root: write_predictions(root, predictions().drop(columns="do_predict")),
         ("'do_predict'",),
@@ -539,16 +546,21 @@ def _read_or_refused(read: Callable[[Path], Converted], path: Path) -> Converted
 def test_what_is_written_is_what_was_read(tmp_path: Path, ending: str) -> None:
     new_log(tmp_path / "results", "NVDA", "2024-05-10")
     converted = read_tradingagents(tmp_path / "results")
-    out = tmp_path / f"decisions.{ending}"
+    out = tmp_path / "new" / f"decisions.{ending}"
     converted.write(out)
     again = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
     pd.testing.assert_frame_equal(again, converted.decisions)
 
 
-def test_a_file_of_no_format_is_refused(tmp_path: Path) -> None:
-    new_log(tmp_path, "NVDA", "2024-05-10")
+def test_where_nothing_may_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in .csv or .parquet"):
-        read_tradingagents(tmp_path).write(tmp_path / "decisions.xlsx")
+        check_out(tmp_path / "decisions.xlsx", tmp_path / "results")
+    for out in (tmp_path / "results" / "a.csv", tmp_path / "results" / "deep" / "a.csv"):
+        with pytest.raises(ConfigError, match="which is read"):
+            check_out(out, tmp_path / "results")
+    with pytest.raises(ConfigError, match="which is read"):
+        check_out(tmp_path / "k.csv", tmp_path / "k.csv")
+    check_out(tmp_path / "results.csv", tmp_path / "results")
 
 
 @given(st.lists(st.sampled_from(["2024-05-10", "2024-05-13", "2024-05-14"]), min_size=2, max_size=5))
