@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import find_problems, nearest_symbol
+from ragsignal.data.columns import canonical_header
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
@@ -12,6 +13,7 @@ from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_WORDS, FORMULAS, RANK_FACTORS
+from ragsignal.data.rank_growth import grow_letters
 from ragsignal.data.rank_letters import (
     LEAST_STOCKS,
     RANK_LETTERS,
@@ -20,7 +22,7 @@ from ragsignal.data.rank_letters import (
     build_rank_letters,
     daily_ranks,
 )
-from ragsignal.data.readers import UNREADABLE, csv_path, download
+from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import SessionClose
 from ragsignal.data.sources import load_prices
@@ -74,6 +76,7 @@ __all__ = [
     "build_panel",
     "build_rank_letters",
     "calendar_of",
+    "canonical_header",
     "check_prices",
     "compute_stacked",
     "csv_path",
@@ -89,6 +92,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "grow_letters",
     "is_spaced_otherwise",
     "label_tables",
     "load_prices",
@@ -101,6 +105,7 @@ __all__ = [
     "nearest_symbol",
     "noise_market",
     "other_spacing",
+    "parse_bars",
     "shipped_bins",
     "spell",
     "usual_gap_of",

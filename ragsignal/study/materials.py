@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import (
@@ -40,11 +41,14 @@ class Materials:
     candidates : CorpusSpec
     history : Prices, optional
         Prices that are there already; by default they are loaded.
+    scratch : Path, optional
+        Where corpora and their vectors are kept; by default the user's cache.
     """
 
     data: DataSpec
     candidates: CorpusSpec
     history: Prices | None = None
+    scratch: Path | None = None
 
     @cached_property
     def prices(self) -> Prices:
@@ -56,7 +60,12 @@ class Materials:
     def corpus(self) -> Corpus:
         """The candidates."""
         prices = self.corpus_prices
-        return load_or_build(prices.frames, prices.digest, self.candidates, cache_folder())
+        return load_or_build(prices.frames, prices.digest, self.candidates, self.kept)
+
+    @property
+    def kept(self) -> Path:
+        """The folder of corpora and of their vectors."""
+        return self.scratch or cache_folder()
 
     @cached_property
     def bins(self) -> Bins:

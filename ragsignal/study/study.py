@@ -40,6 +40,8 @@ class Study:
         copies of it, :mod:`ragsignal.parallel`).
     history : Prices, optional
         Prices of the spec's symbols that are there already; by default they are loaded.
+    scratch : Path, optional
+        Where corpora and their vectors are kept; by default the user's cache.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Study:
     progress: Progress = silent
     distribute: Distribute | None = None
     history: Prices | None = None
+    scratch: Path | None = None
     _shared: Shared = field(default_factory=Shared)
     # a step's models live as long as somebody uses them: all steps' would not fit into memory
     _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
@@ -62,7 +65,7 @@ class Study:
     @cached_property
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks of the spec."""
-        return Materials(self.spec.data, self.spec.corpus, self.history)
+        return Materials(self.spec.data, self.spec.corpus, self.history, self.scratch)
 
     @property
     def prices(self) -> Prices:
