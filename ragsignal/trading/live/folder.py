@@ -129,10 +129,11 @@ class _GrowingFile:
 
 def _parse(lines: list[_Line], polled: Polled) -> None:
     """Turn lines into bars; what has no day becomes an event."""
-    table = pd.DataFrame(lines).fillna("")
+    names = ("symbol", *_NEEDED, *({"adj close"} if any("adj close" in line for line in lines) else ()))
+    table = pd.DataFrame({name: [line.get(name, "") for line in lines] for name in names})
     bars = parse_bars(table)
     adjusted = bars["close"]
-    if "adj close" in bars:  # of some files: others are adjusted already
+    if "adj close" in table:  # of some files: others are adjusted already
         adjusted = bars["adj close"].where(table["adj close"] != "", adjusted)
     factor = adjusted / bars["close"]
     prices = [(bars[name] * factor).tolist() for name in ("open", "high", "low", "close")]

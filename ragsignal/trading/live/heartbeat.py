@@ -41,7 +41,7 @@ class Heartbeat:
             self._file.write("\n")
         self._last = -float("inf")
         self._told: object = None
-        market.listeners.append(self.hear)
+        market.listen(self.hear)
 
     def hear(self, events: Sequence[Event]) -> None:
         """Tell of events, and, where it is time or a day was traded, of the account."""

@@ -30,6 +30,8 @@ from ragsignal.utils import Progress, canonical_json, silent
 
 _NAP = 0.2  # seconds after which a sleeper looks whether it shall stop
 _BACK = 3600.0  # seconds by which the clock may lie before the journal's last entry: a correction of the clock
+Listener = Callable[[Sequence[Event]], None]
+
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -97,8 +99,6 @@ class LiveMarket:
     journal : LiveJournal
         Opened by this process.
     options : LiveOptions
-    listeners : list of callable
-        Told, after each look at the source and each traded day, of the events that are new.
 
     Raises
     ------
@@ -111,11 +111,12 @@ class LiveMarket:
     source: BarSource
     journal: LiveJournal
     options: LiveOptions = field(default_factory=LiveOptions)
-    listeners: list[Callable[[Sequence[Event]], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.status = LiveStatus()
         self.account: Account = {}
+        self._listeners: list[Listener] = []
+        self._untold: list[Event] = []
         self.symbols = self.spec.data.symbols
         days = self.journal.days()
         close = self.spec.data.close
@@ -145,6 +146,12 @@ class LiveMarket:
     def waiting(self) -> bool:
         """Whether a day lies ready."""
         return bool(self._queue)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody of events, after each look at the source and each traded day; now, of those so far."""
+        self._listeners.append(listener)
+        listener(self._untold)
+        self._untold = []
 
     def stop(self, why: str) -> None:
         """End the run before its next day."""
@@ -284,8 +291,10 @@ class LiveMarket:
         self._queue.extend(traded)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        for listener in self.listeners:
+        for listener in self._listeners:
             listener(events)
+        if not self._listeners:  # the first look is taken before anybody listens
+            self._untold.extend(events)
 
     def _refuse_early_clock(self) -> None:
         last, now = self.journal.last_recorded(), self.options.clock()

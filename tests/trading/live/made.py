@@ -81,7 +81,7 @@ class GrowingFolder(FolderSource):
 
 def at_once(**changes: Any) -> LiveOptions:
     """Options of a run that ends where nothing comes any more."""
-    return LiveOptions(**{"poll": 0.0, "once": True, "clock": lambda: datetime(2026, 1, 1, tzinfo=UTC), **changes})
+    return LiveOptions(**{"poll": 0.0, "once": True, "clock": lambda: datetime(2090, 1, 1, tzinfo=UTC), **changes})
 
 
 def run(
