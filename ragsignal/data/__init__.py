@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragsignal.data.bins import LETTERS, Bins, fit_bins, shipped_bins, spell
 from ragsignal.data.check import Problem, find_problems, nearest_symbol
+from ragsignal.data.columns import canonical_header
 from ragsignal.data.converters import (
     Converted,
     KronosReading,
@@ -29,6 +30,7 @@ from ragsignal.data.news.read import NewsCounts, NewsRules, NewsTable, inspect_n
 from ragsignal.data.price_warnings import warning_notes
 from ragsignal.data.prices import Prices, calendar_of, check_prices, clock_of, days_of, load_sample
 from ragsignal.data.rank_factors import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS
+from ragsignal.data.rank_growth import grow_letters
 from ragsignal.data.rank_letters import (
     LEAST_STOCKS,
     RANK_LETTERS,
@@ -37,7 +39,7 @@ from ragsignal.data.rank_letters import (
     build_rank_letters,
     daily_ranks,
 )
-from ragsignal.data.readers import UNREADABLE, csv_path, download
+from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import SessionClose
 from ragsignal.data.sources import load_prices
@@ -112,6 +114,7 @@ __all__ = [
     "build_panel",
     "build_rank_letters",
     "calendar_of",
+    "canonical_header",
     "check_out",
     "check_prices",
     "clock_of",
@@ -129,6 +132,7 @@ __all__ = [
     "find_problems",
     "fit_bins",
     "forward_returns",
+    "grow_letters",
     "hint_at",
     "inspect_news",
     "is_spaced_otherwise",
@@ -144,6 +148,7 @@ __all__ = [
     "noise_market",
     "novelty_of",
     "other_spacing",
+    "parse_bars",
     "place_decisions",
     "read_ai_hedge_fund",
     "read_decisions",

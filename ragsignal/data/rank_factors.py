@@ -10,7 +10,7 @@ universe's on that day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,9 +139,9 @@ HISTORY = 250
 """Bars, among the last 260 days, that a stock needs to be ranked."""
 
 _WITHIN = 260
-_LEAST_VOLATILITY = 1e-4  # a stock that does not move is not traded
+LEAST_VOLATILITY = 1e-4  # a stock that does not move is not traded
 _LARGEST_RETURN = 1.0  # a log return beyond it is a split that nobody adjusted for
-_DECIMALS = 9  # a factor that is 0 comes out as 1e-16 once a dividend has rescaled the prices: it must tie with zeros
+DECIMALS = 9  # a factor that is 0 comes out as 1e-16 once a dividend has rescaled the prices: it must tie with zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,21 +185,30 @@ def bar_table(frames: Mapping[str, pd.DataFrame], days: NDArray[np.datetime64] |
     return BarTable(tuple(frames), calendar, **prices, volume=np.where(traded, columns["volume"], np.nan))
 
 
+Last = Callable[..., Any]
+"""Given a table, a number of days and how many of them must be known: a pandas ``Rolling``, or what stands for one."""
+
+
+def of_last(table: pd.DataFrame | pd.Series, days: int, least: int | None = None) -> Any:
+    """The last ``days`` days, of which ``least`` must be known: three quarters, where nothing is said."""
+    return table.rolling(days, min_periods=days - days // 4 if least is None else least)
+
+
 def market_return(bars: BarTable) -> FloatArray:
     """Median log return of the universe's symbols on each day, (n_days,); NaN on the first."""
     return _returns(bars).median(axis=1).to_numpy()
 
 
-def is_ranked(bars: BarTable, market: FloatArray) -> BoolArray:
+def is_ranked(bars: BarTable, market: FloatArray, last: Last = of_last) -> BoolArray:
     """Which symbols can be ranked on which day, (n_days, n_symbols): a history of 250 bars, trade, and moves."""
-    history = pd.DataFrame(np.isfinite(bars.close)).rolling(_WITHIN, min_periods=1).sum()
-    moves = _last(_relative(bars, market), 20).std() > _LEAST_VOLATILITY
-    traded = _last(pd.DataFrame(bars.close * bars.volume), 60).median() > 0
+    history = last(pd.DataFrame(np.isfinite(bars.close)), _WITHIN, 1).sum()
+    moves = last(_relative(bars, market), 20).std() > LEAST_VOLATILITY
+    traded = last(pd.DataFrame(bars.close * bars.volume), 60).median() > 0
     ranked: BoolArray = np.isfinite(bars.close) & ((history >= HISTORY) & moves & traded).to_numpy()
     return ranked
 
 
-def rank_factors(bars: BarTable, market: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+def rank_factors(bars: BarTable, market: FloatArray, last: Last = of_last) -> Iterator[tuple[str, FloatArray]]:
     """Compute the factors, a group of them at a time: all at once, a thousand stocks would need gigabytes.
 
     Parameters
@@ -207,30 +216,38 @@ def rank_factors(bars: BarTable, market: FloatArray) -> Iterator[tuple[str, Floa
     bars : BarTable
     market : (n_days,) float64
         :func:`market_return` of the universe, which need not be the symbols of ``bars``.
+    last : callable, optional
+        What works out windows: of every day, or of the last one alone (:mod:`ragsignal.data.rank_growth`).
 
     Yields
     ------
     name, values
         One of :data:`RANK_FACTORS`, and (n_days, n_symbols) float64 in the unit of :data:`FORMULAS`, NaN where unknown.
     """
+    for name, values in raw_factors(bars, market, last):
+        yield name, rounded_factor(values)
+
+
+def rounded_factor(values: FloatArray) -> FloatArray:
+    """A factor as it is ranked: to nine decimals, NaN where it is no number."""
+    table = np.round(values, DECIMALS)
+    return np.where(np.isfinite(table), table + 0.0, np.nan)
+
+
+def raw_factors(bars: BarTable, market: FloatArray, last: Last = of_last) -> Iterator[tuple[str, FloatArray]]:
+    """The factors before they are rounded; otherwise as :func:`rank_factors`."""
     rel, log_close = _relative(bars, market), _log(bars.close)
     with np.errstate(divide="ignore", invalid="ignore"):
         for group in (
             _recent(rel),
             _momentum(log_close),
-            _parts_of_day(bars),
-            _risk(rel, market),
-            _volume(bars, rel),
-            _extremes(log_close),
+            _parts_of_day(bars, last),
+            _risk(rel, market, last),
+            _volume(bars, rel, last),
+            _extremes(log_close, last),
         ):
             for name, values in group.items():
-                table = np.round(values.to_numpy(dtype=np.float64), _DECIMALS)
-                yield name, np.where(np.isfinite(table), table + 0.0, np.nan)
-
-
-def _last(table: pd.DataFrame | pd.Series, days: int) -> Any:
-    """The last ``days`` days, of which three quarters must be known."""
-    return table.rolling(days, min_periods=days - days // 4)
+                yield name, values.to_numpy(dtype=np.float64)
 
 
 def _log(values: FloatArray | pd.DataFrame) -> pd.DataFrame:
@@ -256,61 +273,59 @@ def _momentum(log_close: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return momenta | {"mom_250_20": log_close.shift(20) - log_close.shift(250)}
 
 
-def _parts_of_day(bars: BarTable) -> dict[str, pd.DataFrame]:
+def _parts_of_day(bars: BarTable, last: Last) -> dict[str, pd.DataFrame]:
     intraday = _log(bars.close / bars.open)
     overnight = _log(bars.open) - _log(bars.close).shift(1)
     spread = _log(bars.high / bars.low)
     width = bars.high - bars.low
     place = pd.DataFrame((2 * bars.close - bars.high - bars.low) / np.where(width > 0, width, np.inf))
-    usual = _last(spread, 20).mean()
+    usual = last(spread, 20).mean()
     return {
         "intraday_1": intraday,
         "overnight_1": overnight,
-        "intraday_5": _last(intraday, 5).mean(),
-        "overnight_5": _last(overnight, 5).mean(),
-        "overnight_20": _last(overnight, 20).mean(),
+        "intraday_5": last(intraday, 5).mean(),
+        "overnight_5": last(overnight, 5).mean(),
+        "overnight_20": last(overnight, 20).mean(),
         "range_1": spread,
         "range_20": usual,
         "range_ratio": spread / usual,
         "place_1": place,
-        "place_5": _last(place, 5).mean(),
+        "place_5": last(place, 5).mean(),
     }
 
 
-def _risk(rel: pd.DataFrame, market: FloatArray) -> dict[str, pd.DataFrame]:
-    month, quarter = _last(rel, 20).std(), _last(rel, 60).std()
+def _risk(rel: pd.DataFrame, market: FloatArray, last: Last) -> dict[str, pd.DataFrame]:
+    month, quarter = last(rel, 20).std(), last(rel, 60).std()
     median = pd.Series(market)
-    covariance = _last(rel.mul(median, axis=0), 120).mean() - _last(rel, 120).mean().mul(
-        _last(median, 120).mean(), axis=0
-    )
+    covariance = last(rel.mul(median, axis=0), 120).mean() - last(rel, 120).mean().mul(last(median, 120).mean(), axis=0)
     return {
         "vol_20": month,
         "vol_60": quarter,
         "vol_ratio": month / quarter,
         "z_1": rel / month,
-        "z_5": _last(rel, 5).mean() / month,
-        "max_20": _last(rel, 20).max(),
-        "min_20": _last(rel, 20).min(),
-        "skew_60": _last(rel, 60).skew(),
-        "beta_120": covariance.div(_last(median, 120).var(ddof=0), axis=0),
+        "z_5": last(rel, 5).mean() / month,
+        "max_20": last(rel, 20).max(),
+        "min_20": last(rel, 20).min(),
+        "skew_60": last(rel, 60).skew(),
+        "beta_120": covariance.div(last(median, 120).var(ddof=0), axis=0),
     }
 
 
-def _volume(bars: BarTable, rel: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _volume(bars: BarTable, rel: pd.DataFrame, last: Last) -> dict[str, pd.DataFrame]:
     volume, money = pd.DataFrame(bars.volume), pd.DataFrame(bars.close * bars.volume)
-    surprise = _log(volume / _last(volume, 20).mean())
-    impact = _last(rel.abs() / money.where(money > 0), 20).mean()
+    surprise = _log(volume / last(volume, 20).mean())
+    impact = last(rel.abs() / money.where(money > 0), 20).mean()
     return {
         "volume_1": surprise,
-        "volume_5": _log(_last(volume, 5).mean() / _last(volume, 60).mean()),
-        "dollar_volume": _log(_last(money, 60).median()),
+        "volume_5": _log(last(volume, 5).mean() / last(volume, 60).mean()),
+        "dollar_volume": _log(last(money, 60).median()),
         "illiquidity": _log(impact),
         "signed_volume": surprise.mul(np.sign(rel.to_numpy())),
     }
 
 
-def _extremes(log_close: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    year, month = log_close.rolling(250, min_periods=120), _last(log_close, 20)
+def _extremes(log_close: pd.DataFrame, last: Last) -> dict[str, pd.DataFrame]:
+    year, month = last(log_close, 250, 120), last(log_close, 20)
     return {
         "high_250": log_close - year.max(),
         "low_250": log_close - year.min(),

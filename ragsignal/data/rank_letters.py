@@ -9,7 +9,7 @@ a stock that is not of the universe is placed among those of its day by its own 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,12 +54,15 @@ class RankLetters:
         Which stocks are ranked on which days; all others have unknown letters only.
     letters : (n_days, n_symbols, n_factors) uint8
         In the order of :data:`RANK_FACTORS`.
+    first_digests : sequence of bytes
+        :attr:`day_digests` of the first days, where they are there already.
     """
 
     bars: BarTable
     market: FloatArray
     ranked: BoolArray
     letters: Letters
+    first_digests: Sequence[bytes] = ()
 
     def __repr__(self) -> str:
         return f"RankLetters({len(self.bars.symbols)} symbols, {len(self.bars.days)} days)"
@@ -92,8 +95,8 @@ class RankLetters:
         """
         names = np.array([list(hashlib.sha256(name.encode()).digest()) for name in self.symbols], dtype=np.uint8)
         order = np.argsort(np.array(self.symbols))  # whatever the order in which symbols were given
-        digests = []
-        for ranked, block in zip(self.ranked, self.letters, strict=True):
+        digests = list(self.first_digests)
+        for ranked, block in zip(self.ranked[len(digests) :], self.letters[len(digests) :], strict=True):
             here = order[ranked[order]]
             digests.append(hashlib.sha256(names[here].tobytes() + block[here].tobytes()).digest())
         return digests

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -219,6 +220,21 @@ class RankScorer:
         shape = universe.ranked.shape
         self._scores, self._places = np.full(shape, np.nan), np.full(shape, np.nan)
         self._done = np.zeros(shape[0], dtype=bool)
+        self._by_day = False
+
+    def over(self, universe: RankLetters) -> RankScorer:
+        """The same model over a universe that begins with the same days: what was scored is kept.
+
+        Days that were not are scored one at a time: a block of a universe that grows would be scored with every day.
+        """
+        other = copy(self)
+        other._universe, other._by_day, known = universe, True, len(self._done)
+        shape = universe.ranked.shape
+        other._scores, other._places = np.full(shape, np.nan), np.full(shape, np.nan)
+        other._done = np.zeros(shape[0], dtype=bool)
+        for name in ("_scores", "_places", "_done"):
+            getattr(other, name)[:known] = getattr(self, name)
+        return other
 
     @property
     def prompter(self) -> RankPrompter:
@@ -331,10 +347,11 @@ class RankScorer:
         return self._universe.states[first:last] if self._reads_states else None
 
     def _read(self, rows: NDArray[np.int64]) -> None:
-        """Score the blocks that hold ``rows``: blocks stand on a fixed grid, so that a day has one neighbourhood."""
-        for block in np.unique(rows // _BLOCK):
-            first, last = block * _BLOCK, min((block + 1) * _BLOCK, len(self._done))
-            if self._done[first]:
+        """Score the blocks that hold ``rows``: they stand on a fixed grid, so that a day has one neighbourhood."""
+        size = 1 if self._by_day else _BLOCK
+        for block in np.unique(rows // size):
+            first, last = block * size, min((block + 1) * size, len(self._done))
+            if self._done[first:last].all():
                 continue
             before = max(0, first - self._model.memory + 1)
             scores = self._read_days(before, last)[first - before :]

@@ -16,6 +16,7 @@ from ragsignal.study.day_evidence import (
 )
 from ragsignal.study.first_spec import choose_first_spec, write_first_spec
 from ragsignal.study.frame import RunFrame, data_digests
+from ragsignal.study.growing import GrowingSource
 from ragsignal.study.materials import Materials
 from ragsignal.study.news import NewsSource, news_rules
 from ragsignal.study.parts import Parts, open_store
@@ -47,6 +48,7 @@ __all__ = [
     "Before",
     "DayEvidence",
     "Estimate",
+    "GrowingSource",
     "LuckFigures",
     "Materials",
     "NewsSource",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -51,6 +52,8 @@ class Materials:
         Of a spec with a table ``[news]``.
     progress : callable, optional
         Told how far loading is.
+    scratch : Path, optional
+        Where corpora and their vectors are kept; by default the user's cache.
     """
 
     data: DataSpec
@@ -58,6 +61,7 @@ class Materials:
     history: Prices | None = None
     news: NewsSource | None = None
     progress: Progress = silent
+    scratch: Path | None = None
 
     @cached_property
     def prices(self) -> Prices:
@@ -82,7 +86,12 @@ class Materials:
     def corpus(self) -> Corpus:
         """The candidates."""
         prices = self.corpus_prices
-        return load_or_build(prices.frames, prices.digest, self.candidates, cache_folder())
+        return load_or_build(prices.frames, prices.digest, self.candidates, self.kept)
+
+    @property
+    def kept(self) -> Path:
+        """The folder of corpora and of their vectors."""
+        return self.scratch or cache_folder()
 
     @cached_property
     def bins(self) -> Bins:

@@ -283,7 +283,7 @@ class Parts:
             self._retrievers[spec] = self.day_retriever(spec)
         if spec not in self._retrievers:
             encoder = partial(self._encoder, spec)
-            vectors = cache_folder() / "vectors"
+            vectors = self.materials.kept / "vectors"
             retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
             retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
             self._retrievers[spec] = retriever

@@ -41,6 +41,8 @@ class Study:
         copies of it, :mod:`ragsignal.parallel`).
     history : Prices, optional
         Prices of the spec's symbols that are there already; by default they are loaded.
+    scratch : Path, optional
+        Where corpora and their vectors are kept; by default the user's cache.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Study:
     progress: Progress = silent
     distribute: Distribute | None = None
     history: Prices | None = None
+    scratch: Path | None = None
     _shared: Shared = field(default_factory=Shared)
     # a step's models live as long as somebody uses them: all steps' would not fit into memory
     _parts_of_steps: WeakValueDictionary[Step, Parts] = field(default_factory=WeakValueDictionary)
@@ -65,7 +68,7 @@ class Study:
         """Prices, corpus, letters and ranks of the spec."""
         spec = self.spec.news
         news = None if spec is None else NewsSource(spec, lambda: self.store, self.progress)
-        return Materials(self.spec.data, self.spec.corpus, self.history, news, self.progress)
+        return Materials(self.spec.data, self.spec.corpus, self.history, news, self.progress, self.scratch)
 
     @property
     def prices(self) -> Prices:

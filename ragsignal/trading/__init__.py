@@ -12,6 +12,7 @@ from ragsignal.trading.findings.null import AmongSeeds, ShiftedSignals
 from ragsignal.trading.findings.retrieved import SHOWN_DAYS, RetrievedDays, retrieved_of
 from ragsignal.trading.findings.symbols import SymbolFigures
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
+from ragsignal.trading.live import LiveJournal, LiveMarket, LiveOptions, live_cerebro, run_live, run_market
 from ragsignal.trading.results import RunResult
 from ragsignal.trading.round_trips import round_trips
 from ragsignal.trading.strategy import import_here, load_strategy
@@ -27,6 +28,9 @@ __all__ = [
     "AmongSeeds",
     "Certainty",
     "Journal",
+    "LiveJournal",
+    "LiveMarket",
+    "LiveOptions",
     "PairedDifference",
     "Power",
     "PreloadedFeed",
@@ -44,11 +48,14 @@ __all__ = [
     "Wrap",
     "Wrapped",
     "import_here",
+    "live_cerebro",
     "load_strategy",
     "parse_grid",
     "prepare",
     "retrieved_of",
     "round_trips",
+    "run_live",
+    "run_market",
     "run_spec",
     "run_sweep",
     "set_costs",

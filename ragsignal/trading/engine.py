@@ -194,14 +194,24 @@ def trade(
         Without cost and recipe, which are the source's: see :func:`charged`.
     """
     cerebro = _cerebro(frames, spec.costs, broker)
+    add_variant(cerebro, variant, spec.costs, source, intraday=_clock_of(frames).intraday)
+    return result_of(run_cerebro(cerebro, variant), variant, spec, frames)
+
+
+def add_variant(
+    cerebro: Any, variant: Variant, costs: CostSpec, source: SignalSource | None, *, intraday: bool = False
+) -> None:
+    """Give a Cerebro the strategy of a variant, and what keeps its books; ``intraday`` by moments, and not by days."""
     strategy = load_strategy(variant.strategy)
     cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
-    intraday = _clock_of(frames).intraday
-    same_close = spec.costs.execution == "same_close"
+    same_close = costs.execution == "same_close"
     cerebro.addanalyzer(AccountRecorder, _name="account", same_close=same_close, intraday=intraday)
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     cerebro.addanalyzer(TooDear, _name="too_dear")
-    ran = _run(cerebro, variant)
+
+
+def result_of(ran: Any, variant: Variant, spec: RunSpec, frames: Mapping[str, pd.DataFrame]) -> VariantResult:
+    """What a strategy that has run came to; as :func:`trade`."""
     account = ran.analyzers.account
     signals = _signal_table(ran.analyzers.evidence.get_analysis(), frames)
     days = pd.DatetimeIndex(account.days, name="date").as_unit("us")
@@ -300,7 +310,7 @@ def _params_of(spec: StrategySpec, source: SignalSource | None) -> dict[str, obj
     return {**spec.params, "signal": functools.partial(_INDICATOR, source=source)}
 
 
-def _run(cerebro: Any, variant: Variant) -> Any:
+def run_cerebro(cerebro: Any, variant: Variant) -> Any:
     """Run, and turn what a strategy says of its own params into an error of the spec."""
     try:
         (ran,) = cerebro.run()

@@ -78,10 +78,20 @@ class GuardedFeed(PreloadedFeed):
     def start(self) -> None:
         """Guard the prices."""
         super().start()
-        for name in ("open", "high", "low", "close", "volume"):
-            line = getattr(self.lines, name)
-            line.__class__ = _GuardedLine
-            line.name, line.feed = name, self
+        guard_prices(self)
+
+    @property
+    def first_day(self) -> str:
+        """The name of the first bar, for messages."""
+        return stamp_texts(self.p.dataname.index[:1])[0]
+
+
+def guard_prices(feed: Any) -> None:
+    """Let the price lines of a feed raise before its first bar; it says in ``first_day`` when that is."""
+    for name in ("open", "high", "low", "close", "volume"):
+        line = getattr(feed.lines, name)
+        line.__class__ = _GuardedLine
+        line.name, line.feed = name, feed
 
 
 class _GuardedLine(bt.linebuffer.LineBuffer):
@@ -96,9 +106,8 @@ class _GuardedLine(bt.linebuffer.LineBuffer):
                 self._idx + ago
             ]  # as Backtrader does, without the property: prices are read often
             return value
-        first = stamp_texts(self.feed.p.dataname.index[:1])[0]
         raise LookAheadError(
-            f"the {self.name} of {self.feed._name} is read before its first bar, of {first}: Backtrader would give the "
-            "last one of the data, which is the future. In the strategy skip feeds without a bar: if not len(data): "
-            "continue"
+            f"the {self.name} of {self.feed._name} is read before its first bar, of {self.feed.first_day}: Backtrader "
+            "would give the last one of the data, which is the future. In the strategy skip feeds without a bar: if "
+            "not len(data): continue"
         )

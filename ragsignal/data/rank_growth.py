@@ -1,0 +1,204 @@
+"""Rank letters with one more day: that day alone is worked out, from the last bars of each stock.
+
+    RankLetters, a day's bars ─► windows that end with the day ─► its factors, rounded ─► its letters
+
+The letters are those that :func:`~ragsignal.data.rank_letters.build_rank_letters` would make of all bars. Its windows
+run along the days, and carry the rounding of what left them long ago; here each is summed by itself. The two differ by
+less than the rounding to nine decimals, but where a number lies between two of these. Only if another stock is as near
+does that decide a place, and such stocks are worked out from their first bar on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from ragsignal.data.rank_factors import (
+    DECIMALS,
+    LEAST_VOLATILITY,
+    RANK_FACTORS,
+    BarTable,
+    is_ranked,
+    market_return,
+    raw_factors,
+    rounded_factor,
+)
+from ragsignal.data.rank_letters import LEAST_STOCKS, RankLetters, daily_ranks, letters_of
+from ragsignal.types import BoolArray, FloatArray, IntArray
+
+_LOOK_BACK = 280  # rows: a factor looks 272 back, and whether a stock is ranked 260
+_UNIT = 10.0**-DECIMALS
+_SURE = 0.1  # of a unit, from a whole number of them: a running sum would have to be wrong by 0.4 to round elsewhere
+_NEAR = 2.5  # units within which two stocks may change places, each being rounded by one at most
+_COLUMNS = ("open", "high", "low", "close", "volume")
+_SUMMED = frozenset(
+    [
+        *("intraday_5", "overnight_5", "overnight_20", "range_20", "range_ratio", "place_5"),
+        *("vol_20", "vol_60", "vol_ratio", "z_1", "z_5", "skew_60", "beta_120"),
+        *("volume_1", "volume_5", "signed_volume", "illiquidity"),
+    ]
+)
+"""Factors made of sums over a window; all others are bit for bit the same, however they are worked out."""
+_IS_SUMMED = np.array([name in _SUMMED for name in RANK_FACTORS])
+
+Five = Sequence[float]
+"""Open, high, low, close and volume of a bar, back-adjusted."""
+
+
+def grow_letters(letters: RankLetters, day: date, bars: Mapping[str, Five]) -> RankLetters:
+    """Add a day to the letters of a universe.
+
+    Parameters
+    ----------
+    letters : RankLetters
+    day : date
+        After the last one of ``letters``.
+    bars : mapping of symbol to five numbers
+        Of the universe's symbols that have a bar on the day.
+
+    Raises
+    ------
+    ValueError
+        If the day is not after the last one.
+    """
+    if len(letters.days) and np.datetime64(day, "D") <= letters.days[-1]:
+        raise ValueError(f"the day {day} is not after {letters.days[-1]}, the last one of the universe")
+    table = _with_day(letters.bars, day, bars)
+    market = np.append(letters.market, market_return(_last_rows(table, 2))[-1])
+    ranked, factors = _last_day(table, market)
+    row = letters_of(daily_ranks(np.where(ranked, factors, np.nan))).T
+    return RankLetters(
+        table,
+        market,
+        np.vstack([letters.ranked, ranked]),
+        np.concatenate([letters.letters, row[None]]),
+        letters.day_digests,
+    )
+
+
+def _last_day(table: BarTable, market: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Which stocks are ranked on the last day, (n_symbols,), and their rounded factors, (n_factors, n_symbols)."""
+    tail, of_tail = _last_rows(table, _LOOK_BACK), market[-_LOOK_BACK:]
+    ranked = is_ranked(tail, of_tail, WindowsOfLastDay)[-1]
+    raw = _factors(tail, of_tail, WindowsOfLastDay)
+    factors, doubtful = rounded_factor(raw), _doubtful(raw, ranked)
+    if doubtful.any():
+        columns = np.flatnonzero(doubtful)
+        whole = _of_columns(table, columns)
+        factors[:, columns] = rounded_factor(_factors(whole, market))
+        ranked[columns] = is_ranked(whole, market)[-1]
+    return ranked if ranked.sum() >= LEAST_STOCKS else np.zeros_like(ranked), factors
+
+
+def _factors(bars: BarTable, market: FloatArray, *last: type[WindowsOfLastDay]) -> FloatArray:
+    """Factors of the last day before they are rounded, (n_factors, n_symbols)."""
+    known = {name: values[-1] for name, values in raw_factors(bars, market, *last)}
+    return np.stack([known[name] for name in RANK_FACTORS])
+
+
+def _doubtful(raw: FloatArray, ranked: BoolArray) -> BoolArray:
+    """Stocks whose place could be another one if their windows were summed in another order, (n_symbols,)."""
+    units = np.where(np.isfinite(raw) & ranked, raw, np.nan)[_IS_SUMMED] / _UNIT
+    unsure = np.abs(units - np.rint(units)) > _SURE
+    order = np.argsort(units, axis=1)
+    near = np.diff(np.take_along_axis(units, order, axis=1), axis=1) < _NEAR
+    edge = np.zeros((len(units), 1), dtype=bool)
+    beside = np.zeros_like(unsure)
+    np.put_along_axis(beside, order, np.hstack([near, edge]) | np.hstack([edge, near]), axis=1)
+    barely = np.abs(raw[RANK_FACTORS.index("vol_20")] - LEAST_VOLATILITY) < _UNIT
+    found: BoolArray = (unsure & beside).any(axis=0) | barely
+    return found
+
+
+def _with_day(table: BarTable, day: date, bars: Mapping[str, Five]) -> BarTable:
+    rows = np.array([bars.get(symbol, (np.nan,) * 5) for symbol in table.symbols], dtype=np.float64).T
+    rows[:, ~(rows[:4] > 0).all(axis=0)] = np.nan
+    grown = {name: np.vstack([getattr(table, name), row]) for name, row in zip(_COLUMNS, rows, strict=True)}
+    return BarTable(table.symbols, np.append(table.days, np.datetime64(day, "D")), **grown)
+
+
+def _last_rows(table: BarTable, count: int) -> BarTable:
+    return BarTable(table.symbols, table.days[-count:], **{name: getattr(table, name)[-count:] for name in _COLUMNS})
+
+
+def _of_columns(table: BarTable, columns: IntArray) -> BarTable:
+    symbols = tuple(table.symbols[column] for column in columns.tolist())
+    return BarTable(symbols, table.days, **{name: getattr(table, name)[:, columns] for name in _COLUMNS})
+
+
+class WindowsOfLastDay:
+    """Stands for the windows of pandas where only the one that ends with the last row is wanted.
+
+    Each method returns a table like the one it was made of, NaN but in its last row.
+
+    Parameters
+    ----------
+    table : DataFrame or Series
+    days : int
+        Rows of the window.
+    least : int, optional
+        How many of them must be known; by default three quarters.
+    """
+
+    def __init__(self, table: pd.DataFrame | pd.Series, days: int, least: int | None = None) -> None:
+        self._table = table
+        values = table.to_numpy(dtype=np.float64)[-days:]
+        self._values = values if values.ndim == 2 else values[:, None]
+        self._known = np.isfinite(self._values)
+        self._count = self._known.sum(axis=0)
+        self._enough = self._count >= (days - days // 4 if least is None else least)
+
+    def sum(self) -> pd.DataFrame | pd.Series:
+        """Sum of what is known."""
+        return self._row(self._powers(1))
+
+    def mean(self) -> pd.DataFrame | pd.Series:
+        """Mean of what is known."""
+        return self._row(self._mean())
+
+    def var(self, ddof: int = 1) -> pd.DataFrame | pd.Series:
+        """Variance."""
+        return self._row(self._squares() / (self._count - ddof))
+
+    def std(self) -> pd.DataFrame | pd.Series:
+        """Standard deviation, of a sample."""
+        return self._row(np.sqrt(self._squares() / (self._count - 1)))
+
+    def skew(self) -> pd.DataFrame | pd.Series:
+        """Skewness, of a sample, as pandas has it (G1 of Joanes and Gill 1998, doi 10.1111/1467-9884.00122)."""
+        n, apart = self._count, self._apart()
+        second, third = (apart**2).sum(axis=0) / n, (apart**3).sum(axis=0) / n
+        return self._row(np.sqrt(n * (n - 1.0)) / (n - 2) * third / second**1.5)
+
+    def max(self) -> pd.DataFrame | pd.Series:
+        """Greatest."""
+        return self._row(np.where(self._known, self._values, -np.inf).max(axis=0))
+
+    def min(self) -> pd.DataFrame | pd.Series:
+        """Least."""
+        return self._row(np.where(self._known, self._values, np.inf).min(axis=0))
+
+    def median(self) -> pd.DataFrame | pd.Series:
+        """Median."""
+        return self._row(pd.DataFrame(np.where(self._known, self._values, np.nan)).median().to_numpy())
+
+    def _powers(self, power: int) -> FloatArray:
+        return np.asarray((np.where(self._known, self._values, 0.0) ** power).sum(axis=0))
+
+    def _mean(self) -> FloatArray:
+        return np.asarray(self._powers(1) / self._count)
+
+    def _apart(self) -> FloatArray:
+        return np.where(self._known, self._values - self._mean(), 0.0)
+
+    def _squares(self) -> FloatArray:
+        return np.asarray((self._apart() ** 2).sum(axis=0))
+
+    def _row(self, values: FloatArray) -> pd.DataFrame | pd.Series:
+        table = np.full((len(self._table), self._values.shape[1]), np.nan)
+        table[-1] = np.where(self._enough, values, np.nan)
+        one = isinstance(self._table, pd.Series)
+        return pd.Series(table[:, 0], self._table.index) if one else pd.DataFrame(table, self._table.index)
