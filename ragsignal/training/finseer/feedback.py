@@ -32,7 +32,6 @@ from ragsignal.errors import ConfigError, StoreError
 from ragsignal.llm import load_stockllm
 from ragsignal.training.examples import Example, check_labels, draw
 from ragsignal.training.finseer.answers import (
-    COLUMNS,
     LogOddsScorer,
     answer_block,
     matrix,
@@ -252,7 +251,8 @@ def _scored(table: Any, candidates: int, rng: np.random.Generator) -> Any:
     score = scores(log_odds, rise)
     derived = (lift(log_odds, base, rise), score, shuffle(score, rng))
     columns = [pa.array(each.ravel(), pa.float32()) for each in derived]
-    return pa.table([*table.columns, *columns], schema=pa.schema(COLUMNS + _DERIVED))
+    schema = pa.schema([*table.schema, *pa.schema(_DERIVED)])
+    return pa.table([*table.columns, *columns], schema=schema)
 
 
 def _diagnostics(blocks: Sequence[NDArray[np.float32]], seed: int) -> dict[str, float | None]:

@@ -86,7 +86,7 @@ def choose_examples(run: TrainingRun) -> ChosenExamples:
     check_labels(run.split.train, run.train)
     check_labels(run.split.valid, run.valid)
     return ChosenExamples(
-        train=draw(_without_freeze(run.train, training), training.examples, training.seed),
+        train=draw(_without_freeze(run.train, training, run.prices.clock.scale), training.examples, training.seed),
         valid=draw(run.valid, training.valid_examples, training.seed),
         watched=draw(run.valid, _WATCHED, training.seed + 1),
     )
@@ -206,11 +206,11 @@ class _RankAllocation(TrainerCallback):
         model.base_model.update_and_allocate(state.global_step)
 
 
-def _without_freeze(examples: Sequence[Example], training: StockLLMTraining) -> list[Example]:
+def _without_freeze(examples: Sequence[Example], training: StockLLMTraining, scale: float) -> list[Example]:
     """Drop small moves from what is learned, as the paper does, where the spec asks for it; all of them are traded."""
     if training.freeze == "keep":
         return list(examples)
-    moves = movement_of([example.outcome for example in examples])
+    moves = movement_of([example.outcome for example in examples], scale)
     return [example for example, move in zip(examples, moves, strict=True) if move]
 
 
