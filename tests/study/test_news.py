@@ -36,7 +36,6 @@ class Tones:
     """Good is 1, terrible is -1; counts what it reads."""
 
     read: list[str] = field(default_factory=list)
-    batch_size = 4
     recipe: Recipe = field(default_factory=lambda: {"scorer": "tones"})
 
     def sentiment(self, texts: Sequence[str]) -> FloatArray:
