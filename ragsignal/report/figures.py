@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ragsignal.report.record import equity_table
 from ragsignal.trading import RunResult
+from ragsignal.utils import stamp_texts
 
 # Paul Tol's "muted" scheme less its sand (faint on white): https://sronpersonalpages.nl/~pault/data/colourschemes.pdf
 COLORS = 8
@@ -73,7 +74,7 @@ def curves(result: RunResult) -> Plotly:
     """Account values (start = 100) above drawdowns (per cent), every variant in both."""
     equity = equity_table(result)
     wealth, drawdown = _thinned(100 * equity / equity.iloc[0], 100 * (equity / equity.cummax() - 1))
-    style = styles(result)
+    style, when = styles(result), "%Y-%m-%d %H:%M" if result.intraday else "%Y-%m-%d"
     traces = [
         {
             "name": name,
@@ -82,7 +83,7 @@ def curves(result: RunResult) -> Plotly:
             "yaxis": axis,
             "y": packed(table[name]),
             "line": {"color": style[name].color, "dash": style[name].dash, "width": width},
-            "hovertemplate": f"<b>%{{fullData.name}}</b> {hover}<br>%{{x|%Y-%m-%d}}<extra></extra>",
+            "hovertemplate": f"<b>%{{fullData.name}}</b> {hover}<br>%{{x|{when}}}<extra></extra>",
         }
         for axis, table, width, hover in (("y", wealth, 1.8, "%{y:.1f}"), ("y2", drawdown, 1.2, "%{y:.1f} %"))
         for name in map(str, equity)
@@ -116,4 +117,4 @@ def packed(values: ArrayLike) -> str:
 
 
 def _iso(days: pd.DatetimeIndex | pd.Index) -> list[str]:
-    return [f"{day:%Y-%m-%d}" for day in days]
+    return stamp_texts(pd.DatetimeIndex(days))

@@ -52,6 +52,11 @@ class RunResult:
         return bars_a_year(pd.DatetimeIndex(self.variants[0].equity.index))
 
     @property
+    def intraday(self) -> bool:
+        """Whether bars are named by the moments of their ends, and not by days."""
+        return self.spec.data.bar_minutes > 0
+
+    @property
     def in_sample(self) -> bool:
         """Whether something was fitted on the window that it trades."""
         return any(note.startswith("IN SAMPLE") for note in self.notes)

@@ -47,7 +47,7 @@
   }
 
   const variantAt = () => at("seen-variant").selectedIndex;
-  const inspect = (symbol, date, variant) => SEEN.inspect.replace("SYMBOL", symbol).replace("DATE", date).replace("VARIANT", variant);
+  const inspect = (symbol, date, variant) => SEEN.inspect.replace("SYMBOL", symbol).replace("DATE", date.replace(" ", "T")).replace("VARIANT", variant);
 
   // ---- the chart of one symbol and variant
 
@@ -108,7 +108,7 @@
     if (!plot("seen-price", ...price)) return;
     const chart = at("seen-price");
     chart.removeAllListeners("plotly_click");
-    chart.on("plotly_click", event => choose(dates.indexOf(String(event.points[0].x).slice(0, 10))));
+    chart.on("plotly_click", event => choose(dates.indexOf(String(event.points[0].x).slice(0, dates[0].length))));
   }
 
   const markOf = bar => [{type: "line", x0: SEEN.dates[bar], x1: SEEN.dates[bar], yref: "paper", y0: 0, y1: 1, line: {color: "var(--soft)", width: 1.5, dash: "dot"}}];
@@ -118,7 +118,7 @@
   async function choose(bar) {
     if (bar < 0) return;
     chosen = bar;
-    at("seen-day").value = SEEN.dates[bar];
+    at("seen-day").value = SEEN.dates[bar].slice(0, 10);
     plot("seen-price", price[0], {...price[1], shapes: markOf(bar)});
     const turn = ++turns, symbol = at("seen-symbol").value, number = variantAt(), variant = SEEN.variants[number];
     const evidence = tag("div");
