@@ -25,7 +25,6 @@ _AT_ONCE = 10_000  # keys or rows in one statement
 _MAKING_TABLES = 7_265_671_493  # the lock of those who make the tables: any number that nobody else takes
 # A key is compared byte by byte, whatever the language of the database. NaN is larger than every other float8.
 _SCHEMA = """
-CREATE SCHEMA IF NOT EXISTS ragsignal_store;
 CREATE TABLE IF NOT EXISTS ragsignal_store.recipes (digest text COLLATE "C" PRIMARY KEY, recipe text NOT NULL);
 CREATE TABLE IF NOT EXISTS ragsignal_store.signals (
     key text COLLATE "C" PRIMARY KEY, recipe text NOT NULL, symbol text NOT NULL, as_of text NOT NULL,
@@ -155,6 +154,10 @@ class _Postgres(SharedConnection["Connection[Any]"]):
         if not known:
             with connection.transaction():  # of processes that begin at once one makes the tables, the others wait
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING_TABLES])
+                # not IF NOT EXISTS, for which a right is needed even where the schema is there
+                ((made,),) = _rows(connection, "SELECT to_regnamespace('ragsignal_store') IS NOT NULL", [])
+                if not made:
+                    connection.execute("CREATE SCHEMA ragsignal_store")
                 connection.execute(_SCHEMA)
                 connection.execute("INSERT INTO ragsignal_store.version VALUES (%s) ON CONFLICT DO NOTHING", [VERSION])
         versions = [version for (version,) in _rows(connection, "SELECT version FROM ragsignal_store.version", [])]

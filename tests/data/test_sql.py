@@ -129,6 +129,20 @@ def test_other_columns_of_a_table_are_not_read_and_names_need_no_repair(postgres
     assert read_sql(of(url, table="public.Long Bars"), ["AA"]) == MARKET.select(["AA"])
 
 
+@pytest.mark.parametrize("kind", ["int", "bigint", "ticker", "citext"])
+def test_symbols_may_be_of_any_type(postgres: Server, tmp_path: Path, kind: str) -> None:
+    market = planted_market(["7203", "6758"], "2020-01-01", "2020-02-28", seed=3)
+    url = fill(postgres, rows_of(market))
+    database = url.partition("@/")[2].partition("?")[0]
+    made = {"ticker": "CREATE TYPE ticker AS ENUM ('7203', '6758')", "citext": "CREATE DOMAIN citext AS text"}
+    changed = f"ALTER TABLE bars ALTER COLUMN symbol TYPE {kind} USING symbol::{kind}"
+    postgres.run(made.get(kind, "SELECT 1"), changed, database=database)
+    assert read_sql(of(url), ["6758"]) == market.select(["6758"])
+    assert read_sql(of(url)) == market
+    in_a_file = sqlite_of(tmp_path / "bars.db", rows_of(market).astype({"symbol": int}))
+    assert read_sql(of(in_a_file), ["6758"]) == market.select(["6758"])
+
+
 def test_of_a_table_only_the_symbols_that_are_asked_for_are_read(tmp_path: Path) -> None:
     table = rows_of()
     table.loc[table["symbol"] == "BB", "close"] = -1.0

@@ -343,6 +343,21 @@ def test_a_user_who_may_not_is_told_without_the_password(no_rights: Any, passwor
     assert "\n" not in str(caught.value)
 
 
+def test_few_rights_are_enough(postgres: Server, database: str, no_rights: Any) -> None:
+    mine, theirs = no_rights(quote(PASSWORD, safe="")), postgres.new_database()
+    postgres.run(f"CREATE SCHEMA ragsignal_store AUTHORIZATION {GUARDED}", database=database)
+    put(SignalStore(mine), plain("a"))  # a schema that is there and empty: no right on the database
+    put(SignalStore(postgres.url(theirs)), plain("a"))  # tables that somebody else has made: to read and to add
+    postgres.run(
+        f"GRANT USAGE ON SCHEMA ragsignal_store TO {GUARDED}",
+        f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ragsignal_store TO {GUARDED}",
+        database=theirs,
+    )
+    store = SignalStore(mine.replace(f"/{database}?", f"/{theirs}?"))
+    put(store, plain("a", 0.9), plain("b"))
+    assert {key: it.value for key, it in store.get("ab").items()} == {"a": 0.5, "b": 0.5}
+
+
 def test_a_database_that_is_not_there_is_named(postgres: Server) -> None:
     with pytest.raises(StoreError, match='database "nosuch" does not exist'):
         SignalStore(postgres.url("nosuch"))
