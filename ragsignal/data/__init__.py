@@ -9,7 +9,9 @@ from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.labels import bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
+from ragsignal.data.news.by_date import counted_by_date
 from ragsignal.data.news.days import NewsDays, NewsScores, bars_of, build_news_days
+from ragsignal.data.news.factors import NEWS_FACTORS, NEWS_FORMULAS, NEWS_WORDS, news_sequences
 from ragsignal.data.news.items import NewsItems
 from ragsignal.data.news.novelty import NOVELTY_RECIPE, novelty_of
 from ragsignal.data.news.read import NewsCounts, NewsRules, NewsTable, inspect_news, read_news
@@ -23,11 +25,12 @@ from ragsignal.data.rank_letters import (
     RankLetters,
     build_rank_letters,
     daily_ranks,
+    with_news,
 )
 from ragsignal.data.readers import UNREADABLE, csv_path, download
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import SessionClose
-from ragsignal.data.sources import load_prices
+from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.synthetic import noise_market
@@ -50,6 +53,9 @@ __all__ = [
     "FORMULAS",
     "LEAST_STOCKS",
     "LETTERS",
+    "NEWS_FACTORS",
+    "NEWS_FORMULAS",
+    "NEWS_WORDS",
     "NOVELTY_RECIPE",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",
@@ -90,6 +96,7 @@ __all__ = [
     "calendar_of",
     "check_prices",
     "compute_stacked",
+    "counted_by_date",
     "csv_path",
     "cut_queries",
     "cut_query",
@@ -114,12 +121,15 @@ __all__ = [
     "movement_of",
     "name_symbols",
     "nearest_symbol",
+    "news_sequences",
     "noise_market",
     "novelty_of",
     "other_spacing",
+    "planted_news_table",
     "read_news",
     "shipped_bins",
     "spell",
     "usual_gap_of",
     "warning_notes",
+    "with_news",
 ]

@@ -11,9 +11,10 @@ from ragsignal.config import EVERY, DataSpec
 from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.synthetic import noise_market, planted_market
+from ragsignal.data.synthetic_news import planted_news, planted_news_items
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils import cache_folder
+from ragsignal.utils import cache_folder, json_digest, write_file
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)
@@ -42,7 +43,7 @@ def load_prices(spec: DataSpec, extra_symbols: Sequence[str] = ()) -> Prices:
         case "sample":
             _refuse_path(spec)
             return load_sample(symbols)
-        case "planted" | "planted-days" | "noise":
+        case "planted" | "planted-days" | "planted-news" | "noise":
             _refuse_path(spec)
             return _make_up(spec, _listed(spec, symbols))
         case _:
@@ -71,8 +72,36 @@ def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     start = spec.start - _SYNTHETIC_LEAD
     if spec.source == "noise":
         return noise_market(symbols, start, spec.end, seed=spec.seed)
-    make = planted_days if spec.source == "planted-days" else planted_market
+    make = {"planted-days": planted_days, "planted-news": planted_news}.get(spec.source, planted_market)
     return make(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
+
+
+def planted_news_table(spec: DataSpec, symbols: Sequence[str]) -> Path:
+    """Write the news of a market ``planted-news`` as a table, where that was not done before, and return its path.
+
+    Parameters
+    ----------
+    spec : DataSpec
+    symbols : sequence of str
+
+    Raises
+    ------
+    ConfigError
+        If the spec's prices are those of another source.
+    """
+    if spec.source != "planted-news":
+        raise ConfigError(
+            f'[news] has no path: write path = "FILE.csv"; only source = "planted-news" brings news of its own, and '
+            f"data.source is {spec.source!r}"
+        )
+    start = spec.start - _SYNTHETIC_LEAD
+    made_of = [sorted(symbols), str(start), str(spec.end), spec.seed]
+    path = cache_folder() / "planted-news" / f"{json_digest(made_of)[:32]}.csv"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        items = planted_news_items(sorted(symbols), start, spec.end, spec.seed)
+        write_file(path, lambda scratch: items.to_csv(scratch, index=False))
+    return path
 
 
 def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:

@@ -17,11 +17,22 @@ from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_
 from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs
 from ragsignal.llm.device import checked_device, chosen_dtype, machine
+from ragsignal.llm.headlines import Headlines
 from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
-from ragsignal.llm.ranks import NO_HITS, RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, letters_of, reads_states
+from ragsignal.llm.ranks import (
+    NO_HITS,
+    RANKS_RECIPE,
+    STATES_RECIPE,
+    RankScorer,
+    day_scorer,
+    letters_of,
+    news_recipe,
+    reads_news,
+    reads_states,
+)
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 
@@ -40,6 +51,7 @@ __all__ = [
     "DayReader",
     "DayScales",
     "DayVote",
+    "Headlines",
     "HitFeatures",
     "LogisticClassifier",
     "RankEnsemble",
@@ -68,9 +80,11 @@ __all__ = [
     "load_tokenizer",
     "machine",
     "memory_of",
+    "news_recipe",
     "pooled_payoffs",
     "probability_of",
     "reads_hits",
+    "reads_news",
     "reads_states",
     "save_reader",
     "seed_folders",
