@@ -13,7 +13,8 @@ from ragsignal.cli.terminal import Commands, answer, note, people, say
 from ragsignal.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ragsignal.data import NewsTable, Prices, Problem
+    from ragsignal.data import NewsTable, Problem
+    from ragsignal.study import Study
 
 news_app = Commands(help="Check a table of news.")
 
@@ -40,25 +41,28 @@ def news_check(spec: SpecPath, settings: Settings = None) -> None:
         _print_problems(problems, str(path))
         answer({"problems": [asdict(it) for it in problems]})
         raise typer.Exit(1)
-    record = _record(table, study.prices)
+    record = _record(table, study)
     _print_record(record, table)
     answer({"problems": []} | record)
 
 
-def _record(table: NewsTable, prices: Prices) -> dict[str, Any]:
+def _record(table: NewsTable, study: Study) -> dict[str, Any]:
     import numpy as np
 
     from ragsignal.data import bars_of, days_of
 
-    items = table.items
-    _, rows = bars_of(items, {symbol: days_of(frame) for symbol, frame in prices.frames.items()})
+    items, traded = table.items, study.materials.traded.frames
+    days, rows = bars_of(items, {symbol: days_of(frame) for symbol, frame in study.prices.frames.items()})
     moments = np.sort(items.available_at).astype("datetime64[s]")
-    bars = len(np.unique(np.c_[rows, items.places][rows >= 0], axis=0))
+    of_a_bar = np.c_[rows, items.places][rows >= 0]
+    in_window = (days[of_a_bar[:, 0]] >= np.datetime64(study.spec.data.start)) & np.isin(
+        of_a_bar[:, 1], [place for place, symbol in enumerate(items.symbols) if symbol in traded]
+    )
     return asdict(table.counts) | {
         "items": len(items),
-        "of_a_bar": int((rows >= 0).sum()),
-        "bars_with_news": bars,
-        "bars": sum(len(frame) for frame in prices.frames.values()),
+        "of_a_bar": len(of_a_bar),
+        "bars": sum(map(len, traded.values())),
+        "bars_with_news": len(np.unique(of_a_bar[in_window], axis=0)),
         "first": str(moments[0]),
         "last": str(moments[-1]),
         "digest": items.digest,
@@ -74,8 +78,8 @@ _ROWS = {
     "revisions": "revisions among them",
     "day_only": "without a zone or a time of day: they count for the session after their day",
     "of_a_bar": "that belong to a bar; the others came before the first or after the last one",
-    "bars_with_news": "bars that have news",
-    "bars": "bars of all",
+    "bars": "bars in the traded window",
+    "bars_with_news": "of them with news",
 }
 
 

@@ -77,6 +77,11 @@ class SentimentOnce:
         """(n,) in [-1, 1], of every text in order; each distinct text that was never read is read once.
 
         What was read is kept some thousand texts at a time: a killed run loses no more.
+
+        Raises
+        ------
+        ModelError
+            If the inner scorer gives what is no sentiment: that is not kept.
         """
         recipe = json_digest(self.inner.recipe)
         keys = {text: json_digest([recipe, "", text]) for text in dict.fromkeys(texts)}
@@ -85,13 +90,26 @@ class SentimentOnce:
         for start in range(0, len(unread), _KEPT_AT_ONCE):
             self.progress(start, len(unread))
             part = unread[start : start + _KEPT_AT_ONCE]
-            found = self.inner.sentiment(part)
-            fresh = {keys[text]: Score((1.0 + value) / 2.0) for text, value in zip(part, found.tolist(), strict=True)}
+            found = _sound(part, self.inner.sentiment(part)).tolist()
+            fresh = {keys[text]: Score((1.0 + value) / 2.0) for text, value in zip(part, found, strict=True)}
             self.store.put_scores(fresh)
             scores |= fresh
         if unread:
             self.progress(len(unread), len(unread))
         return np.array([2.0 * scores[keys[text]].probability - 1.0 for text in texts], dtype=np.float64)
+
+
+def _sound(texts: Sequence[str], found: FloatArray) -> FloatArray:
+    """``found``, one of each text and in [-1, 1]."""
+    wrong = np.flatnonzero(~(np.abs(found) <= 1.0))  # also NaN
+    if found.shape != (len(texts),) or len(wrong):
+        what = (
+            f"{found[wrong[0]]} of {texts[wrong[0]][:80]!r}" if len(wrong) else f"{found.shape} for {len(texts)} texts"
+        )
+        raise ModelError(
+            f"the scorer of news returned a sentiment of {what}; one a text in [-1, 1] was expected. Check news.model"
+        )
+    return found
 
 
 def checked(prompts: Sequence[Prompt], scores: list[Score]) -> list[Score]:

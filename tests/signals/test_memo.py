@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 from ragsignal.errors import ModelError
 from ragsignal.retrieval.encoders import ShapeEncoder
 from ragsignal.retrieval.retrievers import DenseRetriever
-from ragsignal.signals.memo import ReadOnce
+from ragsignal.signals.memo import ReadOnce, SentimentOnce
 from ragsignal.signals.store import SignalStore
-from ragsignal.types import Prompt, Score
+from ragsignal.types import FloatArray, Prompt, Recipe, Score
+from ragsignal.utils import json_digest
 from tests.fakes import HashScorer, corpus_of, every_query, market, pipeline_of
 
 FRAMES = market()
@@ -87,3 +90,68 @@ def test_a_signal_of_another_recipe_with_the_same_prompt_is_made_anew_without_a_
     same = sum(a.hits == b.hits for a, b in zip(here, there, strict=True) if a.abstained is None)
     assert 0 < same == second.cost.reused
     assert second.cost.model_calls == sum(it.abstained is None for it in there) - same
+
+
+# ------------------------------------------------------------------------------------------------ news
+
+
+@dataclass
+class Tones:
+    """Sentiment by the digest of a text; counts what it reads."""
+
+    salt: str = ""
+    read: list[str] = field(default_factory=list)
+    batch_size = 4
+
+    @property
+    def recipe(self) -> Recipe:
+        return {"scorer": "tones", "salt": self.salt}
+
+    def sentiment(self, texts: Sequence[str]) -> FloatArray:
+        self.read += texts
+        digests = [int(json_digest([self.salt, text])[:8], 16) for text in texts]
+        return np.array([2 * digest / 0xFFFFFFFF - 1 for digest in digests], dtype=np.float64)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["up", "down", "", "a\x00b", "a"]), max_size=6), max_size=4))
+def test_each_text_of_news_is_read_once_and_says_the_same_again(calls: list[list[str]]) -> None:
+    inner, store = Tones(), SignalStore(":memory:")
+    first = [SentimentOnce(inner, store).sentiment(texts).tolist() for texts in calls]
+    for texts, found in zip(calls, first, strict=True):
+        np.testing.assert_allclose(found, Tones().sentiment(texts), atol=1e-15)
+        assert SentimentOnce(inner, store).sentiment(texts).tolist() == found  # to the last bit
+    assert sorted(inner.read) == sorted({text for texts in calls for text in texts})
+
+
+def test_another_scorer_of_news_is_asked_and_what_it_says_is_kept_apart() -> None:
+    store, other = SignalStore(":memory:"), Tones("other weights")
+    one = SentimentOnce(Tones(), store).sentiment(["up"])
+    assert SentimentOnce(other, store).sentiment(["up"]) != one
+    assert other.read == ["up"]
+
+
+def test_a_killed_run_has_kept_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragsignal.signals.memo._KEPT_AT_ONCE", 2)
+    store, steps, inner = SignalStore(":memory:"), list[tuple[int, int]](), Tones()
+
+    def killed(done: int, total: int) -> None:
+        steps.append((done, total))
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SentimentOnce(inner, store, killed).sentiment(list("abcdef"))
+    again = Tones()
+    SentimentOnce(again, store).sentiment(list("abcdef"))
+    assert (inner.read, again.read) == (list("abcd"), list("ef"))
+    assert steps == [(0, 6), (2, 6), (4, 6)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1.5, -1.5])
+def test_what_is_no_sentiment_is_an_error_and_is_not_kept(value: float) -> None:
+    store, broken = SignalStore(":memory:"), Tones()
+    broken.sentiment = lambda texts: np.full(len(texts), value)  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match=r"sentiment .* in \[-1, 1\] was expected"):
+        SentimentOnce(broken, store).sentiment(["up"])
+    assert SentimentOnce(Tones(), store).sentiment(["up"]) == Tones().sentiment(["up"])

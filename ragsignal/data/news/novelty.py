@@ -38,8 +38,8 @@ def _shingles(items: NewsItems) -> tuple[IntArray, IntArray]:
 
     An item of one word has that word as its only pair, with none after it.
     """
-    texts = [pa.array(column, pa.string()) for column in (items.headlines, items.bodies)]
-    text = pc.utf8_lower(pc.binary_join_element_wise(*texts, " "))
+    texts = [pa.array(column, pa.large_string()) for column in (items.headlines, items.bodies)]
+    text = pc.utf8_lower(pc.binary_join_element_wise(*texts, pa.scalar(" ", pa.large_string())))
     split = pc.split_pattern_regex(text, _NO_WORD)
     rows, words = pc.list_parent_indices(split).to_numpy(), pc.list_flatten(split)
     real = pc.not_equal(words, "").to_numpy(zero_copy_only=False)

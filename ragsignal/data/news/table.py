@@ -90,7 +90,7 @@ def read_rows(path: Path, symbols: Sequence[str], body: bool) -> NewsRows:
     if body and "body" not in names:
         raise DataError(f"{path}: news.body = true, but there is no column body; {_has(names)}")
     table = _read(path, names, wanted)
-    named = pc.utf8_trim_whitespace(pc.fill_null(_as_text(table["symbol"]), ""))
+    named = pc.utf8_trim_whitespace(pc.fill_null(table["symbol"].cast(pa.string()), ""))
     found = pc.index_in(named, value_set=pa.array(symbols, pa.string()))
     mask = pc.is_valid(found)
     unnamed = int(pc.sum(pc.equal(named, "")).as_py() or 0)
@@ -114,13 +114,13 @@ def read_rows(path: Path, symbols: Sequence[str], body: bool) -> NewsRows:
 
 def clean(column: pa.ChunkedArray) -> NDArray[np.object_]:
     """Text in NFC, without tags, entities and control signs, and with single spaces: (n,) of str."""
-    text = pc.fill_null(_as_text(column), "")
+    text = pc.fill_null(column.cast(pa.large_string()), "")  # bodies of a million items are more than 2 GB
     marked = pc.match_substring_regex(text, _MARKUP).to_numpy(zero_copy_only=False)
     words = text.to_numpy(zero_copy_only=False)
     if marked.any():
         words = words.copy()
         words[marked.astype(bool)] = [html.unescape(_TAG.sub(" ", it)) for it in words[marked.astype(bool)]]
-        text = pa.chunked_array([pa.array(words, pa.string())])
+        text = pa.chunked_array([pa.array(words, pa.large_string())])
     text = pc.utf8_normalize(text, form="NFC")
     if pc.any(pc.match_substring_regex(text, _ODD)).as_py():  # a look costs a fifth of a replacement
         text = pc.replace_substring_regex(text, _SPACE, " ")
@@ -131,15 +131,13 @@ def clean(column: pa.ChunkedArray) -> NDArray[np.object_]:
 def _nearest(symbols: Sequence[str], others: Sequence[str]) -> str:
     """The nearest name in the table to one of the spec's, or the first of those that there are."""
     there = {name.upper(): name for name in sorted(others) if name}
+    if not there:
+        return "Write them into the column symbol."
     for symbol in symbols:
         near = difflib.get_close_matches(symbol.upper(), list(there), n=1)
         if near:
             return f"The spec says {symbol!r}; did you mean {there[near[0]]!r}?"
     return nearest_symbol(symbols[0], list(there.values()))
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())
 
 
 def _names_of(path: Path) -> dict[str, str]:
@@ -172,10 +170,12 @@ def _has(names: dict[str, str]) -> str:
 def _read(path: Path, names: dict[str, str], wanted: Sequence[str]) -> pa.Table:
     if path.suffix == ".parquet":
         try:
-            table = pq.read_table(path, columns=[names[name] for name in wanted])
+            table = pq.read_table(path, columns=[names[name] for name in wanted]).rename_columns(list(wanted))
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(path, error) from error
-        return table.rename_columns(list(wanted))
+        for name in wanted:
+            _refuse_lists(path, name, table[name].type)
+        return table
     ragged: list[int] = []
 
     def skip(row: pa_csv.InvalidRow) -> str:
@@ -198,6 +198,15 @@ def _read(path: Path, names: dict[str, str], wanted: Sequence[str]) -> pa.Table:
     if ragged:
         raise DataError(f"{path}: {len(ragged):,} lines have too few or too many fields; {_ragged(path, len(names))}")
     return table
+
+
+def _refuse_lists(path: Path, name: str, kind: pa.DataType) -> None:
+    """Refuse what holds several values in one field, or bytes that are no text."""
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise DataError(
+            f"{path}: column {name!r} holds {kind}; expected one value a row. An item of several symbols is a row for "
+            f"each: table.explode({name!r})"
+        )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

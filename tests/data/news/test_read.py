@@ -168,6 +168,7 @@ WRONG: list[tuple[str, str]] = [
     ),
     (HEAD + OK + "1,AAA,2014-01-15\n", "1 lines have too few or too many fields; every record needs 4.*line 3"),
     (HEAD + "1,aaa,2014-01-15,a\n", r"no row names one of the spec's symbols \(1 rows\).*did you mean 'aaa'"),
+    (HEAD, r"no row names one of the spec's symbols \(0 rows\). Write them into the column symbol"),
     ("id,symbol,time,headline\n", "missing column published_at; rename the one that holds it.*the file has.*'time'"),
     ("id,symbol,published_at,headline,symbol\n", "column more than once: symbol; keep one of them"),
     (HEAD.strip() + ",recieved_at\n", "unknown column 'recieved_at'. Did you mean 'received_at'"),
@@ -196,6 +197,14 @@ def test_every_rule_that_is_broken_is_named_with_at_most_five_rows(tmp_path: Pat
         (lambda folder: csv(folder, HEAD).rename(folder / "news.xlsx"), "rename it, or convert it"),
         (lambda folder: csv(folder, HEAD).rename(folder / "news.parquet"), "cannot be read.*expected a CSV file"),
         (lambda folder: as_parquet(folder, id=[1], headline=["a"]), "missing column published_at, symbol"),
+        (
+            lambda folder: as_parquet(folder, id=[1], headline=["a"], published_at=[1], symbol=[["AAA", "BBB"]]),
+            r"column 'symbol' holds list<.*>; expected one value a row.*table\.explode\('symbol'\)",
+        ),
+        (
+            lambda folder: as_parquet(folder, id=[1], headline=["a"], published_at=[1.5], symbol=["AAA"]),
+            "published_at that is no time at row 0",
+        ),
     ],
 )
 def test_what_is_no_table_is_refused(make: Callable[[Path], Path], said: str, tmp_path: Path) -> None:
