@@ -11,15 +11,16 @@ import torch
 
 from ragsignal.artifacts.artifact import Artifact, save_artifact
 from ragsignal.artifacts.card import Card, Span
-from ragsignal.config import BoostingTraining
+from ragsignal.config import BoostingTraining, RanksTraining
 from ragsignal.data.factors import SEQUENCES
+from ragsignal.data.news.factors import NEWS_FACTORS
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS
-from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE
+from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, news_recipe
 from ragsignal.retrieval.numeric import EXTRA, READS
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.ranks.boosting import fit_boosting
-from ragsignal.types import FloatArray
+from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import silent
 
 _TEXT = (
@@ -112,7 +113,7 @@ def tiny_rank_llm(folder: Path, seeds: int = 2, **changes: Any) -> Artifact:
     def write(scratch: Path) -> None:
         for seed in range(seeds):
             torch.manual_seed(seed)
-            model: Any = RankLM(rank_config(hidden=16, layers=2, heads=2, window=3))
+            model: Any = RankLM(rank_config(RanksTraining(hidden=16, layers=2, heads=2, window=3)))
             torch.nn.init.normal_(model.head.weight)  # scores far enough apart to tell them from rounding
             model.save_pretrained(str(scratch / f"seed-{seed}"))
 
@@ -129,6 +130,17 @@ def tiny_boosting(folder: Path, **changes: Any) -> Artifact:
     rows = rng.integers(0, RANK_LETTERS + 1, (400, len(RANK_FACTORS)), dtype=np.uint8)
     model = fit_boosting(rows, rng.normal(size=400), _SPEC, silent)
     return save_artifact(folder, rank_card("classifier", **changes), model.save)
+
+
+def tiny_news_boosting(folder: Path, news: Recipe, **changes: Any) -> Artifact:
+    """An artifact of two small boostings that follow the letter of the day's sentiment; ``news`` scored them."""
+    rng = np.random.default_rng(0)
+    factors = len(RANK_FACTORS) + len(NEWS_FACTORS)
+    rows = rng.integers(0, RANK_LETTERS + 1, (2000, factors), dtype=np.uint8)
+    targets = rows[:, len(RANK_FACTORS)] / 8.0 - 1.0 + rng.normal(0.0, 0.3, 2000)
+    model = fit_boosting(rows, targets, _SPEC, silent)
+    template = RANKS_RECIPE | news_recipe(news)
+    return save_artifact(folder, rank_card("classifier", **{"template": template, **changes}), model.save)
 
 
 def tiny_state_boosting(folder: Path, states: FloatArray, **changes: Any) -> Artifact:

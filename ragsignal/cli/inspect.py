@@ -135,7 +135,7 @@ def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any
     """The day's letters by factor, and how many stocks there are to be ranked among."""
     import numpy as np
 
-    from ragsignal.data import FORMULAS
+    from ragsignal.data import FORMULAS, NEWS_FORMULAS
 
     universe = study.materials.rank_letters
     ranked = universe.ranked[np.searchsorted(universe.days, np.datetime64(query.as_of))]
@@ -144,7 +144,7 @@ def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any
         "ranked": int(ranked.sum()),
         "letters": [
             {"factor": factor, "letter": letter, "formula": formula}
-            for (factor, formula), letter in zip(FORMULAS.items(), prompt.text, strict=False)
+            for (factor, formula), letter in zip((FORMULAS | NEWS_FORMULAS).items(), prompt.text, strict=False)
         ],
     }
 

@@ -28,16 +28,17 @@ def news() -> None:
 def news_check(spec: SpecPath, settings: Settings = None) -> None:
     """Say what the table of news of SPEC holds for its bars, and list what is wrong with it; exit 1 for a problem."""
     from ragsignal.config import load_spec
-    from ragsignal.data import inspect_news
+    from ragsignal.data import inspect_news, planted_news_table
     from ragsignal.study import Study, news_rules
 
     study = Study(load_spec(spec, settings or ()))
     if study.spec.news is None:
         raise ConfigError(f'{spec} has no table [news]; write one, with path = "news.csv", and data.close')
-    rules = news_rules(study.spec.news, study.spec.data)
-    table, problems = inspect_news(study.spec.news.path, study.prices.symbols, rules)
+    rules, symbols = news_rules(study.spec.news, study.spec.data), study.prices.symbols
+    path = study.spec.news.path or planted_news_table(study.spec.data, symbols)
+    table, problems = inspect_news(path, symbols, rules)
     if table is None:
-        _print_problems(problems, str(study.spec.news.path))
+        _print_problems(problems, str(path))
         answer({"problems": [asdict(it) for it in problems]})
         raise typer.Exit(1)
     record = _record(table, study)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ragsignal.config.tables import AtLeastOne, DataSpec, FilePath, Table
+from ragsignal.config.tables import AtLeastOne, DataSpec, FilePath, Names, Table
 
 _OF_A_MODEL = ("model", "revision", "device", "batch_size", "threads")
 _LAG = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|d)")
@@ -38,11 +38,17 @@ class NewsSpec(Table):
     such as ``"2 h"``; it has to be said where the table does not say when items were received. ``body`` reads bodies
     beside headlines. ``novelty_days`` is how far back, in calendar days, an item is compared with earlier ones.
 
+    Without ``path`` the news are those that the made-up market ``planted-news`` brings.
+
+    ``names`` says what headlines call a company besides its symbol (``GE = ["General Electric"]``), so that a prompt
+    that quotes them can mask it. ``counts_for = "date"`` counts an item for the bar of its calendar day, though it may
+    have come after the close: it looks ahead, as many studies do, and needs ``allow_in_sample``.
+
     ``scorer = "lexicon"`` is VADER's compound; ``"classifier"`` any text classifier whose labels say positive and
     negative, of which ``model`` is a folder or a Hub id (then with ``revision``, a full commit hash).
     """
 
-    path: FilePath
+    path: FilePath | None = None
     lag: Annotated[int | str, AfterValidator(_checked_lag)] | None = None
     body: bool = False
     novelty_days: AtLeastOne = 7
@@ -52,6 +58,8 @@ class NewsSpec(Table):
     device: Literal["cpu", "cuda"] = "cpu"
     batch_size: AtLeastOne = 32
     threads: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)
+    names: dict[str, Names] = Field(default={}, exclude_if=lambda it: not it)
+    counts_for: Literal["close", "date"] = Field(default="close", exclude_if=lambda it: it == "close")
 
     @property
     def delay(self) -> timedelta | None:
@@ -71,9 +79,14 @@ class NewsSpec(Table):
         return self
 
     def check_close(self, data: DataSpec) -> None:
-        """Raise ``ValueError`` unless ``data`` says when a daily bar is known."""
+        """Raise ``ValueError`` unless ``data`` says when a daily bar is known, and there are news to be had."""
         if data.close is None:
             raise ValueError(
                 "[news] carries moments, so the spec has to say when a daily bar is known: write under [data] "
                 'close = "16:00 America/New_York", or the time and zone of your market'
+            )
+        if self.path is None and data.source != "planted-news":
+            raise ValueError(
+                f'[news] needs a path, such as path = "news.csv": source = "{data.source}" brings no news of its own, '
+                'only "planted-news" does'
             )

@@ -148,6 +148,11 @@ class WalkForwardSpec(Table):
             raise ValueError(f'{lengths[0]} belongs to window = "sliding"; an expanding one begins at train.data.start')
         if self.train.split.protocol == "paper":
             raise ValueError('train.split.protocol = "paper" trains on the days it validates on; write "time"')
+        if self.train.news is not None and self.train.news.path is None:
+            raise ValueError(
+                "train: [news] has no path, and a made-up market brings news for the days of one run alone; write its "
+                'table into a file, and path = "news.csv" in both specs'
+            )
         return self
 
 
@@ -196,6 +201,7 @@ class RunSpec(Table):
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
             self._check_decisions(raw, variant)
+            variant.llm.check_headlines(self.news is not None, f"variant {variant.name!r}: ")
             if variant.embeds_text and (variant.retrieval.encoder or "").startswith(WALK):
                 raise ValueError(
                     f'variant {variant.name!r}: {variant.retrieval.encoder} is read by retriever = "finseer"'

@@ -13,7 +13,7 @@ from ragsignal.config.bars import bar_mistake, minutes_of, period_of
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.sql import UrlText, check_sql
 
-Source = Literal["sample", "folder", "table", "sql", "yfinance", "planted", "planted-days", "noise"]
+Source = Literal["sample", "folder", "table", "sql", "yfinance", "planted", "planted-days", "planted-news", "noise"]
 Target = Literal["movement", "open_to_open", "relative"]
 RetrieverName = Literal["finseer", "state", "recent", "regimes", "embedding", "shape", "dtw", "random", "none"]
 _OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "regimes", "random", "none")
@@ -31,9 +31,9 @@ WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 EVERY = ("all",)
 """What ``data.symbols`` holds for all symbols of a source, until a run names them."""
-MADE_UP: tuple[Source, ...] = ("planted", "planted-days", "noise")
+MADE_UP: tuple[Source, ...] = ("planted", "planted-days", "planted-news", "noise")
 """Sources that are drawn, and not read."""
-_WITHOUT_LIST: tuple[Source, ...] = ("yfinance", "planted", "planted-days", "noise")
+_WITHOUT_LIST: tuple[Source, ...] = ("yfinance", *MADE_UP)
 
 
 def _whole(value: object) -> object:
@@ -154,9 +154,10 @@ class DataSpec(Table):
     ``bad_bars = "drop"`` leaves out, counted, the bars whose prices or volume break a rule; days that cannot be
     trusted (unreadable, twice, out of order) are refused all the same.
 
-    ``planted``, ``planted-days`` and ``noise`` are made-up markets with a known answer, drawn from ``seed``: in the
-    first analogues pay, by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`), in the second what a
-    factor pays follows from the market's state (:func:`ragsignal.data.synthetic_states.planted_days`).
+    ``planted``, ``planted-days``, ``planted-news`` and ``noise`` are made-up markets with a known answer, drawn from
+    ``seed``: in the first analogues pay, by ``strength`` (see :func:`ragsignal.data.synthetic.planted_market`), in the
+    second what a factor pays follows from the market's state (:func:`ragsignal.data.synthetic_states.planted_days`), in
+    the third news tell the next move (:func:`ragsignal.data.synthetic_news.planted_news`).
 
     ``url``, and ``table`` or ``query``, belong to ``sql``: a database, and where in it the bars are.
 
@@ -349,7 +350,8 @@ class LLMSpec(Table):
     ``batch_size = "auto"`` is 32 on a CPU, and what memory holds on a GPU;
     ``adapter`` an artifact of ``ragsignal train stockllm`` (``shipped:NAME`` or a folder), or a folder written by peft;
     of a model that reads rank letters, what reads retrieved days beside them (``shipped:stockllm-days``, or an
-    artifact of ``ragsignal train days``).
+    artifact of ``ragsignal train days``);
+    ``headlines`` of the news of a bar at most that a prompt quotes, of the query's and of each hit's last bar.
     """
 
     model: ReaderRef = "embedded:SmolLM2-135M-Instruct"
@@ -362,6 +364,15 @@ class LLMSpec(Table):
     device: Literal["cpu", "cuda"] = "cpu"
     batch_size: AtLeastOne | Literal["auto"] = 32
     threads: AtLeastOne | None = Field(default=None, exclude_if=lambda it: it is None)
+    headlines: int = Field(default=0, ge=0, le=20, exclude_if=lambda it: it == 0)
+
+    def check_headlines(self, has_news: bool, where: str = "") -> None:
+        """Raise ``ValueError``, which begins with ``where``, if headlines are quoted of news that nobody reads."""
+        if self.headlines and not has_news:
+            raise ValueError(
+                f"{where}llm.headlines = {self.headlines} quotes headlines, and the spec reads no news; write a table "
+                '[news] with path = "news.csv", or delete the key'
+            )
 
     @property
     def is_artifact(self) -> bool:

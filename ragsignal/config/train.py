@@ -270,6 +270,7 @@ class TrainSpec(Table):
             self.data.universe.check_before(self.split.valid_from, "split.valid_from")
         if self.news is not None:
             self.news.check_close(self.data)
+        self.llm.check_headlines(self.news is not None)
         if self.llm.adapter is not None:
             raise ValueError("llm.adapter belongs to a run: training begins from the base model; delete it")
         if self.stockllm.reader == "ranks" and self.classifier.kind != "boosting":

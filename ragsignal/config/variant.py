@@ -114,6 +114,11 @@ class Variant:
         return self.llm.model_copy(update={"adapter": None}) if self.llm.is_artifact else self.llm
 
     @property
+    def quotes_headlines(self) -> bool:
+        """Whether its prompts quote headlines of the news."""
+        return self.reads_text and self.llm.headlines > 0
+
+    @property
     def reads_letters(self) -> bool:
         """Whether its language model reads quantile letters."""
         return self.is_llm and self.llm.reads_letters

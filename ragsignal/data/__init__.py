@@ -23,7 +23,9 @@ from ragsignal.data.labels import FALL_BELOW, RISE_ABOVE, bars_until_known, forw
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
 from ragsignal.data.names import hint_at, same_stock
+from ragsignal.data.news.by_date import counted_by_date
 from ragsignal.data.news.days import NewsDays, NewsScores, bars_of, build_news_days
+from ragsignal.data.news.factors import NEWS_FACTORS, NEWS_FORMULAS, NEWS_WORDS, news_sequences
 from ragsignal.data.news.items import NewsItems
 from ragsignal.data.news.novelty import NOVELTY_RECIPE, novelty_of
 from ragsignal.data.news.read import NewsCounts, NewsRules, NewsTable, inspect_news, read_news
@@ -38,11 +40,12 @@ from ragsignal.data.rank_letters import (
     RankLetters,
     build_rank_letters,
     daily_ranks,
+    with_news,
 )
 from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import SessionClose
-from ragsignal.data.sources import load_prices
+from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.sql import SqlSource
@@ -68,6 +71,9 @@ __all__ = [
     "FORMULAS",
     "LEAST_STOCKS",
     "LETTERS",
+    "NEWS_FACTORS",
+    "NEWS_FORMULAS",
+    "NEWS_WORDS",
     "NOVELTY_RECIPE",
     "QUERY_SEQUENCE",
     "RANK_FACTORS",
@@ -119,6 +125,7 @@ __all__ = [
     "check_prices",
     "clock_of",
     "compute_stacked",
+    "counted_by_date",
     "csv_path",
     "cut_queries",
     "cut_query",
@@ -145,11 +152,13 @@ __all__ = [
     "movement_of",
     "name_symbols",
     "nearest_symbol",
+    "news_sequences",
     "noise_market",
     "novelty_of",
     "other_spacing",
     "parse_bars",
     "place_decisions",
+    "planted_news_table",
     "read_ai_hedge_fund",
     "read_decisions",
     "read_freqai",
@@ -161,4 +170,5 @@ __all__ = [
     "spell",
     "usual_gap_of",
     "warning_notes",
+    "with_news",
 ]

@@ -26,6 +26,12 @@ from ragsignal.utils import json_digest, upper
 LETTERS = "ABCDEFGHIJKLMNOP"
 # searchsorted(..., "right") sends the codes -1, 0, 1 of a category to A, H, P.
 _CATEGORY_EDGES = (-0.5,) * 7 + (0.5,) * 8
+NEWS_EDGES: dict[str, tuple[float, ...]] = {
+    "news_sentiment": tuple(number / 8 for number in range(-7, 8)),
+    "news_count": tuple(number - 0.5 for number in range(1, 16)),
+    "news_novelty": tuple(number / 16 for number in range(1, 16)),
+}
+"""Edges of the sequences of news, which are bounded or counted: nobody has to fit them to any days."""
 _LEAST_VALUES = 20 * len(LETTERS)
 # Some edges are 0, and many values too, up to rounding noise of 1e-14: a dividend would move their letters.
 _DECIMALS = 9
@@ -53,7 +59,8 @@ class Bins:
 
     def codes(self, sequence: str, scaled: FloatArray) -> IntArray:
         """Letter numbers 0..15 of an array of any shape."""
-        return np.searchsorted(np.asarray(self.edges[sequence]), np.round(scaled, _DECIMALS), side="right")
+        edges = NEWS_EDGES[sequence] if sequence in NEWS_EDGES else self.edges[sequence]
+        return np.searchsorted(np.asarray(edges), np.round(scaled, _DECIMALS), side="right")
 
     def line(self, sequence: str, scaled: Sequence[float]) -> str:
         """The one serialisation of a window, read by text encoders and by prompts: ``adj_close: C F H B A``."""

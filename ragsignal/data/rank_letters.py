@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.data.market_state import dispersion_of, market_states
+from ragsignal.data.news.days import NewsDays
+from ragsignal.data.news.factors import NEWS_FACTORS, news_factors
 from ragsignal.data.rank_factors import (
     RANK_FACTORS,
     BarTable,
@@ -27,7 +29,7 @@ from ragsignal.data.rank_factors import (
     rank_factors,
 )
 from ragsignal.errors import DataError
-from ragsignal.types import BoolArray, FloatArray
+from ragsignal.types import BoolArray, FloatArray, Recipe
 
 RANK_LETTERS = 16
 """Letters of a factor, 0 for the lowest sixteenth of the day's stocks; this number itself says that it is unknown."""
@@ -53,9 +55,11 @@ class RankLetters:
     ranked : (n_days, n_symbols) bool
         Which stocks are ranked on which days; all others have unknown letters only.
     letters : (n_days, n_symbols, n_factors) uint8
-        In the order of :data:`RANK_FACTORS`.
+        In the order of :attr:`factors`.
     first_digests : sequence of bytes
         :attr:`day_digests` of the first days, where they are there already.
+    news : dict, optional
+        What scored the news that the last three factors tell of; None: all are of bars alone.
     """
 
     bars: BarTable
@@ -63,6 +67,7 @@ class RankLetters:
     ranked: BoolArray
     letters: Letters
     first_digests: Sequence[bytes] = ()
+    news: Recipe | None = None
 
     def __repr__(self) -> str:
         return f"RankLetters({len(self.bars.symbols)} symbols, {len(self.bars.days)} days)"
@@ -76,6 +81,11 @@ class RankLetters:
     def symbols(self) -> tuple[str, ...]:
         """The universe, in the order of the columns."""
         return self.bars.symbols
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Names of the factors: those of bars, and of news where there are some."""
+        return RANK_FACTORS if self.news is None else RANK_FACTORS + NEWS_FACTORS
 
     @cached_property
     def dispersion(self) -> FloatArray:
@@ -126,7 +136,7 @@ class RankLetters:
         Parameters
         ----------
         frame : DataFrame
-            Its back-adjusted bars; days that the universe does not have are left out.
+            Its back-adjusted bars; days that the universe does not have are left out. Its news are unknown.
 
         Returns
         -------
@@ -136,7 +146,7 @@ class RankLetters:
         """
         own = bar_table({"": frame}, self.days)
         there = is_ranked(own, self.market)[:, 0] & (self.ranked.sum(axis=1) >= LEAST_STOCKS)
-        letters = np.full((len(self.days), len(RANK_FACTORS)), RANK_LETTERS, dtype=np.uint8)
+        letters = np.full((len(self.days), len(self.factors)), RANK_LETTERS, dtype=np.uint8)
         for name, values in rank_factors(own, self.market):
             letters[:, RANK_FACTORS.index(name)] = letters_of(_places(values[:, 0], self._sorted[name]))
         letters[~there] = RANK_LETTERS
@@ -178,6 +188,27 @@ def build_rank_letters(frames: Mapping[str, pd.DataFrame]) -> RankLetters:
     for name, values in rank_factors(bars, market):
         letters[:, :, RANK_FACTORS.index(name)] = letters_of(daily_ranks(np.where(ranked, values, np.nan)))
     return RankLetters(bars, market, ranked, letters)
+
+
+def with_news(letters: RankLetters, news: NewsDays, recipe: Recipe) -> RankLetters:
+    """Put the ranks of the day's news behind the factors of bars.
+
+    A stock without news on a day has unknown letters of news, and is not one of those that the others are ranked among.
+
+    Parameters
+    ----------
+    letters : RankLetters
+        Of bars alone.
+    news : NewsDays
+        Of the same symbols, or of more, on every day of theirs.
+    recipe : dict
+        What scored the news.
+    """
+    columns = [
+        letters_of(daily_ranks(np.where(letters.ranked, values, np.nan)))
+        for values in news_factors(news, letters.symbols, letters.days)
+    ]
+    return replace(letters, letters=np.concatenate([letters.letters, np.stack(columns, axis=2)], axis=2), news=recipe)
 
 
 def letters_of(ranks: FloatArray) -> Letters:

@@ -14,9 +14,10 @@ from ragsignal.data.readers import csv_path, download
 from ragsignal.data.resample import on_clock
 from ragsignal.data.sql import SqlSource
 from ragsignal.data.synthetic import made_up_bars, noise_market, planted_market
+from ragsignal.data.synthetic_news import planted_news, planted_news_items
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils import Progress, cache_folder, silent
+from ragsignal.utils import Progress, cache_folder, json_digest, silent, write_file
 
 _FIRST_DAY = date(1970, 1, 1)
 _SYNTHETIC_LEAD = timedelta(days=5 * 365)
@@ -57,7 +58,7 @@ def _as_they_are(spec: DataSpec, symbols: Sequence[str] | None, progress: Progre
         case "sample":
             _refuse_path(spec)
             return load_sample(symbols)
-        case "planted" | "planted-days" | "noise":
+        case "planted" | "planted-days" | "planted-news" | "noise":
             _refuse_path(spec)
             return _make_up(spec, _listed(spec, symbols))
         case _:
@@ -85,12 +86,41 @@ def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     # Years before the start, so that there is something to retrieve on the first traded day.
     lead = {"week": _LEAD_OF_WEEKS, "month": _LEAD_OF_MONTHS}.get(spec.bar or "", _SYNTHETIC_LEAD)
     start = spec.start - (_LEAD_OF_HOURS if spec.bar_minutes else lead)
-    if spec.source == "planted-days":
-        return planted_days(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
+    daily = {"planted-days": planted_days, "planted-news": planted_news}.get(spec.source)
+    if daily is not None:
+        return daily(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
     bars = made_up_bars(start, spec.end, spec.bar_period, spec.bar_minutes, spec.all_week)
     if spec.source == "noise":
         return noise_market(symbols, start, spec.end, seed=spec.seed, bars=bars)
     return planted_market(symbols, start, spec.end, seed=spec.seed, strength=spec.strength, bars=bars)
+
+
+def planted_news_table(spec: DataSpec, symbols: Sequence[str]) -> Path:
+    """Write the news of a market ``planted-news`` as a table, where that was not done before, and return its path.
+
+    Parameters
+    ----------
+    spec : DataSpec
+    symbols : sequence of str
+
+    Raises
+    ------
+    ConfigError
+        If the spec's prices are those of another source.
+    """
+    if spec.source != "planted-news":
+        raise ConfigError(
+            f'[news] has no path: write path = "FILE.csv"; only source = "planted-news" brings news of its own, and '
+            f"data.source is {spec.source!r}"
+        )
+    start = spec.start - _SYNTHETIC_LEAD
+    made_of = [sorted(symbols), str(start), str(spec.end), spec.seed]
+    path = cache_folder() / "planted-news" / f"{json_digest(made_of)[:32]}.csv"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        items = planted_news_items(sorted(symbols), start, spec.end, spec.seed)
+        write_file(path, lambda scratch: items.to_csv(scratch, index=False))
+    return path
 
 
 def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:

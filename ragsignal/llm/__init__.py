@@ -19,6 +19,7 @@ from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
 from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs, pooling_weights
 from ragsignal.llm.device import checked_device, chosen_dtype, machine
+from ragsignal.llm.headlines import Headlines
 from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
@@ -32,6 +33,8 @@ from ragsignal.llm.ranks import (
     day_scorer,
     last_days,
     letters_of,
+    news_recipe,
+    reads_news,
     reads_states,
     spelled,
 )
@@ -54,6 +57,7 @@ __all__ = [
     "DayReader",
     "DayScales",
     "DayVote",
+    "Headlines",
     "HitFeatures",
     "LogisticClassifier",
     "RankEnsemble",
@@ -85,10 +89,12 @@ __all__ = [
     "load_tokenizer",
     "machine",
     "memory_of",
+    "news_recipe",
     "pooled_payoffs",
     "pooling_weights",
     "probability_of",
     "reads_hits",
+    "reads_news",
     "reads_states",
     "save_reader",
     "seed_folders",

@@ -131,7 +131,7 @@ class BertClassifier:
 
     def reads(self, template: Template) -> Recipe:
         """The recipe of the template, and the letters, which a query's line has under every template."""
-        return {**template.recipe, "bins": template.bins.recipe}
+        return {**template.line_recipe, "bins": template.bins.recipe}
 
     def prompter(self, template: Template) -> Prompter:
         """Return a writer of query lines, without symbol and date, whether they are masked elsewhere or not."""

@@ -9,6 +9,8 @@
 
 Symbols and calendar dates are masked unless asked for: the model has read the past. Dates become offsets in calendar
 days from the day to predict. No template shows a price level: a back-adjusted one tells of later splits and dividends.
+Headlines, where they are quoted, stand before the line of their stock: those of the query's bar, and of the last bar of
+each candidate.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ragsignal.config import LETTERED, RANKED, TemplateName
-from ragsignal.data import QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
+from ragsignal.data import NEWS_FACTORS, QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
 from ragsignal.errors import ConfigError
+from ragsignal.llm.headlines import Headlines
 from ragsignal.types import Candidate, Hit, Prompt, Query, Recipe
-from ragsignal.utils import stamp_text, unit_of
+from ragsignal.utils import json_digest, stamp_text, unit_of
 
 _VERSIONS: dict[TemplateName, int] = {"compact": 1, "percent": 1, "finseer-json": 1, "wide": 1, "wide-both": 1}
 _RANKS = "Ranks and moves of stocks, A (low) to P (high)."
@@ -48,6 +51,8 @@ class Template:
         Letters of windows.
     panel : Panel, optional
         Ranks of all stocks by day; the wide templates need it.
+    headlines : Headlines, optional
+        Where headlines are quoted.
 
     Raises
     ------
@@ -59,6 +64,7 @@ class Template:
     mask: bool
     bins: Bins
     panel: Panel | None = None
+    headlines: Headlines | None = None
 
     def __post_init__(self) -> None:
         if self.wide and self.panel is None:
@@ -66,7 +72,12 @@ class Template:
 
     @property
     def recipe(self) -> Recipe:
-        """Identity: name, version, masking, and the letters where they are read."""
+        """Identity: name, version, masking, the letters where they are read, and the headlines where some are."""
+        return self.line_recipe | (self.headlines.recipe if self.headlines else {})
+
+    @property
+    def line_recipe(self) -> Recipe:
+        """Identity of :meth:`query_line`, which quotes nothing."""
         identity: Recipe = {"template": f"{self.name}/{_VERSIONS[self.name]}", "mask": self.mask}
         return identity | ({"bins": self.bins.recipe} if self.name in LETTERED else {})
 
@@ -76,7 +87,13 @@ class Template:
         return self.name in RANKED
 
     def context_digest(self, query: Query) -> str:
-        """Digest of what a prompt holds besides the query and its hits: the panel as of that day, or nothing."""
+        """Digest of what a prompt holds besides query and hits as of that day: the panel, headlines, or nothing."""
+        if self.headlines is None:
+            return self.line_digest(query)
+        return json_digest([self.line_digest(query), self.headlines.digest_as_of(query.as_of)])
+
+    def line_digest(self, query: Query) -> str:
+        """Digest of what :meth:`query_line` holds besides the query: the panel as of that day, or nothing."""
         return self.panel.digest_as_of(query.as_of) if self.wide and self.panel else ""
 
     @property
@@ -108,9 +125,9 @@ class Template:
         return f"{self._ranks(query.symbol, query.as_of)} {line}" if self.wide else line
 
     def _wide(self, query: Query, hits: Sequence[Hit]) -> Prompt:
-        past = [f"{self._owner(it)}{self._case(it)} {it.movement.word}" for it in (hit.sequence for hit in hits)]
-        lines = [self.head, self._owner_of_query(query) + self.query_line(query), *past, "next"]
-        return Prompt(query, hits, "\n".join(lines))
+        past = self._past(hits, self._case)
+        own = [*self._news(query.symbol, query.as_of), self._owner_of_query(query) + self.query_line(query)]
+        return Prompt(query, hits, "\n".join([self.head, *own, *past, "next"]))
 
     def _case(self, candidate: Candidate) -> str:
         line = self.bins.line(candidate.sequence, candidate.scaled)
@@ -122,10 +139,27 @@ class Template:
 
     def _by_line(self, query: Query, hits: Sequence[Hit], line: Callable[[str, Sequence[float]], str]) -> Prompt:
         """One line a candidate with the movement that followed; the query's line is left for the model to end."""
-        candidates = [hit.sequence for hit in hits]
-        past = [f"{self._owner(it)}{line(it.sequence, it.scaled)} {it.movement.word}" for it in candidates]
+        past = self._past(hits, lambda it: line(it.sequence, it.scaled))
         last = self._owner_of_query(query) + line(QUERY_SEQUENCE, log_returns(query).tolist())
-        return Prompt(query, hits, "\n".join([self.head, *past, last]))
+        return Prompt(query, hits, "\n".join([self.head, *past, *self._news(query.symbol, query.as_of), last]))
+
+    def _past(self, hits: Sequence[Hit], write: Callable[[Candidate], str]) -> list[str]:
+        """Lines of the candidates: the news of a candidate's last bar, its window, and what followed."""
+        return [
+            line
+            for it in (hit.sequence for hit in hits)
+            for line in (
+                *self._news(it.symbol, it.dates[-1]),
+                f"{self._owner(it)}{write(it)} {it.movement.word}",
+            )
+        ]
+
+    def _news(self, symbol: str, day: date) -> list[str]:
+        """A line for each headline that is quoted of a stock's bar."""
+        return [f"news: {headline}" for headline in self._quoted(symbol, day)]
+
+    def _quoted(self, symbol: str, day: date) -> list[str]:
+        return self.headlines.of(symbol, day, self.mask) if self.headlines else []
 
     def _owner(self, candidate: Candidate) -> str:
         return "" if self.mask else f"{candidate.symbol} {candidate.dates[-1]} "
@@ -142,6 +176,7 @@ class Template:
             "query_date": self._day(query.as_of, query) if not self.mask else "D+1",
             "recent_date_list": [self._day(day, query) for day in query.dates[1:]],
             "adjusted_close_list": _rebased(query.closes[1:]),
+            **self._headlines_key(query.symbol, query.as_of),
         }
         parts = ["Fill the blank with 'rise' or 'fall', without any explanation."]
         if hits:
@@ -161,7 +196,11 @@ class Template:
             "candidate_movement": candidate.movement.word,
             "recent_date_list": [self._day(day, query) for day in candidate.dates],
             f"{candidate.sequence}_list": _without_level(candidate),
+            **self._headlines_key(candidate.symbol, candidate.dates[-1]),
         }
+
+    def _headlines_key(self, symbol: str, day: date) -> dict[str, list[str]]:
+        return {"headlines": self._quoted(symbol, day)} if self.headlines else {}
 
     def _day(self, day: date, query: Query) -> str:
         if not self.mask:
@@ -184,7 +223,7 @@ class LinePrompter:
 
     def context_digest(self, query: Query) -> str:
         """The template's digest: its ranks as of that day, or nothing."""
-        return self.template.context_digest(query)
+        return self.template.line_digest(query)
 
     def render(self, query: Query, hits: Sequence[Hit]) -> Prompt:
         """Write the query's line."""
@@ -213,8 +252,12 @@ class TextlessPrompter:
 
 def _percent_line(sequence: str, scaled: Sequence[float]) -> str:
     form = {"level": _percent, "spread": _percent, "category": "{:+.0f}".format, "value": "{:+.2g}".format}
-    write = form[SEQUENCES[sequence].kind]
+    write = form[_kind_of(sequence)]
     return f"{sequence}: {' '.join(write(value) for value in scaled)}"
+
+
+def _kind_of(sequence: str) -> str:
+    return "value" if sequence in NEWS_FACTORS else SEQUENCES[sequence].kind
 
 
 def _percent(value: float) -> str:
@@ -228,7 +271,7 @@ def _rebased(levels: Sequence[float]) -> list[float]:
 
 
 def _without_level(candidate: Candidate) -> list[float]:
-    kind = SEQUENCES[candidate.sequence].kind
+    kind = _kind_of(candidate.sequence)
     if kind == "level":
         return _rebased(candidate.values)
     return [round(100.0 * value if kind == "spread" else value, 4) for value in candidate.scaled]

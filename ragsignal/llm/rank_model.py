@@ -2,20 +2,22 @@
 
     letters of a day ─► sum of their embeddings ─► Llama decoder, each day sees ``window`` days ─► score of the day
 
-Its vocabulary are the letters themselves (factor x letter), so a position is the sum of 41 tokens, as Kronos sums the
-sub-tokens of a bar (arXiv 2508.02739), and every position has a label, as in StockGPT (arXiv 2404.05101). Further
-positions (``prefix``) are seen by the last day alone: what is retrieved as of that day goes there. An earlier day may
-not see it, as it was not known then.
+Its vocabulary are the letters themselves (factor x letter), so a position is the sum of 41 tokens (of 44 with news), as
+Kronos sums the sub-tokens of a bar (arXiv 2508.02739), and every position has a label, as in StockGPT (arXiv
+2404.05101). Further positions (``prefix``) are seen by the last day alone: what is retrieved as of that day goes there.
+An earlier day may not see it, as it was not known then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, LlamaConfig, LlamaModel, PreTrainedModel
 
+from ragsignal.config import RanksTraining
 from ragsignal.data import RANK_FACTORS, RANK_LETTERS
 
 
@@ -115,19 +117,19 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
         return nn.functional.embedding_bag(tokens.view(n * days, factors), table, mode="sum").view(n, days, -1)
 
 
-def rank_config(hidden: int = 64, layers: int = 2, heads: int = 4, window: int = 8, hits: int = 0) -> Any:
+def rank_config(spec: RanksTraining, hits: int = 0, factors: Sequence[str] = RANK_FACTORS) -> Any:
     """Return the config of a fresh model: 139,000 parameters by default; ``hits`` numbers a hit, 0 for no hits."""
     make: Any = LlamaConfig  # which takes entries of one's own
     return make(
-        vocab_size=len(RANK_FACTORS) * (RANK_LETTERS + 1),
-        hidden_size=hidden,
-        intermediate_size=hidden * 5 // 2,  # three matrices: as many weights as two of 4 x hidden have, nearly
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
+        vocab_size=len(factors) * (RANK_LETTERS + 1),
+        hidden_size=spec.hidden,
+        intermediate_size=spec.hidden * 5 // 2,  # three matrices: as many weights as two of 4 x hidden have, nearly
+        num_hidden_layers=spec.layers,
+        num_attention_heads=spec.heads,
         max_position_embeddings=4096,
         initializer_range=0.05,
-        factors=list(RANK_FACTORS),
-        window=window,
+        factors=list(factors),
+        window=spec.window,
         hits=hits,
     )
 

@@ -22,7 +22,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
-from ragsignal.data import RANK_FACTORS, RANK_LETTERS, STATE_FORMULAS, Letters, RankLetters, daily_ranks
+from ragsignal.data import (
+    NEWS_FACTORS,
+    RANK_FACTORS,
+    RANK_LETTERS,
+    STATE_FORMULAS,
+    Letters,
+    RankLetters,
+    daily_ranks,
+)
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.calibration import calibrated, probability_of
@@ -45,6 +53,12 @@ RANKS_RECIPE: Recipe = {"reader": "ranks/1", "letters": RANK_LETTERS, "factors":
 
 STATES_RECIPE: Recipe = {"states": json_digest(STATE_FORMULAS)}
 """Of a reader that was trained with the market's state beside the letters; in its card and its signals."""
+
+
+def news_recipe(news: Recipe | None) -> Recipe:
+    """Of a reader of letters with the day's news among them; ``news`` says what scored them, None: it reads none."""
+    return {} if news is None else {"news": {"factors": list(NEWS_FACTORS), **news}}
+
 
 _BLOCK = 64  # days that are scored together
 _SAME = 1e-4  # of a close, relative: two vendors' adjusted prices of one stock differ by less, in a window of days
@@ -195,6 +209,11 @@ def reads_states(artifact: Artifact) -> bool:
     return "states" in artifact.card.template
 
 
+def reads_news(artifact: Artifact) -> bool:
+    """Whether a reader of rank letters was trained with the day's news among them (a table ``[news]``)."""
+    return "news" in artifact.card.template
+
+
 class RankScorer:
     """Scores queries by a model that reads rank letters.
 
@@ -212,7 +231,7 @@ class RankScorer:
     def __init__(self, artifact: Artifact, model: DayScorer, universe: RankLetters) -> None:
         self._reads_states = reads_states(artifact)
         hits, states = HITS_RECIPE if reads_hits(artifact) else {}, STATES_RECIPE if self._reads_states else {}
-        self._reads = RANKS_RECIPE | hits | states
+        self._reads = RANKS_RECIPE | hits | states | news_recipe(universe.news)
         artifact.check_template(self._reads)
         self._artifact = artifact
         self._model = model

@@ -23,15 +23,18 @@ from numpy.typing import NDArray
 
 from ragsignal.config import CorpusSpec
 from ragsignal.data import (
+    NEWS_FACTORS,
     SEQUENCES,
     CandidateColumns,
     CandidateCutter,
     History,
+    NewsDays,
     clock_of,
     compute_stacked,
     days_of,
     forward_returns,
     movement_of,
+    news_sequences,
 )
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
@@ -241,21 +244,25 @@ class _Draft:
         return (self.rows, self.lookback) if name in _WINDOWS else (self.rows,)
 
 
-def build_corpus(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> Corpus:
+def build_corpus(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, news: NewsDays | None = None) -> Corpus:
     """Cut, label and sort the candidates of ``frames`` (per symbol, adjusted OHLCV), in memory.
+
+    ``news`` are those of their bars, where ``corpus.indicators`` names a sequence of news.
 
     Raises
     ------
     ConfigError
-        If the spec names an indicator that does not exist.
+        If the spec names an indicator that does not exist, or one of news where there are none.
     DataError
         If no candidate is left.
     """
-    return _draft(frames, spec).fill()
+    return _draft(frames, spec, news).fill()
 
 
-def load_or_build(frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: CorpusSpec, cache: Path) -> Corpus:
-    """The corpus of these prices and this spec, from ``cache`` where it was built before; memory-mapped.
+def load_or_build(
+    frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: CorpusSpec, cache: Path, news: NewsDays | None = None
+) -> Corpus:
+    """The corpus of these prices, news and this spec, from ``cache`` where it was built before; memory-mapped.
 
     It is written as it is cut: what a build holds is the bars of all symbols, 16 bytes a bar and sequence, and not the
     candidates, 145 bytes each.
@@ -269,18 +276,22 @@ def load_or_build(frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: 
     """
     clock = _clock_of(frames)
     decides = [FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})]
-    key = json_digest(decides if clock == DAILY else [*decides, clock.name])
-    folder = cache / "corpora" / key[:32]
+    if clock != DAILY:
+        decides.append(clock.name)
+    if news is not None and set(spec.indicators) & set(NEWS_FACTORS):
+        decides.append(news.digest)
+    folder = cache / "corpora" / json_digest(decides)[:32]
     if not folder.exists():
-        write_folder(folder, _draft(frames, spec).write)
+        write_folder(folder, _draft(frames, spec, news).write)
     return Corpus.load(folder)
 
 
-def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec) -> _Draft:
+def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, news: NewsDays | None) -> _Draft:
     # ids ascend as (symbol, sequence, last date) if both name tables are sorted as ids compare: BRK-B/ before BRK/
-    sequences = tuple(sorted(_known_sequences(spec.indicators)))
+    sequences = tuple(sorted(_known_sequences(spec.indicators, news)))
     symbols = tuple(sorted(frames, key=lambda symbol: f"{symbol}/"))
-    history = _history(frames, symbols, sequences, spec)
+    ordered = {symbol: frames[symbol] for symbol in symbols}
+    history = _history(ordered, spec, _values_of(ordered, sequences, news))
     cutter = CandidateCutter(history, spec.lookback, spec.stride, spec.start, spec.end)
     if not len(cutter):
         raise DataError(
@@ -296,26 +307,44 @@ def _clock_of(frames: Mapping[str, pd.DataFrame]) -> Clock:
     return clock_of(next(iter(frames.values())))
 
 
-def _history(
-    frames: Mapping[str, pd.DataFrame], symbols: tuple[str, ...], sequences: tuple[str, ...], spec: CorpusSpec
-) -> History:
+def _values_of(
+    frames: Mapping[str, pd.DataFrame], sequences: tuple[str, ...], news: NewsDays | None
+) -> tuple[FloatArray, FloatArray]:
+    """Values and scale-free values of the sequences, (n_sequences, n_bars) each; those of news have no scale."""
+    of_news = np.array([name in NEWS_FACTORS for name in sequences])
+    if news is None or not of_news.any():
+        return compute_stacked(frames.values(), sequences)
+    values, scaled = (np.empty((len(sequences), sum(map(len, frames.values())))) for _ in range(2))
+    names = np.array(sequences)
+    values[~of_news], scaled[~of_news] = compute_stacked(frames.values(), names[~of_news].tolist())
+    values[of_news] = scaled[of_news] = news_sequences(news, frames, names[of_news].tolist())
+    return values, scaled
+
+
+def _history(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, values: tuple[FloatArray, FloatArray]) -> History:
     labelled = forward_returns(frames, spec.target, spec.horizon)
-    values, scaled = compute_stacked([frames[symbol] for symbol in symbols], sequences)
-    lengths = [len(frames[symbol]) for symbol in symbols]
+    lengths = [len(frame) for frame in frames.values()]
     return History(
-        values=values,
-        scaled=scaled,
-        symbol_id=np.repeat(np.arange(len(symbols), dtype=np.int32), lengths),
-        days=np.concatenate([days_of(frames[symbol]) for symbol in symbols]),
-        outcome=np.concatenate([labelled[symbol]["outcome"].to_numpy(dtype=np.float64) for symbol in symbols]),
-        available_at=np.concatenate([_known(labelled[symbol]) for symbol in symbols]),
+        values=values[0],
+        scaled=values[1],
+        symbol_id=np.repeat(np.arange(len(frames), dtype=np.int32), lengths),
+        days=np.concatenate([days_of(frame) for frame in frames.values()]),
+        outcome=np.concatenate([labelled[symbol]["outcome"].to_numpy(dtype=np.float64) for symbol in frames]),
+        available_at=np.concatenate([_known(labelled[symbol]) for symbol in frames]),
     )
 
 
-def _known_sequences(names: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = sorted(set(names) - set(SEQUENCES))
+def _known_sequences(names: tuple[str, ...], news: NewsDays | None) -> tuple[str, ...]:
+    known = (*SEQUENCES, *NEWS_FACTORS)
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        raise ConfigError(f"corpus.indicators: unknown {unknown}; known are {', '.join(SEQUENCES)}")
+        raise ConfigError(f"corpus.indicators: unknown {unknown}; known are {', '.join(known)}")
+    of_news = [name for name in names if name in NEWS_FACTORS]
+    if of_news and news is None:
+        raise ConfigError(
+            f"corpus.indicators names {', '.join(of_news)}, and the spec reads no news; write a table [news] with "
+            'path = "FILE.csv", or name other indicators'
+        )
     return names or tuple(SEQUENCES)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import (
+    NEWS_FACTORS,
     Bins,
     MarketDays,
     NewsDays,
@@ -28,9 +29,10 @@ from ragsignal.data import (
     fit_bins,
     load_prices,
     shipped_bins,
+    with_news,
 )
 from ragsignal.errors import ConfigError
-from ragsignal.llm import Template
+from ragsignal.llm import Headlines, Template
 from ragsignal.retrieval import Corpus, load_or_build
 from ragsignal.study.news import NewsSource
 from ragsignal.utils import DAILY, Clock, Progress, cache_folder, silent
@@ -86,7 +88,9 @@ class Materials:
     def corpus(self) -> Corpus:
         """The candidates."""
         prices = self.corpus_prices
-        return load_or_build(prices.frames, prices.digest, self.candidates, self.kept)
+        of_news = self.news is not None and bool({*self.candidates.indicators} & {*NEWS_FACTORS})
+        news = self.news_days if of_news else None
+        return load_or_build(prices.frames, prices.digest, self.candidates, self.kept, news)
 
     @property
     def kept(self) -> Path:
@@ -159,6 +163,11 @@ class Materials:
         """
         return self._news.days(self.news_table.items, self.prices)
 
+    @cached_property
+    def news_letters(self) -> RankLetters:
+        """:attr:`rank_letters` with those of the day's news behind them."""
+        return with_news(self.rank_letters, self.news_days, self._news.recipe)
+
     @property
     def _news(self) -> NewsSource:
         if self.news is None:
@@ -169,7 +178,21 @@ class Materials:
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""
-        return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None)
+        headlines = self._headlines(llm) if llm.headlines else None
+        return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None, headlines)
+
+    def _headlines(self, llm: LLMSpec) -> Headlines:
+        """What quotes headlines; raises ``ConfigError`` where nobody said what a masked company is called."""
+        names = self._news.spec.names
+        unnamed = [symbol for symbol in self.prices.symbols if symbol not in names]
+        if llm.mask and unnamed:
+            more = f" and {len(unnamed) - 5} more" if len(unnamed) > 5 else ""
+            raise ConfigError(
+                "llm.headlines quotes headlines with masked names, and [news.names] does not say what they call "
+                f'{", ".join(unnamed[:5])}{more}: write {unnamed[0]} = ["Company Name"] there, [] where they use the '
+                "symbol alone, or llm.mask = false"
+            )
+        return Headlines(self.news_days, llm.headlines, names)
 
     @cached_property
     def traded(self) -> Prices:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 
@@ -20,14 +21,17 @@ from ragsignal.data import (
     SessionClose,
     bars_of,
     build_news_days,
+    counted_by_date,
     days_of,
     novelty_of,
+    planted_news_table,
     read_news,
 )
 from ragsignal.errors import ConfigError
 from ragsignal.llm import load_text_scorer
+from ragsignal.protocols import TextScorer
 from ragsignal.signals import SentimentOnce, SignalStore
-from ragsignal.types import BoolArray, FloatArray
+from ragsignal.types import BoolArray, FloatArray, Recipe
 from ragsignal.utils import Progress, silent
 
 
@@ -58,7 +62,25 @@ class NewsSource:
         DataError
             If the table cannot be trusted.
         """
-        return read_news(self.spec.path, symbols, news_rules(self.spec, data))
+        return read_news(self.path(data, symbols), symbols, news_rules(self.spec, data))
+
+    def path(self, data: DataSpec, symbols: Sequence[str]) -> Path:
+        """The table: of a made-up market the one that it brings, which is written first."""
+        return self.spec.path or planted_news_table(data, symbols)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """Everything beside the items that decides what they said; raises ``ModelError`` as :meth:`days`."""
+        return {
+            "news": 1,
+            "scorer": self._scorer.recipe,
+            "novelty": NOVELTY_RECIPE,
+            "novelty_days": self.spec.novelty_days,
+        }
+
+    @cached_property
+    def _scorer(self) -> TextScorer:
+        return load_text_scorer(self.spec)
 
     def days(self, items: NewsItems, prices: Prices) -> NewsDays:
         """What the items said, by the bars of ``prices`` that may know of them; only those of a bar are scored.
@@ -68,14 +90,13 @@ class NewsSource:
         ModelError
             If the scorer's wheel or weights are missing or cannot be used.
         """
+        items = counted_by_date(items) if self.spec.counts_for == "date" else items
         days = {symbol: days_of(frame) for symbol, frame in prices.frames.items()}
-        scorer = load_text_scorer(self.spec)
-        memory = SentimentOnce(scorer, self.store(), partial(self.progress, "sentiment of news"))
-        span = self.spec.novelty_days
+        memory = SentimentOnce(self._scorer, self.store(), partial(self.progress, "sentiment of news"))
         scores = NewsScores(
             sentiment=_sentiment(items, bars_of(items, days)[1] >= 0, memory),
-            novelty=novelty_of(items, span),
-            recipe={"news": 1, "scorer": scorer.recipe, "novelty": NOVELTY_RECIPE, "novelty_days": span},
+            novelty=novelty_of(items, self.spec.novelty_days),
+            recipe=self.recipe,
         )
         return build_news_days(items, scores, days)
 

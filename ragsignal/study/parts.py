@@ -27,6 +27,7 @@ from ragsignal.llm import (
     day_scorer,
     load_stockllm,
     reads_hits,
+    reads_news,
 )
 from ragsignal.protocols import Prompter, Retriever, Scorer
 from ragsignal.retrieval import (
@@ -45,6 +46,7 @@ from ragsignal.retrieval import (
 from ragsignal.signals import ExternalSignals, RagPipeline, ReadOnce, SignalStore, store_place
 from ragsignal.study.external import decisions_of
 from ragsignal.study.materials import Materials
+from ragsignal.study.news_use import COUNTED_BY_DATE, check_news, uses_news
 from ragsignal.study.spacing import check_clock, gap_of_evidence
 from ragsignal.utils import DAILY, Progress, cache_folder, silent
 
@@ -167,7 +169,13 @@ class Parts:
     def in_sample(self, variant: Variant) -> list[str]:
         """What in a variant was fitted on days that it is traded on; empty for an honest one."""
         start = self.spec.data.start
-        return [f"{what} (fitted through {day})" for what, day in self.fitted(variant) if day >= start]
+        seen = [f"{what} (fitted through {day})" for what, day in self.fitted(variant) if day >= start]
+        by_date = self.spec.news is not None and self.spec.news.counts_for == "date"
+        return (
+            [*seen, COUNTED_BY_DATE]
+            if by_date and uses_news(self.spec, variant, self.artifacts(variant).values())
+            else seen
+        )
 
     def check(self, variant: Variant) -> date | None:
         """The last day that anything in a variant has seen, if it can be used at all; raises if it cannot."""
@@ -183,6 +191,7 @@ class Parts:
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
         self._check_hits(variant)
+        check_news(self, variant)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
@@ -208,6 +217,11 @@ class Parts:
             raise ConfigError(
                 f"variant {variant.name!r}: days are read by a model on rank letters with an adapter for them; write "
                 'llm = { model = "shipped:stockllm", adapter = "shipped:stockllm-days" }, or signal = "vote"'
+            )
+        if reads_news(reader):
+            raise ConfigError(
+                f"variant {variant.name!r}: {reader.ref} reads news, and days tell nothing of them; write retriever = "
+                '"none" for it, or name a reader that was trained without [news]'
             )
         if days.card.recipe.get("trunk") != reader.digest:
             raise ConfigError(
@@ -243,8 +257,9 @@ class Parts:
         return self._readings[key]
 
     def _ranks(self, variant: Variant) -> Reading:
-        artifacts, universe = self.artifacts(variant), self.materials.rank_letters
+        artifacts = self.artifacts(variant)
         artifact = artifacts["classifier" if variant.is_classifier else "reader"]
+        universe = self.materials.news_letters if reads_news(artifact) else self.materials.rank_letters
         days = artifacts.get("reader of days")
         if days is not None:
             reader = DayReader(artifact, days, universe, variant.llm.device, variant.llm.threads)

@@ -40,7 +40,7 @@ CREATE TRIGGER IF NOT EXISTS trials_stay BEFORE DELETE ON trials
 CREATE TRIGGER IF NOT EXISTS trials_hold BEFORE UPDATE ON trials
     BEGIN SELECT RAISE(ABORT, 'the ledger of trials only grows'); END;
 """
-_MADE_UP = ("planted", "planted-days", "noise")
+_MADE_UP = ("planted", "planted-days", "planted-news", "noise")
 _AT_ONCE = 500  # data sets in one statement; older SQLite takes 999 values
 
 

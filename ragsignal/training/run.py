@@ -17,6 +17,7 @@ from ragsignal.config import TrainSpec
 from ragsignal.data import (
     Bins,
     Prices,
+    RankLetters,
     Split,
     SplitPart,
     bars_until_known,
@@ -124,6 +125,16 @@ class TrainingRun:
     def prices(self) -> Prices:
         """Prices of all symbols, from before ``data.start`` (candidates may be older) through ``data.end``."""
         return self.materials.prices
+
+    @property
+    def letters(self) -> RankLetters:
+        """Rank letters of all symbols, with those of the day's news where the spec has a table of it."""
+        return self.materials.rank_letters if self.spec.news is None else self.materials.news_letters
+
+    @property
+    def news_recipe(self) -> Recipe:
+        """What the news add to the recipe of something that reads them: their digest; empty without news."""
+        return {} if self.spec.news is None else {"news": self.materials.news_days.digest}
 
     @property
     def corpus(self) -> Corpus:

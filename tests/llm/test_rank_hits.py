@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragsignal.config import RanksTraining
 from ragsignal.data import RANK_FACTORS, RANK_LETTERS
 from ragsignal.errors import LookAheadError
 from ragsignal.llm.rank_ensemble import memory_of
@@ -34,7 +35,7 @@ def hits(*candidates: Candidate, score: float = 0.5) -> list[Hit]:
 def reader(width: int = WIDTH, seed: int = 0) -> Any:
     """A random reader with weights large enough that everything it sees shows."""
     torch.manual_seed(seed)
-    model: Any = RankLM(rank_config(hidden=16, layers=2, heads=2, window=3, hits=width))
+    model: Any = RankLM(rank_config(RanksTraining(hidden=16, layers=2, heads=2, window=3), width))
     return model.eval()
 
 

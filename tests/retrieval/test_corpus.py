@@ -20,11 +20,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ragsignal.config import CorpusSpec, Horizon, Target
-from ragsignal.data import factors, windows
+from ragsignal.data import calendar_of, factors, shipped_bins, windows
 from ragsignal.data.labels import movement_of
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval import corpus as corpus_module
 from ragsignal.retrieval.corpus import Corpus, build_corpus, load_or_build
+from tests.made_news import drawn_items, made, news_of
 from tests.markets import Frames, bars, days_of, markets, poisoned, until
 
 few = settings(max_examples=20, deadline=None)
@@ -405,3 +406,68 @@ def test_a_damaged_corpus_is_an_error_that_says_what_to_delete(corpus: Corpus, t
         column.write_bytes(content[: len(content) // 2] if damage == "cut" else b"?" * len(content))
     with pytest.raises(StoreError, match=r"cannot read the corpus in .*; delete the folder and run again"):
         Corpus.load(tmp_path / "c")
+
+
+# -------------------------------------------------------------------------------------------------- news as sequences
+
+NEWS_FRAMES = {"IBM": bars(40), "AAPL": bars(36, seed=1)}
+OF_NEWS = CorpusSpec(indicators=("close", "news_sentiment", "news_count"), lookback=3)
+
+
+def test_news_are_sequences_beside_the_others_which_stay_as_they_are() -> None:
+    corpus, plain = build_corpus(NEWS_FRAMES, OF_NEWS, news_of(NEWS_FRAMES)), build_corpus(NEWS_FRAMES, SHORT)
+    assert corpus.sequences == ("close", "news_count", "news_sentiment")
+    news = news_of(NEWS_FRAMES)
+    for candidate in records(corpus):
+        if candidate.sequence == "news_count":
+            column = news.symbols.index(candidate.symbol)
+            rows = np.searchsorted(news.days, np.array(candidate.dates, "datetime64[D]"))
+            assert candidate.values == candidate.scaled == tuple(news.count[rows, column].tolist())
+    of_close = [it for it in records(corpus) if it.sequence == "close"]
+    assert of_close == [it for it in records(plain) if it.sequence == "close"]
+    ends = {(it.symbol, it.dates): it.available_at for it in of_close}
+    same = [it for it in records(corpus) if it.sequence == "news_sentiment" and (it.symbol, it.dates) in ends]
+    assert same
+    assert all(it.available_at == ends[it.symbol, it.dates] for it in same)
+
+
+@few
+@given(st.integers(12, 30))
+def test_no_later_item_moves_what_is_visible(bar: int) -> None:
+    frames = NEWS_FRAMES
+    day = days_of(frames)[bar]
+    whole = build_corpus(frames, OF_NEWS, news_of(frames))
+    items = drawn_items(tuple(frames), calendar_of(frames.values()))
+    close = items.close.instants(np.array([day], "datetime64[D]"))[0]
+    cut = until(frames, day)
+    assert build_corpus(cut, OF_NEWS, made(items.take(items.available_at <= close), cut)).digest_as_of(day) == (
+        whole.digest_as_of(day)
+    )
+    fewer = items.take(items.available_at <= close - np.timedelta64(5, "D"))
+    assert build_corpus(cut, OF_NEWS, made(fewer, cut)).digest_as_of(day) != whole.digest_as_of(day)
+
+
+def test_other_news_are_another_corpus_in_the_cache_and_none_is_the_old_one(tmp_path: Path) -> None:
+    frames = NEWS_FRAMES
+    first = load_or_build(frames, "prices", OF_NEWS, tmp_path, news_of(frames))
+    assert load_or_build(frames, "prices", OF_NEWS, tmp_path, news_of(frames, seed=1)).digest != first.digest
+    plain = load_or_build(frames, "prices", SHORT, tmp_path)
+    folders = len(list((tmp_path / "corpora").iterdir()))
+    assert load_or_build(frames, "prices", SHORT, tmp_path, news_of(frames)).digest == plain.digest
+    assert len(list((tmp_path / "corpora").iterdir())) == folders == 3
+
+
+def test_a_sequence_of_news_without_news_says_what_to_write() -> None:
+    with pytest.raises(
+        ConfigError, match=r"news_sentiment, news_count, and the spec reads no news; write a table \[news\]"
+    ):
+        build_corpus(NEWS_FRAMES, OF_NEWS)
+    with pytest.raises(ConfigError, match=r"unknown \['news_mood'\]; known are .* news_sentiment, news_count"):
+        build_corpus(NEWS_FRAMES, CorpusSpec(indicators=("news_mood",)), news_of(NEWS_FRAMES))
+
+
+def test_letters_of_news_are_cut_at_fixed_edges() -> None:
+    bins = shipped_bins()
+    assert bins.line("news_sentiment", (-1.0, -0.01, 0.0, 0.01, 1.0)) == "news_sentiment: A H I I P"
+    assert bins.line("news_count", (0.0, 1.0, 2.0, 14.0, 99.0)) == "news_count: A B C O P"
+    assert bins.line("news_novelty", (0.0, 0.5, 1.0)) == "news_novelty: A I P"

@@ -17,14 +17,24 @@ import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.decisions import audit_decisions
+from ragsignal.audit.signals.news import AuditedNews, known_news, poisoned_news
 from ragsignal.audit.signals.retrieval import LARGEST, cut_corpus, is_embedded, with_corpus
 from ragsignal.audit.signals.starts import LateStart
 from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, spread_from_last
-from ragsignal.audit.signals.visibility import ChangeFuture, Changes, DayView, Frames, FutureTest, Visibility
+from ragsignal.audit.signals.visibility import (
+    ChangeFuture,
+    Changes,
+    DayView,
+    Frames,
+    FutureTest,
+    NewsView,
+    Visibility,
+)
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
+from ragsignal.data import Prices
 from ragsignal.errors import DataError
-from ragsignal.llm import day_scorer
+from ragsignal.llm import day_scorer, reads_news
 from ragsignal.signals import Cost, SignalStore, queries_of
 from ragsignal.study import Study
 from ragsignal.types import Hit, Query, Signal
@@ -80,25 +90,39 @@ def _under_other_futures(
     future, findings = _future_test(study, frames, frozenset(visibilities.values()), progress), list[Finding]()
     for test, change in _CHANGES.items():
         changes = future.scan(test, change, len(future.days) if test == "signal-prefix" else POISONS)
-        planted = future.planted(change)
+        planted, early = future.planted(change), future.planted_news(change)
         for name, seen in visibilities.items():
             finding = _judged(test, name, changes, seen, future)
-            caught = future.catches(planted, seen)
-            findings.append(finding if caught else replace(finding, verdict="broken", words=_BLIND))
+            if not future.catches(planted, seen):
+                finding = replace(finding, verdict="broken", words=_BLIND)
+            elif not future.catches_news(early, seen):
+                finding = replace(finding, verdict="broken", words=_BLIND_TO_NEWS)
+            findings.append(finding)
     return findings
 
 
 _CHANGES: dict[str, ChangeFuture] = {
-    "signal-prefix": lambda market, point: market.span(0, point),
-    "signal-poison": lambda market, point: market.poisoned(point),
+    "signal-prefix": ChangeFuture(lambda market, point: market.span(0, point), known_news),
+    "signal-poison": ChangeFuture(lambda market, point: market.poisoned(point), poisoned_news),
 }
 _DAY_SCORERS = ("stockllm", "classifier")
 _BLIND = "The planted leak, prices that are read some bars early, was not caught: this test is blind here."
+_BLIND_TO_NEWS = (
+    "The planted leak, news that count before they were published, was not caught: this test is blind here."
+)
 
 
 def _visibility(study: Study, variant: Variant) -> Visibility:
     embargo = variant.retrieval.embargo if variant.reads_sequences else None
-    return Visibility(embargo, variant.reads_ranks, _memory(study, variant), _day_view(study, variant))
+    return Visibility(
+        embargo, variant.reads_ranks, _memory(study, variant), _day_view(study, variant), _news_view(study, variant)
+    )
+
+
+def _news_view(study: Study, variant: Variant) -> NewsView | None:
+    if study.reads_universe(variant):
+        return "letters" if any(reads_news(artifact) for artifact in study.artifacts(variant).values()) else None
+    return "headlines" if variant.quotes_headlines else None
 
 
 def _day_view(study: Study, variant: Variant) -> DayView | None:
@@ -124,7 +148,16 @@ def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibilit
         symbols = spread_from_last(symbols, max(2, len(symbols) * LARGEST // len(study.corpus)))
         if not any(seen.memory for seen in visibilities):  # which need every stock, and are built in seconds
             prices = {name: prices[name] for name in symbols}
-    return FutureTest(Market(prices), Market(frames), spec.corpus, symbols, visibilities, progress)
+    return FutureTest(
+        Market(prices), Market(frames), spec.corpus, symbols, visibilities, progress, _audited_news(study)
+    )
+
+
+def _audited_news(study: Study) -> AuditedNews | None:
+    source = study.materials.news
+    if source is None:
+        return None
+    return AuditedNews(study.materials.news_table.items, lambda items, frames: source.days(items, Prices(frames)))
 
 
 def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: FutureTest) -> Finding:
@@ -134,6 +167,7 @@ def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: Fu
         "ranks": seen.ranks,
         "rank letters": seen.memory > 0,
         "days": seen.days is not None,
+        "news": seen.news is not None,
     }
     rebuilt = [what for what, is_read in looks.items() if is_read]
     evidence: dict[str, object] = {

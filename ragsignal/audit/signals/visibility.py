@@ -1,11 +1,13 @@
 """What a signal's address is made of besides its recipe, built anew from prices whose future is cut off or poisoned.
 
-    prices ─► change (cut, poison) after t ─► candidates, ranks, letters, days ─► digest as of t ─┐
-    traded bars ─► change after t ─► queries as of <= t ──────────────────────────────────────────┴► the same: no leak
+    prices, news ─► change (cut, poison) after t ─► candidates, ranks, letters, days ─► digest as of t ─┐
+    traded bars ─► change after t ─► queries as of <= t ────────────────────────────────────────────────┴► equal: fine
 
 A digest of candidates is a running hash: equal at t, it is equal at every earlier day; one of rank letters is of the
 days that the reader remembers. But a candidate that reads h bars ahead is wrong only where the cut lies within h bars
-of it, so that every bar of the window is a cut point, if time allows.
+of it, so that every bar of the window is a cut point, if time allows. News are cut by their own stamps: what was
+published or received after the close of t, or as much later as the spec's lag says, is not there at t, whichever bar
+counts it.
 """
 
 from __future__ import annotations
@@ -16,21 +18,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
+from ragsignal.audit.signals.news import AuditedNews, ChangeNews, planted_news
 from ragsignal.audit.signals.variants import spread_from_last
 from ragsignal.config import CorpusSpec
 from ragsignal.data import (
+    NEWS_FACTORS,
     MarketDays,
+    NewsDays,
+    NewsItems,
     Panel,
     RankLetters,
     build_market_days,
     build_panel,
     build_rank_letters,
     calendar_of,
+    with_news,
 )
 from ragsignal.errors import DataError
 from ragsignal.retrieval import Corpus, build_corpus
@@ -39,8 +47,26 @@ from ragsignal.types import Query
 from ragsignal.utils import Progress, day_of, silent, upper
 
 Frames = Mapping[str, pd.DataFrame]
-ChangeFuture = Callable[[Market, int], Market]
-"""From a market and a point of its own days to the market without, or with another, future."""
+
+
+@dataclass(frozen=True)
+class ChangeFuture:
+    """How the future is changed: of a market from a point of its own days on, and of news from a day on."""
+
+    market: Callable[[Market, int], Market]
+    news: ChangeNews
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What is done to all prices, and to all news, before anything is made of them."""
+
+    frames: Callable[[Frames], Frames] = dict
+    news: Callable[[NewsItems], NewsItems] | None = None
+
+
+HONEST = Plant()
+"""Nothing is done to them."""
 
 SECONDS = 45.0
 """What the cuts, and what the poisons, may take; where all would take longer, they are spread over the window."""
@@ -71,6 +97,10 @@ class DayView:
         return own if self.brought is None else self.brought.followed_by(own)
 
 
+NewsView = Literal["letters", "headlines"]
+"""What of the news a variant reads: their rank letters, or headlines in a prompt."""
+
+
 @dataclass(frozen=True)
 class Visibility:
     """What a variant looks at besides its window.
@@ -85,12 +115,15 @@ class Visibility:
         Days of the universe's rank letters that a signal depends on; 0: it reads none.
     days : DayView, optional
         The days that it retrieves from; None: it retrieves none.
+    news : NewsView, optional
+        What it reads of the day's news besides candidates; None: nothing.
     """
 
     embargo: int | None
     ranks: bool
     memory: int = 0
     days: DayView | None = None
+    news: NewsView | None = None
 
     @property
     def candidates(self) -> bool:
@@ -106,14 +139,29 @@ class VisibleData:
     panel: Panel | None
     letters: RankLetters | None
     days: MarketDays | None
+    news: NewsDays | None = None
+    news_letters: RankLetters | None = None
     _joined: dict[DayView, MarketDays] = field(default_factory=dict)  # its digests are made once for all points
 
-    def digest(self, visibility: Visibility, day: date) -> tuple[str, str, str, str]:
+    def digest(self, visibility: Visibility, day: date) -> tuple[str, ...]:
         """Of all that a variant can see as of ``day``."""
         embargo = visibility.embargo
         candidates = self.corpus.digest_as_of(day, embargo) if self.corpus and embargo is not None else ""
         ranks = self.panel.digest_as_of(day) if self.panel and visibility.ranks else ""
-        return candidates, ranks, self._letters_digest(visibility.memory, day), self._days_digest(visibility.days, day)
+        letters = self.news_letters if visibility.news == "letters" else self.letters
+        return (
+            candidates,
+            ranks,
+            _letters_digest(letters, visibility.memory, day),
+            self._days_digest(visibility.days, day),
+            self._headlines_digest(day) if visibility.news == "headlines" else "",
+        )
+
+    def _headlines_digest(self, day: date) -> str:
+        if self.news is None:
+            return ""
+        seen = int(np.searchsorted(self.news.days, np.datetime64(day), side="right"))
+        return self.news.window_digest(seen - 1, seen).hex() if seen else ""
 
     def _days_digest(self, view: DayView | None, day: date) -> str:
         if self.days is None or view is None:
@@ -122,13 +170,14 @@ class VisibleData:
             self._joined[view] = view.joined(self.days)
         return self._joined[view].digest_as_of(day, view.embargo)
 
-    def _letters_digest(self, memory: int, day: date) -> str:
-        if self.letters is None or not memory:
-            return ""
-        wanted = upper(day, self.letters.days)
-        row = int(np.searchsorted(self.letters.days, wanted))
-        known = row < len(self.letters.days) and self.letters.days[row] == wanted
-        return self.letters.window_digest(row, memory).hex() if known else ""
+
+def _letters_digest(letters: RankLetters | None, memory: int, day: date) -> str:
+    if letters is None or not memory:
+        return ""
+    wanted = upper(day, letters.days)
+    row = int(np.searchsorted(letters.days, wanted))
+    known = row < len(letters.days) and letters.days[row] == wanted
+    return letters.window_digest(row, memory).hex() if known else ""
 
 
 @dataclass(frozen=True)
@@ -164,6 +213,8 @@ class FutureTest:
         Those of the market that candidates are cut from.
     visibilities : frozenset of Visibility
     progress : callable, optional
+    news : AuditedNews, optional
+        Of a spec with news.
     """
 
     market: Market
@@ -172,6 +223,7 @@ class FutureTest:
     symbols: Sequence[str]
     visibilities: frozenset[Visibility]
     progress: Progress = silent
+    news: AuditedNews | None = None
     _made: dict[int, tuple[VisibleData, list[Query]]] = field(default_factory=dict)
 
     @cached_property
@@ -186,14 +238,16 @@ class FutureTest:
         first = int(self.market.days.searchsorted(self.traded.days[0])) - RECENT
         return self.market.span(max(0, first), len(self.market.days) - 1)
 
-    def build(self, frames: Frames) -> VisibleData:
-        """The candidates, ranks, rank letters and days of ``frames`` that any variant looks at."""
+    def build(self, frames: Frames, items: NewsItems | None = None) -> VisibleData:
+        """The candidates, ranks, rank letters, days and news of ``frames`` and ``items`` that any variant looks at."""
         present = {symbol: frame for symbol, frame in frames.items() if len(frame)}
         corpus, panel, letters, days = None, None, None, None
+        news = self.news.make(items, present) if self.news and items is not None else None
         if any(visibility.candidates for visibility in self.visibilities):
             # No candidate yet is no fault: the whole history was built before, so the prices themselves are fine.
             with contextlib.suppress(DataError):
-                corpus = build_corpus({name: present[name] for name in self.symbols if name in present}, self.spec)
+                own = {name: present[name] for name in self.symbols if name in present}
+                corpus = build_corpus(own, self.spec, news)
         if any(visibility.ranks for visibility in self.visibilities):
             panel = build_panel(present)
         if any(visibility.memory for visibility in self.visibilities):
@@ -201,7 +255,8 @@ class FutureTest:
                 letters = build_rank_letters(present)
         if letters is not None and any(visibility.days for visibility in self.visibilities):
             days = build_market_days(letters, present, self.spec.target, self.spec.horizon)
-        return VisibleData(corpus, panel, letters, days)
+        ranked = with_news(letters, news, {}) if letters and news else None
+        return VisibleData(corpus, panel, letters, days, news, ranked)
 
     def scan(self, what: str, change: ChangeFuture, wanted: int) -> Changes:
         """Change the future at ``wanted`` bars of the window, or at as many as time allows; ``what`` is told of it."""
@@ -216,40 +271,49 @@ class FutureTest:
     def planted(self, change: ChangeFuture) -> Changes:
         """The control: what prices that are read early change, at half of the window."""
         middle = self.days[len(self.days) // 2 - 1 : len(self.days) // 2]
-        return self.compare(change, middle, plant=lambda frames: read_early(frames, self.spec.stride + 2))
+        return self.compare(change, middle, plant=Plant(lambda frames: read_early(frames, self.spec.stride + 2)))
+
+    def planted_news(self, change: ChangeFuture) -> Changes | None:
+        """The control of news: what items that count too early change; None where there is none to count."""
+        planted = planted_news(self.news.items, self.days) if self.news else None
+        if planted is None:
+            return None
+        return self.compare(change, [planted.day], plant=Plant(news=planted.count))
 
     def catches(self, planted: Changes, visibility: Visibility) -> bool:
         """Whether the planted leak was seen in all that a variant of this visibility looks at."""
-        frozen = self.spec.end is not None and self.spec.end < day_of(
-            self.days[0]
-        )  # candidates that no traded bar can move
-        looks = (visibility.candidates and not frozen) or visibility.ranks or bool(visibility.memory)
+        looks = self._sees_candidates(visibility) or visibility.ranks or bool(visibility.memory)
         return bool(planted.queries) and (bool(planted.visible[visibility]) or not looks)
+
+    def catches_news(self, planted: Changes | None, visibility: Visibility) -> bool:
+        """Whether the leak that was planted in the news was seen by a variant that reads some."""
+        of_news = bool({*self.spec.indicators} & {*NEWS_FACTORS}) and self._sees_candidates(visibility)
+        return planted is None or not (visibility.news or of_news) or bool(planted.visible[visibility])
+
+    def _sees_candidates(self, visibility: Visibility) -> bool:
+        """Whether a variant sees candidates that a traded bar can move."""
+        return visibility.candidates and not (self.spec.end is not None and self.spec.end < day_of(self.days[0]))
 
     def compare(
         self,
         change: ChangeFuture,
         points: Sequence[date],
         market: Market | None = None,
-        plant: Callable[[Frames], Frames] | None = None,
+        plant: Plant = HONEST,
         what: str = "",
     ) -> Changes:
-        """Compare at each of ``points``, in the recent market if no other is given.
-
-        ``plant`` is done to all prices before anything is made of them.
-        """
+        """Compare at each of ``points``, in the recent market if no other is given."""
         history = market or self.recent
-        plant = plant or dict
         whole, all_queries = self._unchanged(history, plant)
         visible: dict[Visibility, list[str]] = {visibility: [] for visibility in self.visibilities}
         queries: list[str] = []
         for number, day in enumerate(points):
-            cut = self.build(plant(_changed(change, history, day).frames))
+            cut = self._made_of(_changed(change, history, day), plant, change, day)
             for visibility, words in visible.items():
                 if cut.digest(visibility, day) != whole.digest(visibility, day):
                     words.append(f"what is visible as of {day}")
             known = [query for query in all_queries if query.as_of <= day]
-            made = self._queries(plant(_changed(change, self.traded, day).frames))
+            made = self._queries(plant.frames(_changed(change, self.traded, day).frames))
             queries += _first_difference(known, [query for query in made if query.as_of <= day])
             if what:
                 self.progress(what, number + 1, len(points))
@@ -257,25 +321,36 @@ class FutureTest:
 
     def _affordable(self, change: ChangeFuture) -> int:
         """How many bars can be changed in the time that there is."""
-        self._unchanged(self.recent, dict)
+        self._unchanged(self.recent, HONEST)
         began = time.perf_counter()
         self.compare(change, self.days[-1:])
         return max(_FEWEST, int(SECONDS / max(time.perf_counter() - began, 1e-6)))
 
-    def _unchanged(self, history: Market, plant: Callable[[Frames], Frames]) -> tuple[VisibleData, list[Query]]:
+    def _unchanged(self, history: Market, plant: Plant) -> tuple[VisibleData, list[Query]]:
         """What is made of all prices; kept where nothing is planted, as it is compared with again and again."""
-        if plant is not dict:
-            return self.build(plant(history.frames)), self._queries(plant(self.traded.frames))
+        if plant is not HONEST:
+            return self._made_of(history, plant), self._queries(plant.frames(self.traded.frames))
         if id(history) not in self._made:
-            self._made[id(history)] = self.build(history.frames), self._queries(self.traded.frames)
+            self._made[id(history)] = self._made_of(history, plant), self._queries(self.traded.frames)
         return self._made[id(history)]
+
+    def _made_of(
+        self, history: Market, plant: Plant, change: ChangeFuture | None = None, day: date = date.max
+    ) -> VisibleData:
+        """What is made of a market, and of the news, which ``change`` cuts or poisons after ``day``."""
+        items = self.news.items if self.news else None
+        if items is not None and change is not None:
+            items = change.news(items, day)
+        if items is not None and plant.news is not None:
+            items = plant.news(items)
+        return self.build(plant.frames(history.frames), items)
 
     def _queries(self, frames: Frames) -> list[Query]:
         return queries_of(frames, self.spec.lookback)
 
 
 def _changed(change: ChangeFuture, market: Market, day: date) -> Market:
-    return change(market, int(market.days.searchsorted(pd.Timestamp(day), side="right")) - 1)
+    return change.market(market, int(market.days.searchsorted(pd.Timestamp(day), side="right")) - 1)
 
 
 def read_early(frames: Frames, bars: int) -> dict[str, pd.DataFrame]:

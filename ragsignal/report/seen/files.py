@@ -8,14 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ragsignal.data import FACTOR_WORDS, FORMULAS, RANK_FACTORS, STATE_FORMULAS, STATE_WORDS
+from ragsignal.data import (
+    FACTOR_WORDS,
+    FORMULAS,
+    NEWS_FORMULAS,
+    NEWS_WORDS,
+    RANK_FACTORS,
+    STATE_FORMULAS,
+    STATE_WORDS,
+)
 from ragsignal.report.figures import AXIS, LAYOUT, Plotly
 from ragsignal.report.record import naive_days
 from ragsignal.report.seen.accounts import account_file
 from ragsignal.report.seen.days import Shelf, day_files, shelf_of, years_of
 from ragsignal.report.seen.plan import Read, Shown, inspect_command, shown_of
 from ragsignal.report.seen.sequences import evidence_file
-from ragsignal.report.seen.symbols import Tables, bars_of, letters_by_key, symbol_file, tables_of, text_kind
+from ragsignal.report.seen.symbols import Tables, bars_of, last_text, letters_by_key, symbol_file, tables_of, text_kind
 from ragsignal.report.sidecar import write_sidecar
 from ragsignal.signals import SignalStore
 from ragsignal.study import open_store
@@ -34,6 +42,8 @@ class Seen:
         Where the run's signals lie.
     texts : mapping of int to str
         What each variant read, by number: ``letters``, a ``prompt`` or nothing.
+    lettered : int or None
+        Number of the variant whose rank letters are shown: one that reads the most of them; None where none does.
     evidence : tuple of int
         Numbers of the variants that read sequences or prompts of words.
     shelf : Shelf
@@ -43,6 +53,7 @@ class Seen:
     result: RunResult
     store: SignalStore
     texts: Mapping[int, str]
+    lettered: int | None
     evidence: tuple[int, ...]
     shelf: Shelf
     shown: Shown
@@ -63,6 +74,7 @@ class Seen:
             "relative": result.spec.corpus.target == "relative",
             "horizon": result.spec.corpus.horizon,
             "factors": [[name, FACTOR_WORDS[name], FORMULAS[name]] for name in RANK_FACTORS],
+            "news_factors": [[name, NEWS_WORDS[name], NEWS_FORMULAS[name]] for name in NEWS_FORMULAS],
             "states": [STATE_WORDS[name] for name in STATE_FORMULAS],
             "layout": LAYOUT,
             "axis": AXIS,
@@ -84,10 +96,10 @@ class Seen:
 
     def _letters(self) -> tuple[int, dict[str, str]] | None:
         """The rank letters of all symbols: all variants that read letters read those of the run's universe."""
-        for number, kind in self.texts.items():
-            if kind == "letters":
-                return number, letters_by_key(self.result.variants[number].signals, self.shown.symbols, self.store)
-        return None
+        if self.lettered is None:
+            return None
+        signals = self.result.variants[self.lettered].signals
+        return self.lettered, letters_by_key(signals, self.shown.symbols, self.store)
 
     def _evidence(self, number: int, symbol: str, tables: Tables) -> Plotly:
         signals = tables.signals[number, symbol]
@@ -115,7 +127,10 @@ def open_seen(result: RunResult) -> Seen:
         If the store of signals cannot be read.
     """
     store = open_store()
-    texts = {number: text_kind(it, store) for number, it in enumerate(result.variants) if it.has_signal}
+    read = {number: last_text(it, store) for number, it in enumerate(result.variants) if it.has_signal}
+    texts = {number: text_kind(text) for number, text in read.items()}
+    lettered = [number for number, kind in texts.items() if kind == "letters"]
+    widest = max(lettered, key=lambda number: len(read[number]), default=None)
     specs = {it.name: it for it in result.spec.variants}
     evidence = tuple(
         number
@@ -126,7 +141,7 @@ def open_seen(result: RunResult) -> Seen:
     days = sum(max(len(it.hits) for it in found) for _, _, found in shelf.groups)
     shown = shown_of(result, Read(len(evidence), days))
     first = result.closes.index[shown.days_from].date()
-    return Seen(result, store, texts, evidence, shelf.since(first), shown)
+    return Seen(result, store, texts, widest, evidence, shelf.since(first), shown)
 
 
 def write_seen(seen: Seen, folder: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ragsignal.data import RANK_FACTORS
+from ragsignal.data import NEWS_FACTORS, RANK_FACTORS
 from ragsignal.report.figures import Plotly, packed
 from ragsignal.report.record import naive_days
 from ragsignal.signals import SignalStore
@@ -16,7 +16,7 @@ from ragsignal.trading import RunResult, VariantResult
 from ragsignal.types import IntArray
 
 _SPELLED = frozenset("ABCDEFGHIJKLMNOP-")
-_NO_LETTERS = " " * len(RANK_FACTORS)
+_WIDTHS = (len(RANK_FACTORS), len(RANK_FACTORS) + len(NEWS_FACTORS))  # without and with news
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,15 @@ def tables_of(result: RunResult, symbols: Sequence[str]) -> Tables:
     )
 
 
-def text_kind(variant: VariantResult, store: SignalStore) -> str:
-    """What a variant read: ``letters`` of ranks, a ``prompt`` of words, or nothing that is known here (empty)."""
+def last_text(variant: VariantResult, store: SignalStore) -> str:
+    """What a variant read for its last signal; empty where nothing is known here."""
     keys = variant.signals["key"]
-    found = store.prompts(keys[keys != ""].iloc[-1:])
-    text = next(iter(found.values()), "")
-    if len(text) == len(RANK_FACTORS) and _SPELLED.issuperset(text):
+    return next(iter(store.prompts(keys[keys != ""].iloc[-1:]).values()), "")
+
+
+def text_kind(text: str) -> str:
+    """Tell ``letters`` of ranks from a ``prompt`` of words, and both from nothing (empty)."""
+    if len(text) in _WIDTHS and _SPELLED.issuperset(text):
         return "letters"
     return "prompt" if text else ""
 
@@ -83,7 +86,8 @@ def symbol_file(
     -------
     dict
         ``close`` and ``outcome`` (the return from the next bar's open to the one after it, known two bars later);
-        ``letters``, 41 signs a bar, blanks where none were read; by number of the variant ``signals`` and ``orders``.
+        ``letters``, 41 signs a bar (44 with news), blanks where none were read; by number of the variant ``signals``
+        and ``orders``.
     """
     numbers = range(len(result.variants))
     signals = {number: tables.signals[number, symbol] for number in numbers if (number, symbol) in tables.signals}
@@ -125,5 +129,6 @@ def _orders(table: pd.DataFrame, days: pd.DatetimeIndex) -> Plotly:
 
 
 def _letters(table: pd.DataFrame, letters: Mapping[str, str], days: pd.DatetimeIndex) -> str:
-    texts = pd.Series([letters.get(key, _NO_LETTERS) for key in table["key"]], index=table["date"])
-    return "".join(texts.reindex(days, fill_value=_NO_LETTERS))
+    blank = " " * max(map(len, letters.values()), default=len(RANK_FACTORS))
+    texts = pd.Series([letters.get(key, blank) for key in table["key"]], index=table["date"])
+    return "".join(texts.reindex(days, fill_value=blank))

@@ -24,7 +24,7 @@ TrainedKind = Literal[
 _ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric")
 # of [llm]: the base is known by its digest, and FinSeer reads the rest through its feedback alone
 _OF_LLM: dict[TrainedKind, set[str]] = {
-    "stockllm": {"template", "mask", "dtype", "device", "batch_size"},
+    "stockllm": {"template", "mask", "dtype", "device", "batch_size", "headlines"},
     "feedback": {"dtype", "device", "batch_size"},
     "classifier": {"template", "mask", "device"},
 }
@@ -82,7 +82,7 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
         Of one step.
     kind : str
     prices : str
-        Fingerprint of all prices through ``spec.data.end``.
+        Fingerprint of all prices, and of the news where some are read, through ``spec.data.end``.
     base : callable
         Gives the digest of the weights that a kind begins from; None where it begins from nothing.
     """
@@ -98,7 +98,7 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
             "days": [plain["data"]["start"], plain["data"]["end"]],
             "split": plain["split"],
             "corpus": plain["corpus"],
-            "llm": {key: plain["llm"][key] for key in (_OF_LLM.get(kind, ()) if reads_llm else ())},
+            "llm": {key: it for key, it in plain["llm"].items() if reads_llm and key in _OF_LLM.get(kind, ())},
             "settings": {key: value for key, value in plain[table].items() if key not in _NOT_DECIDING},
             "base": base(kind),
             "made from": address(spec, source, prices, base) if source else None,

@@ -15,8 +15,12 @@ from ragsignal.artifacts import CARD, Weights, resolve
 from ragsignal.config import WALK, RunSpec, TrainSpec, Variant, WalkForwardSpec
 from ragsignal.data import Prices, calendar_of, load_prices, shipped_bins
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
+from ragsignal.study.materials import Materials
+from ragsignal.study.news import NewsSource
+from ragsignal.study.parts import open_store
 from ragsignal.study.walk_forward.address import TrainedKind, address, base_of
 from ragsignal.study.walk_forward.steps import Step, steps_of
+from ragsignal.utils import json_digest
 
 Resolve = Callable[[str, str | None, str | None], Weights]
 Ref = TypeVar("Ref", str, str | None)
@@ -158,9 +162,13 @@ class Plan:
         return str(self.folder(step, cast(TrainedKind, ref.removeprefix(WALK))))
 
     def _fingerprint(self, step: Step) -> str:
-        """Of all that training can see of the prices, candidates from before its window included."""
+        """Of all that training can see of prices and news, candidates from before its window included."""
         if step not in self._fingerprints:
-            self._fingerprints[step] = self.history.between(None, step.train_end).digest
+            prices, train = self.history.between(None, step.train_end).digest, self.training(step)
+            self._fingerprints[step] = prices
+            if train.news is not None:
+                materials = Materials(train.data, train.corpus, self.history, NewsSource(train.news, open_store))
+                self._fingerprints[step] = json_digest([prices, materials.news_days.digest])
         return self._fingerprints[step]
 
     def _base(self, kind: TrainedKind) -> str | None:

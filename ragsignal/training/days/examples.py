@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ragsignal.data import MarketDays, build_market_days
-from ragsignal.errors import DataError
+from ragsignal.errors import ConfigError, DataError
 from ragsignal.llm import DayFeatures, DayScales, day_features, factor_product
 from ragsignal.retrieval import DayRetriever, NearestDays, RandomDays, StateMetric
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -85,7 +85,12 @@ class DayExamples:
 
 
 def day_examples(run: TrainingRun) -> DayExamples:
-    """Lay out the examples of a training spec; raises as :func:`rank_examples` does."""
+    """Lay out the examples of a training spec; raises as :func:`rank_examples` does, and ``ConfigError`` with news."""
+    if run.spec.news is not None:
+        raise ConfigError(
+            f"{run.spec.name}: days tell what the 41 factors of bars paid, and no factor of news; delete [news] and "
+            "train StockLLM without it, or do without `ragsignal train days`"
+        )
     ranks = rank_examples(run)
     letters, corpus = ranks.letters, run.spec.corpus
     frames = run.materials.prices.between(letters.days[0].item(), None).frames

@@ -28,8 +28,6 @@ from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
 from ragsignal.types import Query, Recipe
 from ragsignal.utils import Steps, write_file
 
-_SEQUENCES = tuple(SEQUENCES)
-
 
 class NumericStudent:
     """A tower that learns.
@@ -46,9 +44,10 @@ class NumericStudent:
     def __init__(self, corpus: Corpus, settings: FinseerTraining) -> None:
         self._corpus = corpus
         self._settings = settings
-        self._names = np.array([_SEQUENCES.index(name) for name in corpus.sequences], dtype=np.int64)
+        known = (*SEQUENCES, *(name for name in corpus.sequences if name not in SEQUENCES))  # those of news
+        self._names = np.array([known.index(name) for name in corpus.sequences], dtype=np.int64)
         lookback = corpus.scaled.shape[1]
-        config = TowerConfig(lookback + EXTRA, _SEQUENCES, settings.hidden, settings.dim)
+        config = TowerConfig(lookback + EXTRA, known, settings.hidden, settings.dim)
         self._tower = new_tower(config, settings.seed)
 
     def fit(self, queries: Sequence[RankedQuery], scratch: Path, progress: Steps) -> None:

@@ -76,7 +76,7 @@ def rank_examples(run: TrainingRun) -> RankExamples:
     LookAheadError
         If a label of a part became known after the part's end.
     """
-    letters, corpus = run.materials.rank_letters, run.spec.corpus
+    letters, corpus = run.letters, run.spec.corpus
     frames = run.materials.prices.between(letters.days[0].item(), None).frames
     outcomes, available_at = label_tables(frames, letters.days, letters.symbols, corpus.target, corpus.horizon)
     known = np.where(letters.ranked, outcomes, np.nan)

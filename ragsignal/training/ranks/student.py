@@ -102,7 +102,7 @@ class Student:
 
     def _new_model(self) -> Any:
         width = self.hits.width if self.hits else 0
-        return RankLM(rank_config(self.spec.hidden, self.spec.layers, self.spec.heads, self.spec.window, width))
+        return RankLM(rank_config(self.spec, width, self.examples.letters.factors))
 
     def _with_weights(self, weights: Weights) -> Any:
         model = self._new_model()

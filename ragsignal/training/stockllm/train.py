@@ -105,6 +105,7 @@ def training_recipe(run: TrainingRun) -> Recipe:
         "corpus": run.corpus.digest,
         "data": run.prices.digest,
         "split": run.spec.split.model_dump(mode="json"),
+        **(run.news_recipe if run.template.headlines else {}),
     }
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ragsignal.artifacts.artifact import Artifact, load_artifact
-from ragsignal.config import FinseerTraining
+from ragsignal.config import FinseerTraining, RanksTraining
 from ragsignal.data.market_days import DayHits
 from ragsignal.errors import ModelError
 from ragsignal.llm.day_hits import day_features
@@ -222,7 +222,7 @@ def test_an_untrained_adapter_changes_nothing() -> None:
     from ragsignal.llm.day_model import FACTS, with_lora
     from ragsignal.llm.rank_model import RankLM, rank_config
 
-    adapter = with_lora(RankLM(rank_config(hidden=16, layers=1, heads=2, window=3)), rank=2, alpha=4)
+    adapter = with_lora(RankLM(rank_config(RanksTraining(hidden=16, layers=1, heads=2, window=3))), rank=2, alpha=4)
     letters, payoffs = torch.zeros(1, 70, 41, dtype=torch.uint8), torch.zeros(1, 5, 41, dtype=torch.uint8)
     changes = adapter(letters, torch.randn(1, 70, 16), payoffs, torch.zeros(1, 5, FACTS))
     assert changes.shape == (1, 70)
