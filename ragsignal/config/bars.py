@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 _FASTEST, _SLOWEST = 60, 720  # minutes
-_DAILY = ("sample", "yfinance", "planted-days")
-_DATED = ("sample", "planted", "planted-days", "noise")
+_ONLY_DAILY = ("planted-days", "planted-news")
+_DAILY = ("sample", "yfinance", *_ONLY_DAILY)
+_DATED = ("sample", "planted", "noise", *_ONLY_DAILY)
 
 
 def minutes_of(bar: str | None) -> int:
@@ -42,6 +43,6 @@ def bar_mistake(bar: str | None, stamp: str | None, calendar: str | None, close:
         )
     if stamp is not None and source in _DATED:
         return f'stamp = "{stamp}": source = "{source}" dates its bars itself; delete that line'
-    if source == "planted-days" and (bar or calendar):
-        return 'source = "planted-days" has daily bars of an exchange; delete bar and calendar'
+    if source in _ONLY_DAILY and (bar or calendar):
+        return f'source = "{source}" has daily bars of an exchange; delete bar and calendar'
     return ""
