@@ -114,6 +114,7 @@ class Seen:
             "limit": min(1.0, 1.1 * largest) if largest > 0 else 1.0,  # one scale for all symbols: they can be compared
             "evidence": number in self.evidence,
             "text": self.texts.get(number, ""),
+            "probable": variant.says_probability,
             "group": self.shelf.of_variant.get(variant.name),
         }
 

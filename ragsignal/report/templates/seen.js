@@ -97,7 +97,7 @@
       traces.push({name: "abstained", type: "scatter", mode: "markers", yaxis: "y2", hoverinfo: "skip", x: silent.map(bar => dates[bar]), y: silent.map(() => 0), marker: {color: GREY, size: 3}});
       const reasons = Object.entries(signals.abstained).map(([reason, bars]) => `${bars.length} × ${reason}`).join("; ");
       words = `${variant.name} on ${symbol}: ${figure(values.filter(Number.isFinite).length, 0)} signals, ${silent.length ? `${silent.length} of them abstained (grey dots: ${reasons})` : "none abstained"}; ${fills.length} fills.`;
-      axes.yaxis2 = {domain: [0, .36], title: {text: SEEN.relative ? "signal" : "P(rise) − P(fall)"}, range: [-variant.limit, variant.limit], zeroline: true, zerolinecolor: GREY};
+      axes.yaxis2 = {domain: [0, .36], title: {text: SEEN.relative || !variant.probable ? "signal" : "P(rise) − P(fall)"}, range: [-variant.limit, variant.limit], zeroline: true, zerolinecolor: GREY};
     } else {
       axes.yaxis.domain = [.3, 1];
       axes.yaxis3.domain = [0, .24];
@@ -146,7 +146,7 @@
       const value = decode(signals.values)[bar], rank = signals.ranks ? decode(signals.ranks)[bar] : NaN;
       const reason = Object.entries(signals.abstained).find(([, bars]) => bars.includes(bar));
       if (reason) facts.push(["No view", reason[0]]);
-      else if (Number.isFinite(value)) facts.push([SEEN.relative ? "P(beats the day's median)" : "P(rise)", figure((1 + value) / 2, 4)], ["Signal", figure(value, 4, true)]);
+      else if (Number.isFinite(value)) facts.push(...(SEEN.variants[number].probable ? [[SEEN.relative ? "P(beats the day's median)" : "P(rise)", figure((1 + value) / 2, 4)]] : []), ["Signal", figure(value, 4, true)]);
       else facts.push(["No signal", "nobody asked for one on this bar"]);
       if (!reason && Number.isFinite(rank)) facts.push(["Rank of the day", `${figure(rank, 2, true)} (−1 lowest, +1 highest)`]);
       facts.push(["What came: next open to the open after", percent(decode(symbolData.outcome)[bar])]);
