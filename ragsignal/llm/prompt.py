@@ -48,6 +48,8 @@ class Template:
         Letters of windows.
     panel : Panel, optional
         Ranks of all stocks by day; the wide templates need it.
+    bar : str
+        The word for a bar: ``day``, ``week``, ``month``, or ``bar`` where it lasts hours.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Template:
     mask: bool
     bins: Bins
     panel: Panel | None = None
+    bar: str = "day"
 
     def __post_init__(self) -> None:
         if self.wide and self.panel is None:
@@ -68,7 +71,8 @@ class Template:
     def recipe(self) -> Recipe:
         """Identity: name, version, masking, and the letters where they are read."""
         identity: Recipe = {"template": f"{self.name}/{_VERSIONS[self.name]}", "mask": self.mask}
-        return identity | ({"bins": self.bins.recipe} if self.name in LETTERED else {})
+        identity |= {"bins": self.bins.recipe} if self.name in LETTERED else {}
+        return identity if self.bar == "day" else {**identity, "bar": self.bar}
 
     @property
     def wide(self) -> bool:
@@ -87,7 +91,7 @@ class Template:
     @property
     def head(self) -> str:
         """The line that every prompt begins with; empty for a chat template."""
-        return _HEADS[self.name]
+        return _HEADS[self.name].replace("by day", f"by {self.bar}")
 
     @property
     def chat(self) -> bool:
@@ -139,7 +143,7 @@ class Template:
         stock = "STOCK" if self.mask else query.symbol
         record = {
             "query_stock": stock,
-            "query_date": self._day(query.as_of, query) if not self.mask else "D+1",
+            "query_date": self._day(query.as_of, query) if not self.mask else self._next,
             "recent_date_list": [self._day(day, query) for day in query.dates[1:]],
             "adjusted_close_list": _rebased(query.closes[1:]),
         }
@@ -149,7 +153,7 @@ class Template:
             parts += [json.dumps(self._candidate_record(hit, query)) for hit in hits]
         parts.append("This is the sequence to judge:")
         parts.append(json.dumps(record))
-        when = "the next day" if self.mask else f"the day after {query.as_of}"
+        when = f"the next {self.bar}" if self.mask else f"the {self.bar} after {stamp_text(query.as_of)}"
         parts.append(f"Query: on {when}, the movement of ${stock} is [blank].")
         return Prompt(query, hits, "\n".join(parts), system)
 
@@ -162,6 +166,10 @@ class Template:
             "recent_date_list": [self._day(day, query) for day in candidate.dates],
             f"{candidate.sequence}_list": _without_level(candidate),
         }
+
+    @property
+    def _next(self) -> str:
+        return "D+1" if self.bar == "day" else f"next {self.bar}"
 
     def _day(self, day: date, query: Query) -> str:
         if not self.mask:

@@ -119,7 +119,8 @@ class Materials:
 
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""
-        return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None)
+        panel = self.panel if llm.reads_ranks else None
+        return Template(llm.template, llm.mask, self.bins, panel, self.clock.noun)
 
     @cached_property
     def traded(self) -> Prices:
