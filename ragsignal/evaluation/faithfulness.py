@@ -159,7 +159,7 @@ class _Asked:
         return [_Paired(self.day, count, factors, important, random) for important, random in pairs]
 
     def without_hits(self) -> list[_Paired]:
-        """Delete the hits whose single effects are the largest; nothing where a reader reads none."""
+        """Delete the hits that speak most for the side; nothing where a reader reads none."""
         everywhere = np.arange(self.reading.most_hits)
         if not len(everywhere):
             return []
@@ -170,7 +170,8 @@ class _Asked:
     def _of_hits(self, place: int, without: FloatArray) -> _Paired:
         own, hits = float(self.probability[place]), len(without)
         count = max(1, round(_DELETED * hits))
-        named = _leading(np.abs(own - without)[None], count)
+        # not the largest effects either way: those that speak against each other would cancel out
+        named = _leading((np.sign(own - 0.5) * (own - without))[None], count)
         sets = [named, *(_leading(self.rng.random((1, hits)), count) for _ in range(_RANDOM))]
         changes = [abs(self.reading.with_hits(place, ~absent[0]) - own) for absent in sets]
         return _Paired(self.day, count, hits, changes[0], float(np.mean(changes[1:])))
