@@ -14,7 +14,7 @@ from ragsignal.cli.options import Settings, SpecPath
 from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 
 if TYPE_CHECKING:
-    from ragsignal.explain import Explanation
+    from ragsignal.explanation import Explanation
 
 _FACTORS, _HITS = 10, 8  # rows that a terminal shows; all of them stand in the JSON
 
@@ -28,7 +28,7 @@ def explain(
 ) -> None:
     """Explain a signal: its factors, its hits, the nearest opposite case, its neighbours' record, its robustness."""
     from ragsignal.config import load_spec
-    from ragsignal.explain import explain as explained
+    from ragsignal.explanation import explain as explained
     from ragsignal.study import Study
 
     loaded = load_spec(spec, settings or ())

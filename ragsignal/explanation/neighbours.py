@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ragsignal.config import Variant
 from ragsignal.data import QueryCutter, calendar_of, days_of, label_tables
-from ragsignal.explain.explanation import DECIMALS, Neighbours, side_of
+from ragsignal.explanation.explanation import DECIMALS, Neighbours, side_of
 from ragsignal.signals import Pipeline
 from ragsignal.statistics import clustered_share
 from ragsignal.study import Study

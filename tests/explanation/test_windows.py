@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ragsignal.data import QUERY_SEQUENCE, log_returns
-from ragsignal.explain import Explanation, explain
-from ragsignal.explain.questions import queries_on
-from ragsignal.explain.window_reading import WindowReading
+from ragsignal.explanation import Explanation, explain
+from ragsignal.explanation.questions import queries_on
+from ragsignal.explanation.window_reading import WindowReading
 from ragsignal.study import Study
 from ragsignal.types import Query
 from tests.specs import HOLD, spec

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from ragsignal.data import FACTOR_GROUPS, RANK_FACTORS, forward_returns
 from ragsignal.errors import ConfigError, DataError, RagSignalError
-from ragsignal.explain import Explanation, explain
-from ragsignal.explain.hits import MOST, shown_places
-from ragsignal.explain.neighbours import NEAREST, Past
+from ragsignal.explanation import Explanation, explain
+from ragsignal.explanation.hits import MOST, shown_places
+from ragsignal.explanation.neighbours import NEAREST, Past
 from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, hit_width
 from ragsignal.study import Study
-from tests.explain.studies import CALENDAR, DAY, START, market, study
+from tests.explanation.studies import CALENDAR, DAY, START, market, study
 from tests.markets import Frames, poisoned, until
 from tests.specs import HOLD
 from tests.tiny import tiny_rank_llm
