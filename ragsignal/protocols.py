@@ -83,11 +83,6 @@ class TextScorer(Protocol):
         """Identity of the scorer, weights and numeric type included."""
         ...
 
-    @property
-    def batch_size(self) -> int:
-        """Texts that are read together."""
-        ...
-
     def sentiment(self, texts: Sequence[str]) -> FloatArray:
         """(n,) from -1 (bad) to 1 (good), of every text in order."""
         ...

@@ -73,11 +73,12 @@ _ROWS = {
     "rows": "rows of the table",
     "outside": "of other symbols, left out",
     "unnamed": "without a symbol, left out",
+    "late": "of after data.end, left out",
     "duplicates": "that say again what was there, left out",
     "items": "items of the spec's symbols",
     "revisions": "revisions among them",
     "day_only": "without a zone or a time of day: they count for the session after their day",
-    "of_a_bar": "that belong to a bar; the others came before the first or after the last one",
+    "of_a_bar": "that belong to a bar; the others came before the first bar of their symbol, or after its last",
     "bars": "bars in the traded window",
     "bars_with_news": "of them with news",
 }

@@ -21,8 +21,6 @@ class Lexicon:
         If the wheel is missing.
     """
 
-    batch_size = 4096
-
     def __init__(self) -> None:
         try:
             from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer

@@ -40,7 +40,7 @@ class TextClassifier:
     """
 
     def __init__(self, weights: Weights, device: str = "cpu", batch_size: int = 32, threads: int | None = None) -> None:
-        self.batch_size = batch_size
+        self._batch_size = batch_size
         self._weights, self._device, self._threads = weights, checked_device(device, "news.device"), threads
         self._config = _config_of(weights)
         self._good, self._bad = _sides(weights.ref, self._config.id2label)
@@ -54,7 +54,7 @@ class TextClassifier:
             "weights": self._weights.digest,
             "dtype": "float32",
             "device": self._device,
-            "batch": f"sorted by length, {self.batch_size} at most",
+            "batch": f"sorted by length, {self._batch_size} at most",
             "libraries": libraries_of("torch", "transformers"),
         }
 
@@ -70,8 +70,8 @@ class TextClassifier:
         tokens = self._tokens(texts)
         order = np.argsort([len(row) for row in tokens], kind="stable").astype(np.int64)
         found = np.zeros(len(texts))
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
             found[batch] = self._read(tokens, batch)
         if not np.isfinite(found).all():
             place = int(np.flatnonzero(~np.isfinite(found))[0])

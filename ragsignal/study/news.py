@@ -104,7 +104,7 @@ class NewsSource:
 def news_rules(news: NewsSpec, data: DataSpec) -> NewsRules:
     """How a spec's table of news is read; raises ``ConfigError`` where ``data.close`` names no zone that there is."""
     try:
-        return NewsRules(SessionClose.parse(data.close or ""), news.delay, news.body)
+        return NewsRules(SessionClose.parse(data.close or ""), news.delay, news.body, data.end)
     except ValueError as error:
         raise ConfigError(f"data.close: {error}") from None
 

@@ -37,11 +37,20 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_a_sound_table_is_described(check: Check) -> None:
     code, record, words = check(ROWS)
     assert code == 0
-    expected = {"problems": [], "rows": 7, "items": 5, "duplicates": 1, "day_only": 1, "outside": 1, "other_symbols": 1}
+    expected = {
+        "problems": [],
+        "rows": 7,
+        "items": 4,
+        "late": 1,
+        "duplicates": 1,
+        "day_only": 1,
+        "outside": 1,
+        "other_symbols": 1,
+    }
     expected |= {"revisions": 0, "unnamed": 0, "of_a_bar": 4, "without": [], "sources": {}}
     expected |= {"bars": 518, "bars_with_news": 4}
     assert {key: record[key] for key in expected} == expected
-    assert (record["first"], record["last"]) == ("2015-03-02T15:05:00", "2016-03-07T12:05:00")
+    assert (record["first"], record["last"]) == ("2015-03-02T15:05:00", "2015-06-02T04:05:00")
     assert "│ 1 │ of other symbols, left out" in words
 
 

@@ -101,7 +101,6 @@ class Tones:
 
     salt: str = ""
     read: list[str] = field(default_factory=list)
-    batch_size = 4
 
     @property
     def recipe(self) -> Recipe:

@@ -36,7 +36,6 @@ class Tones:
     """Good is 1, terrible is -1; counts what it reads."""
 
     read: list[str] = field(default_factory=list)
-    batch_size = 4
     recipe: Recipe = field(default_factory=lambda: {"scorer": "tones"})
 
     def sentiment(self, texts: Sequence[str]) -> FloatArray:
@@ -92,11 +91,19 @@ def test_notes_and_digests_of_a_run_tell_of_its_news(tones: Tones, tmp_path: Pat
     study = Study(told(tmp_path))
     (note,) = notes_on_news(study)
     assert note == (
-        "News: 5 items, available from 2015-03-02 to 2016-03-07; 1 said again what was there; 1 have no zone or no "
+        "News: 4 items, available from 2015-03-02 to 2015-06-02; 1 said again what was there; 1 have no zone or no "
         "time of day, and count for the session after their day; 1 are of 1 other symbols."
     )
     assert data_digests(study, [])["news"] == study.materials.news_table.items.digest
     assert tones.read == []  # notes cost no model call
+
+
+def test_a_table_that_grows_gives_the_same_record(tones: Tones, tmp_path: Path) -> None:
+    before = Study(told(tmp_path))
+    first = notes_on_news(before), data_digests(before, []), before.materials.news_days.digest
+    after = Study(told(tmp_path, [*ROWS, "1,AAA,2016-01-04T12:00:00Z,revised", "9,AAA,2015-12-31T21:00:01Z,late"]))
+    assert (notes_on_news(after), data_digests(after, []), after.materials.news_days.digest) == first
+    assert after.materials.news_table.counts.late == 3
 
 
 def test_symbols_without_news_are_named(tones: Tones, tmp_path: Path) -> None:
@@ -114,6 +121,10 @@ def test_a_study_without_news_is_as_it_was() -> None:
 def test_wrong_news_are_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="published_at that is no time at line 2"):
         _ = Study(told(tmp_path, [ROWS[0], "1,AAA,soon,a"])).materials.news_table
+    with pytest.raises(
+        DataError, match=r"no news .* before the close of 2015-12-31 \(data\.end\): the first of 1 items"
+    ):
+        _ = Study(told(tmp_path, [ROWS[0], ROWS[-1]])).materials.news_table
     lost = told(tmp_path)
     lost = lost.model_copy(update={"data": lost.data.model_copy(update={"close": "16:00 Mars"})})
     with pytest.raises(ConfigError, match=r"data\.close: '16:00 Mars': there is no time zone 'Mars'"):

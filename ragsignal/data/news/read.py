@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +49,15 @@ class NewsRules:
         the table says when items were received.
     body : bool
         Whether bodies are read.
+    through : date, optional
+        The last bar that is looked at: what came after its close is left out, so that a table that grows gives the
+        same items.
     """
 
     close: SessionClose
     lag: timedelta | None = None
     body: bool = False
+    through: date | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class NewsCounts:
         Of the whole file.
     outside, other_symbols, unnamed : int
         Rows that name symbols other than the wanted ones; those symbols; rows that name none.
+    late : int
+        Rows that came after the last bar that is looked at.
     duplicates : int
         Rows that say again what the item's last version said.
     revisions : int
@@ -82,6 +88,7 @@ class NewsCounts:
     outside: int
     other_symbols: int
     unnamed: int
+    late: int
     duplicates: int
     revisions: int
     day_only: int
@@ -127,11 +134,6 @@ def inspect_news(path: Path, symbols: Sequence[str], rules: NewsRules) -> tuple[
     if problems:
         return None, problems
     available, after = _availability(stamps, rules)
-    versions = _versions(rows.places, texts, available, after)
-    if versions.tied.size:
-        rule = "one id with two texts at the same moment"
-        repair = "Keep one of them, or write into received_at when the later one came."
-        return None, [Problem(str(path), "", rule, rows.named(versions.tied), repair)]
     every = NewsItems(
         symbols=tuple(symbols),
         close=rules.close,
@@ -142,8 +144,29 @@ def inspect_news(path: Path, symbols: Sequence[str], rules: NewsRules) -> tuple[
         headlines=texts["headline"],
         bodies=texts["body"],
     )
-    items = every.take(versions.kept)
-    return NewsTable(items, _counts(rows, items, versions.revisions)), []
+    early = np.flatnonzero(_is_early(path, every, rules))
+    versions = _versions(every.take(early))
+    if versions.tied.size:
+        rule = "one id with two texts at the same moment"
+        repair = "Keep one of them, or write into received_at when the later one came."
+        return None, [Problem(str(path), "", rule, rows.named(early[versions.tied]), repair)]
+    items = every.take(early[versions.kept])
+    return NewsTable(items, _counts(rows, items, len(early), versions.revisions)), []
+
+
+def _is_early(path: Path, items: NewsItems, rules: NewsRules) -> BoolArray:
+    """Which items came by the close of the last bar that is looked at; raises ``DataError`` where none did."""
+    if rules.through is None:
+        return np.ones(len(items), bool)
+    (last,) = rules.close.instants(np.array([rules.through], "datetime64[D]"))
+    early: BoolArray = items.available_at <= last
+    if not early.any():
+        first = items.available_at.min().astype("datetime64[s]")
+        raise DataError(
+            f"{path}: no news of the spec's symbols before the close of {rules.through} (data.end): the first of "
+            f"{len(items):,} items is available from {first} UTC on; choose a later window, or another news.path"
+        )
+    return early
 
 
 def _problems(rows: NewsRows, stamps: dict[str, Stamps], texts: dict[str, Texts], rules: NewsRules) -> list[Problem]:
@@ -193,14 +216,12 @@ class _Versions:
     tied: IntArray
 
 
-def _versions(
-    places: IntArray, texts: dict[str, Texts], available: NDArray[np.datetime64], after: NDArray[np.datetime64]
-) -> _Versions:
+def _versions(items: NewsItems) -> _Versions:
     """Drop a row that says again what its item's last version said; order the others, whatever the rows' order."""
-    words = texts["headline"] + "\x1f" + texts["body"]
-    ids, said = pd.factorize(texts["id"])[0], pd.factorize(words)[0]
-    moments, days = available.astype(np.int64), after.astype(np.int64)
-    id_hash, word_hash = pd.util.hash_array(texts["id"], categorize=False), pd.util.hash_array(words, categorize=False)
+    words, places = items.headlines + "\x1f" + items.bodies, items.places
+    ids, said = pd.factorize(items.ids)[0], pd.factorize(words)[0]
+    moments, days = items.available_at.astype(np.int64), items.after.astype(np.int64)
+    id_hash, word_hash = (pd.util.hash_array(text, categorize=False) for text in (items.ids, words))
     order = np.lexsort((word_hash, days, moments, ids, places))
     same = (places[order][1:] == places[order][:-1]) & (ids[order][1:] == ids[order][:-1])
     again = np.r_[False, same & (said[order][1:] == said[order][:-1])]
@@ -212,7 +233,7 @@ def _versions(
     return _Versions(kept, int(revised.sum()), order[np.union1d(clash, clash - 1)])
 
 
-def _counts(rows: NewsRows, items: NewsItems, revisions: int) -> NewsCounts:
+def _counts(rows: NewsRows, items: NewsItems, early: int, revisions: int) -> NewsCounts:
     there = np.zeros(len(items.symbols), bool)
     there[items.places] = True
     sources: dict[str, int] = {}
@@ -224,7 +245,8 @@ def _counts(rows: NewsRows, items: NewsItems, revisions: int) -> NewsCounts:
         outside=rows.outside,
         other_symbols=rows.other_symbols,
         unnamed=rows.unnamed,
-        duplicates=len(rows.rows) - len(items),
+        late=len(rows.rows) - early,
+        duplicates=early - len(items),
         revisions=revisions,
         day_only=int((~np.isnat(items.after)).sum()),
         without=tuple(np.array(items.symbols, object)[~there]),
