@@ -12,7 +12,7 @@ from ragsignal.data.bar_names import BarNames
 from ragsignal.data.prices import Prices, load_sample, read_folder, read_table
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.resample import on_clock
-from ragsignal.data.synthetic import made_up_bars, noise_market, planted_market
+from ragsignal.data.synthetic import made_up_bars, planted_on
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.utils import cache_folder
@@ -83,9 +83,7 @@ def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     if spec.source == "planted-days":
         return planted_days(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
     bars = made_up_bars(start, spec.end, spec.bar_period, spec.bar_minutes, spec.all_week)
-    if spec.source == "noise":
-        return noise_market(symbols, start, spec.end, seed=spec.seed, bars=bars)
-    return planted_market(symbols, start, spec.end, seed=spec.seed, strength=spec.strength, bars=bars)
+    return planted_on(bars, symbols, seed=spec.seed, strength=0.0 if spec.source == "noise" else spec.strength)
 
 
 def _load_downloaded(spec: DataSpec, symbols: Sequence[str]) -> Prices:
