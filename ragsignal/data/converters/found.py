@@ -166,8 +166,8 @@ def _refuse_twice(rows: pd.DataFrame) -> None:
         symbol, when = twice[["symbol", "when"]].iloc[0]
         places = twice["place"][(twice["symbol"] == symbol) & (twice["when"] == when)]
         raise DataError(
-            f"{symbol} has {len(places)} decisions of {when}: {first_names(list(places), _NAMED)}; expected one; delete "
-            "the others, or convert one run at a time"
+            f"{symbol} has {len(places)} decisions of {when}: {first_names(list(places), _NAMED)}; expected one; "
+            "delete the others, or convert one run at a time"
         )
 
 
