@@ -193,7 +193,7 @@ def traded(study: Study) -> Frames:
 @every_clock
 @pytest.mark.slow
 def test_the_audit_passes_and_catches_a_label_that_is_known_a_bar_too_late(
-    clock: str, monkeypatch: pytest.MonkeyPatch
+    clock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(visibility, "SECONDS", 2.0)
     study = Study(small(clock))
@@ -213,7 +213,7 @@ def test_the_audit_passes_and_catches_a_label_that_is_known_a_bar_too_late(
         return {name: label.where(label["outcome"].notna()) for name, label in labels.items()}
 
     monkeypatch.setattr(corpora, "forward_returns", leaky)
-    monkeypatch.setenv("RAGSIGNAL_CACHE", f"{study.store.path}-leaky")
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "leaky"))
     study = Study(small(clock))
     (found,) = (
         it

@@ -272,7 +272,7 @@ def _seen(rows: list[Row], through: date, valid_bars: int) -> list[object]:
     return [None if it is None else (it.value, it.probability, it.said) for it in found]
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(files(), st.sampled_from(DAYS.tolist()), st.integers(1, 4), st.data())
 def test_whatever_later_rows_say_earlier_decisions_do_not_move(
     rows: list[Row], cut: date, valid_bars: int, data: st.DataObject
@@ -285,7 +285,7 @@ def test_whatever_later_rows_say_earlier_decisions_do_not_move(
         assert _seen(known, cut, valid_bars) == whole
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(files(), st.integers(1, 4), st.randoms())
 def test_the_order_of_the_rows_does_not_matter(rows: list[Row], valid_bars: int, random: object) -> None:
     mixed = list(rows)

@@ -18,6 +18,7 @@ from tests.clocks import clock_data
 from tests.sidecars import read_sidecar
 from tests.specs import write_spec
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
@@ -83,7 +84,6 @@ def _ragsignal(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.slow
 def test_inspect_shows_a_bar_of_hours(spec: Path, run: Any) -> None:
     for asked in ("2015-01-12 15:30", "2015-01-12T15:30"):
         done = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", asked)
@@ -97,7 +97,6 @@ def test_inspect_shows_a_bar_of_hours(spec: Path, run: Any) -> None:
     assert "2015-01-12 15:00 is no end of a bar of AAA: shown is 2015-01-12 14:30" in between.stderr
 
 
-@pytest.mark.slow
 def test_a_time_of_day_of_daily_bars_is_refused(tmp_path: Path) -> None:
     done = _ragsignal("inspect", write_spec(tmp_path), "--symbol", "AAA", "--date", "2015-03-12 15:00")
     assert done.returncode == 2 or done.returncode == 1

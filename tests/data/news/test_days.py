@@ -133,7 +133,7 @@ def placed(found: NewsItems, days: dict[str, Days] = BARS) -> NewsDays:
     return build_news_days(found, NewsScores(sentiment, novelty_of(found, 3), {"scorer": "tone"}), days)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=rows_of())
 def test_an_item_counts_for_the_first_close_that_is_not_earlier_and_for_no_other(file: Path, rows: list[Row]) -> None:
     found = read(file, rows)
@@ -147,7 +147,7 @@ def test_an_item_counts_for_the_first_close_that_is_not_earlier_and_for_no_other
         assert bar == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=rows_of(last=FRIDAYS_CLOSE), more=rows_of(first=FRIDAYS_CLOSE + 1))
 def test_later_items_move_nothing_at_earlier_bars(file: Path, rows: list[Row], more: list[Row]) -> None:
     before, after = placed(read(file, rows)), placed(read(file, rows + more))
@@ -160,7 +160,7 @@ def test_later_items_move_nothing_at_earlier_bars(file: Path, rows: list[Row], m
         assert before.headlines("AAA", day) == after.headlines("AAA", day)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=rows_of(), data=st.data())
 def test_the_order_of_the_rows_does_not_matter(file: Path, rows: list[Row], data: st.DataObject) -> None:
     one, other = placed(read(file, rows)), placed(read(file, data.draw(st.permutations(rows))))
