@@ -14,7 +14,7 @@ SCORED: dict[str, object] = {"scorer": "drawn"}
 
 
 def drawn_items(symbols: Sequence[str], days: np.ndarray, seed: int = 0, share: float = 0.6) -> NewsItems:
-    """An item on some days of each symbol, at any hour from midnight to midnight in UTC;"""
+    """An item on some days of each symbol, at any hour from midnight to midnight in UTC."""
     rng = np.random.default_rng(seed)
     there = rng.random((len(symbols), len(days))) < share
     hours = rng.uniform(0.0, 24.0 * 3600.0, there.shape)

@@ -14,15 +14,13 @@ from ragsignal.config.load import checked, load_spec, load_train_spec, with_sett
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
+from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
 from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
-    EVERY,
     LETTERED,
-    MADE_UP,
     RANKED,
     WALK,
     CorpusSpec,
-    DataSpec,
     ExternalSpec,
     Horizon,
     LLMSpec,
@@ -31,7 +29,6 @@ from ragsignal.config.tables import (
     Table,
     Target,
     TemplateName,
-    UniverseSpec,
     Walked,
 )
 from ragsignal.config.train import (

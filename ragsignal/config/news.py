@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ragsignal.config.tables import AtLeastOne, DataSpec, FilePath, Names, Table
+from ragsignal.config.prices import DataSpec
+from ragsignal.config.tables import AtLeastOne, FilePath, Names, Table
 
 _OF_A_MODEL = ("model", "revision", "device", "batch_size", "threads")
 _LAG = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|d)")

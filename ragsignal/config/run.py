@@ -10,13 +10,13 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
+from ragsignal.config.prices import DataSpec
 from ragsignal.config.tables import (
     A_PART,
     WALK,
     AtLeastOne,
     ClassifierRef,
     CorpusSpec,
-    DataSpec,
     Day,
     ExternalSpec,
     FilePath,

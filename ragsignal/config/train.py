@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ragsignal.config.news import NewsSpec
-from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, DataSpec, Day, FilePath, LLMSpec, Name, Names, Table
+from ragsignal.config.prices import DataSpec
+from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, Day, FilePath, LLMSpec, Name, Names, Table
 
 
 class SplitSpec(Table):

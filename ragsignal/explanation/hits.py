@@ -28,7 +28,7 @@ def shown_places(hits: int, signals: int) -> IntArray:
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOut:
+class WithoutHits:
     """P of a signal as it is, the places of the hits that are shown, and P without each of them, (k,).
 
     ``without`` is empty where nothing was left out: without its only hit a signal abstains.
@@ -46,7 +46,9 @@ class LeftOut:
         return [(float(it), float(self.probability - it)) for it in self.without]
 
 
-def sequence_evidence(query: Query, hits: Sequence[Hit], left_out: LeftOut, is_vote: bool) -> tuple[HitEvidence, ...]:
+def sequence_evidence(
+    query: Query, hits: Sequence[Hit], left_out: WithoutHits, is_vote: bool
+) -> tuple[HitEvidence, ...]:
     """Retrieved sequences, in the order of the hits; of a vote with the share that each has in it."""
     movements = [hit.sequence.movement for hit in hits]
     votes = sum(movement is not Movement.FREEZE for movement in movements) + 2  # Laplace's two among them
@@ -80,7 +82,7 @@ class DayEvidenceOf:
             for state, other in zip(hits.states.tolist(), shapes, strict=True)
         ]
 
-    def of_stock(self, letters: Letters, left_out: LeftOut) -> tuple[HitEvidence, ...]:
+    def of_stock(self, letters: Letters, left_out: WithoutHits) -> tuple[HitEvidence, ...]:
         """The days as they speak of a stock with these letters (n_factors,)."""
         adds = self._weights * (self.hits.payoffs @ factor_values(letters))
         return tuple(

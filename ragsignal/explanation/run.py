@@ -23,7 +23,7 @@ from ragsignal.explanation.factors import (
     without_each_factor,
     without_each_group,
 )
-from ragsignal.explanation.hits import DayEvidenceOf, LeftOut, sequence_evidence, shown_places
+from ragsignal.explanation.hits import DayEvidenceOf, WithoutHits, sequence_evidence, shown_places
 from ragsignal.explanation.method import meaning_of, method_of, opposite_words
 from ragsignal.explanation.neighbours import Past, past_of
 from ragsignal.explanation.opposite import MOST, Turned, nearest_opposites
@@ -161,7 +161,7 @@ class _Day:
         places = shown_places(self.reading.most_hits, len(everyone))
         without = self.reading.without_hits(places, everyone)
         left_out = [
-            LeftOut(signal.probability, places[places < len(signal.hits)], answers)
+            WithoutHits(signal.probability, places[places < len(signal.hits)], answers)
             for signal, answers in zip(self.signals, without, strict=True)
         ]
         if isinstance(self.pipeline.retriever, DayRetriever):
@@ -169,7 +169,7 @@ class _Day:
         pairs = zip(self.queries, self.signals, left_out, strict=True)
         return [sequence_evidence(query, signal.hits, out, self.variant.is_vote) for query, signal, out in pairs]
 
-    def _days(self, retriever: DayRetriever, left_out: list[LeftOut]) -> list[tuple[HitEvidence, ...]]:
+    def _days(self, retriever: DayRetriever, left_out: list[WithoutHits]) -> list[tuple[HitEvidence, ...]]:
         as_of = self.queries[0].as_of
         hits: DayHits = retriever.of_day(as_of)
         evidence = DayEvidenceOf(retriever, hits, as_of)

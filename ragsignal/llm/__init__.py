@@ -20,6 +20,7 @@ from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs, pooling_weights
 from ragsignal.llm.device import checked_device, chosen_dtype, machine
 from ragsignal.llm.headlines import Headlines
+from ragsignal.llm.letters import last_days, letters_of, spelled
 from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
@@ -31,12 +32,9 @@ from ragsignal.llm.ranks import (
     RankPrompt,
     RankScorer,
     day_scorer,
-    last_days,
-    letters_of,
     news_recipe,
     reads_news,
     reads_states,
-    spelled,
 )
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer

@@ -35,6 +35,7 @@ from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.calibration import calibrated, probability_of
 from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.letters import last_days, spelled
 from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, hit_features, hits_by_count, reads_hits
 from ragsignal.types import FeedBars, FloatArray, Hit, Prompt, Query, Recipe, Score
@@ -62,7 +63,6 @@ def news_recipe(news: Recipe | None) -> Recipe:
 
 _BLOCK = 64  # days that are scored together
 _SAME = 1e-4  # of a close, relative: two vendors' adjusted prices of one stock differ by less, in a window of days
-_SPELLED = bytes.maketrans(bytes(range(RANK_LETTERS + 1)), b"ABCDEFGHIJKLMNOP-")
 
 
 class DayScorer(Protocol):
@@ -377,24 +377,6 @@ class RankScorer:
             self._scores[first:last] = np.where(self._universe.ranked[first:last], scores, np.nan)
             self._places[first:last] = daily_ranks(self._scores[first:last])
             self._done[first:last] = True
-
-
-def spelled(letters: Letters) -> str:
-    """One stock's letters of a day as text: A lowest sixteenth to P highest, - unknown."""
-    return letters.tobytes().translate(_SPELLED).decode()
-
-
-def letters_of(text: str) -> Letters:
-    """What :func:`spelled` wrote, (n_factors,)."""
-    return np.array([_SPELLED.index(letter) for letter in text.encode()], dtype=np.uint8)
-
-
-def last_days(letters: Letters, row: int, memory: int) -> Letters:
-    """The ``memory`` days (of n_days, ...) that end with day number ``row``; unknown letters before the first."""
-    first = max(0, row + 1 - memory)
-    window = np.full((memory, *letters.shape[1:]), RANK_LETTERS, dtype=np.uint8)
-    window[memory - (row + 1 - first) :] = letters[first : row + 1]
-    return window
 
 
 def place_among(score: float, others: FloatArray) -> float:

@@ -56,17 +56,17 @@ from ragsignal.statistics.selection import (
     step_m,
     superior_predictive_ability,
 )
-from ragsignal.statistics.shares import Share, clustered_share
+from ragsignal.statistics.shares import ClusteredShare, clustered_share
 
 __all__ = [
     "LEAST_DAYS",
     "LEVEL",
     "REPETITIONS",
     "Bin",
+    "ClusteredShare",
     "Interval",
     "McNemar",
     "Performance",
-    "Share",
     "backtest_overfitting",
     "bars_a_year",
     "base_rate",

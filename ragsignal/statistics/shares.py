@@ -12,7 +12,7 @@ from ragsignal.types import BoolArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ClusteredShare:
     """A share with its 95 % interval; None where there is nothing to count."""
 
     value: float | None
@@ -20,7 +20,7 @@ class Share:
     high: float | None
 
 
-def clustered_share(true: BoolArray, cluster: IntArray) -> Share:
+def clustered_share(true: BoolArray, cluster: IntArray) -> ClusteredShare:
     """Share of ``true`` with Wilson's interval on the number of independent signals that the clusters are worth.
 
     The design effect is the variance of the share by clusters over that of as many independent draws, and at least 1;
@@ -37,12 +37,12 @@ def clustered_share(true: BoolArray, cluster: IntArray) -> Share:
 
     n = len(true)
     if not n:
-        return Share(None, None, None)
+        return ClusteredShare(None, None, None)
     share, worth = float(true.mean()), n / _design_effect(true, cluster)
     z = float(ndtri(0.5 + LEVEL / 2.0))
     centre = (share + z * z / (2.0 * worth)) / (1.0 + z * z / worth)
     half = z / (1.0 + z * z / worth) * math.sqrt(share * (1.0 - share) / worth + z * z / (4.0 * worth * worth))
-    return Share(share, max(0.0, centre - half), min(1.0, centre + half))
+    return ClusteredShare(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def _design_effect(true: BoolArray, cluster: IntArray) -> float:

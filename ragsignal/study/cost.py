@@ -134,7 +134,7 @@ def work_of(spec: RunSpec, frames: Mapping[str, pd.DataFrame]) -> list[Work]:
     return [Work(variant.name, variant, queries) for variant in spec.variants if variant.has_signal]
 
 
-def estimate(study: Study, work: Iterable[Work]) -> Estimate:
+def estimate(study: Study, work: Sequence[Work]) -> Estimate:
     """Count what the store lacks, and measure what making it takes.
 
     Keeps no signal, no answer and no embedding. What it loads stays in ``study``, for the run that follows.
@@ -142,7 +142,7 @@ def estimate(study: Study, work: Iterable[Work]) -> Estimate:
     Parameters
     ----------
     study : Study
-    work : iterable of Work
+    work : sequence of Work
         In the order of the run: a signal that two of them need is counted with the first.
 
     Raises
@@ -151,7 +151,6 @@ def estimate(study: Study, work: Iterable[Work]) -> Estimate:
         As the run would.
     """
     began = time.perf_counter()
-    work = list(work)
     needs = _needs(study, work)
     rates: dict[str, _Rate] = {}
     read = [_of_a_file(part) for part in work if part.variant.is_external]

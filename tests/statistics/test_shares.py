@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragsignal.statistics import Share, clustered_share
+from ragsignal.statistics import ClusteredShare, clustered_share
 
 
 def test_signals_of_their_own_days_have_wilsons_interval() -> None:
@@ -32,7 +32,7 @@ def test_no_spread_and_a_single_day_are_as_wide_as_their_days(side: bool) -> Non
 
 
 def test_of_nothing_there_is_no_share() -> None:
-    assert clustered_share(np.empty(0, dtype=bool), np.empty(0, dtype=np.int64)) == Share(None, None, None)
+    assert clustered_share(np.empty(0, dtype=bool), np.empty(0, dtype=np.int64)) == ClusteredShare(None, None, None)
 
 
 def test_intervals_hold_what_they_promise_where_days_share_a_move() -> None:

@@ -39,7 +39,7 @@ _UNPICKLE = (
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Choice:
     """Which target, and which class of it says that prices rise."""
 
     target: str | None
@@ -74,7 +74,7 @@ def read_freqai(path: Path, target: str | None = None, rise: str | None = None) 
         If the target or the class is not there, or has to be chosen.
     """
     tables = [_read_file(file) for file in _files(path)]
-    asked = _Asked(target, rise)
+    asked = _Choice(target, rise)
     kinds = {}
     parts, left_out = [], []
     for file, table in tables:
@@ -150,7 +150,7 @@ def _refuse_in_sample(file: Path, opens: pd.Series, trained: np.datetime64) -> N
         )
 
 
-def _rows_of(file: Path, table: pd.DataFrame, asked: _Asked) -> tuple[Value, pd.DataFrame, list[LeftOut]]:
+def _rows_of(file: Path, table: pd.DataFrame, asked: _Choice) -> tuple[Value, pd.DataFrame, list[LeftOut]]:
     """What a file predicts, as rows whose ``when`` is still the opening; and what is not to be trusted."""
     target = _target(file, table, asked.target)
     places = pd.Series([f"{file}, row {row}" for row in range(len(table))])
