@@ -333,8 +333,8 @@ def _bars_needed(strategies: Sequence[Any]) -> str:
         for feed, period in zip(strategy.datas, strategy._minperiods, strict=True):
             if feed.buflen() < period:
                 return (
-                    f"an indicator of its strategy needs {period:,} bars, and {feed._name} has {feed.buflen():,} in the "
-                    "window; let data.start be earlier, or give the strategy a shorter period"
+                    f"an indicator of its strategy needs {period:,} bars, and {feed._name} has {feed.buflen():,} in "
+                    "the window; let data.start be earlier, or give the strategy a shorter period"
                 )
     return ""
 
