@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from ragsignal.cli.inspect import VariantName
-from ragsignal.cli.options import Settings, SpecPath
+from ragsignal.cli.options import BarName, Settings, SpecPath
 from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _FACTORS, _HITS = 10, 8  # rows that a terminal shows; all of them stand in the 
 def explain(
     spec: SpecPath,
     symbol: Annotated[list[str], typer.Option(help='A symbol of the spec, repeatable; "all" for every one.')],
-    on: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the close of this day.")],
+    on: BarName,
     variant: VariantName = None,
     settings: Settings = None,
 ) -> None:
@@ -34,12 +33,12 @@ def explain(
     loaded = load_spec(spec, settings or ())
     chosen = loaded.find_variant(variant)
     with progress_bars() as progress:
-        explanations = explained(Study(loaded, progress), chosen, symbol, on.date())
+        explanations = explained(Study(loaded, progress), chosen, symbol, on)
     if len(explanations) == 1:
         _print_one(explanations[0])
     else:
         _print_many(explanations)
-    answer({"variant": chosen.name, "date": on.date(), "explanations": [it.to_record() for it in explanations]})
+    answer({"variant": chosen.name, "date": on, "explanations": [it.to_record() for it in explanations]})
 
 
 def _print_one(explanation: Explanation) -> None:

@@ -19,6 +19,7 @@ from ragsignal.signals import Pipeline
 from ragsignal.statistics import clustered_share
 from ragsignal.study import Study
 from ragsignal.types import FloatArray, IntArray, Query
+from ragsignal.utils import lower
 
 NEAREST = 400
 """Earlier signals at most: a share of as many is known to 5 points, if they are as good as independent."""
@@ -127,7 +128,7 @@ def _known(study: Study, as_of: date) -> _Known:
     frames = study.prices.select(spec.data.symbols).between(None, as_of).frames
     days = calendar_of(frames.values())
     outcomes, known_on = label_tables(frames, days, tuple(frames), spec.corpus.target, spec.corpus.horizon)
-    first = max(int(np.searchsorted(days, np.datetime64(spec.data.start))), len(days) - 1 - DAYS)
+    first = max(int(np.searchsorted(days, lower(spec.data.start, days))), len(days) - 1 - DAYS)
     known = np.isfinite(outcomes) & (known_on <= np.datetime64(as_of))
     known[:first] = False
     rows, columns = (places[::-1] for places in np.nonzero(known))

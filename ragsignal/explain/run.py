@@ -21,7 +21,7 @@ from ragsignal.explain.hits import DayEvidenceOf, LeftOut, sequence_evidence, sh
 from ragsignal.explain.method import meaning_of, method_of, opposite_words
 from ragsignal.explain.neighbours import Past, past_of
 from ragsignal.explain.opposite import MOST, Turned, nearest_opposites
-from ragsignal.explain.questions import check_day, check_variant, named_symbols, queries_on
+from ragsignal.explain.questions import bar_on, check_day, check_variant, named_symbols, queries_on
 from ragsignal.explain.readings import PromptedRanks, RankReading, Reading
 from ragsignal.explain.robustness import robustness_of
 from ragsignal.explain.window_reading import WindowReading
@@ -45,7 +45,8 @@ def explain(study: Study, variant: Variant, symbols: Sequence[str], on: date) ->
     symbols : sequence of str
         Names, or ``["all"]``: every symbol of the spec that has a bar on the day.
     on : date
-        A day on which all of them have a bar, within the spec's window.
+        A day on which all of them have a bar, within the spec's window; of bars of hours the moment at which one
+        ends, or a day, which means the last bar of any symbol on it.
 
     Returns
     -------
@@ -65,6 +66,7 @@ def explain(study: Study, variant: Variant, symbols: Sequence[str], on: date) ->
     """
     check_variant(study.spec, variant)
     check_day(study.spec, on)
+    on = bar_on(study, on)
     queries = queries_on(study, named_symbols(study, symbols, on), on)
     source = study.pipeline(variant)
     signals = source.signals(queries)

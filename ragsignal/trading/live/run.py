@@ -67,6 +67,7 @@ def run_live(
     """
     options = options or LiveOptions()
     with LiveJournal.opened(journal) as opened:
+        check_live(spec)
         spec = named_spec(spec, opened)
         chosen = checked_variant(spec, variant)
         opened.begin(about_of(spec, chosen))
@@ -122,6 +123,27 @@ def named_spec(spec: RunSpec, journal: LiveJournal) -> RunSpec:
         raise DataError(f"{folder}: no price file in this folder; name each file SYMBOL.csv")
     data = spec.data.model_copy(update={"symbols": tuple(found), "picked_from": EVERY})
     return spec.model_copy(update={"data": data})
+
+
+def check_live(spec: RunSpec) -> None:
+    """Refuse what a live run does not have: bars that are not daily ones of an exchange's day, and news.
+
+    Raises
+    ------
+    ConfigError
+    """
+    data = spec.data
+    if data.bar is not None or data.stamp is not None:
+        key = f'data.bar = "{data.bar}"' if data.bar is not None else f'data.stamp = "{data.stamp}"'
+        raise ConfigError(
+            f"{key}: a live run reads daily bars that are named by their day; delete that line, or run such bars by "
+            "ragsignal backtest"
+        )
+    if spec.news is not None:
+        raise ConfigError(
+            "[news]: a live run reads no news, and its signals would be made without those of the days to come; delete "
+            "the table and the variants that read it"
+        )
 
 
 def checked_variant(spec: RunSpec, name: str | None) -> Variant:
