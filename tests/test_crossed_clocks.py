@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,19 @@ from pydantic import ValidationError
 
 from ragsignal import Run
 from ragsignal.audit.signals.decisions import audit_decisions
-from ragsignal.config import RunSpec
+from ragsignal.config import DataSpec, RunSpec
+from ragsignal.data import load_prices
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.explain import explain
 from ragsignal.report import export_decisions, record_of
 from ragsignal.report.record import RECORD, write_tables
-from ragsignal.study import Study
+from ragsignal.study import Study, open_store
 from ragsignal.trading import RunResult, run_spec
 from ragsignal.trading.live import FolderSource, LiveOptions, run_live
 from ragsignal.types import Query
 from ragsignal.utils import day_of
 from tests.clocks import CLOCKS, clock_data, clock_frames
+from tests.postgres import Server
 from tests.specs import HOLD, VOTE, Tables, spec
 
 MINE = {"name": "mine", "signal": "external"}
@@ -357,3 +360,65 @@ def test_a_line_of_hours_in_a_live_folder_is_told_of_and_is_no_day(tmp_path: Pat
     assert [bar.day for bar in polled.bars] == [date(2015, 1, 5)]
     (event,) = polled.events
     assert "'2015-01-06 15:30' is no day; write it as YYYY-MM-DD" in str(event)
+
+
+# ---- bars of hours in a database
+
+
+@pytest.mark.parametrize("clock", HOURS)
+def test_hours_of_a_table_of_sqlite_are_those_of_a_folder(clock: str, tmp_path: Path) -> None:
+    folder = load_prices(DataSpec.model_validate(in_folder(clock, tmp_path / "prices", "UTC")))
+    rows = [frame.reset_index(names="date").assign(symbol=symbol) for symbol, frame in folder.frames.items()]
+    table = pd.concat(rows).sample(frac=1.0, random_state=1)
+    for name, written, in_utc in (
+        ("zoned", table["date"].dt.strftime("%Y-%m-%d %H:%M:%S+00:00"), True),
+        ("seconds", table["date"].astype("datetime64[s]").astype("int64"), True),
+        ("plain", table["date"].dt.strftime("%Y-%m-%d %H:%M:%S"), False),
+    ):
+        with sqlite3.connect(tmp_path / "bars.db") as connection:
+            table.assign(date=written).to_sql(name, connection, index=False)
+        connection.close()
+        data = clock_data(clock, source="sql", url=f"sqlite:///{tmp_path}/bars.db", table=name, stamp="end")
+        prices = load_prices(DataSpec.model_validate(data))
+        assert prices == folder
+        assert prices.clock == folder.clock
+        assert prices.in_utc == in_utc
+
+
+def test_timestamps_with_a_zone_of_postgresql_are_moments_in_utc(postgres: Server, tmp_path: Path) -> None:
+    folder = load_prices(DataSpec.model_validate(in_folder("hour", tmp_path / "prices", "UTC")))
+    database = postgres.new_database()
+    postgres.run(
+        f"ALTER DATABASE {database} SET timezone TO 'America/New_York'",
+        "CREATE TABLE bars (symbol text, date timestamptz, plain timestamp, open float8, high float8, low float8, "
+        "close float8, volume float8)",
+        database=database,
+    )
+    values = [
+        f"('{symbol}', '{stamp}+00', '{stamp}', {', '.join(map(repr, map(float, row)))})"
+        for symbol, frame in folder.frames.items()
+        for stamp, row in zip(frame.index, frame.to_numpy(), strict=True)
+    ]
+    postgres.run(f"INSERT INTO bars VALUES {', '.join(values)}", database=database)
+    columns = "open, high, low, close, volume FROM bars"
+    for query, in_utc in (("SELECT symbol, date, ", True), ("SELECT symbol, plain AS date, ", False)):
+        data = clock_data("hour", source="sql", url=postgres.url(database), query=query + columns, stamp="end")
+        prices = load_prices(DataSpec.model_validate(data))
+        assert prices == folder
+        assert prices.in_utc == in_utc
+
+
+def test_signals_of_hours_are_kept_in_postgresql_by_their_moments(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = on_clock("hour", variant=[VOTE, HOLD])
+    plain = run_spec(table).variants[0].signals
+    monkeypatch.setenv("RAGSIGNAL_STORE", postgres.url(postgres.new_database()))
+    for _ in range(2):
+        pd.testing.assert_frame_equal(run_spec(table).variants[0].signals, plain)
+    stored = open_store().get(plain["key"][plain["key"] != ""].tolist())
+    assert {(it.as_of, it.symbol) for it in stored.values()} == {
+        (stamp.to_pydatetime(), symbol)
+        for stamp, symbol, key in zip(plain["date"], plain["symbol"], plain["key"], strict=True)
+        if key
+    }
