@@ -19,7 +19,7 @@ from ragsignal.version import VERSION
 if TYPE_CHECKING:
     from ragsignal.config import RunSpec, load_spec
     from ragsignal.data import load_sample
-    from ragsignal.report import Run, backtest, compare
+    from ragsignal.report import Explained, Run, backtest, compare, explain
     from ragsignal.signals import RagPipeline
     from ragsignal.study import load_pipeline
     from ragsignal.trading import RagEvidence, RagMomentum, run_spec
@@ -29,6 +29,7 @@ __version__ = VERSION
 
 _HOME = {
     "Candidate": "types",
+    "Explained": "report",
     "Hit": "types",
     "Movement": "types",
     "Query": "types",
@@ -40,6 +41,7 @@ _HOME = {
     "Signal": "types",
     "backtest": "report",
     "compare": "report",
+    "explain": "report",
     "load_pipeline": "study",
     "load_sample": "data",
     "load_spec": "config",
@@ -50,6 +52,7 @@ __all__ = [
     "Candidate",
     "ConfigError",
     "DataError",
+    "Explained",
     "Hit",
     "LookAheadError",
     "ModelError",
@@ -65,6 +68,7 @@ __all__ = [
     "StoreError",
     "backtest",
     "compare",
+    "explain",
     "load_pipeline",
     "load_sample",
     "load_spec",

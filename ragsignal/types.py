@@ -264,7 +264,8 @@ class Signal:
     Parameters
     ----------
     value : float
-        P(rise) - P(fall), in [-1, 1]; exactly 0.0 when abstained.
+        P(rise) - P(fall), in [-1, 1]; exactly 0.0 when abstained. Of decisions from outside their score,
+        weight or action.
     probability : float
         P(rise) in [0, 1]; 0.5 when abstained.
     abstained : str or None

@@ -13,13 +13,15 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+import ragsignal
 from ragsignal import Run
 from ragsignal.audit.signals.decisions import audit_decisions
 from ragsignal.config import DataSpec, RunSpec
 from ragsignal.data import load_prices
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.explain import explain
-from ragsignal.report import export_decisions, record_of
+from ragsignal.explanation import explain
+from ragsignal.report import export_decisions, record_of, write_explanations
+from ragsignal.report.explained.beside import list_pages
 from ragsignal.report.record import RECORD, write_tables
 from ragsignal.study import Study, open_store
 from ragsignal.trading import RunResult, run_spec
@@ -28,6 +30,7 @@ from ragsignal.types import Query
 from ragsignal.utils import day_of
 from tests.clocks import CLOCKS, clock_data, clock_frames
 from tests.postgres import Server
+from tests.sidecars import read_sidecar
 from tests.specs import HOLD, VOTE, Tables, spec
 
 MINE = {"name": "mine", "signal": "external"}
@@ -266,6 +269,24 @@ def test_a_day_alone_means_its_last_bar(clock: str) -> None:
     found = explain(study, study.spec.find_variant("vote"), ["all"], day)
     assert {it.as_of for it in found} == {last}
     assert len({it.key for it in found}) == 2
+
+
+def test_pages_of_two_bars_of_a_day_lie_beside_a_run_of_hours_by_their_moments(tmp_path: Path) -> None:
+    study = explained("hour")
+    run, vote = kept(run_spec(study.spec), tmp_path / "run"), study.spec.find_variant("vote")
+    names = bars("hour")[27:29]
+    assert day_of(names[0]) == day_of(names[1])
+    (run.folder / "assets").mkdir()
+    list_pages(run.folder)
+    found = [it for name in names for it in explain(study, vote, ["AAA"], name)]
+    pages = write_explanations(found, run.folder, "ragsignal explain small.toml")
+    assert [page.name for page in pages] == [f"vote-AAA-{name:%Y-%m-%dT%H%M}.html" for name in names]
+    listed = read_sidecar(run.folder, "explained")["vote"]["AAA"]
+    assert listed == {f"{name:%Y-%m-%d %H:%M}": page.name for name, page in zip(names, pages, strict=True)}
+    assert f"--date &#39;{names[0]:%Y-%m-%d %H:%M}&#39; --variant vote" in pages[0].read_text()
+    shown = ragsignal.explain(study.spec, "AAA", f"{names[0]:%Y-%m-%d %H:%M}").explanation
+    assert shown.to_record() == found[0].to_record()
+    assert ragsignal.explain(study.spec, "AAA", pd.Timestamp(names[1])).explanation.as_of == names[1]
 
 
 def test_an_explanation_of_other_bars_needs_their_own_letters() -> None:

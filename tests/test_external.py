@@ -114,7 +114,7 @@ def test_weights_are_held_as_parts_of_the_account(tmp_path: Path) -> None:
     days = _days(spec(), "AAA")
     rows = [("AAA", days[0], 0.3), ("BBB", days[0], -0.2), ("AAA", days[5], 0.9), ("BBB", days[5], 0.9)]
     path = _written(tmp_path / "weights.csv", rows, "weight")
-    strategy = {"class": "ragsignal.strategies:TargetWeights"}
+    strategy: dict[str, Any] = {"class": "ragsignal.strategies:TargetWeights"}
     ran = run_spec(
         spec(variant=[FILE, HOLD], external={"path": path, "valid_bars": 5}, strategy=strategy, data={"end": days[20]})
     )
@@ -122,6 +122,17 @@ def test_weights_are_held_as_parts_of_the_account(tmp_path: Path) -> None:
     assert mine.exposure.iloc[1] == pytest.approx(0.5, abs=0.02)
     assert mine.exposure.iloc[6] == pytest.approx(0.95, abs=0.02)  # 1.8 asked, cut alike to what a full book uses
     assert mine.exposure.iloc[11] == 0.0  # five bars later nobody has decided anew
+    assert set(mine.orders["date"].dt.date) == {
+        days[1],
+        days[6],
+        days[11],
+    }  # a drift of less than the band costs nothing
+    strategy["params"] = {"band": 0.0}
+    close = spec(variant=[FILE, HOLD], external={"path": path, "valid_bars": 5}, strategy=strategy)
+    assert len(find(run_spec(close), "mine").orders) > len(mine.orders)
+    strategy["params"] = {"band": -1.0}
+    with pytest.raises(ConfigError, match=r"band=-1\.0 must not be negative"):
+        run_spec(spec(variant=[FILE, HOLD], external={"path": path}, strategy=strategy))
 
 
 def test_the_second_run_of_a_file_gives_the_same_record_and_another_content_another_recipe(tmp_path: Path) -> None:

@@ -106,14 +106,14 @@ def rank_card(kind: str, **changes: Any) -> Card:
     return Card(**fields | changes)
 
 
-def tiny_rank_llm(folder: Path, seeds: int = 2, **changes: Any) -> Artifact:
-    """An artifact of untrained decoders of two layers that each see three days: memory 5."""
+def tiny_rank_llm(folder: Path, seeds: int = 2, hits: int = 0, **changes: Any) -> Artifact:
+    """An artifact of untrained decoders of two layers that each see three days (memory 5), and hits of some numbers."""
     from ragsignal.llm.rank_model import RankLM, rank_config
 
     def write(scratch: Path) -> None:
         for seed in range(seeds):
             torch.manual_seed(seed)
-            model: Any = RankLM(rank_config(RanksTraining(hidden=16, layers=2, heads=2, window=3)))
+            model: Any = RankLM(rank_config(RanksTraining(hidden=16, layers=2, heads=2, window=3), hits))
             torch.nn.init.normal_(model.head.weight)  # scores far enough apart to tell them from rounding
             model.save_pretrained(str(scratch / f"seed-{seed}"))
 

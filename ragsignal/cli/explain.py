@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,11 +11,11 @@ from rich import box
 from rich.table import Table
 
 from ragsignal.cli.inspect import VariantName
-from ragsignal.cli.options import BarName, Settings, SpecPath
+from ragsignal.cli.options import BarName, Settings, SpecPath, typed
 from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 
 if TYPE_CHECKING:
-    from ragsignal.explain import Explanation
+    from ragsignal.explanation import Explanation
 
 _FACTORS, _HITS = 10, 8  # rows that a terminal shows; all of them stand in the JSON
 
@@ -24,21 +26,43 @@ def explain(
     on: BarName,
     variant: VariantName = None,
     settings: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that receives a page for each signal; of a backtest's run, whose report links them."),
+    ] = None,
 ) -> None:
     """Explain a signal: its factors, its hits, the nearest opposite case, its neighbours' record, its robustness."""
     from ragsignal.config import load_spec
-    from ragsignal.explain import explain as explained
+    from ragsignal.explanation import explain as explained
+    from ragsignal.report import open_folder
     from ragsignal.study import Study
 
     loaded = load_spec(spec, settings or ())
     chosen = loaded.find_variant(variant)
+    folder = None if out is None else open_folder(out)
     with progress_bars() as progress:
         explanations = explained(Study(loaded, progress), chosen, symbol, on)
     if len(explanations) == 1:
         _print_one(explanations[0])
     else:
         _print_many(explanations)
-    answer({"variant": chosen.name, "date": on, "explanations": [it.to_record() for it in explanations]})
+    pages = [] if folder is None else _write(explanations, folder, typed("ragsignal explain", spec, settings))
+    record = {"variant": chosen.name, "date": on, "explanations": [it.to_record() for it in explanations]}
+    answer(record if out is None else {**record, "pages": [str(path) for path in pages]})
+
+
+def _write(explanations: Sequence[Explanation], folder: Path, command: str) -> list[Path]:
+    """Write the pages, and say where they are and whether a report links them."""
+    from ragsignal.report import is_run, links_pages, write_explanations
+
+    pages = write_explanations(explanations, folder, command)
+    say(f"page: {pages[0]}" if len(pages) == 1 else f"{len(pages)} pages in {pages[0].parent}")
+    if is_run(folder):
+        linked = links_pages(folder)
+        say(
+            "the report links it at this bar" if linked else "the report is of an earlier version, and does not link it"
+        )
+    return pages
 
 
 def _print_one(explanation: Explanation) -> None:

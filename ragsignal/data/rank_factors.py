@@ -10,7 +10,7 @@ universe's on that day.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,30 +185,73 @@ def bar_table(frames: Mapping[str, pd.DataFrame], days: NDArray[np.datetime64] |
     return BarTable(tuple(frames), calendar, **prices, volume=np.where(traded, columns["volume"], np.nan))
 
 
-Last = Callable[..., Any]
-"""Given a table, a number of days and how many of them must be known: a pandas ``Rolling``, or what stands for one."""
+class Windows:
+    """What is made of the last days up to each day, of which some must be known; (n_days, ...) arrays, NaN elsewhere.
+
+    Parameters
+    ----------
+    values : (n_days, n_symbols) or (n_days,) float64
+    days : int
+    least : int, optional
+        How many of them must be known; by default three quarters.
+    """
+
+    def __init__(self, values: FloatArray, days: int, least: int | None = None) -> None:
+        table = pd.DataFrame(values) if values.ndim == 2 else pd.Series(values)
+        self._rolling: Any = table.rolling(days, min_periods=days - days // 4 if least is None else least)
+
+    def sum(self) -> FloatArray:
+        """Sum."""
+        return np.asarray(self._rolling.sum())
+
+    def mean(self) -> FloatArray:
+        """Mean."""
+        return np.asarray(self._rolling.mean())
+
+    def var(self) -> FloatArray:
+        """Variance, of a population."""
+        return np.asarray(self._rolling.var(ddof=0))
+
+    def std(self) -> FloatArray:
+        """Standard deviation, of a sample."""
+        return np.asarray(self._rolling.std())
+
+    def skew(self) -> FloatArray:
+        """Skewness, of a sample."""
+        return np.asarray(self._rolling.skew())
+
+    def max(self) -> FloatArray:
+        """Greatest."""
+        return np.asarray(self._rolling.max())
+
+    def min(self) -> FloatArray:
+        """Least."""
+        return np.asarray(self._rolling.min())
+
+    def median(self) -> FloatArray:
+        """Median."""
+        return np.asarray(self._rolling.median())
 
 
-def of_last(table: pd.DataFrame | pd.Series, days: int, least: int | None = None) -> Any:
-    """The last ``days`` days, of which ``least`` must be known: three quarters, where nothing is said."""
-    return table.rolling(days, min_periods=days - days // 4 if least is None else least)
+Last = type[Windows]
 
 
 def market_return(bars: BarTable) -> FloatArray:
     """Median log return of the universe's symbols on each day, (n_days,); NaN on the first."""
-    return _returns(bars).median(axis=1).to_numpy()
+    return pd.DataFrame(_returns(bars)).median(axis=1).to_numpy()
 
 
-def is_ranked(bars: BarTable, market: FloatArray, last: Last = of_last) -> BoolArray:
+def is_ranked(bars: BarTable, market: FloatArray, last: Last = Windows) -> BoolArray:
     """Which symbols can be ranked on which day, (n_days, n_symbols): a history of 250 bars, trade, and moves."""
-    history = last(pd.DataFrame(np.isfinite(bars.close)), _WITHIN, 1).sum()
+    known = np.isfinite(bars.close)
+    history = last(known.astype(np.float64), _WITHIN, 1).sum()
     moves = last(_relative(bars, market), 20).std() > LEAST_VOLATILITY
-    traded = last(pd.DataFrame(bars.close * bars.volume), 60).median() > 0
-    ranked: BoolArray = np.isfinite(bars.close) & ((history >= HISTORY) & moves & traded).to_numpy()
+    traded = last(bars.close * bars.volume, 60).median() > 0
+    ranked: BoolArray = known & (history >= HISTORY) & moves & traded
     return ranked
 
 
-def rank_factors(bars: BarTable, market: FloatArray, last: Last = of_last) -> Iterator[tuple[str, FloatArray]]:
+def rank_factors(bars: BarTable, market: FloatArray) -> Iterator[tuple[str, FloatArray]]:
     """Compute the factors, a group of them at a time: all at once, a thousand stocks would need gigabytes.
 
     Parameters
@@ -216,15 +259,13 @@ def rank_factors(bars: BarTable, market: FloatArray, last: Last = of_last) -> It
     bars : BarTable
     market : (n_days,) float64
         :func:`market_return` of the universe, which need not be the symbols of ``bars``.
-    last : callable, optional
-        What works out windows: of every day, or of the last one alone (:mod:`ragsignal.data.rank_growth`).
 
     Yields
     ------
     name, values
         One of :data:`RANK_FACTORS`, and (n_days, n_symbols) float64 in the unit of :data:`FORMULAS`, NaN where unknown.
     """
-    for name, values in raw_factors(bars, market, last):
+    for name, values in raw_factors(bars, market):
         yield name, rounded_factor(values)
 
 
@@ -234,9 +275,12 @@ def rounded_factor(values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(table), table + 0.0, np.nan)
 
 
-def raw_factors(bars: BarTable, market: FloatArray, last: Last = of_last) -> Iterator[tuple[str, FloatArray]]:
-    """The factors before they are rounded; otherwise as :func:`rank_factors`."""
-    rel, log_close = _relative(bars, market), _log(bars.close)
+def raw_factors(bars: BarTable, market: FloatArray, last: Last = Windows) -> Iterator[tuple[str, FloatArray]]:
+    """The factors before they are rounded, as :func:`rank_factors`.
+
+    ``last`` works out windows: of every day, or of the last one alone (:mod:`ragsignal.data.rank_growth`).
+    """
+    rel, log_close = _relative(bars, market), np.log(bars.close)
     with np.errstate(divide="ignore", invalid="ignore"):
         for group in (
             _recent(rel),
@@ -246,39 +290,42 @@ def raw_factors(bars: BarTable, market: FloatArray, last: Last = of_last) -> Ite
             _volume(bars, rel, last),
             _extremes(log_close, last),
         ):
-            for name, values in group.items():
-                yield name, values.to_numpy(dtype=np.float64)
+            yield from group.items()
 
 
-def _log(values: FloatArray | pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(np.log(np.asarray(values)))
+def _before(values: FloatArray, days: int) -> FloatArray:
+    """The values of so many days ago, NaN where there are none."""
+    shifted = np.full(values.shape, np.nan)
+    shifted[days:] = values[: max(len(values) - days, 0)]
+    return shifted
 
 
-def _returns(bars: BarTable) -> pd.DataFrame:
-    returns = _log(bars.close).diff()
-    return returns.where(returns.abs() < _LARGEST_RETURN)
+def _returns(bars: BarTable) -> FloatArray:
+    log_close = np.log(bars.close)
+    returns = log_close - _before(log_close, 1)
+    return np.where(np.abs(returns) < _LARGEST_RETURN, returns, np.nan)
 
 
-def _relative(bars: BarTable, market: FloatArray) -> pd.DataFrame:
-    return _returns(bars).sub(market, axis=0)
+def _relative(bars: BarTable, market: FloatArray) -> FloatArray:
+    return _returns(bars) - market[:, None]
 
 
-def _recent(rel: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    same_days = rel.shift(20) + rel.shift(21) + rel.shift(22)
-    return {f"rel_{n}": rel.shift(n - 1) for n in range(1, 6)} | {"season": same_days}
+def _recent(rel: FloatArray) -> dict[str, FloatArray]:
+    same_days = _before(rel, 20) + _before(rel, 21) + _before(rel, 22)
+    return {f"rel_{n}": _before(rel, n - 1) for n in range(1, 6)} | {"season": same_days}
 
 
-def _momentum(log_close: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    momenta = {f"mom_{n}": log_close - log_close.shift(n) for n in (5, 10, 20, 60, 120, 250)}
-    return momenta | {"mom_250_20": log_close.shift(20) - log_close.shift(250)}
+def _momentum(log_close: FloatArray) -> dict[str, FloatArray]:
+    momenta = {f"mom_{n}": log_close - _before(log_close, n) for n in (5, 10, 20, 60, 120, 250)}
+    return momenta | {"mom_250_20": _before(log_close, 20) - _before(log_close, 250)}
 
 
-def _parts_of_day(bars: BarTable, last: Last) -> dict[str, pd.DataFrame]:
-    intraday = _log(bars.close / bars.open)
-    overnight = _log(bars.open) - _log(bars.close).shift(1)
-    spread = _log(bars.high / bars.low)
+def _parts_of_day(bars: BarTable, last: Last) -> dict[str, FloatArray]:
+    intraday = np.log(bars.close / bars.open)
+    overnight = np.log(bars.open) - _before(np.log(bars.close), 1)
+    spread = np.log(bars.high / bars.low)
     width = bars.high - bars.low
-    place = pd.DataFrame((2 * bars.close - bars.high - bars.low) / np.where(width > 0, width, np.inf))
+    place = (2 * bars.close - bars.high - bars.low) / np.where(width > 0, width, np.inf)
     usual = last(spread, 20).mean()
     return {
         "intraday_1": intraday,
@@ -294,10 +341,10 @@ def _parts_of_day(bars: BarTable, last: Last) -> dict[str, pd.DataFrame]:
     }
 
 
-def _risk(rel: pd.DataFrame, market: FloatArray, last: Last) -> dict[str, pd.DataFrame]:
+def _risk(rel: FloatArray, market: FloatArray, last: Last) -> dict[str, FloatArray]:
     month, quarter = last(rel, 20).std(), last(rel, 60).std()
-    median = pd.Series(market)
-    covariance = last(rel.mul(median, axis=0), 120).mean() - last(rel, 120).mean().mul(last(median, 120).mean(), axis=0)
+    of_market = last(market, 120)
+    covariance = last(rel * market[:, None], 120).mean() - last(rel, 120).mean() * of_market.mean()[:, None]
     return {
         "vol_20": month,
         "vol_60": quarter,
@@ -307,24 +354,24 @@ def _risk(rel: pd.DataFrame, market: FloatArray, last: Last) -> dict[str, pd.Dat
         "max_20": last(rel, 20).max(),
         "min_20": last(rel, 20).min(),
         "skew_60": last(rel, 60).skew(),
-        "beta_120": covariance.div(last(median, 120).var(ddof=0), axis=0),
+        "beta_120": covariance / of_market.var()[:, None],
     }
 
 
-def _volume(bars: BarTable, rel: pd.DataFrame, last: Last) -> dict[str, pd.DataFrame]:
-    volume, money = pd.DataFrame(bars.volume), pd.DataFrame(bars.close * bars.volume)
-    surprise = _log(volume / last(volume, 20).mean())
-    impact = last(rel.abs() / money.where(money > 0), 20).mean()
+def _volume(bars: BarTable, rel: FloatArray, last: Last) -> dict[str, FloatArray]:
+    volume, money = bars.volume, bars.close * bars.volume
+    surprise = np.log(volume / last(volume, 20).mean())
+    impact = last(np.abs(rel) / np.where(money > 0, money, np.nan), 20).mean()
     return {
         "volume_1": surprise,
-        "volume_5": _log(last(volume, 5).mean() / last(volume, 60).mean()),
-        "dollar_volume": _log(last(money, 60).median()),
-        "illiquidity": _log(impact),
-        "signed_volume": surprise.mul(np.sign(rel.to_numpy())),
+        "volume_5": np.log(last(volume, 5).mean() / last(volume, 60).mean()),
+        "dollar_volume": np.log(last(money, 60).median()),
+        "illiquidity": np.log(impact),
+        "signed_volume": surprise * np.sign(rel),
     }
 
 
-def _extremes(log_close: pd.DataFrame, last: Last) -> dict[str, pd.DataFrame]:
+def _extremes(log_close: FloatArray, last: Last) -> dict[str, FloatArray]:
     year, month = last(log_close, 250, 120), last(log_close, 20)
     return {
         "high_250": log_close - year.max(),

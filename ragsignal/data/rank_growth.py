@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
-import pandas as pd
 
 from ragsignal.data.rank_factors import (
     DECIMALS,
     LEAST_VOLATILITY,
     RANK_FACTORS,
     BarTable,
+    Windows,
     is_ranked,
     market_return,
     raw_factors,
@@ -82,7 +82,8 @@ def grow_letters(letters: RankLetters, day: date, bars: Mapping[str, Five]) -> R
 def _last_day(table: BarTable, market: FloatArray) -> tuple[BoolArray, FloatArray]:
     """Which stocks are ranked on the last day, (n_symbols,), and their rounded factors, (n_factors, n_symbols)."""
     tail, of_tail = _last_rows(table, _LOOK_BACK), market[-_LOOK_BACK:]
-    ranked = is_ranked(tail, of_tail, WindowsOfLastDay)[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ranked = is_ranked(tail, of_tail, WindowsOfLastDay)[-1]
     raw = _factors(tail, of_tail, WindowsOfLastDay)
     factors, doubtful = rounded_factor(raw), _doubtful(raw, ranked)
     if doubtful.any():
@@ -129,76 +130,71 @@ def _of_columns(table: BarTable, columns: IntArray) -> BarTable:
     return BarTable(symbols, table.days, **{name: getattr(table, name)[:, columns] for name in _COLUMNS})
 
 
-class WindowsOfLastDay:
-    """Stands for the windows of pandas where only the one that ends with the last row is wanted.
-
-    Each method returns a table like the one it was made of, NaN but in its last row.
+class WindowsOfLastDay(Windows):
+    """Only the window that ends with the last day: arrays of its row alone are filled.
 
     Parameters
     ----------
-    table : DataFrame or Series
-    days : int
-        Rows of the window.
-    least : int, optional
-        How many of them must be known; by default three quarters.
+    values, days, least
+        As of :class:`~ragsignal.data.rank_factors.Windows`.
     """
 
-    def __init__(self, table: pd.DataFrame | pd.Series, days: int, least: int | None = None) -> None:
-        self._table = table
-        values = table.to_numpy(dtype=np.float64)[-days:]
-        self._values = values if values.ndim == 2 else values[:, None]
+    def __init__(self, values: FloatArray, days: int, least: int | None = None) -> None:
+        self._shape = values.shape
+        self._values = values[-days:]
         self._known = np.isfinite(self._values)
         self._count = self._known.sum(axis=0)
         self._enough = self._count >= (days - days // 4 if least is None else least)
 
-    def sum(self) -> pd.DataFrame | pd.Series:
+    def sum(self) -> FloatArray:
         """Sum of what is known."""
-        return self._row(self._powers(1))
+        return self._row(self._total())
 
-    def mean(self) -> pd.DataFrame | pd.Series:
+    def mean(self) -> FloatArray:
         """Mean of what is known."""
-        return self._row(self._mean())
+        return self._row(self._total() / self._count)
 
-    def var(self, ddof: int = 1) -> pd.DataFrame | pd.Series:
-        """Variance."""
-        return self._row(self._squares() / (self._count - ddof))
+    def var(self) -> FloatArray:
+        """Variance, of a population."""
+        return self._row(self._squares() / self._count)
 
-    def std(self) -> pd.DataFrame | pd.Series:
+    def std(self) -> FloatArray:
         """Standard deviation, of a sample."""
         return self._row(np.sqrt(self._squares() / (self._count - 1)))
 
-    def skew(self) -> pd.DataFrame | pd.Series:
+    def skew(self) -> FloatArray:
         """Skewness, of a sample, as pandas has it (G1 of Joanes and Gill 1998, doi 10.1111/1467-9884.00122)."""
         n, apart = self._count, self._apart()
-        second, third = (apart**2).sum(axis=0) / n, (apart**3).sum(axis=0) / n
+        squares = apart * apart
+        second, third = squares.sum(axis=0) / n, (squares * apart).sum(axis=0) / n
         return self._row(np.sqrt(n * (n - 1.0)) / (n - 2) * third / second**1.5)
 
-    def max(self) -> pd.DataFrame | pd.Series:
+    def max(self) -> FloatArray:
         """Greatest."""
         return self._row(np.where(self._known, self._values, -np.inf).max(axis=0))
 
-    def min(self) -> pd.DataFrame | pd.Series:
+    def min(self) -> FloatArray:
         """Least."""
         return self._row(np.where(self._known, self._values, np.inf).min(axis=0))
 
-    def median(self) -> pd.DataFrame | pd.Series:
+    def median(self) -> FloatArray:
         """Median."""
-        return self._row(pd.DataFrame(np.where(self._known, self._values, np.nan)).median().to_numpy())
+        ordered = np.sort(np.where(self._known, self._values, np.inf), axis=0)
+        last = len(ordered) - 1
+        middle = np.stack([(self._count - 1) // 2, self._count // 2]).clip(0, last)
+        return self._row(np.take_along_axis(ordered, middle, axis=0).mean(axis=0))
 
-    def _powers(self, power: int) -> FloatArray:
-        return np.asarray((np.where(self._known, self._values, 0.0) ** power).sum(axis=0))
-
-    def _mean(self) -> FloatArray:
-        return np.asarray(self._powers(1) / self._count)
+    def _total(self) -> FloatArray:
+        return np.asarray(np.where(self._known, self._values, 0.0).sum(axis=0))
 
     def _apart(self) -> FloatArray:
-        return np.where(self._known, self._values - self._mean(), 0.0)
+        return np.where(self._known, self._values - self._total() / self._count, 0.0)
 
     def _squares(self) -> FloatArray:
-        return np.asarray((self._apart() ** 2).sum(axis=0))
+        apart = self._apart()
+        return np.asarray((apart * apart).sum(axis=0))
 
-    def _row(self, values: FloatArray) -> pd.DataFrame | pd.Series:
-        table = np.full((len(self._table), self._values.shape[1]), np.nan)
+    def _row(self, values: FloatArray) -> FloatArray:
+        table = np.full(self._shape, np.nan)
         table[-1] = np.where(self._enough, values, np.nan)
-        one = isinstance(self._table, pd.Series)
-        return pd.Series(table[:, 0], self._table.index) if one else pd.DataFrame(table, self._table.index)
+        return table

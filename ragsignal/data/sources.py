@@ -13,7 +13,7 @@ from ragsignal.data.prices import Prices, load_sample, read_folder, read_sql, re
 from ragsignal.data.readers import csv_path, download
 from ragsignal.data.resample import on_clock
 from ragsignal.data.sql import SqlSource
-from ragsignal.data.synthetic import made_up_bars, noise_market, planted_market
+from ragsignal.data.synthetic import made_up_bars, planted_on
 from ragsignal.data.synthetic_news import planted_news, planted_news_items
 from ragsignal.data.synthetic_states import planted_days
 from ragsignal.errors import ConfigError, DataError
@@ -90,9 +90,7 @@ def _make_up(spec: DataSpec, symbols: Sequence[str]) -> Prices:
     if daily is not None:
         return daily(symbols, start, spec.end, seed=spec.seed, strength=spec.strength)
     bars = made_up_bars(start, spec.end, spec.bar_period, spec.bar_minutes, spec.all_week)
-    if spec.source == "noise":
-        return noise_market(symbols, start, spec.end, seed=spec.seed, bars=bars)
-    return planted_market(symbols, start, spec.end, seed=spec.seed, strength=spec.strength, bars=bars)
+    return planted_on(bars, symbols, seed=spec.seed, strength=0.0 if spec.source == "noise" else spec.strength)
 
 
 def planted_news_table(spec: DataSpec, symbols: Sequence[str]) -> Path:

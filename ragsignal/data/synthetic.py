@@ -47,12 +47,7 @@ _DRAWS = 5  # numbers a bar takes from the generator, always all of them, so tha
 
 
 def planted_market(
-    symbols: Sequence[str],
-    start: date | str,
-    end: date | str,
-    seed: int = 0,
-    strength: float = 0.5,
-    bars: pd.DatetimeIndex | None = None,
+    symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0, strength: float = 0.5
 ) -> Prices:
     """Make a market whose next move follows from the shape of the last five closes.
 
@@ -66,24 +61,24 @@ def planted_market(
     strength : float in [0, 1)
         Size of the push in standard deviations of a day's return, which stays at 1.2 %. Who knows the prototypes is
         right about the open-to-open direction in a share Phi(s / sqrt(1 - s^2)) of days: 0.718 at 0.5.
-    bars : DatetimeIndex, optional
-        Names of the bars, of :func:`made_up_bars`; by default the business days. A bar moves as far on every clock.
 
     Raises
     ------
     ConfigError
         If ``strength`` is out of range, or there is no business day from ``start`` to ``end``.
     """
+    return planted_on(business_days(start, end), symbols, seed, strength)
+
+
+def planted_on(bars: pd.DatetimeIndex, symbols: Sequence[str], seed: int = 0, strength: float = 0.5) -> Prices:
+    """As :func:`planted_market`, on bars of any clock, of :func:`made_up_bars`; a bar moves as far on each of them."""
     share, axes = checked_strength(strength), prototypes(seed)
-    days = business_days(start, end) if bars is None else bars
-    return Prices(frames={symbol: _frame(days, Draws.of(symbol, seed, len(days)), axes, share) for symbol in symbols})
+    return Prices(frames={symbol: _frame(bars, Draws.of(symbol, seed, len(bars)), axes, share) for symbol in symbols})
 
 
-def noise_market(
-    symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0, bars: pd.DatetimeIndex | None = None
-) -> Prices:
+def noise_market(symbols: Sequence[str], start: date | str, end: date | str, seed: int = 0) -> Prices:
     """Make a market in which nothing can be foreseen: :func:`planted_market` with strength 0."""
-    return planted_market(symbols, start, end, seed=seed, strength=0.0, bars=bars)
+    return planted_market(symbols, start, end, seed=seed, strength=0.0)
 
 
 def made_up_bars(

@@ -17,7 +17,7 @@ import numpy as np
 
 from ragsignal.config import Variant
 from ragsignal.evaluation.questions import Questions
-from ragsignal.explain import Reading, open_reading, without_each_factor
+from ragsignal.explanation import Reading, open_reading, without_each_factor
 from ragsignal.statistics import ratio_interval
 from ragsignal.study import Study, spread
 from ragsignal.types import BoolArray, FloatArray, IntArray, Query

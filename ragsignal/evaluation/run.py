@@ -39,7 +39,7 @@ from ragsignal.evaluation.forecasts import (
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of, overlap_of
 from ragsignal.evaluation.questions import QuestionCounts, Questions, TrainingCounts, build_questions, training_rows
-from ragsignal.explain import is_explained
+from ragsignal.explanation import is_explained
 from ragsignal.signals import Pipeline
 from ragsignal.study import (
     Before,

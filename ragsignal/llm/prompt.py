@@ -53,6 +53,8 @@ class Template:
         Ranks of all stocks by day; the wide templates need it.
     headlines : Headlines, optional
         Where headlines are quoted.
+    bar : str
+        The word for a bar: ``day``, ``week``, ``month``, or ``bar`` where it lasts hours.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class Template:
     bins: Bins
     panel: Panel | None = None
     headlines: Headlines | None = None
+    bar: str = "day"
 
     def __post_init__(self) -> None:
         if self.wide and self.panel is None:
@@ -79,7 +82,8 @@ class Template:
     def line_recipe(self) -> Recipe:
         """Identity of :meth:`query_line`, which quotes nothing."""
         identity: Recipe = {"template": f"{self.name}/{_VERSIONS[self.name]}", "mask": self.mask}
-        return identity | ({"bins": self.bins.recipe} if self.name in LETTERED else {})
+        identity |= {"bins": self.bins.recipe} if self.name in LETTERED else {}
+        return identity if self.bar == "day" else {**identity, "bar": self.bar}
 
     @property
     def wide(self) -> bool:
@@ -104,7 +108,7 @@ class Template:
     @property
     def head(self) -> str:
         """The line that every prompt begins with; empty for a chat template."""
-        return _HEADS[self.name]
+        return _HEADS[self.name].replace("by day", f"by {self.bar}")
 
     @property
     def chat(self) -> bool:
@@ -173,7 +177,7 @@ class Template:
         stock = "STOCK" if self.mask else query.symbol
         record = {
             "query_stock": stock,
-            "query_date": self._day(query.as_of, query) if not self.mask else "D+1",
+            "query_date": self._day(query.as_of, query) if not self.mask else self._next,
             "recent_date_list": [self._day(day, query) for day in query.dates[1:]],
             "adjusted_close_list": _rebased(query.closes[1:]),
             **self._headlines_key(query.symbol, query.as_of),
@@ -184,7 +188,7 @@ class Template:
             parts += [json.dumps(self._candidate_record(hit, query)) for hit in hits]
         parts.append("This is the sequence to judge:")
         parts.append(json.dumps(record))
-        when = "the next day" if self.mask else f"the day after {query.as_of}"
+        when = f"the next {self.bar}" if self.mask else f"the {self.bar} after {stamp_text(query.as_of)}"
         parts.append(f"Query: on {when}, the movement of ${stock} is [blank].")
         return Prompt(query, hits, "\n".join(parts), system)
 
@@ -201,6 +205,10 @@ class Template:
 
     def _headlines_key(self, symbol: str, day: date) -> dict[str, list[str]]:
         return {"headlines": self._quoted(symbol, day)} if self.headlines else {}
+
+    @property
+    def _next(self) -> str:
+        return "D+1" if self.bar == "day" else f"next {self.bar}"
 
     def _day(self, day: date, query: Query) -> str:
         if not self.mask:

@@ -11,6 +11,7 @@
     index.html          the comparison, which loads nothing from a network
     assets/             what it loads instead: plotly.js, and data of single symbols when somebody asks for them
     tearsheets/         one quantstats page a variant
+    explained/          pages of explanations, which `ragsignal explain --out` adds later
 
 Computes no figure of its own: metrics and findings arrive in the result.
 """
@@ -24,6 +25,8 @@ from ragsignal.report.answers import answers_in_words
 from ragsignal.report.comparison import RunComparison, compare
 from ragsignal.report.csv_files import write_csv
 from ragsignal.report.decisions_file import export_decisions
+from ragsignal.report.explained.beside import is_run, links_pages, open_folder, write_explanations
+from ragsignal.report.explained.view import Explained, explain
 from ragsignal.report.page import write_page
 from ragsignal.report.record import RECORD, record_of, write_tables
 from ragsignal.report.run import Run, backtest
@@ -32,13 +35,19 @@ from ragsignal.trading import RunResult
 from ragsignal.utils import Record, write_json
 
 __all__ = [
+    "Explained",
     "Run",
     "RunComparison",
     "answers_in_words",
     "backtest",
     "compare",
+    "explain",
     "export_decisions",
+    "is_run",
+    "links_pages",
+    "open_folder",
     "record_of",
+    "write_explanations",
     "write_report",
 ]
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from ragsignal.report.answers import cards
 from ragsignal.report.charts import finding_panels
+from ragsignal.report.explained.beside import list_pages
 from ragsignal.report.figures import Plotly, curves, styles
 from ragsignal.report.forest import forests_of
 from ragsignal.report.sections import (
@@ -31,6 +31,7 @@ from ragsignal.report.seen.accounts import months_of
 from ragsignal.report.seen.files import Seen, open_seen, write_seen
 from ragsignal.report.sidecar import FOLDER, write_sidecar
 from ragsignal.report.summary import facts_of, verdict_line
+from ragsignal.report.templating import TEMPLATES, joined
 from ragsignal.report.words import (
     COSTS,
     GROUPS,
@@ -40,24 +41,13 @@ from ragsignal.report.words import (
     SIGNAL_KEYS,
     Column,
     Number,
-    bare,
     count,
 )
 from ragsignal.study import Provenance
 from ragsignal.trading import RunFindings, RunResult, VariantResult
 
-_FOLDER = Path(__file__).parent / "templates"
 _SCRIPTS = ("page.js", "tables.js", "charts.js", "seen.js")
 """In this order: the first one defines ``ragsignal``, which the others and all sidecars call."""
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_FOLDER),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["bare"] = bare
 
 
 def write_page(result: RunResult, folder: Path) -> None:
@@ -67,6 +57,7 @@ def write_page(result: RunResult, folder: Path) -> None:
     (folder / FOLDER).mkdir(exist_ok=True)
     (folder / FOLDER / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     write_seen(seen, folder)
+    list_pages(folder)  # none yet; `ragsignal explain --out` adds them
     rows = symbol_rows(result.findings)
     if rows:
         write_sidecar(folder, "symbols", rows)
@@ -76,7 +67,7 @@ def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str
     """Return the comparison page as HTML, with links to ``files`` beside it; what comes from the spec is escaped."""
     seen = seen or open_seen(result)
     findings = result.findings
-    return _TEMPLATES.get_template("page.html.j2").render(
+    return TEMPLATES.get_template("page.html.j2").render(
         result=result,
         facts=facts(result),
         verdict=verdict_line(findings, result.in_sample),
@@ -98,7 +89,7 @@ def render_page(result: RunResult, seen: Seen | None = None, files: Sequence[str
         machine=made_on(result),
         panels=_panels(result, seen),
         style=_style(),
-        script="".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        script=joined(*_SCRIPTS),
         **_tables(findings),
     )
 
@@ -140,7 +131,7 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
     """Write a variant's page where quantstats has nothing correct to say: the reason, and the figures that exist."""
     columns = [column for _, group in GROUPS for column in group]
     shown = [(column, text) for column, text in zip(columns, _cells(variant, columns), strict=True) if text != MISSING]
-    text = _TEMPLATES.get_template("sheet.html.j2").render(
+    text = TEMPLATES.get_template("sheet.html.j2").render(
         run=result.title,
         variant=variant.name,
         reason=reason,
@@ -215,4 +206,4 @@ def _from_store(result: RunResult) -> bool:
 
 
 def _style() -> str:
-    return "".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "seen.css"))
+    return joined("style.css", "seen.css")

@@ -126,13 +126,23 @@ def performance(equity: pd.Series) -> Performance:
     scale = np.sqrt(a_year)
     return {
         "return": growth - 1.0,
-        "cagr": growth ** (1.0 / years) - 1.0 if growth > 0 else -1.0,
+        "cagr": _a_year(growth, years),
         "volatility": None if deviation is None or np.isnan(deviation) else float(deviation * scale),
         "sharpe": sharpe_a_year(returns, a_year),
         "sharpe_error": float(error * scale) if np.isfinite(error) else None,
         "sortino": _ratio(returns.mean(), downside, scale),
         "max_drawdown": float((equity / equity.cummax() - 1.0).min()),
     }
+
+
+def _a_year(growth: float, years: float) -> float:
+    """Growth over ``years`` as a return a year; infinite where an hour's would be."""
+    if growth <= 0.0:
+        return -1.0
+    try:
+        return float(growth ** (1.0 / years) - 1.0)
+    except OverflowError:
+        return float("inf")
 
 
 def hit_rate(values: FloatArray, targets: FloatArray) -> float | None:

@@ -179,7 +179,8 @@ class Materials:
     def template(self, llm: LLMSpec) -> Template:
         """The template that ``llm`` names."""
         headlines = self._headlines(llm) if llm.headlines else None
-        return Template(llm.template, llm.mask, self.bins, self.panel if llm.reads_ranks else None, headlines)
+        panel = self.panel if llm.reads_ranks else None
+        return Template(llm.template, llm.mask, self.bins, panel, headlines, self.clock.noun)
 
     def _headlines(self, llm: LLMSpec) -> Headlines:
         """What quotes headlines; raises ``ConfigError`` where nobody said what a masked company is called."""

@@ -79,7 +79,8 @@ class Bars:
     Parameters
     ----------
     market : str
-        Empty for real prices; source and seed of a made-up market, whose symbols are other ones under another seed.
+        Empty for real prices; source and seed of a made-up market, whose symbols are other ones under another seed. Of
+        bars that are not daily their length follows.
     symbols : tuple of str
     first, last : date
         The traded window, both inclusive.
@@ -187,10 +188,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def bars_of(spec: RunSpec) -> Bars:
-    """The bars that a spec tries its variants on."""
+    """The bars that a spec tries its variants on; bars of another length are others, as ratios are of a bar."""
     data = spec.data
     market = f"{data.source}/{data.seed}/{data.strength}" if data.source in _MADE_UP else ""
-    return Bars(market, data.symbols, data.start, data.end)
+    clock = " ".join(word for word in (data.bar, data.calendar) if word)
+    return Bars(f"{market} {clock}".strip(), data.symbols, data.start, data.end)
 
 
 def configuration_of(spec: RunSpec, variant: Variant, recipe: Mapping[str, Any] | None, code: str | None = None) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ragsignal.data import exchange_days
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils import Clock
+from ragsignal.utils import DAILY, Clock
 
 _KEPT = 64  # bars by which a feed is judged while it goes on
 _ROUNDED = timedelta(microseconds=10)  # Backtrader keeps days as float64
@@ -36,6 +36,15 @@ def refuse_other_unit(data: Any, clock: Clock) -> None:
         raise ConfigError(
             f"feed {data._name!r} has {unit} bars; {clock.words} were expected. Use cerebro.resampledata(data, "
             f"timeframe=bt.TimeFrame.Minutes, compression={clock.minutes})"
+        )
+
+
+def refuse_replay(data: Any, clock: Clock) -> None:
+    """Raise ``ConfigError`` if bars that are not daily are shown before they are over: each view has another name."""
+    if data.replaying and clock != DAILY:
+        raise ConfigError(
+            f"feed {data._name!r} is replayed: {clock.words} change before they are over, and a signal is of bars that "
+            "are. Use cerebro.resampledata in the place of replaydata"
         )
 
 

@@ -20,7 +20,7 @@ from ragsignal.data import cut_queries, cut_query
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.protocols import SignalSource
 from ragsignal.study import hit_record, load_pipeline
-from ragsignal.trading.feed_days import FeedDays, moment_of, refuse_other_days, refuse_other_unit
+from ragsignal.trading.feed_days import FeedDays, moment_of, refuse_other_days, refuse_other_unit, refuse_replay
 from ragsignal.trading.lines import SignalLine
 from ragsignal.types import FeedBars, Query, Signal
 from ragsignal.utils import DAILY, Clock
@@ -146,6 +146,7 @@ class RagMomentum(bt.Indicator):
             _refuse_early_bar(self.data, self._evidence[bar], self._name_of_bar(self.data.datetime.datetime(0)))
             return
         refuse_other_unit(self.data, self._bar_clock)
+        refuse_replay(self.data, self._bar_clock)
         if self._feed_days is not None:
             self._feed_days.see(self.data.datetime.datetime(0))
         have = min(len(self.data), self._source.lookback + 1)

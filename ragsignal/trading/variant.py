@@ -101,6 +101,11 @@ class VariantResult:
         return self.kind != "none"
 
     @property
+    def says_probability(self) -> bool:
+        """Whether its signal is made of P(rise), and not of an action, a score or a weight that somebody decided."""
+        return self.kind != "external" or (self.recipe or {}).get("decided") == "probability"
+
+    @property
     def traded(self) -> bool:
         """Whether any order was filled; the account of one that never traded is its cash."""
         return len(self.orders) > 0

@@ -30,13 +30,14 @@ from ragsignal.utils.modules import find_beside, import_beside, module_folders
 from ragsignal.utils.progress import Progress, Steps, silent, silent_steps
 from ragsignal.utils.quiet import quiet_loading
 from ragsignal.utils.records import Record, plain, rounded, write_json
-from ragsignal.utils.runs import NewRun, find_run
+from ragsignal.utils.runs import LATEST, NewRun, find_run
 from ragsignal.utils.threads import SIGNALS
 from ragsignal.utils.versions import libraries_of, versions_of
 
 __all__ = [
     "ALL_WEEK",
     "DAILY",
+    "LATEST",
     "SIGNALS",
     "Clock",
     "Database",

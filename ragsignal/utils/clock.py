@@ -68,6 +68,12 @@ class Clock:
         return "m" if self.intraday else "D"
 
     @property
+    def noun(self) -> str:
+        """The word for one bar: ``day``, ``week``, ``month``, or ``bar``."""
+        plain = self.name.removesuffix(ALL_WEEK)
+        return {"date": "day", "week": "week", "month": "month"}.get(plain, "bar")
+
+    @property
     def words(self) -> str:
         """Say what its bars are: ``weekly bars``, ``bars of 60 minutes``."""
         plain = self.name.removesuffix(ALL_WEEK)

@@ -100,8 +100,7 @@ class DatabaseUrl:
         """What a driver says of an error, in one line and without the password."""
         cause = getattr(error, "orig", None) or error
         said = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause) or type(cause).__name__
-        line = " ".join(said.split())[:_LONGEST]
         secret = self.parsed().password
-        for hidden in (str(secret), quote(str(secret), safe="")) if secret else ():
-            line = line.replace(hidden, "***")
-        return masked(line)
+        for hidden in (str(secret), quote(str(secret), safe="", errors="replace")) if secret else ():
+            said = said.replace(hidden, "***")  # before it is cut, and before its spaces are others
+        return masked(" ".join(said.split())[:_LONGEST])

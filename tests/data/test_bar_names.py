@@ -140,3 +140,15 @@ def test_drops_of_bad_hours_are_counted_by_their_day(tmp_path: Path) -> None:
     prices = load_prices(spec(tmp_path, bad_bars="drop"))
     assert len(prices.frames["AA"]) == len(SESSION) - 1
     assert [bar.day for bar in prices.dropped] == [date(2020, 3, 3)]
+
+
+def test_a_table_of_hours_in_utc_is_read_by_symbol(tmp_path: Path) -> None:
+    stamps = SESSION.tz_localize("America/New_York").tz_convert("UTC")
+    parts = [
+        bars(len(stamps), seed, days=SESSION).set_axis(stamps).assign(symbol=name) for seed, name in enumerate("AB")
+    ]
+    pd.concat(parts).rename_axis("Date").to_parquet(tmp_path / "hours.parquet")
+    prices = load_prices(spec(tmp_path / "hours.parquet", source="table"))
+    assert prices.symbols == ("A", "B")
+    moved = pd.DatetimeIndex(prices.frames["B"].index)
+    assert moved.equals((stamps + pd.Timedelta(hours=1)).tz_localize(None))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.data import rank_growth
-from ragsignal.data.rank_factors import of_last
+from ragsignal.data.rank_factors import Windows
 from ragsignal.data.rank_growth import WindowsOfLastDay, grow_letters
 from ragsignal.data.rank_letters import RankLetters, build_rank_letters
 from tests.universe import N_DAYS, universe, universe_letters
@@ -64,9 +64,8 @@ def test_windows_of_the_last_day_are_pandas_own(seed: int, days: int, holes: flo
     draw = np.random.default_rng(seed)
     values = draw.normal(0.0, 0.02, (60, 5))
     values[draw.random(values.shape) < holes] = np.nan
-    table = pd.DataFrame(values)
     with np.errstate(divide="ignore", invalid="ignore"):
         for name in ("sum", "mean", "std", "var", "skew", "max", "min", "median"):
-            ours, theirs = (getattr(last(table, days), name)() for last in (WindowsOfLastDay, of_last))
-            np.testing.assert_allclose(ours.iloc[-1], theirs.iloc[-1], rtol=1e-7, atol=1e-12, err_msg=name)
-            assert ours.iloc[:-1].isna().all(axis=None)
+            ours, theirs = (getattr(last(values, days), name)() for last in (WindowsOfLastDay, Windows))
+            np.testing.assert_allclose(ours[-1], theirs[-1], rtol=1e-7, atol=1e-12, err_msg=name)
+            assert np.isnan(ours[:-1]).all()

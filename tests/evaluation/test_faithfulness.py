@@ -16,10 +16,10 @@ from ragsignal.evaluation import evaluate_spec, write_evaluation
 from ragsignal.evaluation.faithfulness import Faithfulness, effect_sizes, faithfulness
 from ragsignal.evaluation.questions import Questions, build_questions
 from ragsignal.evaluation.record import faithfulness_words
-from ragsignal.explain import Reading
+from ragsignal.explanation import Reading
 from ragsignal.study import Study
 from ragsignal.types import FloatArray, IntArray
-from tests.explain.studies import study
+from tests.explanation.studies import study
 from tests.specs import spec, write_spec
 from tests.universe import universe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -119,3 +119,19 @@ def test_the_encoder_and_the_prompt_read_the_same_line() -> None:
 def test_recipes_differ_by_name_and_mask() -> None:
     recipes = [str(_template(name, mask).recipe) for name in NAMES for mask in (True, False)]
     assert len(set(recipes)) == len(recipes)
+
+
+def test_a_prompt_names_bars_by_their_clock() -> None:
+    weekly = Template("compact", True, shipped_bins(), bar="week")
+    assert weekly.head == "Stock moves by week, from A (big fall) to P (big rise), and what came next."
+    assert weekly.recipe["bar"] == "week"
+    assert "bar" not in replace(weekly, bar="day").recipe
+    moments = tuple(datetime(2015, 1, 5, hour) for hour in range(10, 16))
+    query = Query("AAA", moments, (50.0, 51.0, 52.0, 51.0, 50.0, 49.0))
+    masked = Template("finseer-json", True, shipped_bins(), bar="bar").render(query, ()).text
+    assert '"query_date": "next bar"' in masked
+    assert '"recent_date_list": ["H-4", "H-3", "H-2", "H-1", "H-0"]' in masked
+    assert "on the next bar, the movement" in masked
+    clear = Template("finseer-json", False, shipped_bins(), bar="bar").render(query, ()).text
+    assert '"query_date": "2015-01-05 15:00"' in clear
+    assert "on the bar after 2015-01-05 15:00" in clear

@@ -342,3 +342,38 @@ def test_bars_a_year_do_not_depend_on_a_hole_in_the_data(freq: str, before: int,
     index = pd.date_range("1990-01-01", periods=80, freq=freq)
     later = index[before:] + pd.Timedelta(days=7 * months)  # as many whole weeks: the same days of the week
     assert bars_a_year(index[:before].append(later)) == bars_a_year(index)
+
+
+def _sessions(ends: list[str], days: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(sorted(day + pd.Timedelta(f"{end}:00") for day in days for end in ends))
+
+
+HOURS = ["10:30", "11:30", "12:30", "13:30", "14:30", "15:30", "16:00"]
+
+
+@pytest.mark.parametrize(
+    ("index", "bars"),
+    [
+        (_sessions(HOURS, pd.bdate_range("2015-01-02", "2015-12-31")), 252 * 7),
+        (_sessions(HOURS, pd.bdate_range("2015-01-05", "2015-01-07")), 252 * 7),
+        (_sessions(["13:30", "16:00"], pd.bdate_range("2015-01-02", "2015-12-31")), 252 * 2),
+        (pd.date_range("2015-01-01 01:00", "2016-01-01", freq="h"), 365 * 24),
+        (pd.date_range("2015-01-01 01:00", "2015-01-04", freq="h"), 365 * 24),
+        (pd.date_range("2015-01-01 04:00", "2016-01-01", freq="4h"), 365 * 6),
+        (pd.date_range("2015-01-01 12:00", "2016-01-01", freq="12h"), 365 * 2),
+    ],
+    ids=["year of hours", "three days of hours", "two a session", "24/7", "three days of 24/7", "4h of 24/7", "12h"],
+)
+def test_bars_of_hours_a_year_are_those_of_a_usual_day_times_its_days(index: pd.DatetimeIndex, bars: int) -> None:
+    assert bars_a_year(index) == bars
+    half_days = index[~((index.day == 3) & (index.hour > 12))]  # shorter sessions, as before holidays
+    assert len(index) < 100 or bars_a_year(half_days) == bars
+    returns = np.random.default_rng(0).normal(0.0001, 0.003, len(index))
+    equity = pd.Series(100 * np.cumprod(1 + returns), index=index)
+    deviation = equity.pct_change().iloc[1:].std()
+    assert performance(equity)["volatility"] == pytest.approx(deviation * np.sqrt(bars))
+
+
+def test_a_gain_of_an_hour_is_no_finite_return_a_year() -> None:
+    index = pd.DatetimeIndex(["2015-01-05 10:30", "2015-01-05 11:30"])
+    assert performance(pd.Series([100.0, 120.0], index=index))["cagr"] == np.inf

@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from ragsignal.data import days_of
 from ragsignal.errors import ConfigError
+from ragsignal.signals import queries_of
 from ragsignal.study import Study
 from ragsignal.trading.feed import GuardedFeed
 from ragsignal.trading.indicator import RagMomentum
@@ -185,3 +187,28 @@ def test_a_daily_feed_of_a_source_of_weeks_is_refused_and_its_resample_is_taken(
     with pytest.raises(ConfigError, match=r"AAA: the feed has bars 1 day apart .*made of bars 7 days apart"):
         run(resampled=False)
     run(resampled=True)
+
+
+def test_a_walk_forward_of_weeks_counts_its_bars(tmp_path: Path) -> None:
+    data = clock_data("week", start=date(2006, 1, 2))
+    letters = {"bins_through": date(2005, 12, 30)}
+    train = train_spec(out=tmp_path / "out", data=data, corpus=letters)
+    walk = {"train": train.model_dump(), "every": "year", "valid": 40, "embargo": 3}
+    study = Study(spec(data=clock_data("week"), corpus=letters, walk_forward=walk))
+    calendar = days_of(study.prices.frames["AAA"]).tolist()
+    for step in study.plan.steps:
+        assert calendar.index(step.first) - calendar.index(step.train_end) == 3
+        assert calendar.index(step.train_end) - calendar.index(step.valid_from) == 40 - 1
+    assert [step.first.year for step in study.plan.steps] == [2015, 2016, 2017]
+
+
+@pytest.mark.slow
+def test_days_of_weeks_are_retrieved_and_matured_before_their_query() -> None:
+    symbols = [f"S{number:02d}" for number in range(22)]
+    days = {"name": "days", "signal": "vote", "retrieval": {**OF_DAYS, "k": 9, "opposite": 3}}
+    table = {"data": clock_data("week", symbols=symbols, end=date(2015, 6, 30)), "corpus": {"target": "relative"}}
+    study = Study(spec(**table, variant=[HOLD, days]))
+    pipeline = study.pipeline(study.spec.find_variant("days"))
+    found = pipeline.signals(queries_of({"S00": study.materials.traded.frames["S00"]}, 5)[5:])
+    assert all(len(signal.hits) == 12 for signal in found)
+    assert all(hit.candidate.available_at <= signal.as_of for signal in found for hit in signal.hits)

@@ -20,6 +20,12 @@ from tests.universe import CALENDAR, universe
 START = CALENDAR[300]
 BOOSTING = {"name": "boosting", "signal": "classifier", "classifier": "shipped:classifier"}
 STOCKLLM = {"name": "stockllm", "signal": "llm", "llm": {"model": "shipped:stockllm"}}
+RAG = {
+    "name": "rag",
+    "signal": "llm",
+    "llm": {"model": "shipped:stockllm", "adapter": "shipped:stockllm-days"},
+    "retrieval": {"candidates": "days", "retriever": "finseer", "k": 400, "opposite": 200},
+}
 
 
 def small(variant: dict[str, Any]) -> RunSpec:
@@ -76,8 +82,9 @@ def _place(signal: Any) -> tuple[date, str]:
 
 
 @pytest.mark.slow
-def test_a_language_model_scores_a_day_as_in_its_block(tmp_path: Path) -> None:
-    grown, whole = both(STOCKLLM, tmp_path / "scratch", 4)
+@pytest.mark.parametrize(("variant", "count"), [(STOCKLLM, 4), (RAG, 2)], ids=["stockllm", "rag"])
+def test_a_language_model_scores_a_day_as_in_its_block(tmp_path: Path, variant: dict[str, Any], count: int) -> None:
+    grown, whole = both(variant, tmp_path / "scratch", count)
     assert keys(grown) == keys(whole)
     found, wanted = ([it.probability for it in sorted(side, key=_place)] for side in (grown, whole))
     np.testing.assert_allclose(found, wanted, atol=1e-4)  # law 2: fresh passes in float32

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from ragsignal.cli.app import app
 from ragsignal.config import RunSpec, WalkForwardSpec, load_spec
 from ragsignal.data.synthetic import planted_market
+from ragsignal.data.synthetic_news import planted_news_items
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from ragsignal.evaluation.run import evaluate_spec
 from ragsignal.study.cost import estimate, work_of
@@ -362,6 +363,33 @@ def test_a_changed_past_is_another_artifact(trained: Path, frames: Frames, tmp_p
     plans = [Study(load_spec(it)).plan for it in (trained, written(tmp_path, poisoned(frames, date(2015, 3, 2))))]
     names = [[plan.folder(step, "classifier").name for step in plan.steps] for plan in plans]
     assert [left == right for left, right in zip(*names, strict=True)] == [True, False, False]
+
+
+def test_other_news_of_the_past_are_another_artifact_and_later_ones_are_none(tmp_path: Path, frames: Frames) -> None:
+    items = planted_news_items(SYMBOLS, "2013-01-02", "2015-12-31")
+
+    def addresses(name: str, table: pd.DataFrame | None) -> list[str]:
+        news = {} if table is None else {"data": {"close": "16:00 America/New_York"}, "news": {"path": "news.csv"}}
+        path = written(tmp_path / name, frames, train=changed(TRAIN, **news))
+        if table is not None:
+            table.to_csv(path.parent / "news.csv", index=False)
+        plan = Study(load_spec(path)).plan
+        return [plan.folder(step, "classifier").name for step in plan.steps]
+
+    without, first = addresses("without", None), addresses("first", items)
+    other = items.assign(headline=items["headline"].where(items["published_at"] < "2015-04-15", "All is new"))
+    second = addresses("second", other)
+    assert not {*without} & {*first}
+    assert second[:2] == first[:2]  # the steps of the first half-year were trained on what came before
+    assert second[2] != first[2]
+
+
+def test_a_walk_forward_needs_its_news_in_a_file(tmp_path: Path, frames: Frames) -> None:
+    data = {"source": "planted-news", "path": None, "close": "16:00 America/New_York"}
+    with pytest.raises(
+        ConfigError, match=r"\[news\] has no path, and a made-up market brings news for the days of one run"
+    ):
+        load_spec(written(tmp_path, frames, train=changed(TRAIN, data=data, news={"novelty_days": 7})))
 
 
 def test_one_step_is_the_plain_run_with_that_artifact(tmp_path: Path, frames: Frames) -> None:

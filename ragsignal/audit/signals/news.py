@@ -14,7 +14,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from ragsignal.data import NewsDays, NewsItems, counted_by_date
+from ragsignal.data import NewsDays, NewsItems, Prices, counted_by_date
+from ragsignal.study import Study
 from ragsignal.types import BoolArray
 
 
@@ -24,6 +25,20 @@ class AuditedNews:
 
     items: NewsItems
     make: Callable[[NewsItems, Mapping[str, pd.DataFrame]], NewsDays]
+
+
+def audited_news(study: Study) -> AuditedNews | None:
+    """The news of a study; None where its spec has none."""
+    source = study.materials.news
+    if source is None:
+        return None
+    return AuditedNews(study.materials.news_table.items, lambda items, frames: source.days(items, Prices(frames)))
+
+
+def news_until(study: Study, frames: Mapping[str, pd.DataFrame], last: date | None = None) -> NewsDays | None:
+    """What the items that were available by the close of ``last`` said on the bars of ``frames``; by default all."""
+    news = audited_news(study)
+    return None if news is None else news.make(news.items if last is None else known_news(news.items, last), frames)
 
 
 ChangeNews = Callable[[NewsItems, date], NewsItems]
@@ -36,7 +51,6 @@ _GARBAGE = (
     "a terrible and painful loss",
     "nothing was said",
 )
-_FOUR_DAYS = np.timedelta64(4, "D")  # over a weekend and a holiday
 
 
 def known_news(items: NewsItems, day: date) -> NewsItems:
@@ -68,20 +82,20 @@ class PlantedNews:
     day: date
 
 
-def planted_news(items: NewsItems, days: Sequence[date]) -> PlantedNews | None:
-    """Count items by their date, where any came after the close of one of ``days``; else all of them days early.
-
-    None where no item became known on or right after these days: nothing is there that could leak.
-    """
-    for count in (counted_by_date, _days_early):
-        closes = items.close.instants(np.array(days, "datetime64[D]")).astype("datetime64[us]")
-        early = np.sort(count(items).available_at)
-        honest = np.sort(items.available_at)
-        gained = np.searchsorted(early, closes, side="right") - np.searchsorted(honest, closes, side="right")
-        if gained.any():
-            return PlantedNews(count, days[int(np.argmax(gained))])
-    return None
+def planted_by_date(items: NewsItems, days: Sequence[date]) -> PlantedNews | None:
+    """Count items by their date, on a day with some after its close; None where none of ``days`` has any."""
+    return _planted(items, days, counted_by_date)
 
 
-def _days_early(items: NewsItems) -> NewsItems:
-    return replace(items, available_at=items.available_at - _FOUR_DAYS)
+def planted_early(items: NewsItems, days: Sequence[date], reach: int) -> PlantedNews | None:
+    """Count items ``reach`` calendar days early; None where none became known after one of ``days``."""
+    shift = np.timedelta64(reach, "D")
+    return _planted(items, days, lambda it: replace(it, available_at=it.available_at - shift))
+
+
+def _planted(items: NewsItems, days: Sequence[date], count: Callable[[NewsItems], NewsItems]) -> PlantedNews | None:
+    """The day by whose close the most items count that were not known by then."""
+    closes = items.close.instants(np.array(days, "datetime64[D]")).astype("datetime64[us]")
+    early, honest = (np.sort(it.available_at) for it in (count(items), items))
+    gained = np.searchsorted(early, closes, side="right") - np.searchsorted(honest, closes, side="right")
+    return PlantedNews(count, days[int(np.argmax(gained))]) if gained.any() else None

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.decisions import audit_decisions
-from ragsignal.audit.signals.news import AuditedNews, known_news, poisoned_news
+from ragsignal.audit.signals.news import audited_news, known_news, poisoned_news
 from ragsignal.audit.signals.retrieval import LARGEST, cut_corpus, is_embedded, with_corpus
 from ragsignal.audit.signals.starts import LateStart
 from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, spread_from_last
@@ -32,7 +32,6 @@ from ragsignal.audit.signals.visibility import (
 )
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
-from ragsignal.data import Prices
 from ragsignal.errors import DataError
 from ragsignal.llm import day_scorer, reads_news
 from ragsignal.signals import Cost, SignalStore, queries_of
@@ -148,16 +147,7 @@ def _future_test(study: Study, frames: Frames, visibilities: frozenset[Visibilit
         symbols = spread_from_last(symbols, max(2, len(symbols) * LARGEST // len(study.corpus)))
         if not any(seen.memory for seen in visibilities):  # which need every stock, and are built in seconds
             prices = {name: prices[name] for name in symbols}
-    return FutureTest(
-        Market(prices), Market(frames), spec.corpus, symbols, visibilities, progress, _audited_news(study)
-    )
-
-
-def _audited_news(study: Study) -> AuditedNews | None:
-    source = study.materials.news
-    if source is None:
-        return None
-    return AuditedNews(study.materials.news_table.items, lambda items, frames: source.days(items, Prices(frames)))
+    return FutureTest(Market(prices), Market(frames), spec.corpus, symbols, visibilities, progress, audited_news(study))
 
 
 def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: FutureTest) -> Finding:

@@ -13,6 +13,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
+from ragsignal.audit.signals.news import news_until
 from ragsignal.audit.signals.retrieval import LARGEST, text_encoder_of, with_corpus
 from ragsignal.audit.signals.variants import AuditedVariant, spread_from_last
 from ragsignal.audit.verdict import Finding
@@ -146,7 +147,7 @@ class LateStart:
             halfway = int(frame.index.searchsorted(start)) // 2
             late[name] = frame.iloc[halfway - halfway % spec.corpus.stride :]  # windows end on the same bars
         try:
-            return build_corpus(late, spec.corpus)
+            return build_corpus(late, spec.corpus, news_until(self.study, late))
         except DataError:
             return None
 

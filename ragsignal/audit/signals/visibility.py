@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.signals.news import AuditedNews, ChangeNews, planted_news
+from ragsignal.audit.signals.news import AuditedNews, ChangeNews, PlantedNews, planted_by_date, planted_early
 from ragsignal.audit.signals.variants import spread_from_last
 from ragsignal.config import CorpusSpec
 from ragsignal.data import (
@@ -198,6 +198,19 @@ class Changes:
         return [*self.queries, *self.visible[visibility]]
 
 
+@dataclass(frozen=True)
+class NewsControls:
+    """What leaks change that are planted in the news; None where no item is there that could leak.
+
+    ``at_once`` of items that count for the bar of their calendar day, where some came after a close, else ``early``:
+    what reads the news of a bar sees it on that bar. ``early`` of items that count more bars early than pass until a
+    window of candidates is seen.
+    """
+
+    at_once: Changes | None
+    early: Changes | None
+
+
 @dataclass
 class FutureTest:
     """Compares what is made of prices with a changed future with what is made of all prices.
@@ -273,22 +286,28 @@ class FutureTest:
         middle = self.days[len(self.days) // 2 - 1 : len(self.days) // 2]
         return self.compare(change, middle, plant=Plant(lambda frames: read_early(frames, self.spec.stride + 2)))
 
-    def planted_news(self, change: ChangeFuture) -> Changes | None:
-        """The control of news: what items that count too early change; None where there is none to count."""
-        planted = planted_news(self.news.items, self.days) if self.news else None
-        if planted is None:
-            return None
-        return self.compare(change, [planted.day], plant=Plant(news=planted.count))
+    def planted_news(self, change: ChangeFuture) -> NewsControls:
+        """The controls of news: what items change that count before they were available."""
+        if self.news is None:
+            return NewsControls(None, None)
+        reach = 2 * (self.spec.stride + self.spec.horizon) + 4  # bars until a window is seen, weekends and a holiday
+        early = self._planted_in_news(change, planted_early(self.news.items, self.days, reach))
+        by_date = self._planted_in_news(change, planted_by_date(self.news.items, self.days))
+        return NewsControls(by_date or early, early)
+
+    def _planted_in_news(self, change: ChangeFuture, planted: PlantedNews | None) -> Changes | None:
+        return None if planted is None else self.compare(change, [planted.day], plant=Plant(news=planted.count))
 
     def catches(self, planted: Changes, visibility: Visibility) -> bool:
         """Whether the planted leak was seen in all that a variant of this visibility looks at."""
         looks = self._sees_candidates(visibility) or visibility.ranks or bool(visibility.memory)
         return bool(planted.queries) and (bool(planted.visible[visibility]) or not looks)
 
-    def catches_news(self, planted: Changes | None, visibility: Visibility) -> bool:
-        """Whether the leak that was planted in the news was seen by a variant that reads some."""
+    def catches_news(self, planted: NewsControls, visibility: Visibility) -> bool:
+        """Whether the leaks that were planted in the news were seen by a variant that reads some."""
         of_news = bool({*self.spec.indicators} & {*NEWS_FACTORS}) and self._sees_candidates(visibility)
-        return planted is None or not (visibility.news or of_news) or bool(planted.visible[visibility])
+        looked = [planted.at_once if visibility.news else None, planted.early if of_news else None]
+        return all(changes.visible[visibility] for changes in looked if changes is not None)
 
     def _sees_candidates(self, visibility: Visibility) -> bool:
         """Whether a variant sees candidates that a traded bar can move."""

@@ -17,11 +17,12 @@ from ragsignal.data import (
     STATE_FORMULAS,
     STATE_WORDS,
 )
+from ragsignal.explanation import is_explained
 from ragsignal.report.figures import AXIS, LAYOUT, Plotly
 from ragsignal.report.record import naive_days
 from ragsignal.report.seen.accounts import account_file
 from ragsignal.report.seen.days import Shelf, day_files, shelf_of, years_of
-from ragsignal.report.seen.plan import Read, Shown, inspect_command, shown_of
+from ragsignal.report.seen.plan import Read, Shown, explain_command, inspect_command, shown_of
 from ragsignal.report.seen.sequences import evidence_file
 from ragsignal.report.seen.symbols import Tables, bars_of, last_text, letters_by_key, symbol_file, tables_of, text_kind
 from ragsignal.report.sidecar import write_sidecar
@@ -70,6 +71,7 @@ class Seen:
             "evidence_from": shown.evidence_from,
             "left_out": shown.left_out,
             "inspect": inspect_command(result),
+            "explain": explain_command(result),
             "lookback": result.spec.corpus.lookback,
             "relative": result.spec.corpus.target == "relative",
             "horizon": result.spec.corpus.horizon,
@@ -114,8 +116,13 @@ class Seen:
             "limit": min(1.0, 1.1 * largest) if largest > 0 else 1.0,  # one scale for all symbols: they can be compared
             "evidence": number in self.evidence,
             "text": self.texts.get(number, ""),
+            "probable": variant.says_probability,
             "group": self.shelf.of_variant.get(variant.name),
+            "explained": self._is_explained(variant),
         }
+
+    def _is_explained(self, variant: VariantResult) -> bool:
+        return variant.has_signal and is_explained(self.result.spec.find_variant(variant.name))
 
 
 def open_seen(result: RunResult) -> Seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
@@ -73,6 +74,22 @@ def inspect_command(result: RunResult) -> str:
     """The command that shows any bar, with SYMBOL, DATE and VARIANT to be filled in."""
     spec = shlex.quote(_spec_of(result.command) or "SPEC")
     return f"ragsignal inspect {spec} --symbol SYMBOL --date DATE --variant VARIANT"
+
+
+def explain_command(result: RunResult) -> str:
+    """The command that explains a signal of the run, as far as the page need not add to it: spec and settings."""
+    options = [f"--set {shlex.quote(word)}" for word in _settings_of(result.command)]
+    return " ".join(["ragsignal explain", shlex.quote(_spec_of(result.command) or "SPEC"), *options])
+
+
+def _settings_of(command: str) -> list[str]:
+    """Other values for keys of the spec in what repeats a run."""
+    if command.startswith("ragsignal backtest "):
+        words = shlex.split(command)
+        return [word for option, word in pairwise(words) if option == "--set"]
+    called = ast.parse(command, mode="eval").body if command else None
+    given = called.keywords if isinstance(called, ast.Call) else []
+    return [str(word) for it in given if it.arg == "settings" for word in ast.literal_eval(it.value)]
 
 
 def _spec_of(command: str) -> str | None:

@@ -97,7 +97,7 @@
       traces.push({name: "abstained", type: "scatter", mode: "markers", yaxis: "y2", hoverinfo: "skip", x: silent.map(bar => dates[bar]), y: silent.map(() => 0), marker: {color: GREY, size: 3}});
       const reasons = Object.entries(signals.abstained).map(([reason, bars]) => `${bars.length} × ${reason}`).join("; ");
       words = `${variant.name} on ${symbol}: ${figure(values.filter(Number.isFinite).length, 0)} signals, ${silent.length ? `${silent.length} of them abstained (grey dots: ${reasons})` : "none abstained"}; ${fills.length} fills.`;
-      axes.yaxis2 = {domain: [0, .36], title: {text: SEEN.relative ? "signal" : "P(rise) − P(fall)"}, range: [-variant.limit, variant.limit], zeroline: true, zerolinecolor: GREY};
+      axes.yaxis2 = {domain: [0, .36], title: {text: SEEN.relative || !variant.probable ? "signal" : "P(rise) − P(fall)"}, range: [-variant.limit, variant.limit], zeroline: true, zerolinecolor: GREY};
     } else {
       axes.yaxis.domain = [.3, 1];
       axes.yaxis3.domain = [0, .24];
@@ -122,7 +122,9 @@
     plot("seen-price", price[0], {...price[1], shapes: markOf(bar)});
     const turn = ++turns, symbol = at("seen-symbol").value, number = variantAt(), variant = SEEN.variants[number];
     const evidence = tag("div");
+    let why = [];
     try {
+      why = await whyOf(symbol, bar, number);
       await (variant.group !== null ? showDays(bar, variant, evidence) : showSequences(bar, number, variant, evidence));
       if (turn !== turns) return;
       if (variant.text === "letters") showLetters(bar, evidence);
@@ -136,7 +138,7 @@
       fact.append(tag("dt", label), tag("dd", words));
       return fact;
     }));
-    at("seen-evidence").replaceChildren(evidence);
+    at("seen-evidence").replaceChildren(...why, evidence);
     for (const [id, traces, changes] of evidence.charts || []) plot(id, traces, changes);
   }
 
@@ -146,7 +148,7 @@
       const value = decode(signals.values)[bar], rank = signals.ranks ? decode(signals.ranks)[bar] : NaN;
       const reason = Object.entries(signals.abstained).find(([, bars]) => bars.includes(bar));
       if (reason) facts.push(["No view", reason[0]]);
-      else if (Number.isFinite(value)) facts.push([SEEN.relative ? "P(beats the day's median)" : "P(rise)", figure((1 + value) / 2, 4)], ["Signal", figure(value, 4, true)]);
+      else if (Number.isFinite(value)) facts.push(...(SEEN.variants[number].probable ? [[SEEN.relative ? "P(beats the day's median)" : "P(rise)", figure((1 + value) / 2, 4)]] : []), ["Signal", figure(value, 4, true)]);
       else facts.push(["No signal", "nobody asked for one on this bar"]);
       if (!reason && Number.isFinite(rank)) facts.push(["Rank of the day", `${figure(rank, 2, true)} (−1 lowest, +1 highest)`]);
       facts.push(["What came: next open to the open after", percent(decode(symbolData.outcome)[bar])]);
@@ -160,6 +162,40 @@
     const command = inspect(at("seen-symbol").value, SEEN.dates[bar], variant.name), words = tag("p", "Not held in this page. This command shows it: ", {class: "hint"});
     words.append(tag("code", command));
     return words;
+  }
+
+  // ---- the page that explains the bar's signal, or the command that makes it
+
+  const quoted = word => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+
+  // Where this report lies, as a shell takes it; of one that comes from a server it is not known.
+  function reportFolder() {
+    if (location.protocol !== "file:") return "RUN";
+    return quoted(decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "").replace(/^\/(?=[A-Za-z]:)/, ""));
+  }
+
+  async function whyOf(symbol, bar, number) {
+    const variant = SEEN.variants[number], date = SEEN.dates[bar], signals = symbolData.signals[number];
+    const asked = signals && (Number.isFinite(decode(signals.values)[bar]) || Object.values(signals.abstained).flat().includes(bar));
+    if (!variant.explained || !asked) return [];
+    const page = (await load("explained"))[variant.name]?.[symbol]?.[date], line = tag("p", undefined, {class: "why"});
+    if (page) {
+      line.append("Why: ", tag("a", "this signal explained", {href: `explained/${encodeURIComponent(page)}`}), " (what speaks for and against, what would turn it, what came of signals like it).");
+      return [line];
+    }
+    const command = `${SEEN.explain} --symbol ${quoted(symbol)} --date ${quoted(date)} --variant ${quoted(variant.name)} --out ${reportFolder()}`;
+    const code = tag("code", command), copy = tag("button", "Copy", {type: "button"});
+    copy.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(command);
+        copy.textContent = "Copied";
+      } catch {  // without permission: mark it, so that a key copies it
+        getSelection().selectAllChildren(code);
+        copy.textContent = "Marked";
+      }
+    });
+    line.append("Why? This command writes a page that explains this signal; loaded again, the report links it here: ", code, " ", copy);
+    return [line];
   }
 
   // ---- retrieved days

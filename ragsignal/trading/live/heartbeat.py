@@ -49,7 +49,11 @@ class Heartbeat:
             self._write({"event": event.kind, "symbol": event.symbol, "day": event.day, "words": event.words})
             self._say(str(event))
         now, status = time.monotonic(), self._market.status
-        if status.live and (now - self._last >= self._every or status.day is not self._told):
+        if (
+            status.live
+            and status.stopping is None
+            and (now - self._last >= self._every or status.day is not self._told)
+        ):
             self.beat()
 
     def beat(self) -> None:

@@ -60,6 +60,7 @@ class Intake:
         self._arrived: dict[date, float] = {}
         self._held: list[Bar] = []
         self._basis: dict[str, float] = {}
+        self._closes: dict[date, np.datetime64] = {}
         self._first = True
         self.counts: Counter[Kind] = Counter()
         for day in days:
@@ -202,5 +203,6 @@ class Intake:
     def _is_open(self, day: date, now: datetime) -> bool:
         if self._close is None:
             return day > (now + _AHEAD).date()
-        known = self._close.instants(np.array([day], dtype="datetime64[D]"))[0]
-        return bool(known > np.datetime64(now.replace(tzinfo=None), "s"))
+        if day not in self._closes:  # a day has a bar a symbol, and time zones take milliseconds
+            self._closes[day] = self._close.instants(np.array([day], dtype="datetime64[D]"))[0]
+        return bool(self._closes[day] > np.datetime64(now.replace(tzinfo=None), "s"))

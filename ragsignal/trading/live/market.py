@@ -182,6 +182,8 @@ class LiveMarket:
         """
         if self._today is None:
             return
+        if self.status.live:
+            self.status.latency = time.perf_counter() - self.status.arrived
         self.account = account
         day, text = self._today.day, canonical_json(account)
         if day in self._accounts:
@@ -189,7 +191,6 @@ class LiveMarket:
         else:
             self.journal.record_account(day, text)
         if self.status.live:
-            self.status.latency = time.perf_counter() - self.status.arrived
             self._tell([])
 
     def _begin(self, days: list[LiveDay]) -> None:

@@ -71,6 +71,8 @@ def run_live(
         spec = named_spec(spec, opened)
         chosen = checked_variant(spec, variant)
         opened.begin(about_of(spec, chosen))
+        count = len(spec.data.symbols)
+        say(f"{chosen.name} on {count} symbols, journal {journal}: reads what was traded, and its source")
         market = LiveMarket(spec, chosen, source_of(spec, opened, options), opened, options)
         return run_market(market, journal.with_suffix(".jsonl"), say)
 

@@ -15,6 +15,7 @@ from ragsignal.audit.signals import decisions as audited
 from ragsignal.audit.signals.decisions import audit_decisions
 from ragsignal.data.decision_bars import Calendars, Decisions, place_decisions
 from ragsignal.data.decisions import read_decisions
+from ragsignal.data.session import SessionClose
 from ragsignal.study import Study
 from ragsignal.utils import silent
 from tests.specs import HOLD, VOTE, spec
@@ -22,11 +23,14 @@ from tests.specs import HOLD, VOTE, spec
 DAYS = np.arange("2024-01-01", "2024-04-01", dtype="datetime64[D]")
 
 
-def _decisions(folder: Path, every: int = 3, valid_bars: int = 2) -> Decisions:
+def _decisions(folder: Path, moments: bool = False) -> Decisions:
+    """A score for two symbols on every third bar; by moments those of the evening before it."""
     rng = np.random.default_rng(0)
-    lines = [f"{name},{day},{rng.uniform(-1, 1)}\n" for name in ("A", "B") for day in DAYS[::every]]
-    (folder / "mine.csv").write_text("symbol,date,score\n" + "".join(lines))
-    return place_decisions(read_decisions(folder / "mine.csv"), Calendars({"A": DAYS, "B": DAYS[5:]}), valid_bars)
+    when = [f"{day - 1}T22:00:00Z" if moments else f"{day}" for day in DAYS[3::3]]
+    lines = [f"{name},{text},{rng.uniform(-1, 1)}\n" for name in ("A", "B") for text in when]
+    (folder / "mine.csv").write_text(f"symbol,{'decided_at' if moments else 'date'},score\n" + "".join(lines))
+    calendars = Calendars({"A": DAYS, "B": DAYS[5:]}, SessionClose.parse("21:00 UTC"))
+    return place_decisions(read_decisions(folder / "mine.csv"), calendars, 2)
 
 
 def _scaled(placed: Decisions) -> Decisions:
@@ -41,18 +45,20 @@ def _filled_back(placed: Decisions) -> Decisions:
     return replace(placed, bar=early, days=days)
 
 
-def test_an_honest_reading_passes_and_the_planted_leak_is_caught_on_the_way(tmp_path: Path) -> None:
-    prefix, poison = audit_decisions("mine", _decisions(tmp_path))
+@pytest.mark.parametrize("moments", [False, True])
+def test_an_honest_reading_passes_and_the_planted_leak_is_caught_on_the_way(moments: bool, tmp_path: Path) -> None:
+    prefix, poison = audit_decisions("mine", _decisions(tmp_path, moments))
     assert (prefix.test, prefix.verdict) == ("signal-prefix", "passed"), prefix.words
     assert (poison.test, poison.verdict) == ("signal-poison", "passed"), poison.words
     assert "rows after it are cut off" in prefix.words
 
 
+@pytest.mark.parametrize("moments", [False, True])
 @pytest.mark.parametrize("leak", [_scaled, _filled_back])
 def test_a_reading_that_knows_later_rows_fails(
-    leak: Callable[[Decisions], Decisions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leak: Callable[[Decisions], Decisions], moments: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = _decisions(tmp_path)
+    honest = _decisions(tmp_path, moments)
     monkeypatch.setattr(audited, "place_decisions", lambda *words: leak(place_decisions(*words)))
     for finding in audit_decisions("mine", leak(honest)):
         assert finding.verdict == "failed"

@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.audit.signals import news as audited_news
-from ragsignal.audit.signals import visibility
-from ragsignal.audit.signals.news import known_news, planted_news, poisoned_news
+from ragsignal.audit.signals import signals, visibility
+from ragsignal.audit.signals.news import known_news, planted_by_date, planted_early, poisoned_news
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec
-from ragsignal.data import NewsItems, counted_by_date, with_news
+from ragsignal.data import NewsItems, counted_by_date, load_prices, with_news
 from ragsignal.data.news import days as news_days
+from ragsignal.data.synthetic_news import planted_news_items
 from ragsignal.study import Study
 from ragsignal.utils import silent
 from tests.made_news import CLOSE, drawn_items, made
@@ -43,14 +44,18 @@ WEEKDAYS = DAYS[np.is_busday(DAYS)]
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(visibility, "SECONDS", 0.5)  # the fewest cut points
+    monkeypatch.setattr(visibility, "SECONDS", 0.5)
+    monkeypatch.setattr(visibility, "_FEWEST", 3)  # cut points
+    monkeypatch.setattr(signals, "DAYS", 1)
 
 
 def of_news(folder: Path, **changes: Any) -> RunSpec:
     """A month of a market of 22 stocks whose signals are those of a small boosting of 44 letters."""
+    items = planted_news_items(SYMBOLS, "2010-09-01", DATA["end"])
+    items[items["published_at"] > "2011-06"].to_csv(folder / "news.csv", index=False)
     tables: dict[str, Any] = {
         "data": DATA,
-        "news": {},
+        "news": {"path": folder / "news.csv"},
         "corpus": {"indicators": ["adj_close"], "target": "relative"},
         "retrieval": {"retriever": "none"},
         "variant": [
@@ -71,7 +76,8 @@ def boosted(tmp_path: Path) -> RunSpec:
 
 
 def audit(wanted: RunSpec) -> dict[tuple[str, str], Finding]:
-    study = Study(wanted)
+    """Findings on a history of a year and a half: a shorter one ranks nobody, and a longer one takes minutes."""
+    study = Study(wanted, history=load_prices(wanted.data).between(date(2010, 9, 1), None))
     frames = dict(study.prices.select(wanted.data.symbols).between(wanted.data.start, wanted.data.end).frames)
     return {(it.test, it.subject): it for it in audit_signals(study, frames, silent)}
 
@@ -127,7 +133,7 @@ def test_a_test_that_does_not_see_the_planted_news_calls_itself_broken(
     boosted: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = audited_news.PlantedNews(lambda items: items, date(2012, 1, 20))
-    monkeypatch.setattr(visibility, "planted_news", lambda *_: blind)
+    monkeypatch.setattr(visibility, "planted_by_date", lambda *_: blind)
     found = audit(boosted)
     assert found["signal-prefix", "boosted"].verdict == found["signal-poison", "boosted"].verdict == "broken"
     assert "news that count before they were published" in found["signal-prefix", "boosted"].words
@@ -135,7 +141,9 @@ def test_a_test_that_does_not_see_the_planted_news_calls_itself_broken(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("counts_for", ["close", "date"])
-def test_a_vote_over_sequences_of_news_is_proved_and_its_twin_caught(tmp_path: Path, counts_for: str) -> None:
+def test_windows_of_news_are_seen_when_their_outcome_is_known_whichever_bar_counts_an_item(
+    tmp_path: Path, counts_for: str
+) -> None:
     corpus = {"indicators": ["news_sentiment", "news_count"], "target": "movement"}
     plain = of_news(
         tmp_path,
@@ -146,7 +154,7 @@ def test_a_vote_over_sequences_of_news_is_proved_and_its_twin_caught(tmp_path: P
     )
     found = audit(spec_with(plain, counts_for=counts_for))
     verdicts = {test: found[test, "vote"].verdict for test in ("signal-prefix", "signal-poison")}
-    assert set(verdicts.values()) == {"passed" if counts_for == "close" else "failed"}
+    assert set(verdicts.values()) == {"passed"}
 
 
 # ------------------------------------------------------------------------------- what is cut, what is planted
@@ -186,19 +194,20 @@ def test_counting_by_date_brings_items_from_after_the_close_to_the_bar_of_their_
     assert (early.count != honest.count).any()
 
 
-def test_the_plant_is_a_late_item_where_there_is_one_and_an_early_count_where_there_is_none() -> None:
+def test_a_plant_counts_items_that_were_not_known_on_its_day() -> None:
     days = WEEKDAYS.tolist()
     items = drawn_items(("A",), WEEKDAYS, share=1.0)
-    planted = planted_news(items, days)
-    assert planted is not None
-    assert planted.count is counted_by_date
     noon = replace(items, available_at=WEEKDAYS.astype("datetime64[us]") + np.timedelta64(17, "h"))
-    planted = planted_news(noon, days)
-    assert planted is not None
-    assert planted.count is not counted_by_date
-    assert len(known_news(planted.count(noon), planted.day)) > len(known_news(noon, planted.day))
+    assert planted_by_date(noon, days) is None  # nothing came after a close
+    for told, planted in (
+        (items, planted_by_date(items, days)),
+        (items, planted_early(items, days, 8)),
+        (noon, planted_early(noon, days, 8)),
+    ):
+        assert planted is not None
+        assert len(known_news(planted.count(told), planted.day)) > len(known_news(told, planted.day))
     old = replace(items, available_at=items.available_at - np.timedelta64(900, "D"))
-    assert planted_news(old, days) is None
+    assert planted_early(old, days, 8) is None
 
 
 def _index(days: Sequence[Any]) -> Any:

@@ -5,7 +5,7 @@ spec, symbols, day ─► signals and hits from the store ─► the reader aske
 
 from __future__ import annotations
 
-from ragsignal.explain.explanation import (
+from ragsignal.explanation.explanation import (
     Change,
     Explanation,
     Factor,
@@ -17,10 +17,10 @@ from ragsignal.explain.explanation import (
     Robustness,
     side_of,
 )
-from ragsignal.explain.factors import without_each_factor
-from ragsignal.explain.questions import check_variant, is_explained
-from ragsignal.explain.readings import RankReading, Reading
-from ragsignal.explain.run import explain, open_reading
+from ragsignal.explanation.factors import without_each_factor
+from ragsignal.explanation.questions import check_variant, is_explained
+from ragsignal.explanation.readings import RankReading, Reading
+from ragsignal.explanation.run import explain, open_reading
 
 __all__ = [
     "Change",

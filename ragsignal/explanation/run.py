@@ -15,16 +15,22 @@ import numpy as np
 
 from ragsignal.config import Variant
 from ragsignal.data import DayHits
-from ragsignal.explain.explanation import Explanation, HitEvidence, Opposite, Robustness, side_of
-from ragsignal.explain.factors import changes_between, factors_of, groups_of, without_each_factor, without_each_group
-from ragsignal.explain.hits import DayEvidenceOf, LeftOut, sequence_evidence, shown_places
-from ragsignal.explain.method import meaning_of, method_of, opposite_words
-from ragsignal.explain.neighbours import Past, past_of
-from ragsignal.explain.opposite import MOST, Turned, nearest_opposites
-from ragsignal.explain.questions import bar_on, check_day, check_variant, named_symbols, queries_on
-from ragsignal.explain.readings import PromptedRanks, RankReading, Reading
-from ragsignal.explain.robustness import robustness_of
-from ragsignal.explain.window_reading import WindowReading
+from ragsignal.explanation.explanation import Explanation, HitEvidence, Opposite, Robustness, side_of
+from ragsignal.explanation.factors import (
+    changes_between,
+    factors_of,
+    groups_of,
+    without_each_factor,
+    without_each_group,
+)
+from ragsignal.explanation.hits import DayEvidenceOf, LeftOut, sequence_evidence, shown_places
+from ragsignal.explanation.method import meaning_of, method_of, opposite_words
+from ragsignal.explanation.neighbours import Past, past_of
+from ragsignal.explanation.opposite import MOST, Turned, nearest_opposites
+from ragsignal.explanation.questions import bar_on, check_day, check_variant, named_symbols, queries_on
+from ragsignal.explanation.readings import PromptedRanks, RankReading, Reading
+from ragsignal.explanation.robustness import robustness_of
+from ragsignal.explanation.window_reading import WindowReading
 from ragsignal.llm import RankPrompt, RankScorer, UniverseReader
 from ragsignal.retrieval import DayRetriever
 from ragsignal.signals import RagPipeline

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ragsignal.data import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS, RANK_LETTERS, DayHits, Letters
-from ragsignal.explain.explanation import Reads
+from ragsignal.explanation.explanation import Reads
 from ragsignal.llm import ChangedLetters, RankPrompt, RankScorer, UniverseReader, last_days
 from ragsignal.signals import RagPipeline
 from ragsignal.types import BoolArray, FloatArray, Hit, IntArray, Prompt, Score

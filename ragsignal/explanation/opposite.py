@@ -1,6 +1,6 @@
 """The nearest opposite case: as few letters as can be found that turn the side of a signal, in as few steps.
 
-    every change of one letter, the smallest steps first ─► one letter is enough: fewest letters, fewest steps, proven
+    every change of one letter, the smallest steps first ─► one letter is enough: in the fewest steps that one takes
         └─► the best letter of each factor, joined (beam search) ─► each change as small as it can be alone ─► found
 
 After the first stage it is proven that no single letter turns the side; that of three letters two would not do is not.

@@ -118,7 +118,7 @@ class HitEvidence:
         Of a day: this stock's factors times what they paid on it, times ``weight``, in expected rank from -1 to 1.
     overlay : Overlay
     without : float or None
-        P without it; None where it was not left out (more than :data:`~ragsignal.explain.hits.MOST` in all).
+        P without it; None where it was not left out (more than :data:`~ragsignal.explanation.hits.MOST` in all).
     effect : float or None
     """
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ragsignal.data import RANK_LETTERS, Letters
-from ragsignal.explain.explanation import Robustness
-from ragsignal.explain.readings import Reading
+from ragsignal.explanation.explanation import Robustness
+from ragsignal.explanation.readings import Reading
 from ragsignal.types import FloatArray
 from ragsignal.utils import json_digest
 

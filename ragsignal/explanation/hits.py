@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 
 from ragsignal.data import STATE_WORDS, DayHits, Letters, factor_values, log_returns
-from ragsignal.explain.explanation import HitEvidence, Overlay
+from ragsignal.explanation.explanation import HitEvidence, Overlay
 from ragsignal.llm import pooling_weights
 from ragsignal.retrieval import DayRetriever
 from ragsignal.types import FloatArray, Hit, IntArray, MarketDay, Movement, Query

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ragsignal.config import Variant
 from ragsignal.data import QueryCutter, calendar_of, days_of, label_tables
-from ragsignal.explain.explanation import DECIMALS, Neighbours, side_of
+from ragsignal.explanation.explanation import DECIMALS, Neighbours, side_of
 from ragsignal.signals import Pipeline
 from ragsignal.statistics import clustered_share
 from ragsignal.study import Study
@@ -32,8 +32,9 @@ DAYS = 250
 class Past:
     """Earlier signals of a variant whose outcome was known as of a day, latest first.
 
-    ``day`` (n,) datetime64[D] or [m], ``probability`` and ``outcome`` (n,) float64; ``cluster`` (n,) numbers the stretch of
-    days that share a part of their outcome; ``unstored`` signals were left out, as they would have to be made.
+    ``day`` (n,) datetime64[D] or [m], ``probability`` and ``outcome`` (n,) float64; ``cluster`` (n,) numbers the
+    stretch of days that share a part of their outcome; ``unstored`` signals were left out, as they would have to be
+    made.
     """
 
     day: NDArray[np.datetime64]

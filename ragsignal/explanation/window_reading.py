@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from ragsignal.data import QUERY_SEQUENCE, Bins, Letters, log_returns
-from ragsignal.explain.explanation import Reads
-from ragsignal.explain.readings import MIDDLE, with_only, without_each
+from ragsignal.explanation.explanation import Reads
+from ragsignal.explanation.readings import MIDDLE, with_only, without_each
 from ragsignal.signals import RagPipeline
 from ragsignal.types import BoolArray, FloatArray, IntArray, Prompt, Query, Score
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.data import RANK_LETTERS, Letters
-from ragsignal.explain.opposite import MOST, Ask, nearest_opposites
+from ragsignal.explanation.opposite import MOST, Ask, nearest_opposites
 from ragsignal.types import FloatArray, IntArray
 
 FACTORS = 5

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragsignal.config import CorpusSpec
-from ragsignal.explain.explanation import Change
-from ragsignal.explain.neighbours import DAYS, NEAREST
-from ragsignal.explain.opposite import MOST
-from ragsignal.explain.readings import MIDDLE
+from ragsignal.explanation.explanation import Change
+from ragsignal.explanation.neighbours import DAYS, NEAREST
+from ragsignal.explanation.opposite import MOST
+from ragsignal.explanation.readings import MIDDLE
 
 _OUTCOMES = {
     "relative": "the return from close to close over {bars}, less the median of all symbols, is above 0",

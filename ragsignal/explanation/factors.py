@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ragsignal.data import RANK_LETTERS
-from ragsignal.explain.explanation import Change, Factor, Group, side_of
-from ragsignal.explain.readings import Reading
+from ragsignal.explanation.explanation import Change, Factor, Group, side_of
+from ragsignal.explanation.readings import Reading
 from ragsignal.llm import spelled
 from ragsignal.types import BoolArray, FloatArray, IntArray
 

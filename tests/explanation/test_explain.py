@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from ragsignal.data import FACTOR_GROUPS, RANK_FACTORS, forward_returns
 from ragsignal.errors import ConfigError, DataError, RagSignalError
-from ragsignal.explain import Explanation, explain
-from ragsignal.explain.hits import MOST, shown_places
-from ragsignal.explain.neighbours import NEAREST, Past
+from ragsignal.explanation import Explanation, explain
+from ragsignal.explanation.hits import MOST, shown_places
+from ragsignal.explanation.neighbours import NEAREST, Past
+from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, hit_width
 from ragsignal.study import Study
-from tests.explain.studies import CALENDAR, DAY, START, market, study
+from tests.explanation.studies import CALENDAR, DAY, START, market, study
 from tests.markets import Frames, poisoned, until
+from tests.specs import HOLD
+from tests.tiny import tiny_rank_llm
 
 pytestmark = pytest.mark.slow
 
@@ -198,6 +201,22 @@ def test_a_vote_without_a_hit_is_counted_again(explained: Callable[[str], list[E
         assert it.hits[0].score == pytest.approx(correlation, abs=1e-5)  # what the retriever compares
 
 
+def test_a_reader_of_ranks_with_sequences_is_asked_again_with_its_own(tmp_path: Path) -> None:
+    reader = tmp_path / "with-hits"
+    tiny_rank_llm(reader, seeds=1, hits=hit_width(5), template=RANKS_RECIPE | HITS_RECIPE)
+    other = study(reader, retrieval={"retriever": "shape", "k": 3}, variant=[{"name": "both", "signal": "llm"}, HOLD])
+    both = other.spec.find_variant("both")
+    for it in explain(other, both, SYMBOLS[:2], DAY):
+        assert it.reads == "ranks and sequences"
+        assert len(it.hits) == 3
+        assert all(hit.without is not None and hit.weight is None for hit in it.hits)
+        assert len({hit.without for hit in it.hits}) == 3
+        if it.opposite is not None and it.opposite.probability is not None:
+            assert (it.opposite.probability - 0.5) * ((it.probability or 0.5) - 0.5) < 0
+    (alone,) = explain(other, both, SYMBOLS[1:2], DAY)
+    assert alone.groups == it.groups
+
+
 def test_an_abstention_says_why_and_no_figures(opened: Study) -> None:
     (it,) = explain(opened, opened.spec.find_variant("reader"), ["S05"], DAY)
     assert it.abstained == "too few bars"
@@ -236,7 +255,6 @@ def test_neighbours_are_the_nearest_in_p_and_of_equal_ones_the_latest() -> None:
 # --- what cannot be explained
 
 SATURDAY = DAY + timedelta(days=5 - DAY.weekday())
-HOLD_ONLY = [{"name": "hold", "signal": "none", "strategy": {"class": "ragsignal.strategies:BuyAndHold"}}]
 WRONG: list[tuple[str, list[str], date, type[RagSignalError], str]] = [
     (
         "hold",
@@ -284,7 +302,7 @@ def test_what_cannot_be_explained_is_refused_in_a_line_with_the_repair(
 
 
 def test_a_spec_without_a_signal_names_what_to_add(folder: Path) -> None:
-    other = study(folder, variant=HOLD_ONLY)
+    other = study(folder, variant=[HOLD])
     with pytest.raises(ConfigError, match=r'nothing to explain: .*add a \[\[variant\]\] with signal = "vote" or "llm"'):
         explain(other, other.spec.variants[0], ["S00"], DAY)
 
