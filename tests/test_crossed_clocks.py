@@ -17,7 +17,7 @@ import ragsignal
 from ragsignal import Run
 from ragsignal.audit.signals.decisions import audit_decisions
 from ragsignal.config import DataSpec, RunSpec
-from ragsignal.data import load_prices
+from ragsignal.data import load_prices, read_freqai
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.explanation import explain
 from ragsignal.report import export_decisions, record_of, write_explanations
@@ -443,3 +443,15 @@ def test_signals_of_hours_are_kept_in_postgresql_by_their_moments(
         for stamp, symbol, key in zip(plain["date"], plain["symbol"], plain["key"], strict=True)
         if key
     }
+
+
+def test_a_prediction_on_an_hourly_candle_is_of_the_bar_that_ends_with_it(tmp_path: Path) -> None:
+    data, names = in_folder("hour of 24/7", tmp_path / "prices", None), bars("hour of 24/7")
+    candles = pd.DatetimeIndex(names[4:8], tz="UTC") - pd.Timedelta(hours=1)
+    (tmp_path / "predicted").mkdir()
+    table = {"date": candles, "&-s_close": [0.01, -0.01, 0.01, -0.01], "&-s_close_mean": 0.0, "&-s_close_std": 0.02}
+    file = tmp_path / "predicted" / "cb_aaa_1400000000_prediction.feather"
+    pd.DataFrame({**table, "do_predict": 1}).to_feather(file)
+    read_freqai(tmp_path / "predicted").write(tmp_path / "converted.csv")
+    study = decisions(tmp_path, (tmp_path / "converted.csv").read_text(), data)
+    assert in_force(study, names) == names[4:8]
