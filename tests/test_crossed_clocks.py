@@ -373,6 +373,14 @@ def test_a_live_run_of_what_it_does_not_have_is_refused(clock: str, changes: Any
         run_live(refused, "vote", tmp_path / "journal.sqlite", LiveOptions(once=True), lambda _: None)
 
 
+def test_a_live_run_of_decisions_from_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("symbol,date,action\nAAA,2015-01-05,buy\n", encoding="utf-8")
+    data = {"source": "folder", "path": str(tmp_path), "end": date(2099, 12, 31)}
+    table = spec(data=data, variant=[MINE, HOLD], external={"path": tmp_path / "mine.csv"})
+    with pytest.raises(ConfigError, match="'mine': signal = \"external\" is read from a file once"):
+        run_live(table, "mine", tmp_path / "journal.sqlite", LiveOptions(once=True), lambda _: None)
+
+
 def test_a_line_of_hours_in_a_live_folder_is_told_of_and_is_no_day(tmp_path: Path) -> None:
     (tmp_path / "AAA.csv").write_text(
         "date,open,high,low,close,volume\n2015-01-05,1,1,1,1,1\n2015-01-06 15:30,1,1,1,1,1\n", encoding="utf-8"

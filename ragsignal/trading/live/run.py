@@ -152,6 +152,12 @@ def checked_variant(spec: RunSpec, name: str | None) -> Variant:
     """The variant of a live run; raises ``ConfigError`` if there is none, or it cannot be traded live."""
     variant = spec.find_variant(name)
     check_strategy(variant)
+    if variant.is_external:
+        raise ConfigError(
+            f'variant {variant.name!r}: signal = "external" is read from a file once, and a live run would not see the '
+            "decisions of the days to come; name a variant whose signals are made here, or run the file by ragsignal "
+            "backtest"
+        )
     if spec.costs.execution == "same_close":
         raise ConfigError(
             'costs.execution = "same_close" fills at a close that has passed when its bar is known; a live run needs '
