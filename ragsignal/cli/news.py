@@ -11,6 +11,7 @@ from rich.table import Table
 from ragsignal.cli.options import Settings, SpecPath
 from ragsignal.cli.terminal import Commands, answer, note, people, say
 from ragsignal.errors import ConfigError
+from ragsignal.utils import first_names
 
 if TYPE_CHECKING:
     from ragsignal.data import NewsTable, Problem
@@ -95,7 +96,7 @@ def _print_record(record: dict[str, Any], table: NewsTable) -> None:
     if sources:
         say("sources: " + ", ".join(f"{name or 'none'} {number:,}" for name, number in sources[:5]))
     if names:
-        note(f"no item of {len(names):,} symbols: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
+        note(f"no item of {len(names):,} symbols: {first_names(names)}")
 
 
 def _print_problems(problems: list[Problem], path: str) -> None:

@@ -22,6 +22,7 @@ from ragsignal.data.exchange_day import exchange_days, repair_of
 from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
 from ragsignal.data.rules import ROW_RULES, DroppedBar
 from ragsignal.types import IntArray
+from ragsignal.utils import and_more
 
 _ROWS_NAMED = 5
 _LINES_SHOWN = 20
@@ -372,8 +373,7 @@ def _places(index: pd.Index, dates: pd.Series | None = None) -> tuple[str, ...]:
     named = [f"{index.name} {number}" for number in index[:_ROWS_NAMED]]
     if dates is not None:
         named = [f"{place} ({_short(date)})" for place, date in zip(named, dates.iloc[:_ROWS_NAMED], strict=True)]
-    more = len(index) - _ROWS_NAMED
-    return (*named, f"and {more} more") if more > 0 else tuple(named)
+    return and_more(named, len(index))
 
 
 def _short(date: object) -> str:

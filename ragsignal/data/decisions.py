@@ -48,7 +48,7 @@ from ragsignal.data.check import Problem, explain
 from ragsignal.data.readers import UNREADABLE, Sheet, parse_dates, read_sheet
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FloatArray
-from ragsignal.utils import file_digest
+from ragsignal.utils import and_more, file_digest, first_names
 
 Decided = Literal["probability", "score", "action", "weight"]
 DECIDED: tuple[Decided, ...] = ("probability", "score", "action", "weight")
@@ -113,8 +113,7 @@ class DecisionRows:
             f"{chosen.index.name} {place} ({symbol} {text})"
             for place, symbol, text in zip(chosen.index, chosen["symbol"], texts, strict=False)
         ]
-        more = int(rows.sum()) - _NAMED
-        return (*named, f"and {more:,} more") if more > 0 else tuple(named)
+        return and_more(named, int(rows.sum()))
 
 
 def read_decisions(path: Path, intraday: bool = False) -> DecisionRows:
@@ -157,7 +156,7 @@ def _problems_of_columns(sheet: Sheet) -> Iterator[Problem]:
         yield _problem(sheet, "no decision in this file", f"A row each was expected, with {_EXAMPLE}.")
         return
     if sheet.ragged:
-        lines = tuple(f"line {line}" for line in sheet.ragged[:_NAMED])
+        lines = and_more([f"line {line}" for line in sheet.ragged[:_NAMED]], len(sheet.ragged))
         yield _problem(sheet, "lines with too few or too many fields", "Give each what the header has.", lines)
     understood = ("symbol", _DAY, _MOMENT, *DECIDED, _AVAILABLE, *_REST)
     for name in dict.fromkeys(name for name in names if names.count(name) > 1 and name in understood):
@@ -344,7 +343,7 @@ def _rules_of_values(rows: DecisionRows, source: pd.DataFrame) -> Iterator[_Rule
         words = source["action"][unknown].astype(str).unique()
         known = [*ACTIONS, *HOLD]
         hint = did_you_mean(str(words[0]).strip().lower(), known) if len(words) else ""
-        yield f"unknown action {', '.join(map(repr, words[:_NAMED]))}", unknown, f"Write a known one.{hint}"
+        yield f"unknown action {first_names([repr(word) for word in words])}", unknown, f"Write a known one.{hint}"
         return
     low, high = (0.0, 1.0) if decided == "probability" else (-1.0, 1.0)
     for name, least, most in ((decided, low, high), *((it, -1.0, 1.0) for it in _REST if it in source)):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ragsignal.data.spacing import usual_gap
 from ragsignal.types import BoolArray, FloatArray
+from ragsignal.utils import first_names
 
 SPLIT, HOLE, WEEK = "split that is not adjusted", "hole", "odd week"
 
@@ -85,9 +86,8 @@ def warning_notes(warnings: Sequence[PriceWarning], shown: int = 5) -> list[str]
     notes = []
     for kind, words in _SENTENCES.items():
         named = [f"{it.symbol} {it.day} ({it.short})" for it in warnings if it.kind == kind]
-        more = f" and {len(named) - shown:,} more" if len(named) > shown else ""
         if named:
-            notes.append(f"{words}: {', '.join(named[:shown])}{more}.")
+            notes.append(f"{words}: {first_names(named, shown)}.")
     return notes
 
 

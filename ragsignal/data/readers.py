@@ -107,7 +107,7 @@ def _read_csv(path: Path) -> Sheet:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         head = file.readline()
-        separator = max(_SEPARATORS, key=head.count)  # the first of those that stand there equally often
+        separator = separator_of(head)
         file.seek(0)
         reader = csv.reader(file, delimiter=separator)
         records = [(reader.line_num, record) for record in reader if record]
@@ -128,6 +128,11 @@ def _read_csv(path: Path) -> Sheet:
     if separator == ",":
         commas = bool(commas)  # in quotes "1,234" is written by those who part thousands so
     return Sheet(path, header, table, ragged, tickers, commas)
+
+
+def separator_of(header: str) -> str:
+    """What parts the fields of a header: the first of those that stand there equally often."""
+    return max(_SEPARATORS, key=header.count)
 
 
 _Records = list[tuple[int, list[str]]]

@@ -45,6 +45,7 @@ from ragsignal.report.words import (
 )
 from ragsignal.study import Provenance
 from ragsignal.trading import RunFindings, RunResult, VariantResult
+from ragsignal.utils import first_names
 
 _SCRIPTS = ("page.js", "tables.js", "charts.js", "seen.js")
 """In this order: the first one defines ``ragsignal``, which the others and all sidecars call."""
@@ -145,11 +146,6 @@ def write_plain_sheet(result: RunResult, variant: VariantResult, reason: str, pa
 _NAMED = 4  # symbols; the record has all
 
 
-def _listed(symbols: Sequence[str]) -> str:
-    more = len(symbols) - _NAMED
-    return ", ".join(symbols[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def facts(result: RunResult) -> dict[str, str]:
     """Say what the run was, as label and words."""
     days, data, costs = result.closes.index, result.spec.data, result.spec.costs
@@ -159,7 +155,7 @@ def facts(result: RunResult) -> dict[str, str]:
     }
     return {
         "Window": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {count(len(days))} bars",
-        "Symbols": f"{_listed(data.symbols)} ({data.source})",
+        "Symbols": f"{first_names(data.symbols, _NAMED)} ({data.source})",
         "Start": f"{count(costs.cash)} in cash",
         "Costs per side": f"{costs.commission_bps:g} bp commission + {costs.slippage_bps:g} bp slippage",
         "Fills": fills[costs.execution],

@@ -22,7 +22,6 @@ from ragsignal.study.news import NewsSource, news_rules
 from ragsignal.study.parts import Parts, open_store
 from ragsignal.study.provenance import (
     Provenance,
-    first_names,
     notes_on_news,
     notes_on_prices,
     notes_on_training,
@@ -74,7 +73,6 @@ __all__ = [
     "duration",
     "estimate",
     "evidence_of_days",
-    "first_names",
     "hit_record",
     "load_pipeline",
     "market_in_words",

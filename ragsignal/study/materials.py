@@ -35,7 +35,7 @@ from ragsignal.errors import ConfigError
 from ragsignal.llm import Headlines, Template
 from ragsignal.retrieval import Corpus, load_or_build
 from ragsignal.study.news import NewsSource
-from ragsignal.utils import DAILY, Clock, Progress, cache_folder, silent
+from ragsignal.utils import DAILY, Clock, Progress, cache_folder, first_names, silent
 
 _LEAD = timedelta(days=2 * 365)  # some 500 bars: a factor looks 272 bars back, a reader 15, and a stock needs 250
 
@@ -187,10 +187,9 @@ class Materials:
         names = self._news.spec.names
         unnamed = [symbol for symbol in self.prices.symbols if symbol not in names]
         if llm.mask and unnamed:
-            more = f" and {len(unnamed) - 5} more" if len(unnamed) > 5 else ""
             raise ConfigError(
                 "llm.headlines quotes headlines with masked names, and [news.names] does not say what they call "
-                f'{", ".join(unnamed[:5])}{more}: write {unnamed[0]} = ["Company Name"] there, [] where they use the '
+                f'{first_names(unnamed)}: write {unnamed[0]} = ["Company Name"] there, [] where they use the '
                 "symbol alone, or llm.mask = false"
             )
         return Headlines(self.news_days, llm.headlines, names)

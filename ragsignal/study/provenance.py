@@ -16,9 +16,8 @@ from ragsignal.config import EVERY, Variant
 from ragsignal.data import DroppedBar, days_of, usual_gap_of, warning_notes
 from ragsignal.study.external import note_on
 from ragsignal.study.study import Study
-from ragsignal.utils import days_in
+from ragsignal.utils import days_in, first_names
 
-_SHOWN = 5  # names in a sentence
 _HOLIDAYS = timedelta(days=14)  # no exchange closes for longer: the longest, China's new year, takes ten days
 
 
@@ -150,12 +149,6 @@ def _notes_on_symbols(study: Study) -> list[str]:
             f"through {universe.as_of}, out of {source}{rest if absent else ''}."
         )
     ]
-
-
-def first_names(names: Sequence[str]) -> str:
-    """The first names for a sentence, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _cards_of(study: Study, variant: Variant) -> dict[str, dict[str, Card]]:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.config import RunSpec, Variant
-from ragsignal.study import first_names
 from ragsignal.trading.strategy import load_strategy
 from ragsignal.trading.variant import VariantResult
+from ragsignal.utils import first_names
 
 _SHOWN = 5  # names in a sentence
 _TRIED = 0.8  # quantile of the signals' sizes that is offered as a dead band: a fifth of them lies beyond

@@ -33,6 +33,7 @@ from ragsignal.utils.records import Record, plain, rounded, write_json
 from ragsignal.utils.runs import LATEST, NewRun, find_run
 from ragsignal.utils.threads import SIGNALS
 from ragsignal.utils.versions import libraries_of, versions_of
+from ragsignal.utils.words import and_more, first_names
 
 __all__ = [
     "ALL_WEEK",
@@ -47,6 +48,7 @@ __all__ = [
     "Record",
     "SharedConnection",
     "Steps",
+    "and_more",
     "array_digest",
     "as_stamps",
     "cache_folder",
@@ -59,6 +61,7 @@ __all__ = [
     "file_digest",
     "find_beside",
     "find_run",
+    "first_names",
     "full_disk",
     "import_beside",
     "is_intraday",

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ragsignal.errors import ConfigError, DataError
-from ragsignal.utils import write_file
+from ragsignal.utils import first_names, write_file
 
 Value = Literal["action", "score", "probability", "weight"]
 """What a decision says: a word, a score in [-1, 1], P(rise), or a share of the account."""
@@ -166,8 +166,8 @@ def _refuse_twice(rows: pd.DataFrame) -> None:
         symbol, when = twice[["symbol", "when"]].iloc[0]
         places = twice["place"][(twice["symbol"] == symbol) & (twice["when"] == when)]
         raise DataError(
-            f"{symbol} has {len(places)} decisions of {when}: {some(list(places))}; expected one; delete the others, "
-            "or convert one run at a time"
+            f"{symbol} has {len(places)} decisions of {when}: {first_names(list(places), _NAMED)}; expected one; "
+            "delete the others, or convert one run at a time"
         )
 
 
@@ -210,12 +210,6 @@ def _refuse_empty(rows: pd.DataFrame, left_out: Sequence[LeftOut]) -> None:
 def frame_of(rows: Sequence[tuple[str, str, float | str, str]]) -> pd.DataFrame:
     """Rows as a table with the columns of :data:`ROW`."""
     return pd.DataFrame(list(rows), columns=ROW)
-
-
-def some(places: Sequence[str]) -> str:
-    """The first few of many places."""
-    more = len(places) - _NAMED
-    return ", ".join(places[:_NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
 def read_text(file: Path) -> str:

@@ -30,10 +30,10 @@ from ragsignal.data.converters.found import (
     read_json,
     read_text,
     settle,
-    some,
 )
 from ragsignal.data.converters.ratings import REVIEW, UnreadableRatingError, rating_of
 from ragsignal.errors import DataError
+from ragsignal.utils import first_names
 
 _LOGS = "TradingAgentsStrategy_logs"
 _PREFIX = "full_states_log_"
@@ -129,7 +129,7 @@ def _read_log(log: Path, reading: _AgentsReading) -> None:
     symbol, day = log.parents[1].name, iso_day(log.stem.removeprefix(_PREFIX), str(log))
     states = _states(log, read_json(log), day)
     if day not in states:
-        raise DataError(f"{log}: holds no state of {day}, the day of its name; there are {some(sorted(states))}")
+        raise DataError(f"{log}: holds no state of {day}, the day of its name; there are {first_names(sorted(states))}")
     for dated, state in states.items():
         if not isinstance(state, dict) or _FIELD not in state:
             raise DataError(f"{log}: {dated} has no {_FIELD!r}; expected a state by date; run that day again")

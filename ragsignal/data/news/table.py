@@ -19,15 +19,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ragsignal.data.check import nearest_symbol
+from ragsignal.data.readers import separator_of
 from ragsignal.errors import DataError
 from ragsignal.types import IntArray
+from ragsignal.utils import and_more, first_names
 
 REQUIRED = ("published_at", "symbol", "headline", "id")
 _OPTIONAL = ("received_at", "body", "source")
 _COLUMNS = (
     "a table of news has the columns published_at, symbol, headline, id, and if need be received_at, body, source"
 )
-_SEPARATORS = (",", ";", "\t", "|")
 _BLOCK = 1 << 25  # bytes: a record has to fit, however long its body is
 _NEAR = 0.8  # received_at and recieved_at
 _MARKUP = r"<[A-Za-z/!?]|&[#A-Za-z]"
@@ -71,8 +72,7 @@ class NewsRows:
         if self.file.suffix != ".parquet":
             lines, kind = _lines(self.file), "line"
             shown = [lines[number + 1] for number in shown]
-        names = tuple(f"{kind} {number}" for number in shown)
-        return names if len(numbers) == len(shown) else (*names, f"and {len(numbers) - len(shown):,} more")
+        return and_more([f"{kind} {number}" for number in shown], len(numbers))
 
 
 def read_rows(path: Path, symbols: Sequence[str], body: bool) -> NewsRows:
@@ -187,7 +187,7 @@ def _read(path: Path, names: dict[str, str], wanted: Sequence[str]) -> pa.Table:
             path,
             read_options=pa_csv.ReadOptions(column_names=list(names), skip_rows=1, block_size=_BLOCK),
             parse_options=pa_csv.ParseOptions(
-                delimiter=_separator(_first_line(path)), newlines_in_values=True, invalid_row_handler=skip
+                delimiter=separator_of(_first_line(path)), newlines_in_values=True, invalid_row_handler=skip
             ),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=list(wanted), column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
@@ -228,7 +228,7 @@ def _csv_names(path: Path) -> list[str]:
     line = _first_line(path)
     if not line.strip():
         raise DataError(f"{path}: an empty file; {_COLUMNS}")
-    return next(csv.reader([line], delimiter=_separator(line)))
+    return next(csv.reader([line], delimiter=separator_of(line)))
 
 
 def _first_line(path: Path) -> str:
@@ -239,15 +239,10 @@ def _first_line(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def _separator(line: str) -> str:
-    return max(_SEPARATORS, key=line.count)
-
-
 def _ragged(path: Path, width: int) -> str:
     """Say on which lines records have another number of fields than the header."""
     lines = [str(line) for line, fields in _records(path) if fields != width]
-    more = f" and {len(lines) - 5:,} more" if len(lines) > 5 else ""
-    return f"every record needs {width}, as the header has: line {', '.join(lines[:5])}{more}"
+    return f"every record needs {width}, as the header has: line {first_names(lines)}"
 
 
 def _lines(path: Path) -> list[int]:
@@ -261,7 +256,7 @@ def _records(path: Path) -> list[tuple[int, int]]:
     found, begins = [], 1
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_separator(_first_line(path)))
+            reader = csv.reader(file, delimiter=separator_of(_first_line(path)))
             for record in reader:
                 if record:
                     found.append((begins, len(record)))
