@@ -160,7 +160,8 @@ def place_decisions(rows: DecisionRows, calendars: Calendars, valid_bars: int = 
     valid_bars : int
         For how many bars of its symbol a decision is in force, unless a newer one takes its place.
     hold : {"keep", "neutral"}
-        Whether a hold repeats the symbol's decision before it (neutral, if there is none), or is neutral: value 0.
+        Whether a hold repeats the symbol's decision before it (neutral, if there is none), or is neutral: value 0. A
+        decision of no bar that was not there by the close of the next one is not repeated.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def place_decisions(rows: DecisionRows, calendars: Calendars, valid_bars: int = 
         raise DataError(f"{rows.file}: {column} holds moments, and {repair}.")
     bar, days = _bars(rows, calendars)
     refuse(rows.file, _problems(rows, calendars, bar, days))
-    return Decisions(rows, bar, days, calendars, valid_bars, hold, _resolved(table, hold))
+    return Decisions(rows, bar, days, calendars, valid_bars, hold, _resolved(rows, calendars, bar, hold))
 
 
 def _bars(rows: DecisionRows, calendars: Calendars) -> tuple[IntArray, Days]:
@@ -216,8 +217,9 @@ def _bars_of_moments(moments: NDArray[np.datetime64], days: Days, close: BarClos
     return np.where(early | (bar == len(days)), _OUTSIDE, bar)
 
 
-def _resolved(table: pd.DataFrame, hold: str) -> pd.DataFrame:
+def _resolved(rows: DecisionRows, calendars: Calendars, bar: IntArray, hold: str) -> pd.DataFrame:
     """The numbers of all rows; a hold that keeps has those of the last decision of its symbol that is none."""
+    table = rows.table
     numbers = table[["value", "probability", "rank"]].reset_index(drop=True)
     holds = table["holds"].to_numpy()
     if hold == "neutral" or not holds.any():
@@ -225,9 +227,22 @@ def _resolved(table: pd.DataFrame, hold: str) -> pd.DataFrame:
     order = np.argsort(_when(table).to_numpy(), kind="stable")
     symbols = table["symbol"].to_numpy(dtype=object)[order]
     kept = numbers.iloc[order].copy()
-    kept[holds[order]] = np.nan
+    # of no bar, it was not refused: a hold must not repeat what came after it
+    late, _ = _late(table, calendars.close, _next_bars(table, calendars, bar))
+    kept[(holds | late)[order]] = np.nan
     neutral = {"value": 0.0, "probability": 0.5, "rank": 0.0}
     return kept.groupby(symbols, sort=False).ffill().fillna(neutral).sort_index()
+
+
+def _next_bars(table: pd.DataFrame, calendars: Calendars, bar: IntArray) -> Days:
+    """Of each row of no bar its symbol's next one; NaT for other rows, and where there is none."""
+    found = np.full(len(table), np.datetime64("NaT", "D"))
+    when, symbols = _when(table).to_numpy().astype("datetime64[D]"), table["symbol"].to_numpy(dtype=object)
+    for symbol in set(symbols[bar < 0]) & calendars.days.keys():
+        own = np.flatnonzero((bar < 0) & (symbols == symbol))
+        days = np.append(calendars.days[symbol], np.datetime64("NaT", "D"))
+        found[own] = days[np.searchsorted(calendars.days[symbol], when[own])]
+    return found
 
 
 def _when(table: pd.DataFrame) -> pd.Series:
@@ -278,20 +293,25 @@ def _twice(table: pd.DataFrame, bar: IntArray) -> BoolArray:
 
 
 def _too_late(rows: DecisionRows, close: BarCloses | None, days: Days) -> Iterator[Problem]:
-    """Decisions that were not there by the close of their bar; a comparison with NaT is False."""
-    table = rows.table
-    late = table["known_day"].to_numpy() > days
+    """Decisions that were not there by the close of their bar."""
+    late, closes = _late(rows.table, close, days)
+    if late.any():
+        words = _times(rows.table[late], days[late], closes[late])
+        repair = "Nobody could have traded them: date each by the first bar whose close it was known at."
+        yield Problem(
+            str(rows.file), "", "decisions that were not there by the close", rows.places(late, words), repair
+        )
+
+
+def _late(table: pd.DataFrame, close: BarCloses | None, days: Days) -> tuple[BoolArray, NDArray[np.datetime64]]:
+    """Which rows were not there by the close of ``days``, and that close where they say a moment."""
+    late = table["known_day"].to_numpy() > days  # a comparison with NaT is False
     closes = np.full(len(table), np.datetime64("NaT", "us"))
     timed = table["known_moment"].notna().to_numpy() & ~np.isnat(days)
     if close is not None and timed.any():
         closes[timed] = close.instants(days[timed]).astype("datetime64[us]")
         late |= table["known_moment"].to_numpy() > closes
-    if late.any():
-        words = _times(table[late], days[late], closes[late])
-        repair = "Nobody could have traded them: date each by the first bar whose close it was known at."
-        yield Problem(
-            str(rows.file), "", "decisions that were not there by the close", rows.places(late, words), repair
-        )
+    return np.asarray(late, dtype=bool), closes
 
 
 def _times(late: pd.DataFrame, days: Days, closes: NDArray[np.datetime64]) -> list[str]:

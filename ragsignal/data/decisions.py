@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -45,6 +45,7 @@ import pandas as pd
 
 from ragsignal.config import did_you_mean
 from ragsignal.data.check import Problem, explain
+from ragsignal.data.columns import canonical
 from ragsignal.data.readers import UNREADABLE, Sheet, parse_dates, read_sheet
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FloatArray
@@ -73,6 +74,7 @@ ACTIONS = {
 _DAY, _MOMENT, _AVAILABLE = "date", "decided at", "available at"  # names as ragsignal.data.columns writes them
 _EXAMPLE = "symbol, date, and one of probability, score, action, weight"
 _NAMED = 5
+_NEAR = 0.8  # available_at and availble_at
 _REST = ("value", "rank")
 
 
@@ -142,9 +144,12 @@ def _sheet(path: Path) -> Sheet:
     if not path.is_file():
         raise DataError(f"{path}: no such file of decisions. Correct the path; in a spec it is external.path.")
     try:
-        return read_sheet(path)
+        sheet = read_sheet(path)
     except UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read ({error}). Expected a CSV file or a Parquet table.") from None
+        raise DataError(f"{path}: cannot be read ({error}). Expected a CSV file in UTF-8 or a Parquet table.") from None
+    names = list(map(canonical, sheet.header))
+    # beside decided_at a column of row numbers, which has no name, is no date, nor is one of clock times
+    return replace(sheet, table=sheet.table.set_axis(names, axis=1)) if _MOMENT in names else sheet
 
 
 # ---- columns
@@ -165,6 +170,14 @@ def _problems_of_columns(sheet: Sheet) -> Iterator[Problem]:
         yield _problem(sheet, "missing column symbol", f"Add it, or rename the one that holds it: {_header(sheet)}.")
     yield from _choices(sheet, (_DAY, _MOMENT), "when it was decided")
     yield from _choices(sheet, DECIDED, "what was decided")
+    if "time" in names and _DAY in names:
+        repair = "Write both as one moment with its zone into decided_at, 2024-03-01T14:30:00-05:00; or delete it."
+        yield _problem(sheet, "a column time beside date", repair)
+    if _AVAILABLE not in names:
+        for name in difflib.get_close_matches(_AVAILABLE, names, n=1, cutoff=_NEAR):
+            written = sheet.header[names.index(name)]
+            hint = f"Did you mean {_written(_AVAILABLE)!r}? Rename it, or delete it."
+            yield _problem(sheet, f"unknown column {written!r}", hint)
     if "value" in names and "probability" not in names:
         yield _problem(sheet, "a column value without probability", "Call it score, if it is the signal; else drop it.")
 
@@ -294,6 +307,8 @@ def _values(source: pd.DataFrame, decided: Decided) -> dict[str, object]:
 
 def _numbers(column: pd.Series) -> FloatArray:
     """Numbers of a column to the last bit, NaN where there is none: (n,) float64."""
+    if column.dtype.kind == "b":  # yes is not 1
+        return np.full(len(column), np.nan)
     return cast(FloatArray, pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
 
 

@@ -183,7 +183,8 @@
       line.append("Why: ", tag("a", "this signal explained", {href: `explained/${encodeURIComponent(page)}`}), " (what speaks for and against, what would turn it, what came of signals like it).");
       return [line];
     }
-    const command = `${SEEN.explain} --symbol ${quoted(symbol)} --date ${quoted(date)} --variant ${quoted(variant.name)} --out ${reportFolder()}`;
+    const folder = reportFolder();
+    const command = `${SEEN.explain} --symbol ${quoted(symbol)} --date ${quoted(date)} --variant ${quoted(variant.name)} --out ${folder}`;
     const code = tag("code", command), copy = tag("button", "Copy", {type: "button"});
     copy.addEventListener("click", async () => {
       try {
