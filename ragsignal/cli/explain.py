@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from ragsignal.cli.inspect import VariantName
-from ragsignal.cli.options import Settings, SpecPath, typed
+from ragsignal.cli.options import BarName, Settings, SpecPath, typed
 from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _FACTORS, _HITS = 10, 8  # rows that a terminal shows; all of them stand in the 
 def explain(
     spec: SpecPath,
     symbol: Annotated[list[str], typer.Option(help='A symbol of the spec, repeatable; "all" for every one.')],
-    on: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="As of the close of this day.")],
+    on: BarName,
     variant: VariantName = None,
     settings: Settings = None,
     out: Annotated[
@@ -42,13 +41,13 @@ def explain(
     chosen = loaded.find_variant(variant)
     folder = None if out is None else open_folder(out)
     with progress_bars() as progress:
-        explanations = explained(Study(loaded, progress), chosen, symbol, on.date())
+        explanations = explained(Study(loaded, progress), chosen, symbol, on)
     if len(explanations) == 1:
         _print_one(explanations[0])
     else:
         _print_many(explanations)
     pages = [] if folder is None else _write(explanations, folder, typed("ragsignal explain", spec, settings))
-    record = {"variant": chosen.name, "date": on.date(), "explanations": [it.to_record() for it in explanations]}
+    record = {"variant": chosen.name, "date": on, "explanations": [it.to_record() for it in explanations]}
     answer(record if out is None else {**record, "pages": [str(path) for path in pages]})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from ragsignal.cli.inspect_days import days_record, print_days
-from ragsignal.cli.options import SpecPath
+from ragsignal.cli.options import BarName, SpecPath
 from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 from ragsignal.errors import DataError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ragsignal.types import Hit, Prompt, Query, Signal
 
 _SCALE = "ABCDEFGHIJKLMNOP"  # lowest sixteenth to highest
-_FORMS = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
 _NOTHING = {"D": "trading day", "m": "end of a bar"}
 _NEAREST = 10  # hits of a vote that are shown; all of them stand in the JSON
 VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; default: the first with a signal.")]
@@ -30,9 +29,7 @@ VariantName = Annotated[str | None, typer.Option(help="A variant of the spec; de
 def inspect(
     spec: SpecPath,
     symbol: Annotated[str, typer.Option(help="A symbol of the spec's data.")],
-    on: Annotated[
-        datetime, typer.Option("--date", formats=_FORMS, help="As of the close of this day, or of a bar of hours.")
-    ],
+    on: BarName,
     variant: VariantName = None,
 ) -> None:
     """Show the query, the hits, the prompt or the letters, and the probability of one symbol on one date."""
@@ -42,7 +39,7 @@ def inspect(
     loaded = load_spec(spec)
     chosen = loaded.find_variant(variant)
     if chosen.is_external:
-        _inspect_decision(Study(loaded), chosen, symbol, on.date())
+        _inspect_decision(Study(loaded), chosen, symbol, on)
         return
     with progress_bars() as progress:
         study = Study(loaded, progress)
@@ -67,10 +64,10 @@ def inspect(
 
 
 def _inspect_decision(study: Study, variant: Variant, symbol: str, on: date) -> None:
-    """Show the row of a file that is in force on a day, and what it says as a signal."""
+    """Show the row of a file that is in force on a bar, and what it says as a signal."""
     from ragsignal.types import Prompt
 
-    query, closed = _query_of(study, symbol, on)
+    query, closed = _query_of(study, symbol, _bar_of(study, on))
     if closed:
         note(closed)
     (signal,) = study.pipeline(variant).signals([query])
@@ -123,12 +120,11 @@ def _query_of(study: Study, symbol: str, on: date) -> tuple[Query, str]:
     return query, f"{wanted} is no {what} of {symbol}: shown is {shown}, the last one before it; next: {after}"
 
 
-def _bar_of(study: Study, on: datetime) -> date:
+def _bar_of(study: Study, on: date) -> date:
     """What was asked for as the name of a bar: a day, or of bars of hours a moment; of a day its last bar."""
-    whole_day = on.time() == time()
-    if not study.prices.clock.intraday and not whole_day:
+    if isinstance(on, datetime) and not study.prices.clock.intraday:
         raise DataError(f"--date {on:%Y-%m-%d %H:%M}: the bars are of days; name the day alone, --date {on:%Y-%m-%d}")
-    return on.date() if whole_day else on
+    return on
 
 
 def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any]:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def bar_named(text: str) -> date:
+    """The name of a bar: a day, ``2014-03-05``, or the moment at which one of hours ends, ``2014-03-05 15:30``."""
+    from ragsignal.utils import read_stamp
+
+    try:
+        return read_stamp(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no day; write it as 2014-03-05, or of bars of hours the end of one, '2014-03-05 15:30'"
+        ) from None
+
 
 SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, or shipped:sample.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would cost, and stop there.")]
@@ -19,6 +33,15 @@ Settings = Annotated[
         metavar="PLACE=VALUE",
         help="Another value for a key of SPEC: data.start=2015-01-02, strategy.params.enter=0.1, "
         "variant.NAME.retrieval.k=3; repeatable.",
+    ),
+]
+BarName = Annotated[
+    date,
+    typer.Option(
+        "--date",
+        parser=bar_named,
+        metavar="BAR",
+        help="As of the close of this day, or of a bar of hours that ends then.",
     ),
 ]
 TableOption = Annotated[str | None, typer.Option(help="Of a database: the table of bars, NAME or SCHEMA.NAME.")]

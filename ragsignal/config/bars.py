@@ -41,6 +41,11 @@ def bar_mistake(bar: str | None, stamp: str | None, calendar: str | None, close:
         return (
             f'close = "{close}" belongs to bars of days: those of {bar} are known at their own ends; delete that line'
         )
+    if calendar and close is not None and not close.startswith("24:00"):
+        return (
+            f'close = "{close}": with calendar = "{calendar}" a day ends at midnight; write close = "24:00 UTC", or '
+            "the zone whose midnights they are"
+        )
     if stamp is not None and source in _DATED:
         return f'stamp = "{stamp}": source = "{source}" dates its bars itself; delete that line'
     if source in _ONLY_DAILY and (bar or calendar):

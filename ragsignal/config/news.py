@@ -81,10 +81,16 @@ class NewsSpec(Table):
 
     def check_close(self, data: DataSpec) -> None:
         """Raise ``ValueError`` unless ``data`` says when a daily bar is known, and there are news to be had."""
+        if data.bar_minutes:
+            raise ValueError(
+                f'[news] is placed by the close of a day, and data.bar = "{data.bar}" has bars of hours; delete the '
+                "table, or give the source daily, weekly or monthly bars"
+            )
         if data.close is None:
+            example = "24:00 UTC" if data.all_week else "16:00 America/New_York"
             raise ValueError(
                 "[news] carries moments, so the spec has to say when a daily bar is known: write under [data] "
-                'close = "16:00 America/New_York", or the time and zone of your market'
+                f'close = "{example}", or the time and zone of your market'
             )
         if self.path is None and data.source != "planted-news":
             raise ValueError(

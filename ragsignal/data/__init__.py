@@ -44,7 +44,7 @@ from ragsignal.data.rank_letters import (
 )
 from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
-from ragsignal.data.session import SessionClose
+from ragsignal.data.session import BarCloses, BarEnds, SessionClose
 from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
@@ -83,6 +83,8 @@ __all__ = [
     "STATE_FORMULAS",
     "STATE_WORDS",
     "UNREADABLE",
+    "BarCloses",
+    "BarEnds",
     "Bins",
     "Calendars",
     "CandidateColumns",

@@ -107,7 +107,10 @@ def has_decimal_comma(table: pd.DataFrame, names: Sequence[str]) -> bool | None:
 
     ``12,345`` is twelve or twelve thousand: a file in which every comma stands so, and no point tells, is not guessed.
     """
-    texts = pd.concat([table[name].astype(str).str.strip() for name in names if name in table], ignore_index=True)
+    there = [table[name].astype(str).str.strip() for name in names if name in table]
+    if not there:
+        return False
+    texts = pd.concat(there, ignore_index=True)
     commas = texts[texts.str.contains(",", regex=False)]
     if commas.empty or texts.str.fullmatch(r".*,\d{3}\.\d*").any():
         return False

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from ragsignal.data.check import Problem
 from ragsignal.data.decisions import DecisionRows, refuse
 from ragsignal.data.names import hint_at
-from ragsignal.data.session import SessionClose
+from ragsignal.data.session import BarCloses
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FloatArray, IntArray
+from ragsignal.utils import is_intraday
 
 Days = NDArray[np.datetime64]
 Hold = Literal["keep", "neutral"]
@@ -31,6 +32,10 @@ NEEDS_CLOSE = (
     "moments need to know when a bar is known. Add the market's close to the spec, "
     'close = "16:00 America/New_York" in [data], or write whole days into a column date'
 )
+NEEDS_ZONE = (
+    "moments cannot be compared with bars of hours whose stamps have no time zone. Write the prices' stamps with it, "
+    "or name each bar in a column date, by its end as the prices do (2024-03-01 15:30)"
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,9 @@ class Calendars:
 
     Parameters
     ----------
-    days : mapping of symbol to (n_bars,) datetime64[D]
+    days : mapping of symbol to (n_bars,) datetime64[D] or [m]
         Of each symbol that has prices, ascending.
-    close : SessionClose, optional
+    close : BarCloses, optional
         When a bar is known; needed for moments.
     left_out : mapping of symbol to collection of date
         Days whose bars were dropped; a decision on one of them is counted, and not refused.
@@ -50,9 +55,14 @@ class Calendars:
     """
 
     days: Mapping[str, Days]
-    close: SessionClose | None = None
+    close: BarCloses | None = None
     left_out: Mapping[str, Collection[date]] = field(default_factory=dict)
     others: Collection[str] | None = ()
+
+    @property
+    def unit(self) -> np.dtype[np.datetime64]:
+        """How bars are named: datetime64[D], or [m] of bars of hours."""
+        return next((days.dtype for days in self.days.values()), np.dtype("datetime64[D]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +85,8 @@ class Decisions:
     rows : DecisionRows
     bar : (n_rows,) int64
         Number of each row's bar among its symbol's, below 0 for those that are of none.
-    days : (n_rows,) datetime64[D]
-        The day of that bar, NaT for those that are of none.
+    days : (n_rows,) datetime64[D] or [m]
+        The name of that bar, NaT for those that are of none.
     calendars : Calendars
     valid_bars : int
     hold : {"keep", "neutral"}
@@ -98,8 +108,8 @@ class Decisions:
         if places is None:
             return None
         days = self.calendars.days[symbol]
-        bar = int(days.searchsorted(np.datetime64(day, "D")))
-        is_bar = bar < len(days) and days[bar] == np.datetime64(day, "D")
+        bar = int(days.searchsorted(np.datetime64(day)))
+        is_bar = bar < len(days) and days[bar] == np.datetime64(day)
         return self._decision(int(places[bar])) if is_bar and places[bar] >= 0 else None
 
     def _decision(self, place: int) -> Decision:
@@ -150,7 +160,8 @@ def place_decisions(rows: DecisionRows, calendars: Calendars, valid_bars: int = 
     valid_bars : int
         For how many bars of its symbol a decision is in force, unless a newer one takes its place.
     hold : {"keep", "neutral"}
-        Whether a hold repeats the symbol's decision before it (neutral, if there is none), or is neutral: value 0.
+        Whether a hold repeats the symbol's decision before it (neutral, if there is none), or is neutral: value 0. A
+        decision of no bar that was not there by the close of the next one is not repeated.
 
     Raises
     ------
@@ -162,16 +173,18 @@ def place_decisions(rows: DecisionRows, calendars: Calendars, valid_bars: int = 
     timed = rows.moments or bool(table["known_moment"].notna().any())
     if timed and calendars.close is None:
         column = "decided_at" if rows.moments else "available_at"
-        raise DataError(f"{rows.file}: {column} holds moments, and {NEEDS_CLOSE}.")
+        repair = NEEDS_ZONE if calendars.unit != "datetime64[D]" else NEEDS_CLOSE
+        raise DataError(f"{rows.file}: {column} holds moments, and {repair}.")
     bar, days = _bars(rows, calendars)
     refuse(rows.file, _problems(rows, calendars, bar, days))
-    return Decisions(rows, bar, days, calendars, valid_bars, hold, _resolved(table, hold))
+    return Decisions(rows, bar, days, calendars, valid_bars, hold, _resolved(rows, calendars, bar, hold))
 
 
 def _bars(rows: DecisionRows, calendars: Calendars) -> tuple[IntArray, Days]:
     """Number of each row's bar, or ``_OUTSIDE`` or ``_NO_BAR``; and its day."""
     table = rows.table
-    bar, days_of_bars = np.full(len(table), _OUTSIDE, dtype=np.int64), np.full(len(table), np.datetime64("NaT", "D"))
+    bar = np.full(len(table), _OUTSIDE, dtype=np.int64)
+    days_of_bars = np.full(len(table), np.datetime64("NaT"), dtype=calendars.unit)
     places = pd.Series(np.arange(len(table))).groupby(table["symbol"].to_numpy(dtype=object), sort=False)
     for symbol, own in places:
         days, chosen = calendars.days.get(str(symbol)), own.to_numpy()
@@ -181,7 +194,7 @@ def _bars(rows: DecisionRows, calendars: Calendars) -> tuple[IntArray, Days]:
             bar[chosen] = _bars_of_moments(table["moment"].to_numpy()[chosen], days, calendars.close)
         else:
             left_out = np.array(sorted(calendars.left_out.get(str(symbol), ())), dtype="datetime64[D]")
-            bar[chosen] = _bars_of_days(table["day"].to_numpy()[chosen].astype("datetime64[D]"), days, left_out)
+            bar[chosen] = _bars_of_days(table["day"].to_numpy()[chosen], days, left_out)
         placed = chosen[bar[chosen] >= 0]
         days_of_bars[placed] = days[bar[placed]]
     return bar, days_of_bars
@@ -190,11 +203,12 @@ def _bars(rows: DecisionRows, calendars: Calendars) -> tuple[IntArray, Days]:
 def _bars_of_days(decided: Days, days: Days, left_out: Days) -> IntArray:
     found = np.searchsorted(days, decided).astype(np.int64)
     is_bar = days[np.minimum(found, len(days) - 1)] == decided
-    outside = (decided < days[0]) | (decided > days[-1]) | np.isin(decided, left_out)
+    dropped = np.isin(decided.astype("datetime64[D]"), left_out)  # of bars of hours their day is kept
+    outside = (decided < days[0]) | (decided > days[-1]) | dropped
     return np.where(is_bar, found, np.where(outside, _OUTSIDE, _NO_BAR))
 
 
-def _bars_of_moments(moments: NDArray[np.datetime64], days: Days, close: SessionClose | None) -> IntArray:
+def _bars_of_moments(moments: NDArray[np.datetime64], days: Days, close: BarCloses | None) -> IntArray:
     if close is None:
         return np.full(len(moments), _OUTSIDE, dtype=np.int64)
     bar = close.first_bar(moments, days)
@@ -203,8 +217,9 @@ def _bars_of_moments(moments: NDArray[np.datetime64], days: Days, close: Session
     return np.where(early | (bar == len(days)), _OUTSIDE, bar)
 
 
-def _resolved(table: pd.DataFrame, hold: str) -> pd.DataFrame:
+def _resolved(rows: DecisionRows, calendars: Calendars, bar: IntArray, hold: str) -> pd.DataFrame:
     """The numbers of all rows; a hold that keeps has those of the last decision of its symbol that is none."""
+    table = rows.table
     numbers = table[["value", "probability", "rank"]].reset_index(drop=True)
     holds = table["holds"].to_numpy()
     if hold == "neutral" or not holds.any():
@@ -212,9 +227,22 @@ def _resolved(table: pd.DataFrame, hold: str) -> pd.DataFrame:
     order = np.argsort(_when(table).to_numpy(), kind="stable")
     symbols = table["symbol"].to_numpy(dtype=object)[order]
     kept = numbers.iloc[order].copy()
-    kept[holds[order]] = np.nan
+    # of no bar, it was not refused: a hold must not repeat what came after it
+    late, _ = _late(table, calendars.close, _next_bars(table, calendars, bar))
+    kept[(holds | late)[order]] = np.nan
     neutral = {"value": 0.0, "probability": 0.5, "rank": 0.0}
     return kept.groupby(symbols, sort=False).ffill().fillna(neutral).sort_index()
+
+
+def _next_bars(table: pd.DataFrame, calendars: Calendars, bar: IntArray) -> Days:
+    """Of each row of no bar its symbol's next one; NaT for other rows, and where there is none."""
+    found = np.full(len(table), np.datetime64("NaT", "D"))
+    when, symbols = _when(table).to_numpy().astype("datetime64[D]"), table["symbol"].to_numpy(dtype=object)
+    for symbol in set(symbols[bar < 0]) & calendars.days.keys():
+        own = np.flatnonzero((bar < 0) & (symbols == symbol))
+        days = np.append(calendars.days[symbol], np.datetime64("NaT", "D"))
+        found[own] = days[np.searchsorted(calendars.days[symbol], when[own])]
+    return found
 
 
 def _when(table: pd.DataFrame) -> pd.Series:
@@ -234,7 +262,10 @@ def _problems(rows: DecisionRows, calendars: Calendars, bar: IntArray, days: Day
             "Nobody can trade then: delete these rows; or write when each was made into a column decided_at, with its "
             "time zone: it then belongs to the first bar whose close is not earlier."
         )
-        yield Problem(file, "", "decisions on days that are no bar of their symbol", rows.places(gone), repair)
+        rule = "decisions on days that are no bar of their symbol"
+        if is_intraday(days):
+            rule = "decisions at moments at which no bar of their symbol ends"
+        yield Problem(file, "", rule, rows.places(gone), repair)
     again = _twice(table, bar)
     if again.any():
         repair = "Keep the one that is meant: of moments the last one before the bar's close."
@@ -261,21 +292,26 @@ def _twice(table: pd.DataFrame, bar: IntArray) -> BoolArray:
     return np.asarray(place.duplicated(keep=False).to_numpy(), dtype=bool)
 
 
-def _too_late(rows: DecisionRows, close: SessionClose | None, days: Days) -> Iterator[Problem]:
-    """Decisions that were not there by the close of their bar; a comparison with NaT is False."""
-    table = rows.table
-    late = table["known_day"].to_numpy() > days
+def _too_late(rows: DecisionRows, close: BarCloses | None, days: Days) -> Iterator[Problem]:
+    """Decisions that were not there by the close of their bar."""
+    late, closes = _late(rows.table, close, days)
+    if late.any():
+        words = _times(rows.table[late], days[late], closes[late])
+        repair = "Nobody could have traded them: date each by the first bar whose close it was known at."
+        yield Problem(
+            str(rows.file), "", "decisions that were not there by the close", rows.places(late, words), repair
+        )
+
+
+def _late(table: pd.DataFrame, close: BarCloses | None, days: Days) -> tuple[BoolArray, NDArray[np.datetime64]]:
+    """Which rows were not there by the close of ``days``, and that close where they say a moment."""
+    late = table["known_day"].to_numpy() > days  # a comparison with NaT is False
     closes = np.full(len(table), np.datetime64("NaT", "us"))
     timed = table["known_moment"].notna().to_numpy() & ~np.isnat(days)
     if close is not None and timed.any():
         closes[timed] = close.instants(days[timed]).astype("datetime64[us]")
         late |= table["known_moment"].to_numpy() > closes
-    if late.any():
-        words = _times(table[late], days[late], closes[late])
-        repair = "Nobody could have traded them: date each by the first bar whose close it was known at."
-        yield Problem(
-            str(rows.file), "", "decisions that were not there by the close", rows.places(late, words), repair
-        )
+    return np.asarray(late, dtype=bool), closes
 
 
 def _times(late: pd.DataFrame, days: Days, closes: NDArray[np.datetime64]) -> list[str]:

@@ -9,7 +9,8 @@ One row is one decision. Its columns, in any order and in any case; others are n
 ``date``, or ``decided_at``
     A day: decided with what was known at its close, so that it must be a bar of the symbol. Or a moment with its time
     zone (``2024-03-01T14:30:00-05:00``): it belongs to the first bar whose close is not earlier, which needs
-    ``data.close`` in the spec.
+    ``data.close`` in the spec. A bar of hours is named in ``date`` by its end as the prices name it
+    (``2024-03-01 15:30``), and has its decisions by ``decided_at`` where the prices' stamps have a zone.
 ``probability``, ``score``, ``action`` or ``weight``, exactly one
     What was decided. Each becomes a signal's ``value``, in [-1, 1], which strategies trade, and its ``probability``:
 
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -44,6 +45,7 @@ import pandas as pd
 
 from ragsignal.config import did_you_mean
 from ragsignal.data.check import Problem, explain
+from ragsignal.data.columns import canonical
 from ragsignal.data.readers import UNREADABLE, Sheet, parse_dates, read_sheet
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FloatArray
@@ -72,6 +74,7 @@ ACTIONS = {
 _DAY, _MOMENT, _AVAILABLE = "date", "decided at", "available at"  # names as ragsignal.data.columns writes them
 _EXAMPLE = "symbol, date, and one of probability, score, action, weight"
 _NAMED = 5
+_NEAR = 0.8  # available_at and availble_at
 _REST = ("value", "rank")
 
 
@@ -88,7 +91,8 @@ class DecisionRows:
         The column that says what was decided.
     table : DataFrame
         A row a decision, in the order of the file, with its place there as the index (``line`` or ``row``): ``symbol``;
-        ``said``, what was decided, as text; ``day`` datetime64[us], or NaT and ``moment`` datetime64[us] in UTC;
+        ``said``, what was decided, as text; ``day`` datetime64[us], which of bars of hours is their end, or NaT and
+        ``moment`` datetime64[us] in UTC;
         ``known_day`` and ``known_moment``, of ``available_at``, NaT where it is not said; ``holds``, whether the action
         is a hold; ``value``, ``probability`` and ``rank``, float64.
     """
@@ -114,8 +118,8 @@ class DecisionRows:
         return and_more(named, int(rows.sum()))
 
 
-def read_decisions(path: Path) -> DecisionRows:
-    """Read a file of decisions, ``*.csv``, ``*.csv.gz``, ``*.txt`` or ``*.parquet``.
+def read_decisions(path: Path, intraday: bool = False) -> DecisionRows:
+    """Read a file of decisions, ``*.csv``, ``*.csv.gz``, ``*.txt`` or ``*.parquet``; ``intraday`` of bars of hours.
 
     Raises
     ------
@@ -124,7 +128,7 @@ def read_decisions(path: Path) -> DecisionRows:
     """
     sheet = _sheet(path)
     refuse(path, _problems_of_columns(sheet))
-    return _understood(path, sheet.table)
+    return _understood(path, sheet.table, intraday)
 
 
 def refuse(path: Path, problems: Iterable[Problem]) -> None:
@@ -140,9 +144,12 @@ def _sheet(path: Path) -> Sheet:
     if not path.is_file():
         raise DataError(f"{path}: no such file of decisions. Correct the path; in a spec it is external.path.")
     try:
-        return read_sheet(path)
+        sheet = read_sheet(path)
     except UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read ({error}). Expected a CSV file or a Parquet table.") from None
+        raise DataError(f"{path}: cannot be read ({error}). Expected a CSV file in UTF-8 or a Parquet table.") from None
+    names = list(map(canonical, sheet.header))
+    # beside decided_at a column of row numbers, which has no name, is no date, nor is one of clock times
+    return replace(sheet, table=sheet.table.set_axis(names, axis=1)) if _MOMENT in names else sheet
 
 
 # ---- columns
@@ -163,6 +170,14 @@ def _problems_of_columns(sheet: Sheet) -> Iterator[Problem]:
         yield _problem(sheet, "missing column symbol", f"Add it, or rename the one that holds it: {_header(sheet)}.")
     yield from _choices(sheet, (_DAY, _MOMENT), "when it was decided")
     yield from _choices(sheet, DECIDED, "what was decided")
+    if "time" in names and _DAY in names:
+        repair = "Write both as one moment with its zone into decided_at, 2024-03-01T14:30:00-05:00; or delete it."
+        yield _problem(sheet, "a column time beside date", repair)
+    if _AVAILABLE not in names:
+        for name in difflib.get_close_matches(_AVAILABLE, names, n=1, cutoff=_NEAR):
+            written = sheet.header[names.index(name)]
+            hint = f"Did you mean {_written(_AVAILABLE)!r}? Rename it, or delete it."
+            yield _problem(sheet, f"unknown column {written!r}", hint)
     if "value" in names and "probability" not in names:
         yield _problem(sheet, "a column value without probability", "Call it score, if it is the signal; else drop it.")
 
@@ -201,8 +216,10 @@ class _Stamps:
     written: pd.Series
     day: pd.Series
     moment: pd.Series
+    named: pd.Series  # a time of day without a zone, as bars of hours are named
     unreadable: BoolArray
     timed: BoolArray  # a time of day without a zone
+    whole: BoolArray  # no time of day is written
 
     @classmethod
     def of(cls, column: pd.Series) -> _Stamps:
@@ -216,8 +233,11 @@ class _Stamps:
             written=parsed["date"],
             day=parsed["day"].where(~zoned & midnight).astype("datetime64[us]"),
             moment=moment.astype("datetime64[us]"),
+            named=(parsed["day"] + seconds).where(~zoned).astype("datetime64[us]"),
             unreadable=_mask(parsed["day"].isna() & ~empty),
             timed=_mask(parsed["day"].notna() & ~zoned & ~midnight),
+            # a column of midnights alone is one of days that a program wrote with a time
+            whole=_mask(~zoned & midnight & (~parsed["date"].astype(str).str.contains(":") | bool(midnight.all()))),
         )
 
     def shown(self, rows: BoolArray) -> list[str]:
@@ -230,7 +250,7 @@ class _Stamps:
         return cls.of(pd.Series("", index=index, dtype=object))
 
 
-def _understood(path: Path, source: pd.DataFrame) -> DecisionRows:
+def _understood(path: Path, source: pd.DataFrame, intraday: bool) -> DecisionRows:
     """Type all rows; raises ``DataError`` where one cannot be understood."""
     decided = next(name for name in DECIDED if name in source)
     when = _Stamps.of(source[_DAY if _DAY in source else _MOMENT])
@@ -239,7 +259,7 @@ def _understood(path: Path, source: pd.DataFrame) -> DecisionRows:
     table = pd.DataFrame(
         {
             "symbol": symbols.where(symbols.notna(), "").astype(str).str.strip().astype(object),
-            "day": when.day,
+            "day": when.named if intraday else when.day,
             "moment": when.moment,
             "known_day": known.day,
             "known_moment": known.moment,
@@ -248,7 +268,12 @@ def _understood(path: Path, source: pd.DataFrame) -> DecisionRows:
         index=source.index,
     )
     rows = DecisionRows(path, file_digest(path), decided, table)
-    rules = [*_rules_of_dates(table, when, known, _DAY in source), *_rules_of_values(rows, source)]
+    rules_of_dates = _rules_of_hours if intraday else _rules_of_dates
+    rules: list[_Rule] = [
+        ("no symbol", _mask(table["symbol"] == ""), "Write the symbol into these rows."),
+        *rules_of_dates(when, known, _DAY in source),
+        *_rules_of_values(rows, source),
+    ]
     refuse(
         path,
         (
@@ -282,6 +307,8 @@ def _values(source: pd.DataFrame, decided: Decided) -> dict[str, object]:
 
 def _numbers(column: pd.Series) -> FloatArray:
     """Numbers of a column to the last bit, NaN where there is none: (n,) float64."""
+    if column.dtype.kind == "b":  # yes is not 1
+        return np.full(len(column), np.nan)
     return cast(FloatArray, pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
 
 
@@ -289,8 +316,7 @@ _Rule = tuple[str, BoolArray, str]
 """What is wrong, in which rows (n_rows,), and the repair."""
 
 
-def _rules_of_dates(table: pd.DataFrame, when: _Stamps, known: _Stamps, by_day: bool) -> Iterator[_Rule]:
-    yield "no symbol", _mask(table["symbol"] == ""), "Write the symbol into these rows."
+def _rules_of_dates(when: _Stamps, known: _Stamps, by_day: bool) -> Iterator[_Rule]:
     day, moment = _mask(when.day.notna()), _mask(when.moment.notna())
     unreadable = ~(day | moment | when.timed)
     yield "unreadable dates", unreadable, "Write days as 2024-03-01, and moments as 2024-03-01T14:30:00-05:00."
@@ -302,6 +328,27 @@ def _rules_of_dates(table: pd.DataFrame, when: _Stamps, known: _Stamps, by_day: 
         yield "decided_at without a time zone", ~moment & ~unreadable, repair
     yield "unreadable available_at", known.unreadable, "Write a day, or a moment with its zone; or leave it empty."
     yield "available_at without a time zone", known.timed, "Add it, as in 2024-03-01T14:30:00-05:00."
+
+
+def _rules_of_hours(when: _Stamps, known: _Stamps, by_day: bool) -> Iterator[_Rule]:
+    """As :func:`_rules_of_dates`, where bars are of hours: a day is before, within and after some of its own bars."""
+    named, moment = _mask(when.named.notna()), _mask(when.moment.notna())
+    unreadable = ~(named | moment)
+    yield "unreadable dates", unreadable, "Write moments as 2024-03-01T14:30:00-05:00."
+    if by_day:
+        repair = (
+            "The bars are of hours: name the one whose end it was decided at, as the prices do (2024-03-01 15:30); or "
+            "write when it was decided into a column decided_at, with its time zone: 2024-03-01T15:30:00-05:00."
+        )
+        yield "a whole day in the column date", when.whole, repair
+        repair = "Name the bar as the prices do, without a zone; or call the column decided_at."
+        yield "a time zone in the column date", ~named & ~unreadable, repair
+    else:
+        repair = "Add it, as in 2024-03-01T14:30:00-05:00."
+        yield "decided_at without a time zone", ~moment & ~unreadable, repair
+    yield "unreadable available_at", known.unreadable, "Write a moment with its zone; or leave it empty."
+    repair = "Bars of hours need a moment, as in 2024-03-01T14:30:00-05:00; or leave it empty."
+    yield "available_at without a time and its zone", _mask(known.named.notna()), repair
 
 
 def _rules_of_values(rows: DecisionRows, source: pd.DataFrame) -> Iterator[_Rule]:

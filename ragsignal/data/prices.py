@@ -53,6 +53,8 @@ class Prices:
         the moments at which they end, on whole minutes (:class:`ragsignal.utils.Clock`).
     dropped : tuple of DroppedBar
         Bars of these symbols and days that were left out because they could not be trusted.
+    in_utc : bool
+        Whether bars of a few hours are named by moments in UTC; else by a clock that nobody has told.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Prices:
 
     frames: Mapping[str, pd.DataFrame]
     dropped: tuple[DroppedBar, ...] = ()
+    in_utc: bool = False
 
     def __post_init__(self) -> None:
         frames = {symbol: _canonical_form(symbol, frame) for symbol, frame in self.frames.items()}
@@ -115,6 +118,7 @@ class Prices:
         part = object.__new__(Prices)
         object.__setattr__(part, "frames", frames)
         object.__setattr__(part, "dropped", dropped)
+        object.__setattr__(part, "in_utc", self.in_utc)
         return part
 
     @cached_property
@@ -324,4 +328,4 @@ def _adjusted(path: Path | str, inspection: Inspection, arguments: str = "") -> 
         raise DataError(explain(path, inspection.problems, arguments))
     name = inspection.names.clock.name
     frames = {symbol: back_adjust(bars).rename_axis(name) for symbol, bars in inspection.bars.items()}
-    return Prices(frames, tuple(inspection.dropped))
+    return Prices(frames, tuple(inspection.dropped), inspection.names.clock.intraday and inspection.zoned == {True})

@@ -33,8 +33,8 @@ UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 # The day, the time and the offset stand in the text, so the local calendar day needs no time zone database.
 _DATE = (
     r"^(?P<day>\d{4}([-./])\d{2}\2\d{2}|\d{8})"
-    r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?))?"
-    r"\s?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
+    r"(?:[T ](?P<clock>(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?|24:00(?::00)?))?"
+    r"\s?(?P<offset>Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?$"
 )
 _PLAIN_DAY = len("2020-01-31")
 _EPOCH = r"\d{10}(?:\d{3})?"  # seconds or milliseconds since 1970, in UTC
@@ -110,7 +110,8 @@ def _read_csv(path: Path) -> Sheet:
         separator = separator_of(head)
         file.seek(0)
         reader = csv.reader(file, delimiter=separator)
-        records = [(reader.line_num, record) for record in reader if record]
+        # a spreadsheet writes a row that was cleared as separators alone
+        records = [(reader.line_num, record) for record in reader if any(map(str.strip, record))]
     header, tickers, body = _split_header(records)
     whole = [(line, record) for line, record in body if len(record) == len(header)]
     ragged = tuple(line for line, record in body if len(record) != len(header))
@@ -198,8 +199,9 @@ def _parse_texts(text: pd.Series) -> pd.DataFrame:
     written = text
     epoch = text.str.fullmatch(_EPOCH)
     if epoch.any():
-        seconds = text[epoch].str[:10].astype("int64")
-        text = text.where(~epoch, pd.to_datetime(seconds, unit="s").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        thousandths = text[epoch].str.ljust(13, "0").astype("int64")
+        moments = pd.to_datetime(thousandths, unit="ms").dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        text = text.where(~epoch, moments)
     parts = text.str.extract(_DATE)
     offsets = {text: _minutes(text) for text in parts["offset"].dropna().unique()}
     days = pd.to_datetime(parts["day"].str.replace(r"[-./]", "", regex=True), format="%Y%m%d", errors="coerce")

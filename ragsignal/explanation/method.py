@@ -45,8 +45,8 @@ def method_of(reads: str, keeps_hits: bool, coarse: bool) -> tuple[str, ...]:
         f"Without a factor: {of_what} it stands in the middle; P is the mean of P with {low} and with {high}. {hits}",
         f"The opposite case changes letters of the day alone, at most {MOST} of them; that a market could show just "
         "these is not claimed.",
-        f"Neighbours are the {NEAREST} earlier signals with the nearest P of the {DAYS} days before, whose outcome was "
-        "known on the day; the interval counts the signals of a day as what they are worth together.",
+        f"Neighbours are the {NEAREST} earlier signals with the nearest P of the {DAYS} bars before, whose outcome was "
+        "known by then; the interval counts the signals of a bar as what they are worth together.",
     ]
     if coarse:
         sentences.append("The model is read in bfloat16: effects below 0.02 may be rounding.")

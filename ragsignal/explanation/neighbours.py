@@ -19,6 +19,7 @@ from ragsignal.signals import Pipeline
 from ragsignal.statistics import clustered_share
 from ragsignal.study import Study
 from ragsignal.types import FloatArray, IntArray, Query
+from ragsignal.utils import is_intraday, lower
 
 NEAREST = 400
 """Earlier signals at most: a share of as many is known to 5 points, if they are as good as independent."""
@@ -31,8 +32,9 @@ DAYS = 250
 class Past:
     """Earlier signals of a variant whose outcome was known as of a day, latest first.
 
-    ``day`` (n,) datetime64[D], ``probability`` and ``outcome`` (n,) float64; ``cluster`` (n,) numbers the stretch of
-    days that share a part of their outcome; ``unstored`` signals were left out, as they would have to be made.
+    ``day`` (n,) datetime64[D] or [m], ``probability`` and ``outcome`` (n,) float64; ``cluster`` (n,) numbers the
+    stretch of days that share a part of their outcome; ``unstored`` signals were left out, as they would have to be
+    made.
     """
 
     day: NDArray[np.datetime64]
@@ -85,9 +87,10 @@ class Past:
         if not signals:
             return f"no earlier signal had an outcome by then{left}"
         side = {"rise": "above", "fall": "below", "neither": "at"}[side_of(probability)]
+        bars = "bars" if is_intraday(self.day) else "days"
         return (
             f"of the {signals:,} earlier signals with the nearest P ({side} one half, as this one, or about it), on "
-            f"{days:,} days, {true:,} came true{left}"
+            f"{days:,} {bars}, {true:,} came true{left}"
         )
 
 
@@ -127,7 +130,7 @@ def _known(study: Study, as_of: date) -> _Known:
     frames = study.prices.select(spec.data.symbols).between(None, as_of).frames
     days = calendar_of(frames.values())
     outcomes, known_on = label_tables(frames, days, tuple(frames), spec.corpus.target, spec.corpus.horizon)
-    first = max(int(np.searchsorted(days, np.datetime64(spec.data.start))), len(days) - 1 - DAYS)
+    first = max(int(np.searchsorted(days, lower(spec.data.start, days))), len(days) - 1 - DAYS)
     known = np.isfinite(outcomes) & (known_on <= np.datetime64(as_of))
     known[:first] = False
     rows, columns = (places[::-1] for places in np.nonzero(known))

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.config import RunSpec, Variant, did_you_mean
-from ragsignal.data import cut_query, days_of
+from ragsignal.data import calendar_of, cut_query, days_of
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.study import Study
 from ragsignal.types import Query
+from ragsignal.utils import day_of, is_intraday, stamp_text, unit_of, upper
 
 ALL = "all"
 """In the place of symbols: every one of the spec's that has a bar on the day."""
@@ -39,17 +40,42 @@ def is_explained(variant: Variant) -> bool:
 
 
 def check_day(spec: RunSpec, on: date) -> None:
-    """Refuse a day outside the window that a spec trades.
+    """Refuse a day, or a moment of one, outside the window that a spec trades.
 
     Raises
     ------
     ConfigError
     """
-    if not spec.data.start <= on <= spec.data.end:
+    day = day_of(on)
+    if not spec.data.start <= day <= spec.data.end:
         raise ConfigError(
-            f"{on} lies outside the spec's window, {spec.data.start} to {spec.data.end}; name a day within it, or move "
-            f"the window: --set data.{'start' if on < spec.data.start else 'end'}={on}"
+            f"{day} lies outside the spec's window, {spec.data.start} to {spec.data.end}; name a day within it, or "
+            f"move the window: --set data.{'start' if day < spec.data.start else 'end'}={day}"
         )
+
+
+def bar_on(study: Study, on: date) -> date:
+    """The name of a bar: a day; of bars of hours a moment, or of a day its last bar.
+
+    Raises
+    ------
+    DataError
+        If a moment is asked for where bars are of days, or no bar ends on the day.
+    """
+    intraday = study.prices.clock.intraday
+    if unit_of(on) == "m":
+        if not intraday:
+            day = on.strftime("%Y-%m-%d")
+            raise DataError(f"{stamp_text(on)}: the bars are of days; name the day alone, {day}")
+        return on
+    if not intraday:
+        return on
+    bars = calendar_of(study.prices.select(study.spec.data.symbols).frames.values())
+    last = bars[bars <= upper(on, bars)][-1:].tolist()
+    if not last or day_of(last[0]) != on:
+        raise DataError(f"no symbol has a bar on {on}; {_nearest(study, study.spec.data.symbols, on)}")
+    bar: date = last[0]
+    return bar
 
 
 def named_symbols(study: Study, asked: Sequence[str], on: date) -> list[str]:
@@ -67,7 +93,9 @@ def named_symbols(study: Study, asked: Sequence[str], on: date) -> list[str]:
         frames = study.prices.select(known).frames
         there = [symbol for symbol in known if pd.Timestamp(on) in frames[symbol].index]
         if not there:
-            raise DataError(f"none of the {len(known)} symbols has a bar on {on}; {_nearest(study, known, on)}")
+            raise DataError(
+                f"none of the {len(known)} symbols has a bar on {stamp_text(on)}; {_nearest(study, known, on)}"
+            )
         return there
     if not asked or ALL in asked:
         raise ConfigError(f"name symbols (--symbol AAPL --symbol IBM), or {ALL} alone; got {list(asked)}")
@@ -93,10 +121,10 @@ def queries_on(study: Study, symbols: Sequence[str], on: date) -> list[Query]:
     """
     queries = []
     for symbol, whole in study.prices.select(symbols).frames.items():
-        frame = whole.loc[: str(on)]
+        frame = whole.loc[: pd.Timestamp(on)]
         if frame.empty or frame.index[-1] != pd.Timestamp(on):
-            raise DataError(f"{symbol} has no bar on {on}; {_nearest(study, [symbol], on)}")
-        days = [stamp.date() for stamp in frame.index]
+            raise DataError(f"{symbol} has no bar on {stamp_text(on)}; {_nearest(study, [symbol], on)}")
+        days = days_of(frame).tolist()
         queries.append(cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback))
     return queries
 
@@ -105,5 +133,6 @@ def _nearest(study: Study, symbols: Sequence[str], on: date) -> str:
     """The bars on both sides of a day."""
     days = np.unique(np.concatenate([days_of(frame) for frame in study.prices.select(symbols).frames.values()]))
     place = int(np.searchsorted(days, np.datetime64(on)))
-    around = [str(days[at]) for at in (place - 1, place) if 0 <= at < len(days)]
-    return f"the nearest days with one are {' and '.join(around)}" if around else "there are no prices at all"
+    around = [stamp_text(days[at].item()) for at in (place - 1, place) if 0 <= at < len(days)]
+    what = "bars end at" if is_intraday(days) else "days with one are"
+    return f"the nearest {what} {' and '.join(around)}" if around else "there are no prices at all"

@@ -27,7 +27,7 @@ from ragsignal.explanation.hits import DayEvidenceOf, WithoutHits, sequence_evid
 from ragsignal.explanation.method import meaning_of, method_of, opposite_words
 from ragsignal.explanation.neighbours import Past, past_of
 from ragsignal.explanation.opposite import MOST, Turned, nearest_opposites
-from ragsignal.explanation.questions import check_day, check_variant, named_symbols, queries_on
+from ragsignal.explanation.questions import bar_on, check_day, check_variant, named_symbols, queries_on
 from ragsignal.explanation.readings import PromptedRanks, RankReading, Reading
 from ragsignal.explanation.robustness import robustness_of
 from ragsignal.explanation.window_reading import WindowReading
@@ -51,7 +51,8 @@ def explain(study: Study, variant: Variant, symbols: Sequence[str], on: date) ->
     symbols : sequence of str
         Names, or ``["all"]``: every symbol of the spec that has a bar on the day.
     on : date
-        A day on which all of them have a bar, within the spec's window.
+        A day on which all of them have a bar, within the spec's window; of bars of hours the moment at which one
+        ends, or a day, which means the last bar of any symbol on it.
 
     Returns
     -------
@@ -71,6 +72,7 @@ def explain(study: Study, variant: Variant, symbols: Sequence[str], on: date) ->
     """
     check_variant(study.spec, variant)
     check_day(study.spec, on)
+    on = bar_on(study, on)
     queries = queries_on(study, named_symbols(study, symbols, on), on)
     source = study.pipeline(variant)
     signals = source.signals(queries)

@@ -11,7 +11,7 @@ from ragsignal.config import did_you_mean
 from ragsignal.errors import ConfigError
 from ragsignal.report.record import naive_days
 from ragsignal.report.run import Run
-from ragsignal.utils import write_file
+from ragsignal.utils import stamp_texts, write_file
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 
@@ -29,7 +29,8 @@ def export_decisions(run: Run, variant: str, path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        What was written: ``symbol``, ``date``, ``probability``, ``value`` and, of a run that kept it, ``rank``.
+        What was written: ``symbol``, ``date`` (of bars of hours their ends), ``probability``, ``value`` and, of a run
+        that kept it, ``rank``.
 
     Raises
     ------
@@ -69,4 +70,5 @@ def _write(table: pd.DataFrame, draft: Path, name: str) -> None:
         options: dict[str, Any] = (
             {"compression": "gzip"} if name.endswith(".gz") else {}
         )  # the draft has another ending
-        table.to_csv(draft, index=False, date_format="%Y-%m-%d", lineterminator="\n", **options)
+        dated = table.assign(date=stamp_texts(pd.DatetimeIndex(table["date"])))
+        dated.to_csv(draft, index=False, lineterminator="\n", **options)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ragsignal.data import Decisions
-from ragsignal.signals.pipeline import Cost, RagPipeline
+from ragsignal.signals.pipeline import Cost, RagPipeline, refuse_other_names
 from ragsignal.types import Query, Recipe, Signal
 from ragsignal.utils import DAILY, Clock, Steps, json_digest, silent_steps
 
@@ -28,6 +28,8 @@ class ExternalSignals:
     decisions : Decisions
     clock : Clock, optional
         How long the bars are that are decided on.
+    minutes : frozenset of int, optional
+        Minutes of the day at which bars of hours of an exchange end; a feed of other ones has another clock.
     progress : callable, optional
         Never called: nothing takes long.
     cost : Cost
@@ -35,6 +37,7 @@ class ExternalSignals:
 
     decisions: Decisions
     clock: Clock = DAILY
+    minutes: frozenset[int] | None = None
     progress: Steps = field(default=silent_steps)
     cost: Cost = field(default_factory=Cost)
     lookback: int = field(default=0, init=False)  # the first bar of a feed may be decided on
@@ -47,8 +50,15 @@ class ExternalSignals:
         return {"signal": "external/1", "decided": rows.decided, "file": rows.digest, **read}
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
-        """One signal a query, in order; no decision in force is an abstention."""
+        """One signal a query, in order; no decision in force is an abstention.
+
+        Raises
+        ------
+        ConfigError
+            If a feed names its bars otherwise than the prices that the decisions were placed on.
+        """
         began = time.perf_counter()
+        refuse_other_names(queries, self.clock, self.minutes)
         signals = [self._signal(query) for query in queries]
         self.cost.asked += len(queries)
         self.cost.seconds += time.perf_counter() - began

@@ -234,7 +234,7 @@ class RagPipeline:
 
     def _refuse_other_bars(self, queries: Sequence[Query]) -> None:
         """Judge the feeds by what they have shown by the last query of each: in streaming modes the last 64 bars."""
-        self._refuse_other_names(queries)
+        refuse_other_names(queries, self.clock, self.minutes)
         if self.bar_days is None or not queries or queries[0].bars is None:  # a million queries of frames have none
             return
         first = {query.symbol: query.as_of for query in reversed(queries)}
@@ -250,24 +250,6 @@ class RagPipeline:
                     "what followed such bars says nothing of the others. Give RagMomentum the feed of these bars, or "
                     "a spec whose prices are as far apart as the feed's (and no weights that were trained on others)"
                 )
-
-    def _refuse_other_names(self, queries: Sequence[Query]) -> None:
-        """Refuse days where bars are named by moments, and moments where they are named by days."""
-        odd = next((query for query in queries if unit_of(query.as_of) != self.clock.unit), None)
-        if odd is not None:
-            raise ConfigError(
-                f"{odd.symbol} as of {odd.as_of}: the signal is made of {self.clock.words}; give RagMomentum a feed of "
-                f"them, or name the feed's bars in the spec (data.bar, see docs/clocks.md)"
-            )
-        if self.minutes is None:
-            return
-        shifted = next((query for query in queries if minute_of_day(query.as_of) not in self.minutes), None)
-        if shifted is not None:
-            raise ConfigError(
-                f"{shifted.symbol}: a bar of the feed is named {stamp_text(shifted.as_of)}, but no bar of the source "
-                "ends at this time of day: the feed stamps the start of its bars, or has another zone's clock. Shift "
-                "its index to the ends of the bars, by the source's clock (docs/clocks.md)"
-            )
 
     def _without_view(self, query: Query) -> Signal | None:
         reason = self._reason(query)
@@ -338,6 +320,31 @@ class RagPipeline:
                     f"known on {late.available_at}"
                 )
         return hits_of
+
+
+def refuse_other_names(queries: Sequence[Query], clock: Clock, minutes: frozenset[int] | None) -> None:
+    """Refuse days where bars are named by moments, and moments where they are named by days.
+
+    Raises
+    ------
+    ConfigError
+        Also if a moment is at no minute of the day at which a bar ends, where these are known.
+    """
+    odd = next((query for query in queries if unit_of(query.as_of) != clock.unit), None)
+    if odd is not None:
+        raise ConfigError(
+            f"{odd.symbol} as of {odd.as_of}: the signal is made of {clock.words}; give RagMomentum a feed of "
+            f"them, or name the feed's bars in the spec (data.bar, see docs/clocks.md)"
+        )
+    if minutes is None:
+        return
+    shifted = next((query for query in queries if minute_of_day(query.as_of) not in minutes), None)
+    if shifted is not None:
+        raise ConfigError(
+            f"{shifted.symbol}: a bar of the feed is named {stamp_text(shifted.as_of)}, but no bar of the source "
+            "ends at this time of day: the feed stamps the start of its bars, or has another zone's clock. Shift "
+            "its index to the ends of the bars, by the source's clock (docs/clocks.md)"
+        )
 
 
 def clock_record(clock: Clock) -> Recipe:

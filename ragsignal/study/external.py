@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from ragsignal.config import EVERY, DataSpec, ExternalSpec
 from ragsignal.data import (
+    BarCloses,
+    BarEnds,
     Calendars,
     DecisionRows,
     Decisions,
@@ -19,6 +21,7 @@ from ragsignal.data import (
     read_decisions,
 )
 from ragsignal.errors import ConfigError, DataError
+from ragsignal.utils import lower, upper
 
 
 def decisions_of(external: ExternalSpec, data: DataSpec, prices: Prices) -> Decisions:
@@ -41,7 +44,7 @@ def decisions_of(external: ExternalSpec, data: DataSpec, prices: Prices) -> Deci
     """
     if external.path is None:
         raise ConfigError('signal = "external" needs a file: write external = { path = "decisions.csv" }')
-    rows = read_decisions(external.path)
+    rows = read_decisions(external.path, prices.clock.intraday)
     decisions = place_decisions(rows, calendars_of(data, prices), external.valid_bars, external.hold)
     if not len(_in_window(decisions, data)):
         raise DataError(
@@ -58,8 +61,20 @@ def calendars_of(data: DataSpec, prices: Prices) -> Calendars:
         left_out.setdefault(bar.symbol, []).append(bar.day)
     # of a source's whole list, or of a universe, not every name has prices here
     others = None if data.picked_from == EVERY else data.picked_from
-    close = SessionClose.parse(data.close) if data.close else None
-    return Calendars({name: days_of(frame) for name, frame in prices.frames.items()}, close, left_out, others)
+    days = {name: days_of(frame) for name, frame in prices.frames.items()}
+    return Calendars(days, _known_at(data, prices), left_out, others)
+
+
+def _known_at(data: DataSpec, prices: Prices) -> BarCloses | None:
+    """When bars are known; None where nobody has said it.
+
+    Stamps of a market that never closes are in UTC where they have no zone, of days as of hours (docs/clocks.md).
+    """
+    if prices.clock.intraday:
+        return BarEnds() if prices.in_utc or data.all_week else None
+    if data.close:
+        return SessionClose.parse(data.close)
+    return SessionClose.parse("24:00 UTC") if data.all_week else None
 
 
 def note_on(decisions: Decisions, data: DataSpec) -> str:
@@ -78,7 +93,7 @@ def note_on(decisions: Decisions, data: DataSpec) -> str:
 
 def _in_window(decisions: Decisions, data: DataSpec) -> NDArray[np.datetime64]:
     days = decisions.days  # a comparison with NaT is False
-    return days[(days >= np.datetime64(data.start)) & (days <= np.datetime64(data.end))]
+    return days[(days >= lower(data.start, days)) & (days <= upper(data.end, days))]
 
 
 def _span(rows: DecisionRows) -> str:

@@ -135,7 +135,7 @@ class Parts:
 
     def external(self, variant: Variant) -> ExternalSignals:
         """The decisions of a variant that reads some, as a signal source; raises as :func:`decisions_of`."""
-        return ExternalSignals(self.decisions(variant.external), self.materials.clock)
+        return ExternalSignals(self.decisions(variant.external), self.materials.clock, self.materials.minutes)
 
     def decisions(self, external: ExternalSpec) -> Decisions:
         """The decisions of a file, read once."""

@@ -319,7 +319,24 @@ def run_cerebro(cerebro: Any, variant: Variant) -> Any:
         if any(it.f_code.co_name == "__init__" and isinstance(it.f_locals.get("self"), bt.Strategy) for it in frames):
             raise ConfigError(f"variant {variant.name!r}: {error}") from error
         raise
+    except IndexError as error:
+        needed = _bars_needed(cerebro.runningstrats)
+        if needed:
+            raise ConfigError(f"variant {variant.name!r}: {needed}") from error
+        raise
     return ran
+
+
+def _bars_needed(strategies: Sequence[Any]) -> str:
+    """Say which feed is shorter than an indicator on it; Backtrader raises an IndexError then. Empty if none is."""
+    for strategy in strategies:
+        for feed, period in zip(strategy.datas, strategy._minperiods, strict=True):
+            if feed.buflen() < period:
+                return (
+                    f"an indicator of its strategy needs {period:,} bars, and {feed._name} has {feed.buflen():,} in "
+                    "the window; let data.start be earlier, or give the strategy a shorter period"
+                )
+    return ""
 
 
 def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

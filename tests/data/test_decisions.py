@@ -213,6 +213,33 @@ WRONG = {
         "symbol,date,score,available_at\nAAPL,2024-03-01,1,2024-03-01 12:00\n",
         "available_at without a time zone",
     ),
+    "available in the second after the close": (
+        "symbol,date,score,available_at\nAAPL,2024-03-01,1,1709326800001\n",
+        "not there by the close at line 2.*21:00:00.001000 UTC",
+    ),
+    "availability under nearly its name": (
+        "symbol,date,score,availble_at\nAAPL,2024-03-01,1,2024-06-01\n",
+        "unknown column 'availble_at'.*Did you mean 'available_at'",
+    ),
+    "a time in a column of its own": (
+        "symbol,date,time,score\nAAPL,2024-03-01,17:30,1\n",
+        "a column time beside date.*decided_at",
+    ),
+    "an hour that is none": ("symbol,decided_at,score\nAAPL,2024-03-01T25:30Z,1\n", "unreadable dates at line 2"),
+    "a minute that is none": ("symbol,decided_at,score\nAAPL,2024-03-01T12:99Z,1\n", "unreadable dates at line 2"),
+    "an offset that is none": (
+        "symbol,decided_at,score\nAAPL,2024-03-01T12:00+99:00,1\n",
+        "unreadable dates at line 2",
+    ),
+    "a decimal comma": (
+        "symbol;date;score\nAAPL;2024-03-01;0,5\n",
+        "no number in the column score at line 2.*with a decimal point",
+    ),
+    "thousands": ('symbol,date,weight\nAAPL,2024-03-01,"1,000"\n', "no number in the column weight at line 2"),
+    "a date in words": (
+        'symbol,decided_at,score\nAAPL,"Fri, 01 Mar 2024 15:00:00 -0500",1\n',
+        "unreadable dates at line 2",
+    ),
 }
 
 
@@ -223,6 +250,27 @@ def test_a_wrong_file_is_refused_with_rows_and_a_repair(wrong: str, tmp_path: Pa
         _decided(tmp_path, text)
     assert str(tmp_path / "mine.csv") in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_reasons_may_hold_commas_and_lines_of_a_spreadsheet_may_be_empty(tmp_path: Path) -> None:
+    """A byte order mark, an unnamed column of row numbers, quoted commas, and rows that were cleared but kept."""
+    text = '\ufeff,Symbol,decided_at,Action,reason\n0,AAPL,2024-03-01T15:00Z,BUY ,"strong, for once"\n,,,,\n , ,,,\n'
+    assert _values(_decided(tmp_path, text))[0] == 1.0
+
+
+def test_truth_values_are_no_scores(tmp_path: Path) -> None:
+    table = pd.DataFrame({"symbol": ["AAPL"], "date": ["2024-03-01"], "probability": [True]})
+    table.to_parquet(tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match="no number in the column probability at row 0"):
+        read_decisions(tmp_path / "mine.parquet")
+
+
+def test_a_hold_repeats_no_decision_of_another_time_that_was_not_there_yet(tmp_path: Path) -> None:
+    """Before the first bar nothing is refused, so that here it has to be passed over."""
+    late = "symbol,date,action,available_at\nAAPL,2024-02-28,sell,\nAAPL,2024-02-29,buy,{}\nAAPL,2024-03-01,hold,\n"
+    assert _values(_decided(tmp_path, late.format("2024-02-29")))[0] == 1.0
+    assert _values(_decided(tmp_path, late.format("2024-06-03")))[0] == -1.0
+    assert _values(_decided(tmp_path, late.format("2024-06-03T12:00Z")))[0] == -1.0
 
 
 def test_all_problems_of_a_file_are_listed_at_once(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_page_is_small_and_loads_of_its_sidecars_only_what_is_shown(opened: 
     opened.scroll_through()
     assert opened.folder.joinpath("index.html").stat().st_size < 2e6
     sidecars = {Path(url).name for url in opened.asked if "/assets/" in url} - {"plotly.min.js"}
-    assert sidecars == {"symbol-0.js", "evidence-0-0.js", "account-0.js", "symbols.js"}
+    assert sidecars == {"symbol-0.js", "evidence-0-0.js", "explained.js", "account-0.js", "symbols.js"}
     opened.page.select_option("#seen-symbol", "IBM")
     opened.page.wait_for_function("document.getElementById('seen-caption').textContent.includes('on IBM: 250 signals')")
     assert any(url.endswith("/assets/symbol-2.js") for url in opened.asked)

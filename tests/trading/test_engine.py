@@ -317,6 +317,12 @@ def test_a_param_of_another_kind_than_the_strategys_own_is_refused(params: Table
         prepare(spec(variant=[VOTE | {"strategy": table}, HOLD]))
 
 
+def test_a_window_that_is_shorter_than_an_indicator_of_a_strategy_is_refused_with_the_bars_it_needs() -> None:
+    slow: Tables = {"name": "slow", "signal": "none", "strategy": {"class": "ragsignal.strategies:MomentumBook"}}
+    with pytest.raises(ConfigError, match=r"variant 'slow': .* needs 251 bars, and \w+ has 24 in the window; let"):
+        run_spec(spec(data={"start": "2015-01-05", "end": "2015-02-05"}, variant=[slow, HOLD]))
+
+
 def test_letters_fitted_inside_the_window_are_refused() -> None:
     letters = {"indicators": None, "bins_through": "2015-03-01"}
     with pytest.raises(

@@ -92,7 +92,7 @@ class _FutureRows:
         table, close = self.decisions.rows.table, self.decisions.calendars.close
         later = table["day"].to_numpy() > point
         if close is not None:
-            later |= table["moment"].to_numpy() > close.instants(np.array([point], dtype="datetime64[D]"))[0]
+            later |= table["moment"].to_numpy() > close.instants(np.array([point]))[0]
         return np.asarray(later, dtype=bool)
 
 

@@ -21,7 +21,7 @@ from ragsignal.explanation import Explanation
 from ragsignal.report.explained.page import render_explanation
 from ragsignal.report.record import RECORD
 from ragsignal.report.sidecar import FOLDER, write_sidecar
-from ragsignal.utils import LATEST, find_run, write_file
+from ragsignal.utils import LATEST, find_run, stamp_text, write_file
 
 PAGES, SIDECAR = "explained", "explained"
 """The folder beside a run's report, and the sidecar that lists what lies in it."""
@@ -80,14 +80,19 @@ def write_explanations(explanations: Sequence[Explanation], folder: Path, comman
 
 
 def page_name(it: Explanation) -> str:
-    """``rag-AAPL-2013-06-12.html``; of a symbol that is no file name everywhere, with the signal's key."""
+    """``rag-AAPL-2013-06-12.html``, of bars of hours ``...-2013-06-12T1530.html``.
+
+    Of a symbol that is no file name everywhere, with the signal's key.
+    """
     plain = re.sub(r"[^A-Za-z0-9.-]", "_", it.symbol)
     mark = "" if plain == it.symbol else f"-{it.key[:8]}"
-    return f"{re.sub(r'[^A-Za-z0-9.-]', '_', it.variant)}-{plain}-{it.as_of}{mark}.html"
+    bar = stamp_text(it.as_of).replace(" ", "T").replace(":", "")
+    return f"{re.sub(r'[^A-Za-z0-9.-]', '_', it.variant)}-{plain}-{bar}{mark}.html"
 
 
 def _place(it: Explanation) -> str:
-    return f"--symbol {shlex.quote(it.symbol)} --date {it.as_of} --variant {shlex.quote(it.variant)}"
+    symbol, bar, variant = (shlex.quote(word) for word in (it.symbol, stamp_text(it.as_of), it.variant))
+    return f"--symbol {symbol} --date {bar} --variant {variant}"
 
 
 def is_run(folder: Path) -> bool:
@@ -115,11 +120,11 @@ def list_pages(folder: Path) -> None:
 def _check_signals(explanations: Sequence[Explanation], folder: Path) -> None:
     wanted = pd.read_parquet(folder / "signals.parquet", columns=["variant", "date", "symbol", "key"])
     wanted = wanted[wanted["variant"].isin({it.variant for it in explanations})]
-    days = pd.DatetimeIndex(wanted["date"]).strftime("%Y-%m-%d")
-    keys = dict(zip(zip(wanted["variant"], wanted["symbol"], days, strict=True), wanted["key"], strict=True))
+    bars = pd.DatetimeIndex(wanted["date"])
+    keys = dict(zip(zip(wanted["variant"], wanted["symbol"], bars, strict=True), wanted["key"], strict=True))
     for it in explanations:
-        place = (it.variant, it.symbol, str(it.as_of))
-        name = f"{it.variant} on {it.symbol} at {it.as_of}"
+        place = (it.variant, it.symbol, pd.Timestamp(it.as_of))
+        name = f"{it.variant} on {it.symbol} at {stamp_text(it.as_of)}"
         if place not in keys:
             raise DataError(
                 f"{folder} has no signal of {name}: it is no bar, symbol or variant that the run traded; name one of "

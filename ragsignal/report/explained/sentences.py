@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ragsignal.explanation import Change, Explanation, HitEvidence, Neighbours, Robustness
 from ragsignal.report.words import MISSING, count, number, percent
+from ragsignal.utils import stamp_text
 
 LIMITS = (
     "It tells what the reader did with what it was given. It does not tell why the market moves, and is no forecast of "
@@ -35,10 +36,15 @@ def effect(value: float | None, digits: int = 4) -> str:
     return number(value, digits, signed=True)
 
 
+def bar(it: Explanation) -> str:
+    """The bar that the signal is of, as the report names it."""
+    return stamp_text(it.as_of)
+
+
 def summary(it: Explanation) -> str:
     """What the signal says, and what earlier signals like it are worth; of an abstention, why there is no view."""
     if it.abstained is not None:
-        return f"{it.variant} has no view on {it.symbol} at the close of {it.as_of}: {it.abstained}."
+        return f"{it.variant} has no view on {it.symbol} at the close of {bar(it)}: {it.abstained}."
     rank = ""
     if it.rank is not None:
         rank = f", rank {number(it.rank, 2, signed=True)} among {it.stocks} stocks (−1 lowest, +1 highest)"

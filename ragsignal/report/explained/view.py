@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from html import escape
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ragsignal.report.explained.beside import write_explanations
 from ragsignal.report.explained.drawings import bar, overlay
 from ragsignal.report.explained.page import largest_effect, render_explanation, sorted_groups, strongest_hits
 from ragsignal.study import Study
-from ragsignal.utils import Progress, Record, silent
+from ragsignal.utils import Progress, Record, read_stamp, silent
 
 _FACTORS, _HITS = 10, 4  # that a notebook shows; the page has more
 _CELL = "padding:2px 8px;text-align:left;white-space:nowrap"
@@ -98,7 +98,8 @@ def explain(
     symbol : str
         One of the spec's.
     on : str or date
-        As of the close of this day: ``"2013-06-12"``.
+        As of the close of this day: ``"2013-06-12"``; of bars of hours the end of one, ``"2013-06-12 15:30"``, or a day
+        for its last.
     variant : str, optional
         Its name; the first with a signal where it is left out.
     settings : sequence of str
@@ -126,8 +127,12 @@ def explain(
 
 def _day(on: str | date) -> date:
     try:
-        # a datetime is a date too, and so is a pandas Timestamp: its day is meant
-        return date.fromisoformat(on) if isinstance(on, str) else date(on.year, on.month, on.day)
+        if isinstance(on, str):
+            return read_stamp(on)
+        # a datetime is a date too, and so is a pandas Timestamp: at midnight its day is meant
+        if isinstance(on, datetime) and on.time() != time():
+            return datetime(on.year, on.month, on.day, on.hour, on.minute)
+        return date(on.year, on.month, on.day)
     except (ValueError, AttributeError):
         raise ConfigError(f"{on!r} is no day; write it as 2013-06-12, or give a datetime.date") from None
 

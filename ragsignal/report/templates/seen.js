@@ -177,13 +177,14 @@
   async function whyOf(symbol, bar, number) {
     const variant = SEEN.variants[number], date = SEEN.dates[bar], signals = symbolData.signals[number];
     const asked = signals && (Number.isFinite(decode(signals.values)[bar]) || Object.values(signals.abstained).flat().includes(bar));
-    if (!variant.explained || !asked || date.length > 10) return [];
-    const page = (await load("explained"))[variant.name]?.[symbol]?.[date], line = tag("p", undefined, {class: "why"});
+    if (!variant.explained || !asked) return [];
+    const page = (await load("explained").catch(() => ({})))[variant.name]?.[symbol]?.[date], line = tag("p", undefined, {class: "why"});
     if (page) {
       line.append("Why: ", tag("a", "this signal explained", {href: `explained/${encodeURIComponent(page)}`}), " (what speaks for and against, what would turn it, what came of signals like it).");
       return [line];
     }
-    const command = `${SEEN.explain} --symbol ${quoted(symbol)} --date ${date} --variant ${quoted(variant.name)} --out ${reportFolder()}`;
+    const folder = reportFolder();
+    const command = `${SEEN.explain} --symbol ${quoted(symbol)} --date ${quoted(date)} --variant ${quoted(variant.name)} --out ${folder}`;
     const code = tag("code", command), copy = tag("button", "Copy", {type: "button"});
     copy.addEventListener("click", async () => {
       try {
@@ -195,6 +196,8 @@
       }
     });
     line.append("Why? This command writes a page that explains this signal; loaded again, the report links it here: ", code, " ", copy);
+    if (SEEN.explain.startsWith("ragsignal explain SPEC")) line.append(" SPEC is a file with the spec of this run, which was made in Python.");
+    if (folder === "RUN") line.append(" RUN is the folder of this report.");
     return [line];
   }
 

@@ -138,7 +138,10 @@ def _parse(lines: list[_Line], polled: Polled) -> None:
     factor = adjusted / bars["close"]
     prices = [(bars[name] * factor).tolist() for name in ("open", "high", "low", "close")]
     volume = (bars["volume"] / factor).tolist()
-    days = [None if pd.isna(day) else day.date() for day in bars["day"]]
+    # of a time of day nobody knows here whose clock it is, and bars of hours would be taken for one
+    days = [
+        None if pd.isna(day) or clock else day.date() for day, clock in zip(bars["day"], bars["clock"], strict=True)
+    ]
     for symbol, day, written, *values in zip(table["symbol"], days, table["date"], *prices, volume, strict=True):
         if day is None:
             words = f"{written!r} is no day; write it as YYYY-MM-DD, and the line is read again"

@@ -17,7 +17,7 @@ from datetime import date, datetime
 import pandas as pd
 
 from ragsignal.config import RunSpec, Variant
-from ragsignal.data import Prices, SessionClose, cut_query
+from ragsignal.data import Prices, SessionClose, bars_apart, cut_query, days_of, usual_gap_of
 from ragsignal.errors import ConfigError
 from ragsignal.signals import KnownSignals
 from ragsignal.study import GrowingSource
@@ -28,6 +28,8 @@ from ragsignal.trading.live.yahoo import utc_now
 from ragsignal.types import Query, Signal
 from ragsignal.utils import Progress, canonical_json, silent
 
+_SLOW = 5.0  # days between bars from which on they are no daily ones, as of ragsignal.data.resample
+_ENOUGH = 10  # bars that show a distance
 _NAP = 0.2  # seconds after which a sleeper looks whether it shall stop
 _BACK = 3600.0  # seconds by which the clock may lie before the journal's last entry: a correction of the clock
 Listener = Callable[[Sequence[Event]], None]
@@ -203,8 +205,9 @@ class LiveMarket:
             self.growing.warm()
 
     def _open(self, days: Sequence[LiveDay]) -> None:
+        prices = prices_of(self.source.symbols, days)
+        _refuse_other_clock(prices)
         if self.variant.has_signal:
-            prices = prices_of(self.source.symbols, days)
             scratch = self.journal.path.with_suffix(".scratch")
             self.growing = GrowingSource(self.spec, self.variant, prices, scratch, self.options.progress)
 
@@ -324,6 +327,16 @@ class _OfOtherBars:
         """One signal a query."""
         growing = self._market.growing
         return [] if growing is None else growing.signals(queries)
+
+
+def _refuse_other_clock(prices: Prices) -> None:
+    long = [days_of(frame) for frame in prices.frames.values() if len(frame) > _ENOUGH]
+    gap = usual_gap_of(long) or 1.0
+    if gap >= _SLOW:
+        raise ConfigError(
+            f"the source has {bars_apart(gap)}, and a live run reads daily ones; give it daily bars, or run such bars "
+            "by ragsignal backtest"
+        )
 
 
 def prices_of(symbols: Sequence[str], days: Sequence[LiveDay]) -> Prices:

@@ -67,6 +67,7 @@ def run_live(
     """
     options = options or LiveOptions()
     with LiveJournal.opened(journal) as opened:
+        check_live(spec)
         spec = named_spec(spec, opened)
         chosen = checked_variant(spec, variant)
         opened.begin(about_of(spec, chosen))
@@ -126,10 +127,37 @@ def named_spec(spec: RunSpec, journal: LiveJournal) -> RunSpec:
     return spec.model_copy(update={"data": data})
 
 
+def check_live(spec: RunSpec) -> None:
+    """Refuse what a live run does not have: bars that are not daily ones of an exchange's day, and news.
+
+    Raises
+    ------
+    ConfigError
+    """
+    data = spec.data
+    if data.bar is not None or data.stamp is not None:
+        key = f'data.bar = "{data.bar}"' if data.bar is not None else f'data.stamp = "{data.stamp}"'
+        raise ConfigError(
+            f"{key}: a live run reads daily bars that are named by their day; delete that line, or run such bars by "
+            "ragsignal backtest"
+        )
+    if spec.news is not None:
+        raise ConfigError(
+            "[news]: a live run reads no news, and its signals would be made without those of the days to come; delete "
+            "the table and the variants that read it"
+        )
+
+
 def checked_variant(spec: RunSpec, name: str | None) -> Variant:
     """The variant of a live run; raises ``ConfigError`` if there is none, or it cannot be traded live."""
     variant = spec.find_variant(name)
     check_strategy(variant)
+    if variant.is_external:
+        raise ConfigError(
+            f'variant {variant.name!r}: signal = "external" is read from a file once, and a live run would not see the '
+            "decisions of the days to come; name a variant whose signals are made here, or run the file by ragsignal "
+            "backtest"
+        )
     if spec.costs.execution == "same_close":
         raise ConfigError(
             'costs.execution = "same_close" fills at a close that has passed when its bar is known; a live run needs '

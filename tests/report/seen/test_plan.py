@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.report.seen.plan import DAY_HITS, EVIDENCE_BARS, SYMBOL_BYTES, Read, inspect_command, shown_of
+from ragsignal.report.seen.plan import (
+    DAY_HITS,
+    EVIDENCE_BARS,
+    SYMBOL_BYTES,
+    Read,
+    explain_command,
+    inspect_command,
+    shown_of,
+)
 from ragsignal.trading import RunResult
 from tests.report.test_report import sample_run
 
@@ -64,3 +72,12 @@ def test_the_command_after_a_run_in_python_names_the_spec_too(
     called = f"ragsignal.backtest({'spec' if spec is None else repr(spec)}, settings={list(settings)!r})"
     told = dataclasses.replace(result, command=called)
     assert inspect_command(told).startswith(f"ragsignal inspect {named} --symbol SYMBOL ")
+    options = "".join(f" --set {word}" for word in settings)
+    assert explain_command(told) == f"ragsignal explain {named}{options}"  # else it would explain another signal
+
+
+def test_the_command_that_explains_has_the_settings_of_the_run(result: RunResult) -> None:
+    settings = "--set costs.cash=1 --set 'strategy.params.enter=0.1 '"
+    told = dataclasses.replace(result, command=f"ragsignal backtest 'my specs/a.toml' {settings}")
+    assert explain_command(told) == f"ragsignal explain 'my specs/a.toml' {settings}"
+    assert explain_command(dataclasses.replace(result, command="")) == "ragsignal explain SPEC"
