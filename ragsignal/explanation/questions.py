@@ -96,8 +96,9 @@ def queries_on(study: Study, symbols: Sequence[str], on: date) -> list[Query]:
         frame = whole.loc[: str(on)]
         if frame.empty or frame.index[-1] != pd.Timestamp(on):
             raise DataError(f"{symbol} has no bar on {on}; {_nearest(study, [symbol], on)}")
-        days = [stamp.date() for stamp in frame.index]
-        queries.append(cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback))
+        recent = frame.iloc[-study.spec.corpus.lookback - 1 :]
+        days = [stamp.date() for stamp in recent.index]
+        queries.append(cut_query(symbol, days, recent["close"].tolist(), study.spec.corpus.lookback))
     return queries
 
 
