@@ -188,13 +188,14 @@ class LastDay:
         The first case of each owner is summed up; others are that one and what they change of it.
         """
         known, cases, factors = days.shape
-        tokens = days.long() + torch.arange(factors, device=days.device) * (RANK_LETTERS + 1)
+        offset = torch.arange(factors, device=days.device) * (RANK_LETTERS + 1)
         _, number, counts = torch.unique_consecutive(owner, return_inverse=True, return_counts=True)
-        first = tokens[:, torch.cumsum(counts, 0) - counts]
-        whole = nn.functional.embedding_bag(first.flatten(0, 1), self._table, mode="sum")
+        first = days[:, torch.cumsum(counts, 0) - counts]
+        whole = nn.functional.embedding_bag((first.long() + offset).flatten(0, 1), self._table, mode="sum")
         alike = first[:, number]
-        day, case, factor = torch.nonzero(tokens != alike, as_tuple=True)
-        change = self._table[tokens[day, case, factor]] - self._table[alike[day, case, factor]]
+        day, case, factor = torch.nonzero(days != alike, as_tuple=True)
+        now, before = (it[day, case, factor].long() + offset[factor] for it in (days, alike))
+        change = self._table[now] - self._table[before]
         sums = (
             whole.view(known, len(counts), self._table.shape[1])[:, number]
             .flatten(0, 1)
