@@ -124,8 +124,10 @@ def queries_on(study: Study, symbols: Sequence[str], on: date) -> list[Query]:
         frame = whole.loc[: pd.Timestamp(on)]
         if frame.empty or frame.index[-1] != pd.Timestamp(on):
             raise DataError(f"{symbol} has no bar on {stamp_text(on)}; {_nearest(study, [symbol], on)}")
-        days = days_of(frame).tolist()
-        queries.append(cut_query(symbol, days, frame["close"].tolist(), study.spec.corpus.lookback))
+        recent = frame.iloc[-study.spec.corpus.lookback - 1 :]
+        queries.append(
+            cut_query(symbol, days_of(recent).tolist(), recent["close"].tolist(), study.spec.corpus.lookback)
+        )
     return queries
 
 

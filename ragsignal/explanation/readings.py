@@ -14,14 +14,12 @@ import numpy as np
 
 from ragsignal.data import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS, RANK_LETTERS, DayHits, Letters
 from ragsignal.explanation.explanation import Reads
-from ragsignal.llm import ChangedLetters, RankPrompt, RankScorer, UniverseReader, last_days
+from ragsignal.llm import Changed, ChangedDays, ChangedLetters, RankPrompt, RankScorer, UniverseReader, last_days
 from ragsignal.signals import RagPipeline
 from ragsignal.types import BoolArray, FloatArray, Hit, IntArray, Prompt, Score
 
 MIDDLE = (RANK_LETTERS // 2 - 1, RANK_LETTERS // 2)
 """The letters on both sides of the middle: a factor is taken away by asking with each, and taking the mean of P."""
-
-_WINDOWS = 512  # stocks whose days are read at once: their activations stay in the cache
 
 
 class Reading(Protocol):
@@ -70,8 +68,8 @@ class Reading(Protocol):
         """P of the signal ``number`` with the hits of ``kept`` alone."""
         ...
 
-    def asked(self, number: int, letters: Letters) -> Score:
-        """What the scorer itself says of the signal ``number`` with other letters (n_factors,)."""
+    def asked(self, owner: IntArray, letters: Letters) -> list[Score]:
+        """What the scorer itself says of the signals ``owner`` (m,) with other letters (m, n_factors) of the day."""
         ...
 
 
@@ -125,12 +123,19 @@ class LettersReading(ABC):
         """As :meth:`Reading.replaced`, on all days that are read."""
         return self._of_days(owner, np.where(absent, self.days[:, donor], self.days[:, owner]))
 
-    def asked(self, number: int, letters: Letters) -> Score:
+    def asked(self, owner: IntArray, letters: Letters) -> list[Score]:
         """As :meth:`Reading.asked`."""
-        days = self.days[:, [number]].copy()
-        days[-1, 0] = letters
-        (score,) = self.scorer.score([_other_days(self.prompts[number], days)])
-        return score
+        days = self.days[:, owner]
+        days[-1] = letters
+        return self.scorer.score(self._other_days(owner, days))
+
+    def _other_days(self, owner: IntArray, days: Letters) -> list[RankPrompt]:
+        """Prompts of stocks of the universe with other letters (memory, m, n_factors)."""
+        prompts = [self.prompts[number] for number in owner.tolist()]
+        return [
+            RankPrompt(prompt.query, prompt.hits, row=prompt.row, column=prompt.column, own=days[:, [case]])
+            for case, prompt in enumerate(prompts)
+        ]
 
     @abstractmethod
     def _of_days(self, owner: IntArray, days: Letters) -> FloatArray:
@@ -165,14 +170,9 @@ class RankReading(LettersReading):
         return float(self._chances(case, self.hits.only(kept))[0])
 
     def _of_days(self, owner: IntArray, days: Letters) -> FloatArray:
-        answers = np.empty(len(owner))
-        for start in range(0, len(owner), _WINDOWS):
-            part = days[:, start : start + _WINDOWS]
-            case = ChangedLetters(self.row, part[:-1], np.arange(part.shape[1]), part[-1])
-            answers[start : start + _WINDOWS] = self._chances(case, self.hits)
-        return answers
+        return self._chances(ChangedDays(self.row, owner, days), self.hits)
 
-    def _chances(self, cases: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+    def _chances(self, cases: Changed, hits: Sequence[Hit]) -> FloatArray:
         return self.scorer.chances(self.scorer.raw_of(cases, hits))
 
 
@@ -202,8 +202,7 @@ class PromptedRanks(LettersReading):
         return with_only(self._pipeline, self.prompts[number], kept)
 
     def _of_days(self, owner: IntArray, days: Letters) -> FloatArray:
-        prompts = [_other_days(self.prompts[number], days[:, [case]]) for case, number in enumerate(owner.tolist())]
-        return np.array([score.probability for score in self.scorer.score(prompts)])
+        return np.array([score.probability for score in self.scorer.score(self._other_days(owner, days))])
 
 
 def without_each(pipeline: RagPipeline, prompts: Sequence[Prompt], places: IntArray) -> list[FloatArray]:
@@ -225,8 +224,3 @@ def with_only(pipeline: RagPipeline, prompt: Prompt, kept: BoolArray) -> float:
     hits = [hit for hit, stays in zip(prompt.hits, kept.tolist(), strict=True) if stays]
     fewer = pipeline.prompter.render(prompt.query, hits)
     return pipeline.scorer.score([fewer])[0].probability if pipeline.has_view(fewer) else 0.5
-
-
-def _other_days(prompt: RankPrompt, days: Letters) -> RankPrompt:
-    """The prompt of a stock of the universe with other letters (memory, 1, n_factors)."""
-    return RankPrompt(prompt.query, prompt.hits, row=prompt.row, column=prompt.column, own=days)

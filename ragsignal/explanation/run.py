@@ -35,7 +35,7 @@ from ragsignal.llm import RankPrompt, RankScorer, UniverseReader
 from ragsignal.retrieval import DayRetriever
 from ragsignal.signals import RagPipeline
 from ragsignal.study import Study
-from ragsignal.types import FloatArray, Query, Signal
+from ragsignal.types import FloatArray, Query, Score, Signal
 
 DRAWS, DRAWS_OF_TEXT = 64, 16
 """Draws of the robustness; fewer where a text model reads each."""
@@ -126,7 +126,7 @@ class _Day:
         reading, signals = self.reading, self.signals
         everyone, values = np.arange(len(signals)), reading.values
         factors, groups = without_each_factor(reading, everyone), without_each_group(reading, everyone)
-        turned = nearest_opposites(reading.changed, reading.letters, self.probability)
+        opposites = self._opposites()
         hits, robustness = self._hits(), self._robustness()
         method, meaning = self._method(), meaning_of(self.study.spec.corpus)
         return [
@@ -147,7 +147,7 @@ class _Day:
                 groups=groups_of(reading, signal.probability, groups[number]),
                 hits=hits[number],
                 hits_read=len(signal.hits),
-                opposite=self._opposite(number, turned[number]),
+                opposite=opposites[number],
                 neighbours=past.like(signal.probability),
                 robustness=robustness[number],
                 method=method,
@@ -182,10 +182,18 @@ class _Day:
         draws = DRAWS_OF_TEXT if self.variant.reads_text else DRAWS
         return robustness_of(self.reading, names, self.probability, draws)
 
-    def _opposite(self, number: int, turned: Turned | None) -> Opposite:
-        """The nearest opposite case as the scorer itself sees it."""
+    def _opposites(self) -> list[Opposite]:
+        """The nearest opposite cases as the scorer itself sees them: all are asked at once."""
+        turned = nearest_opposites(self.reading.changed, self.reading.letters, self.probability)
+        found = {number: it for number, it in enumerate(turned) if it is not None}
+        letters = np.array([it.letters for it in found.values()])
+        scores = self.reading.asked(np.array(list(found)), letters) if found else []
+        of_number = dict(zip(found, scores, strict=True))
+        return [self._opposite(number, it, of_number.get(number)) for number, it in enumerate(turned)]
+
+    def _opposite(self, number: int, turned: Turned | None, score: Score | None) -> Opposite:
+        """A nearest opposite case, by what the scorer itself says of it."""
         before = self.signals[number].probability
-        score = None if turned is None else self.reading.asked(number, turned.letters)
         if turned is None or score is None or side_of(score.probability) == side_of(before):
             return Opposite((), 0, None, None, False, MOST, opposite_words((), before, None))
         changes = changes_between(self.reading, number, turned.letters.tolist())

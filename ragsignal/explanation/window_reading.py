@@ -76,10 +76,9 @@ class WindowReading:
         """P of a signal with the hits of ``kept`` alone."""
         return with_only(self._pipeline, self._prompts[number], kept)
 
-    def asked(self, number: int, letters: Letters) -> Score:
-        """What the scorer says of a window with other letters."""
-        owner = np.array([number])
-        return self._scores(owner, self._returns(owner, letters[None]))[0]
+    def asked(self, owner: IntArray, letters: Letters) -> list[Score]:
+        """What the scorer says of windows with other letters."""
+        return self._scores(owner, self._returns(owner, letters))
 
     def _returns(self, owner: IntArray, letters: Letters) -> FloatArray:
         """Returns (m, lookback) with these letters: the signal's own where its letter stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ragsignal.llm.base_model import load_causal, load_tokenizer
 from ragsignal.llm.boosting import Boosting, as_numbers
 from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.changed_letters import Changed, ChangedDays, ChangedLetters
 from ragsignal.llm.classifier import ClassifierScorer
 from ragsignal.llm.classifier_models import (
     BertClassifier,
@@ -47,6 +47,8 @@ __all__ = [
     "STATES_RECIPE",
     "BertClassifier",
     "Boosting",
+    "Changed",
+    "ChangedDays",
     "ChangedLetters",
     "ClassifierModel",
     "ClassifierScorer",

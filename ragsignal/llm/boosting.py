@@ -19,7 +19,7 @@ import numpy as np
 from ragsignal.artifacts import reading
 from ragsignal.data import RANK_LETTERS, Letters
 from ragsignal.errors import ModelError
-from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.changed_letters import Changed
 from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import libraries_of
 
@@ -85,7 +85,7 @@ class Boosting:
         of_rows = None if states is None else np.repeat(states, letters.shape[1], axis=0)
         return self.row_scores(letters.reshape(-1, letters.shape[-1]), of_rows).reshape(letters.shape[:-1])
 
-    def last_scores(self, changed: ChangedLetters, state: FloatArray | None = None) -> FloatArray:
+    def last_scores(self, changed: Changed, state: FloatArray | None = None) -> FloatArray:
         """Scores of letters that are not the universe's, (m,); ``state`` (8,) is the market's of their day."""
         return self.row_scores(changed.last, None if state is None else np.tile(state, (len(changed), 1)))
 

@@ -1,4 +1,4 @@
-"""From raw log-odds to probabilities with a calibration that was fitted in training.
+"""From raw log-odds to probabilities with a calibration that was fitted in training, and to ranks among stocks.
 
 :mod:`ragsignal.training.calibration` fits slope and intercept on validation days; an artifact's card carries them.
 """
@@ -33,3 +33,10 @@ def probability_of(log_odds: FloatArray) -> FloatArray:
     """Return P(rise) of (n,) log-odds; exact in both tails, where 1 / (1 + exp(-x)) overflows below -709."""
     probability: FloatArray = np.exp(-np.logaddexp(0.0, -log_odds))
     return probability
+
+
+def place_among(score: float, others: FloatArray) -> float:
+    """Rank in (0, 1) of a score that is one more among ``others``."""
+    known = others[np.isfinite(others)]
+    below, equal = int((known < score).sum()), int((known == score).sum())
+    return (below + (equal + 1) / 2) / (len(known) + 1)

@@ -31,3 +31,35 @@ class ChangedLetters:
 
     def __len__(self) -> int:
         return len(self.owner)
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedDays:
+    """Cases of which earlier days are changed too.
+
+    Parameters
+    ----------
+    row : int
+        Number of the last day among the universe's.
+    owner : (m,) int64
+        Whose days they were; cases of one stand side by side.
+    days : (memory, m, n_factors) uint8
+        Letters of all days, oldest first.
+    """
+
+    row: int
+    owner: IntArray
+    days: Letters
+
+    @property
+    def last(self) -> Letters:
+        """Letters of the last day, (m, n_factors)."""
+        last: Letters = self.days[-1]
+        return last
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+
+Changed = ChangedLetters | ChangedDays
+"""What a reader is asked with."""

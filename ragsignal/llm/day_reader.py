@@ -23,7 +23,7 @@ from ragsignal.artifacts import Artifact, reading
 from ragsignal.data import DayHits, Letters, RankLetters
 from ragsignal.errors import ModelError
 from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.changed_letters import Changed
 from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayScales, day_features
 from ragsignal.llm.day_scores import UniverseReader, as_days
 from ragsignal.llm.day_vote import factor_product, products_without_each
@@ -93,13 +93,13 @@ class DayReader(UniverseReader):
         table[there] = self.ensemble.scores(letters, scores[row - first, there], states, hits, self._as_of(row))
         return table
 
-    def of_stock(self, letters: Letters, row: int, hits: DayHits) -> float:
-        """Raw score of one stock that is not of the universe."""
-        scores, hidden = self._trunk.scores_and_states(letters[:, None])
+    def of_stocks(self, letters: Letters, row: int, hits: DayHits) -> FloatArray:
+        """Raw scores of stocks that are not of the universe."""
+        scores, hidden = self._trunk.scores_and_states(letters)
         states = [seed[-1] for seed in hidden]
-        return float(self.ensemble.scores(letters[-1:], scores[-1], states, hits, self._as_of(row))[0])
+        return self.ensemble.scores(letters[-1], scores[-1], states, hits, self._as_of(row))
 
-    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+    def raw_of(self, changed: Changed, hits: Sequence[Hit]) -> FloatArray:
         """Raw scores of letters that are not the universe's."""
         days, (scores, hidden) = as_days(hits), self._trunk.last_scores_and_states(changed)
         parts = []

@@ -13,8 +13,9 @@ import numpy as np
 
 from ragsignal.data import DayHits, Letters, RankLetters, daily_ranks
 from ragsignal.errors import ModelError
-from ragsignal.llm.changed_letters import ChangedLetters
-from ragsignal.llm.ranks import RankPrompt, RankPrompter, place_among
+from ragsignal.llm.calibration import place_among
+from ragsignal.llm.changed_letters import Changed
+from ragsignal.llm.ranks import RankPrompt, RankPrompter, read_together
 from ragsignal.types import FloatArray, Hit, IntArray, Prompt, Recipe, Score
 
 
@@ -50,11 +51,11 @@ class UniverseReader(ABC):
         """Raw scores of every stock on day number ``row``, (n_symbols,); NaN where it is not ranked."""
 
     @abstractmethod
-    def of_stock(self, letters: Letters, row: int, hits: DayHits) -> float:
-        """Raw score of one stock that is not of the universe, by its letters (memory, n_factors)."""
+    def of_stocks(self, letters: Letters, row: int, hits: DayHits) -> FloatArray:
+        """Raw scores (n,) of stocks that are not of the universe, by their letters (memory, n, n_factors)."""
 
     @abstractmethod
-    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+    def raw_of(self, changed: Changed, hits: Sequence[Hit]) -> FloatArray:
         """Raw scores (m,) of letters that are not the universe's, with the day's hits (:class:`DayHits`)."""
 
     @abstractmethod
@@ -99,10 +100,13 @@ class UniverseReader(ABC):
         for number, prompt in enumerate(prompts):
             if prompt.own is None:
                 found[number] = scores[prompt.column], places[prompt.column]
-            else:
-                raw = self.of_stock(prompt.own[:, 0], row, hits)
-                others = scores if prompt.column < 0 else np.delete(scores, prompt.column)
-                found[number] = raw, place_among(raw, others)
+        with_own = {number: prompt.own for number, prompt in enumerate(prompts) if prompt.own is not None}
+        for numbers in read_together(list(with_own), prompts):
+            raw = self.of_stocks(np.concatenate([with_own[number] for number in numbers], axis=1), row, hits)
+            for number, score in zip(numbers, raw.tolist(), strict=True):
+                column = prompts[number].column
+                others = scores if column < 0 else np.delete(scores, column)
+                found[number] = score, place_among(score, others)
         return found
 
     def _table(self, row: int, hits: DayHits) -> tuple[FloatArray, FloatArray]:

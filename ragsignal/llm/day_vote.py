@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ragsignal.data import DayHits, Letters, RankLetters, factor_values
-from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.changed_letters import Changed
 from ragsignal.llm.day_scores import UniverseReader, as_days
 from ragsignal.types import FloatArray, Hit, IntArray, Recipe
 
@@ -46,11 +46,11 @@ class DayVote(UniverseReader):
         scores = factor_product(self.universe.letters[row], hits)
         return np.where(self.universe.ranked[row], scores, np.nan)
 
-    def of_stock(self, letters: Letters, row: int, hits: DayHits) -> float:  # noqa: ARG002
-        """Expected rank of one stock's return."""
-        return float(factor_product(letters[-1], hits))
+    def of_stocks(self, letters: Letters, row: int, hits: DayHits) -> FloatArray:  # noqa: ARG002
+        """Expected ranks of stocks' returns."""
+        return factor_product(letters[-1], hits)
 
-    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:
+    def raw_of(self, changed: Changed, hits: Sequence[Hit]) -> FloatArray:
         """Expected ranks of letters that are not the universe's."""
         return factor_product(changed.last, as_days(hits))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ import numpy as np
 from ragsignal.artifacts import check_fit, reading
 from ragsignal.data import Letters
 from ragsignal.errors import ModelError
-from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.changed_letters import Changed, ChangedDays
 from ragsignal.llm.device import checked_device, computing
 from ragsignal.llm.rank_hits import HitFeatures
 from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import libraries_of, quiet_loading
 
 _REPAIR = "train it again: ragsignal train stockllm SPEC"
-_CASES = 2048  # single days that are read at once
 _STOCKS = 256  # sequences that are read at once: their activations stay in the cache
 
 
@@ -138,39 +137,38 @@ class RankEnsemble:
             totals.append((total / len(self.models)).cpu().numpy().T)
         return np.concatenate(totals, axis=1), [torch.cat(parts, dim=1) for parts in states]
 
-    def last_scores(self, changed: ChangedLetters, state: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
+    def last_scores(self, changed: Changed, state: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
         """Scores of letters that are not the universe's, (m,)."""
         return self.last_scores_and_states(changed)[0]
 
-    def last_scores_and_states(self, changed: ChangedLetters) -> tuple[FloatArray, list[Any]]:
+    def last_scores_and_states(self, changed: Changed) -> tuple[FloatArray, list[Any]]:
         """:meth:`last_scores`, and the state of each case: of each model (m, hidden_size).
 
-        The days before are read once for each stock, and not once for each case.
+        Of :class:`ChangedLetters` the days before are read once for each stock, and not once for each case.
         """
         import torch
 
-        before = torch.from_numpy(np.ascontiguousarray(changed.before.transpose(1, 0, 2))).to(self._device)
-        totals, states = np.zeros(len(changed)), []
-        with torch.inference_mode(), computing(self._threads):
-            for model in self.models:
-                past = model.past(before) if before.shape[1] else []
-                seen = [
-                    model.last_states(letters, [(keys[owner], values[owner]) for keys, values in past], before.shape[1])
-                    for owner, letters in self._blocks(changed)
-                ]
-                states.append(torch.cat(seen))
-                totals += model.head(states[-1]).squeeze(-1).double().cpu().numpy()
-        return totals / len(self.models), states
+        def sent(letters: Any) -> Any:
+            return torch.from_numpy(np.ascontiguousarray(letters)).to(self._device)
 
-    def _blocks(self, changed: ChangedLetters) -> Iterator[tuple[Any, Any]]:
-        """Owners and letters of the cases that are read at once."""
+        if not len(changed):
+            return np.empty(0), [torch.empty(0, model.config.hidden_size) for model in self.models]
+        with torch.inference_mode(), computing(self._threads):
+            if isinstance(changed, ChangedDays):
+                states = self._last_day.of_windows(sent(changed.days), sent(changed.owner))
+            else:
+                states = self._last_day.of_last(sent(changed.before), sent(changed.owner), sent(changed.last))
+            heads = [model.head(seen).squeeze(-1).double() for model, seen in zip(self.models, states, strict=True)]
+        return (sum(heads) / len(heads)).cpu().numpy(), states
+
+    @cached_property
+    def _last_day(self) -> Any:
         import torch
 
-        for start in range(0, len(changed), _CASES):
-            block = slice(start, start + _CASES)
-            parts = (changed.owner[block], np.ascontiguousarray(changed.last[block]))
-            owner, letters = (torch.from_numpy(part).to(self._device) for part in parts)
-            yield owner, letters
+        from ragsignal.llm.last_day import LastDay
+
+        with torch.inference_mode():
+            return LastDay(self.models)
 
     def copies(self) -> list[Any]:
         """The models once more, for adapters to be laid upon."""

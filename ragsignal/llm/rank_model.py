@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, LlamaConfig, LlamaModel, PreTrainedModel
+from transformers import LlamaConfig, LlamaModel, PreTrainedModel
 
 from ragsignal.config import RanksTraining
 from ragsignal.data import RANK_FACTORS, RANK_LETTERS
@@ -74,40 +74,6 @@ class RankLM(PreTrainedModel):  # type: ignore[no-untyped-call]
             use_cache=False,
         ).last_hidden_state
         return cast(Tensor, hidden[:, before:])
-
-    def past(self, letters: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Keys and values of each layer, of the ``window - 1`` days that the day after ``letters`` sees."""
-        days = letters.shape[1]
-        known = self.decoder(
-            inputs_embeds=self.embed(letters),
-            attention_mask=_mask(0, days, self.config.window).to(letters.device),
-            position_ids=_places(0, days),
-            use_cache=True,
-        ).past_key_values
-        first = 1 - self.config.window
-        return [(layer.keys[:, :, first:], layer.values[:, :, first:]) for layer in known.layers]
-
-    def last_states(self, letters: Tensor, past: list[tuple[Tensor, Tensor]], place: int) -> Tensor:
-        """:meth:`states` of one day more, (n, hidden_size).
-
-        Parameters
-        ----------
-        letters : (n, n_factors) integer
-        past : list of two (n, heads, window - 1, head_size) tensors, one a layer
-            Of :meth:`past`, as the decoder read them.
-        place : int
-            How many days it read.
-        """
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(past):
-            cache.update(keys, values, layer)
-        hidden = self.decoder(
-            inputs_embeds=self.embed(letters[:, None]),
-            attention_mask=torch.zeros(1, 1, 1, self.config.window, device=letters.device),
-            position_ids=torch.full((1, 1), place, device=letters.device),
-            past_key_values=cache,
-        ).last_hidden_state
-        return cast(Tensor, hidden[:, 0])
 
     def embed(self, letters: Tensor) -> Tensor:
         """Sum the embeddings of each day's letters: (n, n_days, hidden_size)."""

@@ -33,8 +33,8 @@ from ragsignal.data import (
 )
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
-from ragsignal.llm.calibration import calibrated, probability_of
-from ragsignal.llm.changed_letters import ChangedLetters
+from ragsignal.llm.calibration import calibrated, place_among, probability_of
+from ragsignal.llm.changed_letters import Changed
 from ragsignal.llm.letters import last_days, spelled
 from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, hit_features, hits_by_count, reads_hits
@@ -82,7 +82,7 @@ class DayScorer(Protocol):
         """(n_days, n_symbols) scores of (n_days, n_symbols, n_factors) letters and, where read, (n_days, 8) states."""
         ...
 
-    def last_scores(self, changed: ChangedLetters, state: FloatArray | None = None) -> FloatArray:
+    def last_scores(self, changed: Changed, state: FloatArray | None = None) -> FloatArray:
         """Scores (m,) of letters that are not the universe's and, where read, the state (8,) of the market."""
         ...
 
@@ -285,8 +285,12 @@ class RankScorer:
         answers = np.empty((len(asked), 2))
         with_hits = [number for number, prompt in enumerate(asked) if prompt.hits]
         for number, prompt in enumerate(asked):
-            if not prompt.hits:
-                answers[number] = self._looked_up(prompt)
+            if not prompt.hits and prompt.own is None:
+                answers[number] = self._scores[prompt.row, prompt.column], self._places[prompt.row, prompt.column]
+        for numbers in read_together(
+            [number for number, it in enumerate(asked) if it.own is not None and not it.hits], asked
+        ):
+            answers[numbers] = self._with_own([asked[number] for number in numbers])
         if with_hits:
             answers[with_hits] = self._with_hits([asked[number] for number in with_hits])
         raw, places = answers.T
@@ -311,17 +315,16 @@ class RankScorer:
         """P(beats the day's median) of raw scores, calibrated as the artifact's card says."""
         return probability_of(calibrated(raw, self._artifact.card.calibration))
 
-    def raw_of(self, changed: ChangedLetters, hits: Sequence[Hit]) -> FloatArray:  # noqa: ARG002 - it reads none
+    def raw_of(self, changed: Changed, hits: Sequence[Hit]) -> FloatArray:  # noqa: ARG002 - it reads none
         """Raw scores (m,) of letters that are not the universe's, without hits."""
         state = self._universe.states[changed.row] if self._reads_states else None
         return self._model.last_scores(changed, state)
 
-    def _looked_up(self, prompt: RankPrompt) -> tuple[float, float]:
-        """Raw score and place in (0, 1) of a query without hits."""
-        if prompt.own is None:
-            return self._scores[prompt.row, prompt.column], self._places[prompt.row, prompt.column]
-        raw = self._model.scores(prompt.own, self._states(prompt.row + 1 - self._model.memory, prompt.row + 1))[-1, 0]
-        return raw, self._place(prompt, raw)
+    def _with_own(self, prompts: Sequence[RankPrompt]) -> FloatArray:
+        """Raw scores and places in (0, 1), (n, 2), of queries of one day with letters of their own, without hits."""
+        own, row = np.concatenate([prompt.own for prompt in prompts if prompt.own is not None], axis=1), prompts[0].row
+        raw = self._model.scores(own, self._states(row + 1 - self._model.memory, row + 1))[-1]
+        return np.array([[score, self._place(prompt, score)] for prompt, score in zip(prompts, raw, strict=True)])
 
     def _with_hits(self, prompts: Sequence[RankPrompt]) -> FloatArray:
         """Raw scores and places, (n, 2), of queries with hits: those with equally many are read together."""
@@ -379,8 +382,14 @@ class RankScorer:
             self._done[first:last] = True
 
 
-def place_among(score: float, others: FloatArray) -> float:
-    """Rank in (0, 1) of a score that is one more among ``others``."""
-    known = others[np.isfinite(others)]
-    below, equal = int((known < score).sum()), int((known == score).sum())
-    return (below + (equal + 1) / 2) / (len(known) + 1)
+def read_together(numbers: Sequence[int], prompts: Sequence[RankPrompt]) -> list[list[int]]:
+    """Numbers of prompts with letters of their own, those in one list to be read at once.
+
+    A feed's signal is read by itself, so that it does not depend, in its last digits, on what is asked along with it.
+    Stocks of the universe with other letters are read together: nobody keeps what is said of them.
+    """
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for number in numbers:
+        prompt = prompts[number]
+        groups.setdefault((prompt.row, id(prompt.hits), -1 if prompt.column >= 0 else number), []).append(number)
+    return list(groups.values())

@@ -206,8 +206,8 @@ def test_a_stock_that_is_not_of_the_universe_is_read_as_one_that_is(trained: Pat
     _, _, reader = _reader(trained)
     row = int(examples.valid_rows[5])
     hits = examples.nearest(6, 3).of_day(examples.days.days[row].item())
-    letters = examples.ranks.letters.letters[row + 1 - reader.memory : row + 1, 4]
-    assert reader.of_stock(letters, row, hits) == pytest.approx(reader.of_universe(row, hits)[4], abs=1e-5)
+    letters = examples.ranks.letters.letters[row + 1 - reader.memory : row + 1, [4]]
+    assert reader.of_stocks(letters, row, hits)[0] == pytest.approx(reader.of_universe(row, hits)[4], abs=1e-5)
 
 
 def test_the_order_of_the_hits_and_the_other_stocks_do_not_matter(trained: Path, examples: DayExamples) -> None:
