@@ -335,6 +335,7 @@ def _by_date(table: pd.DataFrame) -> pd.DataFrame:
     moments = (
         found["day"] + pd.to_timedelta(found["clock"], unit="s") - pd.to_timedelta(found["offset"].fillna(0), "min")
     )
-    places[np.lexsort(([str(it) for it in values], moments.to_numpy()))] = np.arange(len(values))
+    days = pd.DataFrame({"moment": moments, "text": [str(it) for it in values]}).sort_values(["moment", "text"])
+    places[days.index.to_numpy()] = np.arange(len(values))
     places[-1] = len(values)  # rows without a date
     return table.iloc[np.argsort(places[codes], kind="stable")]
