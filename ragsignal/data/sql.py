@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -23,7 +24,7 @@ import pandas as pd
 from ragsignal.config import did_you_mean
 from ragsignal.data.check import nearest_symbol
 from ragsignal.data.columns import canonical_header
-from ragsignal.data.readers import COLUMNS, Sheet
+from ragsignal.data.readers import COLUMNS, Sheet, parse_dates
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.utils import DatabaseUrl, Progress
 
@@ -105,7 +106,11 @@ def read_rows(source: SqlSource, symbols: Sequence[str] | None, progress: Progre
 
 
 def _complaint(source: SqlSource, error: Exception) -> str:
+    from sqlalchemy.exc import DataError as ValueOfNoPython
+
     said = source.database.words(error)
+    if isinstance(error, ValueOfNoPython) and not error.statement:  # rows came, and one cannot be read
+        return f"cannot read a value of {source.words}: {said}; leave these rows out in a data.query, or CAST them"
     if getattr(error, "connection_invalidated", False) or not getattr(error, "statement", None):
         return (
             f"cannot read the database {source.database}: {said}; start its server, or correct data.url (host, port, "
@@ -149,7 +154,14 @@ def _sqlite_opener(url: URL, database: DatabaseUrl) -> Callable[[], sqlite3.Conn
     file = Path(str(url.database)).absolute()
     if not file.is_file():
         raise DataError(f"data.url {database}: there is no file {file}; correct the path, relative to the spec")
-    return lambda: sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, check_same_thread=False)
+    return partial(_opened, f"file:{quote(str(file))}?mode=ro")
+
+
+def _opened(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    # mode=ro is of this file alone: ATTACH and VACUUM INTO would make others
+    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else 0)
+    return connection
 
 
 @contextmanager
@@ -186,7 +198,7 @@ def _of_query(connection: Connection, source: SqlSource, progress: Progress) -> 
         raise DataError(f"{source.words} selects nothing; {_ONE_SELECT}")
     header = list(result.keys())
     _refuse_missing(source, header)
-    sheet = _sheet(result, header, lambda done: progress("read bars", done, done))
+    sheet = _sheet(source, result, header, lambda done: progress("read bars", done, done))
     if sheet.table.empty:
         raise DataError(f"{source.words} returned no rows; daily bars were expected: correct its WHERE")
     return SqlRows(sheet)
@@ -205,13 +217,19 @@ def _of_table(connection: Connection, source: SqlSource, symbols: Sequence[str] 
     total = connection.scalar(sql.select(sql.func.count()).select_from(table).where(chosen)) or 0
     statement = sql.select(*table.c).where(chosen)
     result = connection.execute(statement, execution_options={"stream_results": True, "yield_per": CHUNK})
-    sheet = _sheet(result, list(wanted.values()), lambda done: progress("read bars", done, total))
+    sheet = _sheet(source, result, list(wanted.values()), lambda done: progress("read bars", done, total))
     absent = sorted({*(symbols or ())} - {*sheet.table["symbol"].unique()})
     if not absent and len(sheet.table):
         return SqlRows(sheet)
-    others = sorted(f"{it}".rstrip() for it in connection.scalars(sql.select(symbol).distinct()) if it is not None)
+    others = sorted(f"{it}" for it in connection.scalars(sql.select(symbol).distinct()) if it is not None)
     if not others:
         raise DataError(f"{source.words} has no rows; daily bars were expected")
+    if any(it != it.strip() and it.strip() in absent for it in others):
+        raise DataError(
+            f"{source.words}: no prices for {', '.join(absent)}, but for names with blanks around them; select them "
+            f"without in a data.query: SELECT trim({wanted['symbol']}) AS symbol, ..."
+        )
+    others = [it.rstrip() for it in others]  # of CHAR(n)
     if sheet.table.empty:
         raise DataError(f"{source.words}: no prices for {', '.join(absent)}. {nearest_symbol(absent[0], others)}")
     return SqlRows(sheet, tuple(others))
@@ -267,18 +285,30 @@ def _refuse_missing(source: SqlSource, names: Sequence[str]) -> None:
 # ---- rows to columns
 
 
-def _sheet(result: CursorResult[Any], header: Sequence[str], progress: Callable[[int], None]) -> Sheet:
+def _sheet(
+    source: SqlSource, result: CursorResult[Any], header: Sequence[str], progress: Callable[[int], None]
+) -> Sheet:
     """All rows of a result, chunk by chunk, sorted by date: rows of a database have no order of their own."""
     plain, parts, done = canonical_header(header), list[list[Any]](), 0
-    for chunk in result.partitions(CHUNK):
-        columns = zip(*chunk, strict=True)
-        parts.append([_column(it, values) for it, values in zip(plain, columns, strict=True)])
-        done += len(chunk)
-        progress(done)
+    with closing(result):
+        for chunk in result.partitions(CHUNK):
+            columns = list(zip(*chunk, strict=True))
+            _refuse_lists(source, header, columns)
+            parts.append([_column(it, values) for it, values in zip(plain, columns, strict=True)])
+            done += len(chunk)
+            progress(done)
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
     data = dict(enumerate(joined)) or {place: np.empty(0, dtype=object) for place in range(len(plain))}
     table = pd.DataFrame(data, index=pd.RangeIndex(done, name="row")).set_axis(plain, axis=1)
     return Sheet(Path(), tuple(header), _by_date(table))
+
+
+def _refuse_lists(source: SqlSource, header: Sequence[str], columns: Sequence[tuple[Any, ...]]) -> None:
+    for name, values in zip(header, columns, strict=True):
+        if any(isinstance(value, list | dict) for value in values[:1]):
+            raise DataError(
+                f"{source.words}: column {name} holds lists; one value a row was expected: select one in a data.query"
+            )
 
 
 def _column(name: str, values: tuple[Any, ...]) -> np.ndarray[Any, Any]:
@@ -301,6 +331,11 @@ def _by_date(table: pd.DataFrame) -> pd.DataFrame:
         return table
     codes, values = pd.factorize(table["date"])
     places = np.empty(len(values) + 1, dtype=np.int64)
-    places[np.argsort([str(it) for it in values], kind="stable")] = np.arange(len(values))
+    found = parse_dates(pd.Series(values, dtype=object))
+    moments = (
+        found["day"] + pd.to_timedelta(found["clock"], unit="s") - pd.to_timedelta(found["offset"].fillna(0), "min")
+    )
+    days = pd.DataFrame({"moment": moments, "text": [str(it) for it in values]}).sort_values(["moment", "text"])
+    places[days.index.to_numpy()] = np.arange(len(values))
     places[-1] = len(values)  # rows without a date
     return table.iloc[np.argsort(places[codes], kind="stable")]

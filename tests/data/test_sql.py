@@ -295,6 +295,14 @@ def test_a_query_that_writes_is_refused(kind: str, query: str, tmp_path: Path, r
     assert read_sql(of(url)) == MARKET
 
 
+@pytest.mark.parametrize("query", ["ATTACH '{}' AS more", "VACUUM INTO '{}'"])
+def test_a_query_makes_no_other_file(query: str, tmp_path: Path) -> None:
+    url = sqlite_of(tmp_path / "bars.db", rows_of())
+    with pytest.raises(DataError, match="read in a transaction that cannot write"):
+        read_sql(of(url, query=query.format(tmp_path / "more.db")))
+    assert [it.name for it in tmp_path.iterdir()] == ["bars.db"]
+
+
 def test_a_query_cannot_end_the_transaction_and_write(postgres: Server) -> None:
     url = fill(postgres, rows_of())
     with pytest.raises(DataError):
@@ -420,6 +428,29 @@ def test_symbols_that_are_not_there_are_named_with_the_nearest(tmp_path: Path) -
             read_sql(of(url), symbols)
     with pytest.raises(DataError, match="no prices for this symbol"):
         read_sql(of(url, query="SELECT * FROM bars"), ["ZZ"])
+
+
+def test_symbols_with_blanks_around_them_are_told_apart(tmp_path: Path) -> None:
+    url = sqlite_of(tmp_path / "bars.db", rows_of().assign(symbol=rows_of()["symbol"] + " "))
+    with pytest.raises(DataError, match=r"no prices for AA.*blanks.*trim\(symbol\) AS symbol"):
+        read_sql(of(url), ["AA"])
+
+
+def test_days_in_two_forms_are_sorted_as_days(tmp_path: Path) -> None:
+    table = rows_of()
+    table["date"] = table["date"].where(table["date"].str[-1] < "5", table["date"].str.replace("-", ""))
+    assert read_sql(of(sqlite_of(tmp_path / "bars.db", table))) == MARKET
+
+
+def test_a_column_of_lists_and_a_day_that_never_comes_are_refused_as_such(postgres: Server) -> None:
+    url = fill(postgres, rows_of())
+    database = url.partition("@/")[2].partition("?")[0]
+    lists = "SELECT symbol, date, open, high, low, ARRAY[close] AS close, volume FROM bars"
+    with pytest.raises(DataError, match="column close holds lists"):
+        read_sql(of(url, query=lists))
+    postgres.run("UPDATE bars SET date = 'infinity' WHERE symbol = 'AA'", database=database)
+    with pytest.raises(DataError, match=r"infinity.*leave these rows out in a data\.query"):
+        read_sql(of(url))
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ earliest. Bad rows raise one ``DataError`` that lists every rule that is broken,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -30,6 +31,8 @@ from ragsignal.types import BoolArray, IntArray
 _MIDNIGHT = timedelta(hours=24)
 _STAMPS: tuple[str, ...] = ("published_at", "received_at")
 _TEXTS: tuple[str, ...] = ("id", "headline", "body")
+_NOTHING = ("", "nan", "NaN", "None", "null", "<NA>")  # as programs write a cell that is empty
+_ROUNDED = re.compile(r"\d(?:\.\d+)?E\+\d+$")  # 1.23E+12
 _ZONE = (
     "Write ISO times with a zone, such as 2014-01-15T21:00:00Z; one without, or a day alone, counts for the session "
     "after its day."
@@ -183,7 +186,9 @@ def _problems(rows: NewsRows, stamps: dict[str, Stamps], texts: dict[str, Texts]
     if rules.lag is None:
         repair = 'Write it into these rows, or say in the spec how long an item takes: news.lag = "5 min".'
         found.append(("no received_at", stamps["received_at"].missing, repair))
-    empty = {name: np.array([not text for text in texts[name].tolist()], bool) for name in ("id", "headline")}
+    empty = {name: np.isin(texts[name].astype(str), _NOTHING) for name in ("id", "headline")}
+    rounded = np.array([_ROUNDED.match(text) is not None for text in texts["id"].tolist()], bool)
+    found.append(("id that a spreadsheet has rounded", rounded, "Write it in full: others may have become the same."))
     found.append(("no id", empty["id"], "Give every item an id of its own; its address on the web will do."))
     found.append(("no headline", empty["headline"], "Write one, or delete these rows."))
     return [

@@ -8,7 +8,7 @@ import gzip
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ _NEAR = 0.8  # received_at and recieved_at
 _MARKUP = r"<[A-Za-z/!?]|&[#A-Za-z]"
 _TAG = re.compile(r"<(?:!--.*?--|[/!?]?[A-Za-z][^<>]*)>", re.DOTALL)
 _ODD = r"[^\P{Z} ]|[\x00-\x1f\x7f-\x{9f}]|  "
+_PARTS = re.compile(r"[\s,;|\[\]'\"]+")  # of a list in one cell
 _SPACE = r"[\s\x00-\x1f\x7f-\x{9f}\p{Z}]+"  # NUL and other control signs part words
 
 
@@ -100,7 +101,7 @@ def read_rows(path: Path, symbols: Sequence[str], body: bool) -> NewsRows:
         raise DataError(
             f"{path}: no row names one of the spec's symbols ({len(table):,} rows). {_nearest(symbols, others)}"
         )
-    return NewsRows(
+    found_rows = NewsRows(
         file=path,
         columns={name: table[name].filter(mask) for name in wanted if name != "symbol"},
         places=found.filter(mask).to_numpy().astype(np.int64),
@@ -110,6 +111,37 @@ def read_rows(path: Path, symbols: Sequence[str], body: bool) -> NewsRows:
         unnamed=unnamed,
         other_symbols=len({*others} - {""}),
     )
+    _refuse_other_spellings(found_rows, symbols, named, others)
+    return found_rows
+
+
+def _refuse_other_spellings(
+    rows: NewsRows, symbols: Sequence[str], named: pa.ChunkedArray, others: Sequence[str]
+) -> None:
+    """Refuse what would be left out as another symbol, and is one of ``symbols``, or several, written otherwise."""
+    plain = {_plain(symbol): symbol for symbol in symbols}
+    for name in others:
+        parts = [it for it in _PARTS.split(name) if it]
+        wanted = [_plain(it) in plain for it in parts]
+        listed = any(wanted) and (all(wanted) or "," in name or ";" in name) and parts != [name]
+        if not listed and _plain(name) not in plain:
+            continue
+        there = np.flatnonzero(pc.equal(named, name).to_numpy(zero_copy_only=False)).astype(np.int64)
+        where = ", ".join(replace(rows, rows=there).named(np.arange(len(there))))
+        if listed:
+            raise DataError(
+                f"{rows.file}: several symbols in one cell, {name!r}, at {where}; an item of several symbols is a row "
+                "for each, with one id"
+            )
+        raise DataError(
+            f"{rows.file}: symbol {name!r} at {where} is nearly {plain[_plain(name)]!r}; write it as data.symbols "
+            "does, or delete these rows"
+        )
+
+
+def _plain(symbol: str) -> str:
+    """A symbol without what vendors write differently: BRK.B and brk-b are one, and so are $AAPL and AAPL."""
+    return re.sub(r"[./_ ]", "-", symbol.upper()).removeprefix("$")
 
 
 def clean(column: pa.ChunkedArray) -> NDArray[np.object_]:
@@ -156,6 +188,7 @@ def _names_of(path: Path) -> dict[str, str]:
         raise DataError(f"{path}: missing column {', '.join(missing)}; rename the one that holds it: {_has(names)}")
     for name in names.keys() - {*REQUIRED, *_OPTIONAL}:
         near = difflib.get_close_matches(name, [it for it in _OPTIONAL if it not in names], n=1, cutoff=_NEAR)
+        near = ["received_at"] if name == "available_at" and "received_at" not in names else near
         if near:
             raise DataError(
                 f"{path}: unknown column {names[name]!r}. Did you mean {near[0]!r}? Rename it, or delete it"
@@ -173,8 +206,10 @@ def _read(path: Path, names: dict[str, str], wanted: Sequence[str]) -> pa.Table:
             table = pq.read_table(path, columns=[names[name] for name in wanted]).rename_columns(list(wanted))
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(path, error) from error
-        for name in wanted:
+        for place, name in enumerate(wanted):
             _refuse_lists(path, name, table[name].type)
+            if pa.types.is_string_view(table[name].type):  # Arrow filters no views
+                table = table.set_column(place, name, table[name].cast(pa.large_string()))
         return table
     ragged: list[int] = []
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ragsignal.data import NewsItems, NewsRules, NewsTable, SessionClose, read_news
@@ -136,6 +138,15 @@ def test_parquet_is_read_by_its_types(stamps: pd.Series, expected: str, tmp_path
     assert moments(read_news(path, ("AAA",), RULES).items) == [expected]
 
 
+def test_texts_of_parquet_may_be_of_any_kind(tmp_path: Path) -> None:
+    row = {"id": "7", "symbol": "AAA", "published_at": "2014-01-15T21:00:00Z", "headline": "a"}
+    for kind in (pa.string_view(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())):
+        table = pa.table({name: pa.array([text]).cast(kind) for name, text in row.items()})
+        pq.write_table(table, tmp_path / "news.parquet")
+        items = read_news(tmp_path / "news.parquet", ("AAA",), RULES).items
+        assert (moments(items), items.headlines.tolist()) == (["2014-01-15T21:00:00"], ["a"])
+
+
 def test_csv_and_parquet_give_the_same_items_in_any_order_of_rows(tmp_path: Path) -> None:
     base = datetime(2014, 1, 15, 12, tzinfo=UTC)
     table = pd.DataFrame(
@@ -173,6 +184,15 @@ WRONG: list[tuple[str, str]] = [
     ("id,symbol,published_at,headline,symbol\n", "column more than once: symbol; keep one of them"),
     (HEAD.strip() + ",recieved_at\n", "unknown column 'recieved_at'. Did you mean 'received_at'"),
     ("", "an empty file; a table of news has the columns published_at"),
+    (HEAD.strip() + ",available_at\n", "unknown column 'available_at'. Did you mean 'received_at'"),
+    (HEAD + OK + '1,"AAA,BBB",2014-01-15,a\n', "several symbols in one cell.*at line 3.*a row for each"),
+    (HEAD + OK + "1,AAA BBB,2014-01-15,a\n", "'AAA BBB', at line 3.*a row for each"),
+    (HEAD + OK + "1,['AAA'],2014-01-15,a\n", "at line 3.*a row for each"),
+    (HEAD + OK + "1,aaa,2014-01-15,a\n", "'aaa' at line 3 is nearly 'AAA'"),
+    (HEAD + OK + "1,$AAA,2014-01-15,a\n", "'[$]AAA' at line 3 is nearly 'AAA'"),
+    (HEAD + OK + "1.23E+12,AAA,2014-01-15,a\n", "id that a spreadsheet has rounded at line 3"),
+    (HEAD + OK + "nan,AAA,2014-01-15,a\n", "no id at line 3"),
+    (HEAD + OK + "1,AAA,2014-01-15,None\n", "no headline at line 3"),
 ]
 
 
