@@ -20,6 +20,9 @@ from ragsignal.trading.live.bars import Bar, Event
 from ragsignal.types import Signal
 from ragsignal.utils import Database, locked
 
+HEARTBEAT = ".jsonl"
+"""Ends the name of the file beside a journal into which a run writes that it lives."""
+
 _FORMAT = "1"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -84,11 +87,20 @@ class LiveJournal:
         Raises
         ------
         ConfigError
-            If another process has it.
+            If another process has it, or its name is that of a heartbeat.
+        StoreError
+            If its folder cannot be written to.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == HEARTBEAT:
+            raise ConfigError(f"the journal {path} would lie where its heartbeat does; name it {path.stem}.sqlite")
         lock = path.with_name(path.name + ".lock")
-        lock.touch()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.touch()
+        except OSError as error:
+            raise StoreError(
+                f"no journal can be written at {path}: {error}; name another place: --journal FILE"
+            ) from error
         # not the file itself: who closes a second handle of a SQLite file gives up SQLite's own locks
         with locked(lock, alone=True, wait=False) as ours:
             if not ours:
@@ -115,6 +127,17 @@ class LiveJournal:
         if not found:
             self._write(("INSERT INTO about VALUES (?, ?)", list(wanted.items())))
             return
+        self._compare(wanted, found)
+
+    def keep(self, more: Mapping[str, str]) -> None:
+        """As :meth:`begin`, for what is known only later: what is not there yet is written."""
+        found = dict(self._read("SELECT name, value FROM about"))
+        wanted = {name: json.dumps(value) for name, value in more.items()}
+        new = [(name, value) for name, value in wanted.items() if name not in found]
+        self._compare({name: value for name, value in wanted.items() if name in found}, found)
+        self._write(("INSERT INTO about VALUES (?, ?)", new))
+
+    def _compare(self, wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
         for name, value in wanted.items():
             if found.get(name) != value:
                 raise ConfigError(

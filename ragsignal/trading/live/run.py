@@ -21,7 +21,7 @@ from ragsignal.trading.live.bars import BarSource
 from ragsignal.trading.live.feed import LiveFeed
 from ragsignal.trading.live.folder import FolderSource
 from ragsignal.trading.live.heartbeat import Heartbeat
-from ragsignal.trading.live.journal import LiveJournal
+from ragsignal.trading.live.journal import HEARTBEAT, LiveJournal
 from ragsignal.trading.live.market import LiveMarket, LiveOptions, prices_of
 from ragsignal.trading.live.paper import AccountJournal, PaperBroker
 from ragsignal.trading.live.yahoo import YahooSource
@@ -73,7 +73,7 @@ def run_live(
         count = len(spec.data.symbols)
         say(f"{chosen.name} on {count} symbols, journal {journal}: reads what was traded, and its source")
         market = LiveMarket(spec, chosen, source_of(spec, opened, options), opened, options)
-        return run_market(market, journal.with_suffix(".jsonl"), say)
+        return run_market(market, journal.with_suffix(HEARTBEAT), say)
 
 
 def run_market(market: LiveMarket, heartbeat: Path, say: Callable[[str], None] = print) -> VariantResult | None:
@@ -130,6 +130,11 @@ def checked_variant(spec: RunSpec, name: str | None) -> Variant:
     """The variant of a live run; raises ``ConfigError`` if there is none, or it cannot be traded live."""
     variant = spec.find_variant(name)
     check_strategy(variant)
+    if variant.is_external:
+        raise ConfigError(
+            f"variant {variant.name!r} trades decisions of a file, which a live run does not wait for; name one whose "
+            "signals are made here (--variant), or run it by ragsignal backtest"
+        )
     if spec.costs.execution == "same_close":
         raise ConfigError(
             'costs.execution = "same_close" fills at a close that has passed when its bar is known; a live run needs '

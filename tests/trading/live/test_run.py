@@ -13,9 +13,10 @@ import pytest
 
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError, DataError, RagSignalError, StoreError
+from ragsignal.llm import VoteScorer
 from ragsignal.trading.live import LiveJournal, LiveOptions, run_live
 from ragsignal.trading.live.bars import Event
-from tests.specs import MOMENTUM
+from tests.specs import HOLD, MOMENTUM
 from tests.trading.live.made import append, at_once, days, live_spec, write_history
 
 COME = days(6)
@@ -83,6 +84,42 @@ def _clock_went_back(tmp_path: Path) -> None:
     go(live_spec(folder), tmp_path, options=at_once(clock=lambda: datetime(2016, 1, 1, tzinfo=UTC)))
 
 
+def _another_recipe(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path, "vote")
+    with pytest.MonkeyPatch.context() as patch:  # as after an upgrade, or with other weights in the same place
+        patch.setattr(VoteScorer, "recipe", {"scorer": "vote", "version": 99})
+        go(live_spec(folder), tmp_path, "vote")
+
+
+def _decisions(tmp_path: Path) -> None:
+    (tmp_path / "decisions.csv").write_text(f"symbol,date,action\nAAA,{COME[1]},buy\n")
+    external = {"name": "desk", "signal": "external", "external": {"path": str(tmp_path / "decisions.csv")}}
+    go(live_spec(ready(tmp_path), variant=[external, HOLD]), tmp_path, "desk")
+
+
+def _no_seconds(tmp_path: Path) -> None:
+    go(live_spec(ready(tmp_path)), tmp_path, options=at_once(poll=float("nan")))
+
+
+def _seconds_below_zero(tmp_path: Path) -> None:
+    go(live_spec(ready(tmp_path)), tmp_path, options=at_once(wait=-1.0))
+
+
+def _journal_named_as_heartbeat(tmp_path: Path) -> None:
+    run_live(live_spec(ready(tmp_path)), "momentum", tmp_path / "journal.jsonl", at_once(), quiet)
+
+
+def _journal_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run_live(live_spec(ready(tmp_path)), "momentum", tmp_path / "file" / "journal.sqlite", at_once(), quiet)
+
+
+def _full_disk_of_the_heartbeat(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    go(live_spec(ready(tmp_path)), tmp_path)
+
+
 def _no_variant(tmp_path: Path) -> None:
     go(live_spec(ready(tmp_path)), tmp_path, "momentun")
 
@@ -130,6 +167,13 @@ def _changed_account(tmp_path: Path) -> None:
         (_another_variant, ConfigError, 'its variant is "momentum", and now "hold"'),
         (_in_use, ConfigError, "is in use by another process; stop that one (SIGTERM), or take another file"),
         (_clock_went_back, ConfigError, "the clock says 2016-01-01 00:00 UTC, and the journal"),
+        (_another_recipe, ConfigError, "is of another run: its recipe of the signals is"),
+        (_decisions, ConfigError, "variant 'desk' trades decisions of a file, which a live run does not wait for"),
+        (_no_seconds, ConfigError, "poll = nan: seconds from 0 on, such as 60 (--poll 60)"),
+        (_seconds_below_zero, ConfigError, "wait = -1.0: seconds from 0 on"),
+        (_journal_named_as_heartbeat, ConfigError, "would lie where its heartbeat does; name it journal.sqlite"),
+        (_journal_below_a_file, StoreError, "name another place: --journal FILE"),
+        (_full_disk_of_the_heartbeat, StoreError, "make room there, and start the run again"),
         (_no_variant, ConfigError, "no variant 'momentun'. Did you mean 'momentum'"),
         (_does_not_grow, ConfigError, 'data.source = "planted" does not grow; a live run needs source = "folder"'),
         (_same_close, ConfigError, 'a live run needs execution = "next_open"'),
