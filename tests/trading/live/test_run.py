@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,33 @@ def _damaged(tmp_path: Path) -> None:
     go(live_spec(ready(tmp_path)), tmp_path)
 
 
+def _damage(tmp_path: Path, statement: str) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database, database:
+        database.execute(statement)
+    go(live_spec(folder), tmp_path)
+
+
+def _bars_of_no_day(tmp_path: Path) -> None:
+    _damage(tmp_path, f"DELETE FROM days WHERE day = '{COME[1]}'")
+
+
+def _no_date(tmp_path: Path) -> None:
+    _damage(tmp_path, f"UPDATE days SET recorded_at = x'00' WHERE day = '{COME[3]}'")
+
+
+def _torn_account(tmp_path: Path) -> None:
+    _damage(tmp_path, "UPDATE accounts SET account = substr(account, 1, 9)")
+
+
+def _cut_off(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path)
+    (tmp_path / "journal.sqlite").write_bytes((tmp_path / "journal.sqlite").read_bytes()[:100])
+    go(live_spec(folder), tmp_path)
+
+
 def _no_close(tmp_path: Path) -> None:
     go(live_spec(ready(tmp_path), data={"source": "yfinance", "path": None}), tmp_path)
 
@@ -178,6 +207,10 @@ def _changed_account(tmp_path: Path) -> None:
         (_does_not_grow, ConfigError, 'data.source = "planted" does not grow; a live run needs source = "folder"'),
         (_same_close, ConfigError, 'a live run needs execution = "next_open"'),
         (_picked, ConfigError, "write the names into data.symbols"),
+        (_bars_of_no_day, StoreError, "if the file is damaged put back a copy of it"),
+        (_no_date, StoreError, "if the file is damaged put back a copy of it"),
+        (_torn_account, StoreError, "if the file is damaged put back a copy of it"),
+        (_cut_off, StoreError, "it is cut off after 100 bytes; it holds the account"),
         (_damaged, StoreError, "if the file is damaged put back a copy of it, or begin a new one: --journal FILE"),
         (_no_close, ConfigError, 'write data.close, such as "16:00 America/New_York"'),
         (_changed_account, DataError, f"gives another cash on {COME[2]}"),
