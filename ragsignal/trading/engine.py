@@ -319,7 +319,23 @@ def run_cerebro(cerebro: Any, variant: Variant) -> Any:
         if any(it.f_code.co_name == "__init__" and isinstance(it.f_locals.get("self"), bt.Strategy) for it in frames):
             raise ConfigError(f"variant {variant.name!r}: {error}") from error
         raise
+    except IndexError as error:
+        _refuse_few_bars(cerebro, variant, error)
+        raise
     return ran
+
+
+def _refuse_few_bars(cerebro: Any, variant: Variant, error: IndexError) -> None:
+    """Say that a feed is shorter than an indicator needs, where Backtrader's batch mode wrote beyond its end."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    needed = max((it.f_locals["self"]._minperiod for it in frames if it.f_code.co_name == "_once"), default=0)
+    shortest = min(cerebro.datas, key=lambda data: data.buflen())
+    if needed > shortest.buflen():
+        raise ConfigError(
+            f"variant {variant.name!r}: its indicators need {needed} bars, and {shortest._name} has "
+            f"{shortest.buflen()} in the window; widen it (data.start, data.end), shorten their periods, or leave "
+            f"{shortest._name} out of data.symbols"
+        ) from error
 
 
 def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

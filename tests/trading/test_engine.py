@@ -389,3 +389,9 @@ def test_there_is_no_such_note_where_all_symbols_trade() -> None:
     small = spec(variant=[HOLD, MOMENTUM])
     _, frames = prepare(small)
     assert not trade(small.variants[0], small, frames).too_dear
+
+
+def test_a_window_that_is_shorter_than_an_indicators_period_is_said_in_a_line() -> None:
+    short = spec(data={"start": "2015-01-05", "end": "2015-01-30"}, variant=[MOMENTUM], benchmark="momentum")
+    with pytest.raises(ConfigError, match=r"'momentum': its indicators need 21 bars, and AAA has 20 in the window"):
+        run_spec(short)
