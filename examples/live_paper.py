@@ -36,6 +36,9 @@ def main() -> int:
     except ragsignal.RagSignalError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, ragsignal.ConfigError) else 1
+    except KeyboardInterrupt:  # before the first day: later ones are ended in order
+        print("stopped; start it again, and it goes on where it was", file=sys.stderr)
+        return 130
     if result is not None:
         account = {"last_day": str(result.equity.index[-1].date()), "equity": float(result.equity.iloc[-1])}
         print(json.dumps({"journal": str(journal), **account, "orders": len(result.orders), **result.metrics}))

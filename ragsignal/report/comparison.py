@@ -206,8 +206,15 @@ def _check(runs: Sequence[Run]) -> None:
         if not first.equity.index.equals(other.equity.index):
             raise ConfigError(
                 f"the runs are not on the same bars, so that their figures cannot be compared: {_window(first)}; "
-                f"{_window(other)}. Run one again on the other's window: --set data.start=... --set data.end=..."
+                f"{_window(other)}. {_repair(first, other)}"
             )
+
+
+def _repair(first: Run, other: Run) -> str:
+    clocks = [[run.record["spec"]["data"].get(key) for key in ("bar", "calendar")] for run in (first, other)]
+    if clocks[0] != clocks[1]:
+        return "Their bars are of different lengths or calendars: compare runs of one data.bar and one data.calendar"
+    return "Run one again on the other's window: --set data.start=... --set data.end=..."
 
 
 def _window(run: Run) -> str:

@@ -26,7 +26,7 @@ from ragsignal.signals import RagPipeline
 from ragsignal.study.parts import Shared
 from ragsignal.study.study import Study
 from ragsignal.types import Query, Signal
-from ragsignal.utils import Progress, silent
+from ragsignal.utils import Progress, json_digest, silent
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -67,6 +67,11 @@ class GrowingSource:
         self._shared = Shared()
         self._scratch, self._opened_times = scratch, 0
         self._pipeline = self._opened()
+
+    @property
+    def recipe(self) -> str:
+        """Digest of what makes the signals, weights and the package's own versions of its steps among it."""
+        return json_digest(self._pipeline.recipe)
 
     def signals(self, queries: Sequence[Query]) -> list[Signal]:
         """One signal a query, in order; raises as a pipeline does."""

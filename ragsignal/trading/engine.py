@@ -320,23 +320,22 @@ def run_cerebro(cerebro: Any, variant: Variant) -> Any:
             raise ConfigError(f"variant {variant.name!r}: {error}") from error
         raise
     except IndexError as error:
-        needed = _bars_needed(cerebro.runningstrats)
-        if needed:
-            raise ConfigError(f"variant {variant.name!r}: {needed}") from error
+        _refuse_few_bars(cerebro, variant, error)
         raise
     return ran
 
 
-def _bars_needed(strategies: Sequence[Any]) -> str:
-    """Say which feed is shorter than an indicator on it; Backtrader raises an IndexError then. Empty if none is."""
-    for strategy in strategies:
-        for feed, period in zip(strategy.datas, strategy._minperiods, strict=True):
-            if feed.buflen() < period:
-                return (
-                    f"an indicator of its strategy needs {period:,} bars, and {feed._name} has {feed.buflen():,} in "
-                    "the window; let data.start be earlier, or give the strategy a shorter period"
-                )
-    return ""
+def _refuse_few_bars(cerebro: Any, variant: Variant, error: IndexError) -> None:
+    """Say that a feed is shorter than an indicator needs, where Backtrader's batch mode wrote beyond its end."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    needed = max((it.f_locals["self"]._minperiod for it in frames if it.f_code.co_name == "_once"), default=0)
+    shortest = min(cerebro.datas, key=lambda data: data.buflen())
+    if needed > shortest.buflen():
+        raise ConfigError(
+            f"variant {variant.name!r}: its indicators need {needed} bars, and {shortest._name} has "
+            f"{shortest.buflen()} in the window; widen it (data.start, data.end), shorten their periods, or leave "
+            f"{shortest._name} out of data.symbols"
+        ) from error
 
 
 def _signal_table(signals: Sequence[Signal], frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -211,6 +211,9 @@ def test_runs_on_other_bars_and_one_run_twice_are_refused(tmp_path: Path, run: R
     short = ragsignal.backtest(spec(data={"end": "2015-03-31"}, variant=[HOLD]), out=tmp_path)
     with pytest.raises(ConfigError, match=r"not on the same bars.*2015-06-30.*2015-03-31.*--set data\.start"):
         compare(run, short)
+    weekly = ragsignal.backtest(spec(data={"bar": "week"}, variant=[HOLD]), out=tmp_path)
+    with pytest.raises(ConfigError, match=r"of different lengths or calendars: compare runs of one data\.bar"):
+        compare(run, weekly)
     with pytest.raises(ConfigError, match="is given twice"):
         compare(run, run.folder)
     with pytest.raises(ConfigError, match="two runs or more"):

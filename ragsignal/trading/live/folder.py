@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ragsignal.trading.live.bars import Bar, Event, Polled
 
 _NEEDED = ("date", "open", "high", "low", "close", "volume")
 _FORM = "Date,Open,High,Low,Close,Volume, with or without Adj Close"
+_AT_REST = 60.0  # seconds after which nobody is writing the rest of a line
 _KEPT = 256  # bytes before the place that was read up to, by which a file that was rewritten is known
 
 _Line = dict[str, str]
@@ -78,7 +80,7 @@ class _GrowingFile:
         self._path, self._symbol = path, symbol
         self._seen: tuple[int, int, int] | None = None
         self._restart()
-        self._gone = False
+        self._gone = self._rests = False
 
     def _restart(self) -> None:
         self._offset, self._before, self._header = 0, b"", list[str]()
@@ -89,6 +91,7 @@ class _GrowingFile:
             status = os.stat(self._path)
             state = (status.st_ino, status.st_size, status.st_mtime_ns)
             if state == self._seen:
+                self._tell_of_rest(status, polled)
                 return []
             whole = self._whole_bytes(state)
         except OSError as error:
@@ -98,7 +101,16 @@ class _GrowingFile:
             self._gone = True
             return []
         self._gone, self._seen = False, state
+        self._tell_of_rest(status, polled)
         return self._lines(whole)
+
+    def _tell_of_rest(self, status: os.stat_result, polled: Polled) -> None:
+        """Tell, once, of a last line that nobody ends."""
+        rests = status.st_size > self._offset and time.time() - status.st_mtime > _AT_REST
+        if rests and not self._rests:
+            words = "ends in a line without a newline, which may be half of one; end it with one, and it is read"
+            polled.events.append(Event("source", self._symbol, None, f"{self._path} {words}"))
+        self._rests = rests
 
     def _whole_bytes(self, state: tuple[int, int, int]) -> bytes:
         with self._path.open("rb") as file:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ragsignal.data import SessionClose
+from ragsignal.errors import StoreError
 from ragsignal.trading.live.bars import Event
 from ragsignal.trading.live.market import LiveMarket
 
@@ -30,15 +32,22 @@ class Heartbeat:
         Seconds between two beats at least; a traded day is told of at once.
     say : callable
         Told the same in words.
+
+    Raises
+    ------
+    StoreError
+        From here and from every method, if the file cannot be written.
     """
 
     def __init__(self, market: LiveMarket, path: Path, every: float, say: Callable[[str], None]) -> None:
         self._market, self._every, self._say = market, every, say
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torn = path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-        self._file = path.open("a", encoding="utf-8")
-        if torn:  # by a kill within a line
-            self._file.write("\n")
+        self._path = path
+        with self._writable():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torn = path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
+            self._file = path.open("a", encoding="utf-8")
+            if torn:  # by a kill within a line
+                self._file.write("\n")
         self._last = -float("inf")
         self._told: object = None
         market.listen(self.hear)
@@ -65,8 +74,11 @@ class Heartbeat:
 
     def close(self) -> None:
         """Write the last line, and let go of the file."""
-        self.beat()
-        self._file.close()
+        try:
+            self.beat()
+        finally:
+            with self._writable():
+                self._file.close()
 
     def _line(self) -> dict[str, Any]:
         market, status = self._market, self._market.status
@@ -99,8 +111,19 @@ class Heartbeat:
 
     def _write(self, line: dict[str, Any]) -> None:
         at = self._market.options.clock().isoformat(timespec="milliseconds")
-        self._file.write(json.dumps({"at": at, **line}, default=str) + "\n")
-        self._file.flush()
+        with self._writable():
+            self._file.write(json.dumps({"at": at, **line}, default=str) + "\n")
+            self._file.flush()
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"the heartbeat cannot be written to {self._path}: {error}; make room there, and start the run again: "
+                "it goes on where it was"
+            ) from error
 
 
 def _words(line: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -164,24 +165,26 @@ class Intake:
         return [Event("rescaled", symbol, again[-1].day, words)]
 
     def _judge(self, bar: Bar, now: datetime, at: float) -> Event | None:
-        basis = self._basis.get(bar.symbol, 1.0)
+        given, basis = bar, self._basis.get(bar.symbol, 1.0)
         bar = bar if basis == 1.0 else bar.times(basis)
         if bar.fault is not None:
             words = f"{bar.fault}; correct it at the source, and it is read again"
             return Event("bad", bar.symbol, bar.day, words)
         if self._last is not None and bar.day <= self._last:
-            return self._judge_old(bar, _EXACT if basis == 1.0 else _RATIO)
+            return self._judge_old(bar, rescaled=basis != 1.0)
         if self._is_open(bar.day, now):
-            self._held.append(bar)
+            self._held.append(given)  # as it came: the basis is asked for again when its day is over
             return Event("early", bar.symbol, bar.day, "the day is not over by this machine's clock; the bar is held")
         return self._keep(bar, at)
 
-    def _judge_old(self, bar: Bar, tolerance: float) -> Event | None:
+    def _judge_old(self, bar: Bar, rescaled: bool) -> Event | None:
         known = self._known[bar.symbol].get(bar.day)
         if known is None:
             words = f"it came after its day was traded, and is not put into the past. {_AGAIN}"
             return Event("late", bar.symbol, bar.day, words)
-        if bar.same_as(known.values, tolerance):
+        # after a dividend some sources rescale volumes too, and some do not
+        volume = known.volume if rescaled else bar.volume
+        if replace(bar, volume=volume).same_as(known.values, _RATIO if rescaled else _EXACT):
             self.counts["duplicate"] += not self._first
             return None
         before, after = (", ".join(f"{value:g}" for value in it.values) for it in (known, bar))

@@ -20,7 +20,11 @@ from ragsignal.trading.live.bars import Bar, Event
 from ragsignal.types import Signal
 from ragsignal.utils import Database, locked
 
+HEARTBEAT = ".jsonl"
+"""Ends the name of the file beside a journal into which a run writes that it lives."""
+
 _FORMAT = "1"
+_LEAST = 512  # bytes of a SQLite page
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS days (day TEXT PRIMARY KEY, recorded_at TEXT NOT NULL) WITHOUT ROWID;
@@ -74,6 +78,8 @@ class LiveJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._readable():
+            if path.is_file() and 0 < path.stat().st_size < _LEAST:
+                raise OSError(f"it is cut off after {path.stat().st_size} bytes")  # which SQLite takes for a new file
             self._database = Database(path, _prepare)
 
     @classmethod
@@ -84,11 +90,20 @@ class LiveJournal:
         Raises
         ------
         ConfigError
-            If another process has it.
+            If another process has it, or its name is that of a heartbeat.
+        StoreError
+            If its folder cannot be written to.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == HEARTBEAT:
+            raise ConfigError(f"the journal {path} would lie where its heartbeat does; name it {path.stem}.sqlite")
         lock = path.with_name(path.name + ".lock")
-        lock.touch()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.touch()
+        except OSError as error:
+            raise StoreError(
+                f"no journal can be written at {path}: {error}; name another place: --journal FILE"
+            ) from error
         # not the file itself: who closes a second handle of a SQLite file gives up SQLite's own locks
         with locked(lock, alone=True, wait=False) as ours:
             if not ours:
@@ -115,6 +130,17 @@ class LiveJournal:
         if not found:
             self._write(("INSERT INTO about VALUES (?, ?)", list(wanted.items())))
             return
+        self._compare(wanted, found)
+
+    def keep(self, more: Mapping[str, str]) -> None:
+        """As :meth:`begin`, for what is known only later: what is not there yet is written."""
+        found = dict(self._read("SELECT name, value FROM about"))
+        wanted = {name: json.dumps(value) for name, value in more.items()}
+        new = [(name, value) for name, value in wanted.items() if name not in found]
+        self._compare({name: value for name, value in wanted.items() if name in found}, found)
+        self._write(("INSERT INTO about VALUES (?, ?)", new))
+
+    def _compare(self, wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
         for name, value in wanted.items():
             if found.get(name) != value:
                 raise ConfigError(
@@ -125,28 +151,32 @@ class LiveJournal:
 
     def about(self) -> dict[str, Any]:
         """What :meth:`begin` wrote; empty for a new journal."""
-        found = dict(self._read("SELECT name, value FROM about WHERE name <> 'format'"))
-        return {name: json.loads(value) for name, value in found.items()}
+        with self._readable():
+            found = dict(self._read("SELECT name, value FROM about WHERE name <> 'format'"))
+            return {name: json.loads(value) for name, value in found.items()}
 
     def days(self) -> list[LiveDay]:
         """All days, oldest first, those before the first traded one included."""
-        days: dict[str, dict[str, Bar]] = {day: {} for (day,) in self._read("SELECT day FROM days ORDER BY day")}
-        for text, symbol, *values in self._read("SELECT day, symbol, open, high, low, close, volume FROM bars"):
-            days[text][symbol] = Bar(symbol, date.fromisoformat(text), *values)
-        return [LiveDay(date.fromisoformat(text), bars) for text, bars in days.items()]
+        with self._readable():
+            days: dict[str, dict[str, Bar]] = {day: {} for (day,) in self._read("SELECT day FROM days ORDER BY day")}
+            for text, symbol, *values in self._read("SELECT day, symbol, open, high, low, close, volume FROM bars"):
+                days[text][symbol] = Bar(symbol, date.fromisoformat(text), *values)
+            return [LiveDay(date.fromisoformat(text), bars) for text, bars in days.items()]
 
     def signals(self) -> list[Signal]:
         """The signals of all days, without their hits."""
         columns = "symbol, day, value, probability, abstained, key, tokens, seconds, rank"
-        return [
-            Signal(symbol, date.fromisoformat(day), value, probability, abstained, (), *rest)
-            for symbol, day, value, probability, abstained, *rest in self._read(f"SELECT {columns} FROM signals")
-        ]
+        with self._readable():
+            return [
+                Signal(symbol, date.fromisoformat(day), value, probability, abstained, (), *rest)
+                for symbol, day, value, probability, abstained, *rest in self._read(f"SELECT {columns} FROM signals")
+            ]
 
     def last_recorded(self) -> datetime | None:
         """When the last day was written, in UTC."""
-        ((text,),) = self._read("SELECT max(recorded_at) FROM days")
-        return None if text is None else datetime.fromisoformat(text)
+        with self._readable():
+            ((text,),) = self._read("SELECT max(recorded_at) FROM days")
+            return None if text is None else datetime.fromisoformat(text)
 
     def record(self, days: Sequence[LiveDay], signals: Sequence[Signal], now: datetime) -> None:
         """Add days, with the signals of their bars, in one transaction."""
@@ -164,8 +194,9 @@ class LiveJournal:
 
     def accounts(self) -> dict[date, str]:
         """Each day's account, as JSON."""
-        found = self._read("SELECT day, account FROM accounts")
-        return {date.fromisoformat(day): account for day, account in found}
+        with self._readable():
+            found = self._read("SELECT day, account FROM accounts")
+            return {date.fromisoformat(day): account for day, account in found if json.loads(account)}
 
     def record_account(self, day: date, account: str) -> None:
         """Keep what an account was after a day."""
@@ -201,10 +232,11 @@ class LiveJournal:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:  # the last of rows that are damaged
+            reason = str(error) or type(error).__name__
             raise StoreError(
-                f"cannot use the journal {self.path}: {error}; it holds the account: if the disk is full make room, if "
-                "the file is damaged put back a copy of it, or begin a new one: --journal FILE"
+                f"cannot use the journal {self.path}: {reason}; it holds the account: if the disk is full make room, "
+                "if the file is damaged put back a copy of it, or begin a new one: --journal FILE"
             ) from error
 
 
@@ -213,10 +245,10 @@ def check_replayed(path: Path, day: date, recorded: str, now: str) -> None:
     if recorded == now:
         return
     before, after = json.loads(recorded), json.loads(now)
-    name = next(name for name in before if before[name] != after.get(name))
+    name = next((name for name in before if before[name] != after.get(name)), "account")
     raise DataError(
         f"replaying the journal {path} gives another {name} on {day}: {_short(json.dumps(after.get(name)))}, and it "
-        f"was {_short(json.dumps(before[name]))}. The strategy or a library works otherwise than when the day was "
+        f"was {_short(json.dumps(before.get(name)))}. The strategy or a library works otherwise than when the day was "
         "traded: take back that change, or begin a new journal: --journal FILE"
     )
 

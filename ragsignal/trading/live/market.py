@@ -53,6 +53,11 @@ class LiveOptions:
         The time now, aware of its zone.
     progress : callable
         Told of long work.
+
+    Raises
+    ------
+    ConfigError
+        If seconds are negative, endless, or no number.
     """
 
     poll: float = 60.0
@@ -60,6 +65,11 @@ class LiveOptions:
     once: bool = False
     clock: Callable[[], datetime] = utc_now
     progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        for name, seconds in (("poll", self.poll), ("wait", self.wait)):
+            if not 0.0 <= seconds < float("inf"):
+                raise ConfigError(f"{name} = {seconds}: seconds from 0 on, such as 60 (--{name} 60)")
 
 
 @dataclass
@@ -210,6 +220,7 @@ class LiveMarket:
         if self.variant.has_signal:
             scratch = self.journal.path.with_suffix(".scratch")
             self.growing = GrowingSource(self.spec, self.variant, prices, scratch, self.options.progress)
+            self.journal.keep({"recipe of the signals": self.growing.recipe})
 
     def _recorded(self, days: Sequence[LiveDay]) -> dict[Query, Signal]:
         if not self.variant.has_signal:

@@ -21,7 +21,7 @@ from ragsignal.trading.live.bars import BarSource
 from ragsignal.trading.live.feed import LiveFeed
 from ragsignal.trading.live.folder import FolderSource
 from ragsignal.trading.live.heartbeat import Heartbeat
-from ragsignal.trading.live.journal import LiveJournal
+from ragsignal.trading.live.journal import HEARTBEAT, LiveJournal
 from ragsignal.trading.live.market import LiveMarket, LiveOptions, prices_of
 from ragsignal.trading.live.paper import AccountJournal, PaperBroker
 from ragsignal.trading.live.yahoo import YahooSource
@@ -74,7 +74,7 @@ def run_live(
         count = len(spec.data.symbols)
         say(f"{chosen.name} on {count} symbols, journal {journal}: reads what was traded, and its source")
         market = LiveMarket(spec, chosen, source_of(spec, opened, options), opened, options)
-        return run_market(market, journal.with_suffix(".jsonl"), say)
+        return run_market(market, journal.with_suffix(HEARTBEAT), say)
 
 
 def run_market(market: LiveMarket, heartbeat: Path, say: Callable[[str], None] = print) -> VariantResult | None:

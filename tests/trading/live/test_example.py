@@ -65,5 +65,16 @@ def test_a_mistake_is_one_line_and_a_status(
     assert ran(monkeypatch, spec, "--variant", "momentum") == 1
 
 
+def test_ctrl_c_before_the_first_day_is_a_line(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ragsignal.trading.live.folder.FolderSource.poll", interrupted)
+    assert ran(monkeypatch, spec, "--variant", "momentum") == 130
+    assert capsys.readouterr().err.endswith("stopped; start it again, and it goes on where it was\n")
+
+
 def test_the_spec_beside_it_can_be_read() -> None:
     assert load_spec(EXAMPLES / "live.toml").find_variant(None).name == "stockllm"

@@ -118,3 +118,15 @@ def test_a_folder_that_lacks_what_is_wanted_is_refused(tmp_path: Path) -> None:
     (tmp_path / "AAPL.csv").write_text(HEADER)
     with pytest.raises(DataError, match=r"no file APPL\.csv.*AAPL"):
         FolderSource(tmp_path, ["APPL"])
+
+
+def test_a_last_line_that_nobody_ends_is_told_of_once(tmp_path: Path) -> None:
+    one = source(tmp_path, HEADER + FIRST + SECOND[:-1])
+    assert one.poll().events == []  # it may still be written
+    past = (tmp_path / "A.csv").stat().st_mtime - 3600.0
+    os.utime(tmp_path / "A.csv", (past, past))
+    (event,) = one.poll().events
+    assert event.kind == "source"
+    assert "ends in a line without a newline" in event.words
+    assert one.poll().events == []
+    assert FolderSource(tmp_path, ["A"]).poll().events == [event]  # at the first look too

@@ -170,6 +170,22 @@ def test_a_rescaled_past_is_seen_and_new_bars_come_in_the_old_basis() -> None:
     assert only.bars["A"].values == pytest.approx(bar("A", 4).values)
 
 
+def test_a_bar_that_is_held_over_a_split_is_rescaled_once() -> None:
+    one = intake(*map(whole, range(4)), close=SessionClose.parse("16:00 America/New_York"))
+    halved = [replace(bar("A", number, close=5.0), volume=2000.0) for number in range(5)]
+    noon, evening = (datetime(2024, 1, 12, hour, tzinfo=UTC) for hour in (17, 22))
+    assert [it.kind for it in one.take([*halved, bar("B", 4)], noon, 0.0)] == ["rescaled", "early", "early"]
+    one.take([], noon, 0.0)
+    one.take([], evening, 0.0)
+    ((only,), _) = one.ready(0.0)
+    assert only.bars["A"].values == pytest.approx(bar("A", 4).values)
+
+
+def test_volumes_that_stay_when_prices_are_rescaled_are_no_revisions() -> None:
+    one = intake(*map(whole, range(4)))
+    assert taken(one, *(bar("A", number, close=9.9) for number in range(4))) == ["rescaled"]
+
+
 def test_one_corrected_close_is_no_rescaled_past() -> None:
     one = intake(*map(whole, range(4)))
     again = [bar("A", 1), bar("A", 2), bar("A", 3, close=5.0)]

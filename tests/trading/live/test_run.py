@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ import pytest
 
 from ragsignal.config import RunSpec
 from ragsignal.errors import ConfigError, DataError, RagSignalError, StoreError
+from ragsignal.llm import VoteScorer
 from ragsignal.trading.live import LiveJournal, LiveOptions, run_live
 from ragsignal.trading.live.bars import Event
-from tests.specs import MOMENTUM
+from tests.specs import HOLD, MOMENTUM
 from tests.trading.live.made import append, at_once, days, live_spec, write_history
 
 COME = days(6)
@@ -83,6 +86,42 @@ def _clock_went_back(tmp_path: Path) -> None:
     go(live_spec(folder), tmp_path, options=at_once(clock=lambda: datetime(2016, 1, 1, tzinfo=UTC)))
 
 
+def _another_recipe(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path, "vote")
+    with pytest.MonkeyPatch.context() as patch:  # as after an upgrade, or with other weights in the same place
+        patch.setattr(VoteScorer, "recipe", {"scorer": "vote", "version": 99})
+        go(live_spec(folder), tmp_path, "vote")
+
+
+def _decisions(tmp_path: Path) -> None:
+    (tmp_path / "decisions.csv").write_text(f"symbol,date,action\nAAA,{COME[1]},buy\n")
+    external = {"name": "desk", "signal": "external", "external": {"path": str(tmp_path / "decisions.csv")}}
+    go(live_spec(ready(tmp_path), variant=[external, HOLD]), tmp_path, "desk")
+
+
+def _no_seconds(tmp_path: Path) -> None:
+    go(live_spec(ready(tmp_path)), tmp_path, options=at_once(poll=float("nan")))
+
+
+def _seconds_below_zero(tmp_path: Path) -> None:
+    go(live_spec(ready(tmp_path)), tmp_path, options=at_once(wait=-1.0))
+
+
+def _journal_named_as_heartbeat(tmp_path: Path) -> None:
+    run_live(live_spec(ready(tmp_path)), "momentum", tmp_path / "journal.jsonl", at_once(), quiet)
+
+
+def _journal_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run_live(live_spec(ready(tmp_path)), "momentum", tmp_path / "file" / "journal.sqlite", at_once(), quiet)
+
+
+def _full_disk_of_the_heartbeat(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    go(live_spec(ready(tmp_path)), tmp_path)
+
+
 def _no_variant(tmp_path: Path) -> None:
     go(live_spec(ready(tmp_path)), tmp_path, "momentun")
 
@@ -103,6 +142,33 @@ def _picked(tmp_path: Path) -> None:
 def _damaged(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_text("this is no database, whatever its name says" * 99)
     go(live_spec(ready(tmp_path)), tmp_path)
+
+
+def _damage(tmp_path: Path, statement: str) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database, database:
+        database.execute(statement)
+    go(live_spec(folder), tmp_path)
+
+
+def _bars_of_no_day(tmp_path: Path) -> None:
+    _damage(tmp_path, f"DELETE FROM days WHERE day = '{COME[1]}'")
+
+
+def _no_date(tmp_path: Path) -> None:
+    _damage(tmp_path, f"UPDATE days SET recorded_at = x'00' WHERE day = '{COME[3]}'")
+
+
+def _torn_account(tmp_path: Path) -> None:
+    _damage(tmp_path, "UPDATE accounts SET account = substr(account, 1, 9)")
+
+
+def _cut_off(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path)
+    (tmp_path / "journal.sqlite").write_bytes((tmp_path / "journal.sqlite").read_bytes()[:100])
+    go(live_spec(folder), tmp_path)
 
 
 def _no_close(tmp_path: Path) -> None:
@@ -130,10 +196,21 @@ def _changed_account(tmp_path: Path) -> None:
         (_another_variant, ConfigError, 'its variant is "momentum", and now "hold"'),
         (_in_use, ConfigError, "is in use by another process; stop that one (SIGTERM), or take another file"),
         (_clock_went_back, ConfigError, "the clock says 2016-01-01 00:00 UTC, and the journal"),
+        (_another_recipe, ConfigError, "is of another run: its recipe of the signals is"),
+        (_decisions, ConfigError, "variant 'desk' trades decisions of a file, which a live run does not wait for"),
+        (_no_seconds, ConfigError, "poll = nan: seconds from 0 on, such as 60 (--poll 60)"),
+        (_seconds_below_zero, ConfigError, "wait = -1.0: seconds from 0 on"),
+        (_journal_named_as_heartbeat, ConfigError, "would lie where its heartbeat does; name it journal.sqlite"),
+        (_journal_below_a_file, StoreError, "name another place: --journal FILE"),
+        (_full_disk_of_the_heartbeat, StoreError, "make room there, and start the run again"),
         (_no_variant, ConfigError, "no variant 'momentun'. Did you mean 'momentum'"),
         (_does_not_grow, ConfigError, 'data.source = "planted" does not grow; a live run needs source = "folder"'),
         (_same_close, ConfigError, 'a live run needs execution = "next_open"'),
         (_picked, ConfigError, "write the names into data.symbols"),
+        (_bars_of_no_day, StoreError, "if the file is damaged put back a copy of it"),
+        (_no_date, StoreError, "if the file is damaged put back a copy of it"),
+        (_torn_account, StoreError, "if the file is damaged put back a copy of it"),
+        (_cut_off, StoreError, "it is cut off after 100 bytes; it holds the account"),
         (_damaged, StoreError, "if the file is damaged put back a copy of it, or begin a new one: --journal FILE"),
         (_no_close, ConfigError, 'write data.close, such as "16:00 America/New_York"'),
         (_changed_account, DataError, f"gives another cash on {COME[2]}"),
