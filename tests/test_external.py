@@ -12,12 +12,14 @@ import pytest
 
 from ragsignal import RagMomentum, Run, load_pipeline, load_sample
 from ragsignal.config import RunSpec, load_spec
+from ragsignal.data import Prices
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.evaluation import evaluate_spec
 from ragsignal.report import export_decisions, record_of
 from ragsignal.report.record import RECORD, write_tables
 from ragsignal.signals import queries_of
 from ragsignal.study import Study, estimate, work_of
+from ragsignal.study.external import decisions_of
 from ragsignal.trading import RunResult, prepare, run_spec
 from ragsignal.trading.sweep import run_sweep
 from tests.results import find
@@ -279,3 +281,14 @@ def test_a_run_without_such_a_variant_or_without_views_has_nothing_to_export(
     with pytest.raises(ConfigError, match=r"ends in \.csv, \.csv\.gz, \.parquet"):
         export_decisions(voted[1], "vote", tmp_path / "mine.xlsx")
     assert not list(tmp_path.iterdir())
+
+
+def test_bars_of_hours_are_refused_as_no_file_of_decisions_names_them(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0),
+        index=pd.date_range("2015-01-06 15:00", periods=3, freq="h", name="60min"),
+    )
+    path = _written(tmp_path / "mine.csv", [("AAA", date(2015, 1, 6), "buy")])
+    hours = spec(variant=[FILE, HOLD], external={"path": path})
+    with pytest.raises(ConfigError, match="bars of days, weeks or months, but data.bar"):
+        decisions_of(hours.external, hours.data, Prices({"AAA": frame}))

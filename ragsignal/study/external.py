@@ -35,12 +35,17 @@ def decisions_of(external: ExternalSpec, data: DataSpec, prices: Prices) -> Deci
     Raises
     ------
     ConfigError
-        If no file is named.
+        If no file is named, or bars are of hours.
     DataError
         If the file cannot be read, a row cannot be placed, or none is of the run's window.
     """
     if external.path is None:
         raise ConfigError('signal = "external" needs a file: write external = { path = "decisions.csv" }')
+    if prices.clock.intraday:
+        raise ConfigError(
+            f'{external.path}: decisions are traded on bars of days, weeks or months, but data.bar = "{data.bar}"; '
+            "delete data.bar and data.stamp, and give daily prices"
+        )
     rows = read_decisions(external.path)
     decisions = place_decisions(rows, calendars_of(data, prices), external.valid_bars, external.hold)
     if not len(_in_window(decisions, data)):
