@@ -290,5 +290,5 @@ def test_bars_of_hours_are_refused_as_no_file_of_decisions_names_them(tmp_path: 
     )
     path = _written(tmp_path / "mine.csv", [("AAA", date(2015, 1, 6), "buy")])
     hours = spec(variant=[FILE, HOLD], external={"path": path})
-    with pytest.raises(ConfigError, match="bars of days, weeks or months, but data.bar"):
+    with pytest.raises(ConfigError, match=r"bars of days, weeks or months, but data\.bar"):
         decisions_of(hours.external, hours.data, Prices({"AAA": frame}))
