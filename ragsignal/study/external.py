@@ -38,7 +38,7 @@ def decisions_of(external: ExternalSpec, data: DataSpec, prices: Prices) -> Deci
     Raises
     ------
     ConfigError
-        If no file is named.
+        If no file is named, or bars are of hours.
     DataError
         If the file cannot be read, a row cannot be placed, or none is of the run's window.
     """

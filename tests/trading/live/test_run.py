@@ -197,7 +197,7 @@ def _changed_account(tmp_path: Path) -> None:
         (_in_use, ConfigError, "is in use by another process; stop that one (SIGTERM), or take another file"),
         (_clock_went_back, ConfigError, "the clock says 2016-01-01 00:00 UTC, and the journal"),
         (_another_recipe, ConfigError, "is of another run: its recipe of the signals is"),
-        (_decisions, ConfigError, "variant 'desk' trades decisions of a file, which a live run does not wait for"),
+        (_decisions, ConfigError, 'signal = "external" is read from a file once, and a live run would not see'),
         (_no_seconds, ConfigError, "poll = nan: seconds from 0 on, such as 60 (--poll 60)"),
         (_seconds_below_zero, ConfigError, "wait = -1.0: seconds from 0 on"),
         (_journal_named_as_heartbeat, ConfigError, "would lie where its heartbeat does; name it journal.sqlite"),
