@@ -181,6 +181,7 @@ class Parts:
         """The last day that anything in a variant has seen, if it can be used at all; raises if it cannot."""
         if not variant.has_signal:
             raise ConfigError(f'variant {variant.name!r} has signal = "none": it trades prices alone')
+        self._check_hits(variant)  # before any price is read
         if self.materials.clock != DAILY:
             check_clock(variant, self.materials)
         seen = self.in_sample(variant)
@@ -190,7 +191,6 @@ class Parts:
                 "Start it later, train on earlier days (`ragsignal train`), set corpus.bins_through to a date before "
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
-        self._check_hits(variant)
         check_news(self, variant)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
