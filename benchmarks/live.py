@@ -84,12 +84,13 @@ class Streamed(FolderSource):
         return super().poll()
 
 
-def spec_on(folder: Path, symbols: Sequence[str], end: date = date(2099, 12, 31)) -> RunSpec:
-    """backtests/sample.toml on a folder, with its plain reader alone."""
+def spec_on(folder: Path, symbols: Sequence[str], end: date = date(2099, 12, 31), **llm: int) -> RunSpec:
+    """backtests/sample.toml on a folder, with its plain reader alone; ``llm`` are keys of that table."""
     whole = load_spec("backtests/sample.toml").model_dump(mode="json", by_alias=True)
     data = {"source": "folder", "path": str(folder), "symbols": list(symbols), "start": f"{START}", "end": f"{end}"}
     data |= {"close": "16:00 America/New_York"}
     variants = [it for it in whole["variant"] if it["name"] == VARIANT]
+    variants = [it | {"llm": it["llm"] | llm} for it in variants]
     return RunSpec.model_validate(whole | {"data": data, "variant": variants, "benchmark": VARIANT})
 
 

@@ -26,12 +26,13 @@ from ragsignal.trading.live import FolderSource
 
 COMMAND = "python -m benchmarks.live_kills"
 KILLS, SYMBOLS, SEED = 50, 30, 7
+THREADS = 1  # of the reader in every life: another number, chosen by the load, moves its scores by up to 4e-8
 _PRELOAD = ["benchmarks.live", "torch", "transformers", "ragsignal.llm.rank_model"]
 
 
 def life(place: Path, symbols: tuple[str, ...], ready: Any) -> None:
     """One life of the program."""
-    spec = spec_on(place / "prices", symbols)
+    spec = spec_on(place / "prices", symbols, threads=THREADS)
     options = LiveOptions(poll=0.01, wait=3600.0)
 
     def hear(words: str) -> None:
@@ -55,7 +56,7 @@ def measures() -> list[Measure]:
             share = len(growing.days) * (kill + 1) // (KILLS + 1)
             lives.append(_one_life(context, place, growing, share, draw if kill < KILLS else None))
             print(f"life {kill + 1}: {growing.written} days written, {lives[-1]:.1f} s to the first", file=sys.stderr)
-        spec = spec_on(growing.folder, symbols)
+        spec = spec_on(growing.folder, symbols, threads=THREADS)
         killed = live(spec, place / "journal.sqlite", FolderSource(growing.folder, symbols), [])
         os.environ["RAGSIGNAL_CACHE"] = folder + "/another"
         whole = live(spec, place / "whole.sqlite", _Again(Growing(place / "again", symbols)), [])
