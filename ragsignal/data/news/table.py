@@ -186,7 +186,7 @@ def _names_of(path: Path) -> dict[str, str]:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise DataError(f"{path}: missing column {', '.join(missing)}; rename the one that holds it: {_has(names)}")
-    for name in names.keys() - {*REQUIRED, *_OPTIONAL}:
+    for name in [it for it in names if it not in (*REQUIRED, *_OPTIONAL)]:
         near = difflib.get_close_matches(name, [it for it in _OPTIONAL if it not in names], n=1, cutoff=_NEAR)
         near = ["received_at"] if name == "available_at" and "received_at" not in names else near
         if near:
