@@ -90,8 +90,7 @@ class EmbeddingCache:
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(open_database(self._path)) as connection:
-                _prepare(connection)
+            with closing(open_database(self._path, _prepare)) as connection:
                 yield connection
         except sqlite3.DatabaseError as error:
             raise StoreError(

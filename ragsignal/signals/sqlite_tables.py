@@ -92,11 +92,17 @@ class SqliteTables(SignalTables):
                 "ragsignal has made; use that one, or set RAGSIGNAL_CACHE to another folder"
             )
         connection.executescript(_SCHEMA)
-        _add_rank(connection)
+        if not _has_rank(connection):
+            _add_rank(connection)
+
+
+def _has_rank(connection: sqlite3.Connection) -> bool:
+    return "rank" in [row[1] for row in connection.execute("PRAGMA table_info(signals)")]
 
 
 def _add_rank(connection: sqlite3.Connection) -> None:
     """Give a file of before ranks existed its column: what a language model said is worth keeping."""
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(signals)")]
-    if "rank" not in columns:
-        connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")  # another process may add it just now: one at a time, and look again
+        if not _has_rank(connection):
+            connection.execute("ALTER TABLE signals ADD COLUMN rank REAL NOT NULL DEFAULT 0.0")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +22,37 @@ class _Closable(Protocol):
 C = TypeVar("C", bound=_Closable)
 
 
-def open_database(path: Path | str) -> sqlite3.Connection:
-    """A SQLite file, in a folder that is made if need be; ``":memory:"`` is none. Waits a minute for another writer."""
+_PATIENCE = 60.0  # seconds
+
+
+def open_database(path: Path | str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """A SQLite file, in a folder that is made if need be; ``":memory:"`` is none. Waits a minute for other processes.
+
+    Parameters
+    ----------
+    path : Path or ":memory:"
+    prepare : callable
+        Sets the connection up, and makes the tables that are missing; called again on a new connection where another
+        process was in its way.
+    """
     if path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return sqlite3.connect(path, timeout=60, check_same_thread=False)
+    end = time.monotonic() + _PATIENCE
+    while True:
+        connection = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
+        try:
+            prepare(connection)
+            return connection
+        except BaseException as error:
+            connection.close()
+            if not _is_busy(error) or time.monotonic() > end:
+                raise
+        # SQLite itself waits for a lock, but not for one that the switch to a write-ahead log needs: it fails at once
+        time.sleep(0.01 * random.random())  # at random: two that wait in step would meet again
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class SharedConnection(ABC, Generic[C]):
@@ -87,7 +115,7 @@ class Database(SharedConnection[sqlite3.Connection]):
     ----------
     path : Path or ":memory:"
     prepare : callable
-        Given each new connection: sets it up, and makes the tables that are missing.
+        As of :func:`open_database`.
 
     Raises
     ------
@@ -101,9 +129,7 @@ class Database(SharedConnection[sqlite3.Connection]):
         super().__init__()
 
     def _open(self) -> sqlite3.Connection:
-        opened = open_database(self._path)
-        self._prepare(opened)
-        return opened
+        return open_database(self._path, self._prepare)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
