@@ -1,0 +1,51 @@
+"""Formulas over panels of bars: read, written, checked, evaluated; none of them can look ahead."""
+
+from __future__ import annotations
+
+import ragsignal.data.formulas.operators  # noqa: F401 - makes the operators known
+from ragsignal.data.formulas.evaluate import Evaluator
+from ragsignal.data.formulas.formula import (
+    LONGEST,
+    Call,
+    Field,
+    Formula,
+    Kind,
+    Number,
+    Window,
+    depth,
+    fields_of,
+    parts,
+    size,
+)
+from ragsignal.data.formulas.panel import FieldPanel, field_panel
+from ragsignal.data.formulas.parse import BAR_FIELDS, parse
+from ragsignal.data.formulas.registry import OPERATORS, Operator, check_call, fits, kind_of, memory
+from ragsignal.data.formulas.write import canonical, digest_of, text_of
+
+__all__ = [
+    "BAR_FIELDS",
+    "LONGEST",
+    "OPERATORS",
+    "Call",
+    "Evaluator",
+    "Field",
+    "FieldPanel",
+    "Formula",
+    "Kind",
+    "Number",
+    "Operator",
+    "Window",
+    "canonical",
+    "check_call",
+    "depth",
+    "digest_of",
+    "field_panel",
+    "fields_of",
+    "fits",
+    "kind_of",
+    "memory",
+    "parse",
+    "parts",
+    "size",
+    "text_of",
+]
