@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from ragsignal.config.alphas import put_alphas
 from ragsignal.config.messages import RawTable, did_you_mean, explain
 from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
@@ -78,6 +79,7 @@ def with_settings(spec: RunSpec, settings: Sequence[str]) -> RunSpec:
         return spec
     raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     override(raw, settings)
+    put_alphas(raw)
     return checked(raw, RunSpec, " --set ".join([spec.name, *settings]))
 
 
@@ -94,6 +96,7 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     override(raw, settings)
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
+    put_alphas(raw)
     return checked(raw, kind, " --set ".join([str(path), *settings]))
 
 
@@ -169,6 +172,7 @@ def _anchored(url: str, base: Path) -> str:
 _PATHS = (
     ("", "out"),
     ("", "classifier"),  # of a variant
+    ("corpus", "alphas"),
     ("data", "path"),
     ("external", "path"),
     ("llm", "adapter"),
@@ -191,7 +195,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder")
+        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

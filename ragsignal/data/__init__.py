@@ -19,6 +19,7 @@ from ragsignal.data.decision_bars import Calendars, Decisions, place_decisions
 from ragsignal.data.decisions import DecisionRows, read_decisions
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
+from ragsignal.data.formulas import ALPHA, AlphaDays, alpha_days, alpha_names, is_alpha
 from ragsignal.data.labels import FALL_BELOW, RISE_ABOVE, bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
@@ -39,9 +40,10 @@ from ragsignal.data.rank_letters import (
     Letters,
     RankLetters,
     build_rank_letters,
-    daily_ranks,
+    with_alphas,
     with_news,
 )
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import BarCloses, BarEnds, SessionClose
@@ -64,6 +66,7 @@ from ragsignal.data.windows import (
 )
 
 __all__ = [
+    "ALPHA",
     "FACTORS",
     "FACTOR_GROUPS",
     "FACTOR_WORDS",
@@ -83,6 +86,7 @@ __all__ = [
     "STATE_FORMULAS",
     "STATE_WORDS",
     "UNREADABLE",
+    "AlphaDays",
     "BarCloses",
     "BarEnds",
     "Bins",
@@ -114,6 +118,8 @@ __all__ = [
     "Split",
     "SplitPart",
     "SqlSource",
+    "alpha_days",
+    "alpha_names",
     "bars_apart",
     "bars_of",
     "bars_until_known",
@@ -144,6 +150,7 @@ __all__ = [
     "grow_letters",
     "hint_at",
     "inspect_news",
+    "is_alpha",
     "is_spaced_otherwise",
     "label_tables",
     "load_prices",
@@ -172,5 +179,6 @@ __all__ = [
     "spell",
     "usual_gap_of",
     "warning_notes",
+    "with_alphas",
     "with_news",
 ]

@@ -20,6 +20,7 @@ from ragsignal.retrieval.retrievers import (
     RandomRetriever,
 )
 from ragsignal.retrieval.segments import SEGMENT_ROWS, SegmentedIndex
+from ragsignal.retrieval.sequences import Beside
 from ragsignal.retrieval.state_metric import StateMetric, similarity
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "READS",
     "SEGMENT_ROWS",
     "AsOfIndex",
+    "Beside",
     "Corpus",
     "CorpusEncoder",
     "CorpusRetriever",

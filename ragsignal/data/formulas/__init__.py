@@ -17,15 +17,18 @@ from ragsignal.data.formulas.formula import (
     parts,
     size,
 )
+from ragsignal.data.formulas.kept import ALPHA, AlphaDays, alpha_days, alpha_names, is_alpha
 from ragsignal.data.formulas.panel import FieldPanel, field_panel
 from ragsignal.data.formulas.parse import BAR_FIELDS, parse
 from ragsignal.data.formulas.registry import OPERATORS, Operator, check_call, fits, kind_of, memory
 from ragsignal.data.formulas.write import canonical, digest_of, text_of
 
 __all__ = [
+    "ALPHA",
     "BAR_FIELDS",
     "LONGEST",
     "OPERATORS",
+    "AlphaDays",
     "Call",
     "Evaluator",
     "Field",
@@ -35,6 +38,8 @@ __all__ = [
     "Number",
     "Operator",
     "Window",
+    "alpha_days",
+    "alpha_names",
     "canonical",
     "check_call",
     "depth",
@@ -42,6 +47,7 @@ __all__ = [
     "field_panel",
     "fields_of",
     "fits",
+    "is_alpha",
     "kind_of",
     "memory",
     "parse",

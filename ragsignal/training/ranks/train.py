@@ -15,7 +15,7 @@ import torch
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ModelError
-from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, memory_of, news_recipe, reads_states
+from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, beside_bars, memory_of, reads_states
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -131,7 +131,7 @@ def _save(
             **validation_metrics(scores, examples.rises, calibration),
         },
         base=None,
-        template=RANKS_RECIPE | (HITS_RECIPE if run.spec.ranks.reads_hits else {}) | news_recipe(examples.letters.news),
+        template=RANKS_RECIPE | (HITS_RECIPE if run.spec.ranks.reads_hits else {}) | beside_bars(examples.letters),
         train=examples.learned(examples.train),
         valid=examples.learned(examples.valid),
         reads_bins=False,
@@ -149,7 +149,7 @@ def _save(
 def _recipe(run: TrainingRun, teacher: Artifact) -> Recipe:
     """All that decides the weights, besides prices and split."""
     recipe: Recipe = {"reader": "ranks", **run.spec.ranks.model_dump(mode="json"), "teacher": teacher.digest}
-    recipe |= run.news_recipe
+    recipe |= run.further_recipe
     if run.spec.ranks.reads_hits:
         recipe |= {"lookback": run.spec.corpus.lookback, "corpus": run.corpus.digest}
     return recipe
