@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from ragsignal.config.alpha import SearchSpec
 from ragsignal.config.messages import RawTable, did_you_mean, explain
 from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
@@ -33,6 +34,17 @@ def load_train_spec(path: str | Path, settings: Sequence[str] = ()) -> TrainSpec
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
     return _load(path, TrainSpec, settings)
+
+
+def load_search_spec(path: str | Path, settings: Sequence[str] = ()) -> SearchSpec:
+    """Read and check a search spec; arguments as of :func:`load_spec`.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    return _load(path, SearchSpec, settings)
 
 
 def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
@@ -169,6 +181,7 @@ def _anchored(url: str, base: Path) -> str:
 _PATHS = (
     ("", "out"),
     ("", "classifier"),  # of a variant
+    ("alpha", "known"),
     ("data", "path"),
     ("external", "path"),
     ("llm", "adapter"),
@@ -191,7 +204,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder")
+        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder", "known")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )
