@@ -4,13 +4,15 @@ Every table forbids unknown keys and answers a typo with the nearest known one. 
 relative to the spec's own folder. ``${NAME}`` in ``data.path`` and ``llm.adapter`` is read from the environment; in
 ``data.url`` it is kept as it is written, and read when the database is opened.
 
-Two kinds of spec share their tables: :class:`RunSpec` (what is run and compared) and :class:`TrainSpec` (what is
-trained on which days). An artifact that training wrote is named ``shipped:NAME`` or by its folder.
+Three kinds of spec share their tables: :class:`RunSpec` (what is run and compared), :class:`TrainSpec` (what is
+trained on which days) and :class:`SearchSpec` (which formulas are looked for). An artifact that training wrote is named
+``shipped:NAME`` or by its folder.
 """
 
 from __future__ import annotations
 
-from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
+from ragsignal.config.alpha import AlphaSpec, SearchSpec
+from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
@@ -51,6 +53,7 @@ __all__ = [
     "MADE_UP",
     "RANKED",
     "WALK",
+    "AlphaSpec",
     "BoostingTraining",
     "ClassifierTraining",
     "CorpusSpec",
@@ -69,6 +72,7 @@ __all__ = [
     "RawTable",
     "RetrievalSpec",
     "RunSpec",
+    "SearchSpec",
     "SplitSpec",
     "StockLLMTraining",
     "StrategySpec",
@@ -82,6 +86,7 @@ __all__ = [
     "Walked",
     "checked",
     "did_you_mean",
+    "load_search_spec",
     "load_spec",
     "load_train_spec",
     "toml_value",

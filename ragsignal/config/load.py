@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ragsignal.config.alphas import put_alphas
+from ragsignal.config.alpha import SearchSpec
+from ragsignal.config.kept_alphas import put_alphas
 from ragsignal.config.messages import RawTable, did_you_mean, explain
 from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
@@ -34,6 +35,17 @@ def load_train_spec(path: str | Path, settings: Sequence[str] = ()) -> TrainSpec
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
     return _load(path, TrainSpec, settings)
+
+
+def load_search_spec(path: str | Path, settings: Sequence[str] = ()) -> SearchSpec:
+    """Read and check a search spec; arguments as of :func:`load_spec`.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    return _load(path, SearchSpec, settings)
 
 
 def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
@@ -173,6 +185,7 @@ _PATHS = (
     ("", "out"),
     ("", "classifier"),  # of a variant
     ("corpus", "alphas"),
+    ("alpha", "known"),
     ("data", "path"),
     ("external", "path"),
     ("llm", "adapter"),
@@ -195,7 +208,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder")
+        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

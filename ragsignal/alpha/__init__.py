@@ -1,0 +1,48 @@
+"""Formulas that rank stocks, searched for without fooling oneself: three windows, and a holdout that is read once.
+
+search = Search(load_search_spec("my.alpha.toml"))
+result = search.run()
+print(result.verdict, [it.formula for it in result.kept])
+"""
+
+from __future__ import annotations
+
+from ragsignal.alpha.evolution import Generation, Individual, Watch
+from ragsignal.alpha.figures import WindowFigures
+from ragsignal.alpha.known import read_formulas
+from ragsignal.alpha.result import (
+    ALPHAS,
+    LEVEL,
+    RECORD,
+    Candidate,
+    KeptAlpha,
+    Looks,
+    Population,
+    SearchResult,
+    WindowDays,
+    write_search,
+)
+from ragsignal.alpha.search import JOURNAL, Search, SearchCost
+from ragsignal.alpha.words import search_words
+
+__all__ = [
+    "ALPHAS",
+    "JOURNAL",
+    "LEVEL",
+    "RECORD",
+    "Candidate",
+    "Generation",
+    "Individual",
+    "KeptAlpha",
+    "Looks",
+    "Population",
+    "Search",
+    "SearchCost",
+    "SearchResult",
+    "Watch",
+    "WindowDays",
+    "WindowFigures",
+    "read_formulas",
+    "search_words",
+    "write_search",
+]

@@ -1,0 +1,14 @@
+"""``ragsignal alpha``: formulas."""
+
+from __future__ import annotations
+
+from ragsignal.cli.alpha_search import search
+from ragsignal.cli.terminal import Commands
+
+alpha_app = Commands(help="Formulas that rank stocks: search for them, and judge them.")
+alpha_app.command()(search)
+
+
+@alpha_app.callback()
+def alpha() -> None:
+    """Search for formulas that rank stocks, and judge them."""
