@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import ragsignal.data.formulas.operators  # noqa: F401 - makes the operators known
+import ragsignal.data.formulas.cross_section
+import ragsignal.data.formulas.elements
+import ragsignal.data.formulas.groups
+import ragsignal.data.formulas.over_time  # noqa: F401 - the last of four that make the operators known
 from ragsignal.data.formulas.evaluate import Evaluator
 from ragsignal.data.formulas.formula import (
     LONGEST,

@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, settings
 
-from ragsignal.data.formulas import (
-    BAR_FIELDS,
-    OPERATORS,
-    Call,
-    Field,
-    Formula,
-    Kind,
-    Number,
-    Window,
-    digest_of,
-    fits,
-    kind_of,
-    parse,
-    text_of,
-)
+from ragsignal.data.formulas import Formula, Kind, digest_of, kind_of, parse, text_of
 from ragsignal.errors import ConfigError
+from tests.data.formulas.trees import formulas
 
 
-def formulas(kind: Kind = Kind.SERIES, levels: int = 4) -> st.SearchStrategy[Formula]:
-    """Formulas of a kind."""
-    if kind is Kind.WINDOW:
-        return st.integers(1, 30).map(Window)
-    if kind is Kind.NUMBER:
-        return st.floats(-100, 100).map(Number)
-    leaves: list[st.SearchStrategy[Formula]] = []
-    if kind is Kind.SERIES:
-        leaves = [st.sampled_from([Field(name) for name in BAR_FIELDS]), st.floats(-100, 100).map(Number)]
-    calls = [it for it in OPERATORS.values() if fits(it.gives, kind)] if levels or not leaves else []
-    made = [
-        st.tuples(*(formulas(taken, max(0, levels - 1)) for taken in it.takes)).map(
-            lambda args, it=it: Call(it.name, args)
-        )
-        for it in calls
-        if levels or not leaves
-    ]
-    return st.one_of(leaves + made)
-
-
+@settings(deadline=None)
 @given(formulas())
 def test_what_is_written_reads_back_as_it_was(formula: Formula) -> None:
     if kind_of(formula) is Kind.NUMBER:
