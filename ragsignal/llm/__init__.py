@@ -18,7 +18,7 @@ from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_
 from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
 from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs, pooling_weights
-from ragsignal.llm.device import checked_device, chosen_dtype, machine
+from ragsignal.llm.device import checked_device, chosen_dtype, computing, machine
 from ragsignal.llm.headlines import Headlines
 from ragsignal.llm.letters import last_days, letters_of, spelled
 from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
@@ -73,6 +73,7 @@ __all__ = [
     "calibrated",
     "checked_device",
     "chosen_dtype",
+    "computing",
     "day_features",
     "day_scorer",
     "encode",
