@@ -30,6 +30,8 @@ class Advice:
         Information coefficient of the advised size on all data.
     more_data : Interval
         By how much its loss falls from the second largest amount to all data.
+    best : Interval
+        Parameters at the lowest point of the curve on all data.
     exponent : Interval
         Gamma of this ladder.
     at_edge : int
@@ -42,21 +44,23 @@ class Advice:
     flat: bool
     skill: Interval
     more_data: Interval
+    best: Interval
     exponent: Interval
     at_edge: int
 
     def words(self) -> list[str]:
         """Sentences for people, the advice first."""
-        return [self._of_size(), self._of_skill(), self._of_data(), *self._of_exponent()]
+        curve = f"The curve on all data is lowest at {_shown(self.best, 0)} parameters."
+        return [self._of_size(), self._of_skill(), self._of_data(), curve, *self._of_exponent()]
 
     def _of_size(self) -> str:
         take = f"take ranks.hidden = {self.hidden}, {self.parameters:,} parameters"
         if self.flat:
             return f"No two of the sizes can be told apart on this corpus: {take}, the smallest."
         if len(self.undistinguished) == 1:
-            return f"T{take[1:]}: every other size is worse by more than days and seeds explain."
+            return f"{take.capitalize()}: every other size is worse by more than days and seeds explain."
         others = ", ".join(map(str, self.undistinguished[1:]))
-        return f"T{take[1:]}; {others} cannot be told from it, or from the best, and cost more."
+        return f"{take.capitalize()}; {others} cannot be told from it, or from the best, and cost more."
 
     def _of_skill(self) -> str:
         value = f"Its information coefficient on validation days is {_shown(self.skill, 4)}"
@@ -127,6 +131,7 @@ def advice_of(fit: LadderFit, sizes: Sequence[int]) -> Advice:
         flat=len(same) == len(sizes),
         skill=fit.correlation(-1, same[0]),
         more_data=fit.gain_of_data(same[0]),
+        best=fit.best_interval(-1),
         exponent=fit.exponent,
         at_edge=int(fit.at_edge.sum()),
     )
@@ -165,5 +170,5 @@ def _width(advice: Advice, factor: float, parameters: Callable[[int], int], even
 
 
 def _shown(interval: Interval, digits: int) -> str:
-    value, low, high = (f"{it:.{digits}f}" for it in (interval.difference, interval.low, interval.high))
+    value, low, high = (f"{it:,.{digits}f}" for it in (interval.difference, interval.low, interval.high))
     return f"{value} [{low}, {high}]".replace("-", "−")

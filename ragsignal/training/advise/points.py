@@ -69,10 +69,10 @@ def teach(ladder: Ladder, fraction: float) -> None:
     with one_thread():
         model = fit_boosting(rows, ranks, ladder.spec.boosting, silent)
         targets = distillation_targets(examples, boosting_scores(model, examples, silent), ladder.spec.ranks)
-    path = ladder.targets_file(fraction)
+    _keep(ladder.teacher_file(fraction), {"times": _times(began)})
+    path = ladder.targets_file(fraction)  # last: where it is, the teacher is not fitted again
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, partial(_write_targets, targets))
-    _keep(ladder.teacher_file(fraction), {"times": _times(began)})
 
 
 def train_point(ladder: Ladder, point: Point) -> None:

@@ -6,6 +6,7 @@ import json
 import statistics
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,13 +104,21 @@ def _seeds(spec: TrainSpec, hidden: int, fraction: float) -> list[Point]:
 
 def _read(ladder: Ladder, point: Point) -> Record:
     path = ladder.point_file(point)
+    record = _read_file(path, ("parameters", "labels", "evaluations", "days", "times"))
+    days = len(rows_of(ladder.examples.valid))
+    if any(len(record["days"].get(name, ())) != days for name in ("n", "ss", "sy", "yy", "ic")):
+        raise StoreError(f"{path} is of other validation days; delete it, and type the command again")
+    return record
+
+
+def _read_file(path: Path, keys: tuple[str, ...]) -> Record:
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
-        days = [len(record["days"][name]) for name in ("n", "ss", "sy", "yy", "ic")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is damaged ({error!r}); delete it, and type the command again") from error
-    if set(days) != {len(rows_of(ladder.examples.valid))}:
-        raise StoreError(f"{path} is of other validation days; delete it, and type the command again")
+        missing = [key for key in keys if key not in record]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({error}); delete it, and type the command again") from error
+    if missing:
+        raise StoreError(f"{path} is damaged: it has no {missing[0]}; delete it, and type the command again")
     return record
 
 
@@ -142,7 +151,7 @@ def _sums(spec: TrainSpec, results: Results) -> LadderSums:
 def _times(ladder: Ladder, results: Results, following: NextStep) -> Record:
     """Seconds of a core, and memory: of points and teachers, and of a training on twice the corpus."""
     spec = ladder.spec
-    teachers = [json.loads(ladder.teacher_file(share).read_text(encoding="utf-8")) for share in spec.advise.fractions]
+    teachers = [_read_file(ladder.teacher_file(share), ("times",)) for share in spec.advise.fractions]
     steps = {
         hidden: statistics.median(results[point]["times"]["seconds"] for point in results if point.hidden == hidden)
         / spec.advise.steps

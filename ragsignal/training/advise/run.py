@@ -105,6 +105,7 @@ class SizeAdvice:
             The record, as it is written. All but ``times`` has the same bytes however often the ladder was killed.
         """
         with self.run.alone():
+            self._refuse_foreign()  # once more: another process may have built here meanwhile
             self._train()
             return self._write()
 

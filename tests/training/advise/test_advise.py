@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -253,6 +254,11 @@ def test_the_command_prints_what_was_built(built: Path, tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------- wrong inputs
 
 
+def test_a_spec_without_the_table_is_recorded_as_ever() -> None:
+    assert "advise" not in train_spec().model_dump()
+    assert "advise" in train_spec(advise={"steps": 7}).model_dump()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -317,13 +323,12 @@ def test_a_folder_that_is_not_this_ladders_is_refused(built: Path, tmp_path: Pat
 
 
 def test_a_damaged_point_is_told_with_its_repair(built: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(built, tmp_path / "advise")
     torn = tmp_path / "advise" / "points" / "8-1-0.json"
-    torn.write_text('{"days": {"n": [1]}}', encoding="utf-8")
-    with pytest.raises(StoreError, match=r"8-1-0\.json is damaged .*delete it, and type the command again"):
-        SizeAdvice(run_of(tmp_path), 1).build()
+    for text in ('{"days": {"n": [1]}}', "{", "[]"):
+        torn.write_text(text, encoding="utf-8")
+        with pytest.raises(StoreError, match=r"8-1-0\.json is damaged.*delete it, and type the command again"):
+            SizeAdvice(run_of(tmp_path), 1).build()
     short = json.loads((built / "points" / "8-1-0.json").read_text(encoding="utf-8"))
     short["days"] = {name: values[1:] for name, values in short["days"].items()}
     torn.write_text(json.dumps(short), encoding="utf-8")

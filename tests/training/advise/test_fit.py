@@ -150,6 +150,7 @@ def advice(gamma: Interval, **changes: object) -> Advice:
         "flat": False,
         "skill": Interval(0.02, 0.01, 0.03),
         "more_data": Interval(0.0, -1.0, 1.0),
+        "best": Interval(20_000.0, 7_097.0, 50_000.0),
         "exponent": gamma,
         "at_edge": 0,
     }
@@ -175,6 +176,14 @@ def test_the_words_say_where_there_is_no_skill_or_where_old_days_do_harm() -> No
     assert "the oldest days do harm" in " ".join(advice(gamma, more_data=Interval(-2.0, -3.0, -1.0)).words())
     assert "a longer history helps" in " ".join(advice(gamma, more_data=Interval(2.0, 1.0, 3.0)).words())
     assert "an end of the ladder" in " ".join(advice(gamma, at_edge=2).words())
+
+
+def test_the_words_begin_with_what_to_take() -> None:
+    gamma = Interval(0.5, 0.4, 0.6)
+    assert advice(gamma).words()[0].startswith("Take ranks.hidden = 16, 17,137 parameters: every other size is worse")
+    several = advice(gamma, undistinguished=(16, 32, 64)).words()
+    assert several[0].endswith("17,137 parameters; 32, 64 cannot be told from it, or from the best, and cost more.")
+    assert "lowest at 20,000 [7,097, 50,000] parameters" in several[3]
 
 
 def test_twice_the_corpus_asks_for_the_published_ratios_of_the_advised_size() -> None:
