@@ -101,7 +101,8 @@ def check_days(spec: TrainSpec, examples: RankExamples) -> None:
     Raises
     ------
     DataError
-        If there are fewer than 100 validation days, or fewer training days in the smallest share than a step reads.
+        If there are fewer than 100 validation days, or fewer training days in the smallest share than a step reads, or
+        fewer labels than a tree of the teacher can split.
     """
     valid = len(rows_of(examples.valid))
     if valid < LEAST_DAYS:
@@ -115,6 +116,12 @@ def check_days(spec: TrainSpec, examples: RankExamples) -> None:
         raise DataError(
             f"the smallest share, advise.fractions = {share:g}, holds {days} training days, and a step reads ranks.days"
             f" = {spec.ranks.days} on end; take larger shares, lower ranks.days, or begin data.start earlier"
+        )
+    labels, least = int(latest(examples, share).train.sum()), 2 * spec.boosting.least_rows
+    if labels * spec.boosting.rows < least:
+        raise DataError(
+            f"the smallest share, advise.fractions = {share:g}, holds {labels} labels, of which a tree of the teacher "
+            f"sees {spec.boosting.rows:g}, and needs {least} to split; take larger shares, or lower boosting.least_rows"
         )
 
 

@@ -222,6 +222,9 @@ def test_a_finished_ladder_trains_nothing_again_and_takes_another_size(built: Pa
 
 @pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(built: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path / "advise")
+    for name in ("8-0.25-0", "12-0.25-1", "16-0.25-0"):
+        (tmp_path / "advise" / "points" / f"{name}.json").unlink()
     SizeAdvice(run_of(tmp_path), 2).build()
     assert _without_times(tmp_path / "advise") == _without_times(built)
 
@@ -304,6 +307,9 @@ def test_too_few_days_are_refused(tmp_path: Path) -> None:
     few = run_of(tmp_path, split={"valid_from": date(2014, 9, 1)})
     with pytest.raises(DataError, match=r"8\d validation days .*at least 100 were expected.*move split\.valid_from"):
         SizeAdvice(few).estimate()
+    coarse = run_of(tmp_path, boosting={"least_rows": 400})
+    with pytest.raises(DataError, match=r"holds \d+ labels, of which a tree .* needs 800 .*lower boosting\.least_rows"):
+        SizeAdvice(coarse).estimate()
     long = run_of(tmp_path, ranks={"days": 60})
     with pytest.raises(DataError, match=r"advise\.fractions = 0\.25, holds 3\d training days.*lower ranks\.days"):
         SizeAdvice(long).estimate()
