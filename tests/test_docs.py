@@ -109,6 +109,7 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "boosting": config.BoostingTraining,
     "ranks": config.RanksTraining,
     "days": config.DaysTraining,
+    "advise": config.AdviseTraining,
 }
 ALPHA_TABLES: dict[str, type[config.Table]] = {"": config.SearchSpec, "alpha": config.AlphaSpec}
 SHARED = {"data", "corpus", "llm", "news"}  # tables of both kinds, documented once

@@ -5,6 +5,7 @@ ragsignal train feedback   SPEC      that model's opinion of single candidates
 ragsignal train finseer    SPEC      the retriever, from that opinion
 ragsignal train classifier SPEC      the baseline without retrieval
 ragsignal train days       SPEC      the adapter that reads retrieved days, and the retriever of days
+ragsignal train advise     SPEC      which size of StockLLM on ranks fits the corpus; it writes a record, no artifact
 
 These read a training spec. One reads a run spec with a table [walk_forward], and trains what its steps lack:
 
@@ -25,7 +26,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ragsignal.cli.options import Settings, typed
+from ragsignal.cli.advise import advise
+from ragsignal.cli.options import Settings, TrainSpecPath, typed
 from ragsignal.cli.terminal import Commands, answer, people, progress_bars, say
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 train_app = Commands(help="Train the models of a training spec, one after the other.")
 
-TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such as backtests/text.train.toml.")]
+train_app.command()(advise)
 
 
 @train_app.command()

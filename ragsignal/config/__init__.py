@@ -11,6 +11,7 @@ trained on which days) and :class:`SearchSpec` (which formulas are looked for). 
 
 from __future__ import annotations
 
+from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.alpha import AlphaSpec, SearchSpec
 from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
@@ -53,6 +54,7 @@ __all__ = [
     "MADE_UP",
     "RANKED",
     "WALK",
+    "AdviseTraining",
     "AlphaSpec",
     "BoostingTraining",
     "ClassifierTraining",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.prices import DataSpec
 from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, Day, FilePath, LLMSpec, Name, Names, Table
@@ -241,7 +242,7 @@ class TrainSpec(Table):
     """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
 
     ``out`` receives one folder an artifact: ``stockllm``, ``feedback``, ``finseer-text``, ``finseer-numeric``,
-    ``classifier``, ``stockllm-days``, ``finseer-days``.
+    ``classifier``, ``stockllm-days``, ``finseer-days``; and ``advise``, which is no artifact.
     """
 
     name: Name
@@ -258,6 +259,7 @@ class TrainSpec(Table):
     boosting: BoostingTraining = BoostingTraining()
     ranks: RanksTraining = RanksTraining()
     days: DaysTraining = DaysTraining()
+    advise: AdviseTraining = Field(default=AdviseTraining(), exclude_if=lambda it: it == AdviseTraining())
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ Not behind this door, because they import torch: :mod:`ragsignal.training.stockl
 
 from __future__ import annotations
 
+from ragsignal.training.advise.plan import LadderCost
+from ragsignal.training.advise.run import SizeAdvice
 from ragsignal.training.finseer.feedback import load_feedback, run_feedback
 from ragsignal.training.run import TrainingRun
 from ragsignal.training.trainers import TRAINERS
@@ -12,6 +14,8 @@ from ragsignal.training.walk_forward import Task, WalkForwardTraining
 
 __all__ = [
     "TRAINERS",
+    "LadderCost",
+    "SizeAdvice",
     "Task",
     "TrainingRun",
     "WalkForwardTraining",
