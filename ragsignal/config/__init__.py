@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
@@ -62,6 +63,8 @@ __all__ = [
     "FinseerTraining",
     "Horizon",
     "LLMSpec",
+    "MethodName",
+    "MethodsSpec",
     "NewsSpec",
     "RanksTraining",
     "RawTable",
