@@ -97,6 +97,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
     "walk_forward": config.WalkForwardSpec,
+    "methods": config.MethodsSpec,
     "variant": VariantSpec,
 }
 TRAIN_TABLES: dict[str, type[config.Table]] = {

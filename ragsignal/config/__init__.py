@@ -15,6 +15,7 @@ from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.alpha import AlphaSpec, SearchSpec
 from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
@@ -69,6 +70,8 @@ __all__ = [
     "Horizon",
     "KeptAlpha",
     "LLMSpec",
+    "MethodName",
+    "MethodsSpec",
     "NewsSpec",
     "RanksTraining",
     "RawTable",

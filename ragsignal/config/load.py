@@ -148,12 +148,13 @@ def _file_of(path: str | Path) -> Path:
 
 def _read_training(raw: RawTable) -> None:
     """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
-    table = raw.get("walk_forward")
-    if not isinstance(table, dict) or "train" not in table:
-        return
-    if not isinstance(table["train"], str):
-        raise ConfigError('walk_forward.train: the path of a training spec was expected, such as "my.train.toml"')
-    table["train"] = load_train_spec(table["train"])
+    for name in ("walk_forward", "methods"):
+        table = raw.get(name)
+        if not isinstance(table, dict) or "train" not in table:
+            continue
+        if not isinstance(table["train"], str):
+            raise ConfigError(f'{name}.train: the path of a training spec was expected, such as "my.train.toml"')
+        table["train"] = load_train_spec(table["train"])
 
 
 def _resolve_paths(raw: RawTable, base: Path) -> None:
@@ -190,6 +191,7 @@ _PATHS = (
     ("external", "path"),
     ("llm", "adapter"),
     ("llm", "model"),
+    ("methods", "train"),
     ("news", "path"),
     ("news", "model"),
     ("retrieval", "encoder"),

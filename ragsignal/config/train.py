@@ -33,7 +33,7 @@ class StockLLMTraining(Table):
     trained on rank letters, and ``[boosting]`` how its teacher is.
     ``modules`` are the linear layers that are adapted, by name (empty: all of them), in the upper ``upper`` share of
     the blocks: below the lowest adapted block no gradient is computed, which is most of the cost. A killed run goes on
-    from its last checkpoint, but with ``adalora``, whose ranks peft cannot take up again: it begins anew.
+    from its last checkpoint.
     """
 
     reader: Literal["text", "ranks"] = "text"
