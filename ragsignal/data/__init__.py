@@ -49,6 +49,7 @@ from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.sql import SqlSource
+from ragsignal.data.state_buckets import UNKNOWN_STATE, DailyStates, StateBuckets, daily_states
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
@@ -82,6 +83,7 @@ __all__ = [
     "SEQUENCES",
     "STATE_FORMULAS",
     "STATE_WORDS",
+    "UNKNOWN_STATE",
     "UNREADABLE",
     "BarCloses",
     "BarEnds",
@@ -90,6 +92,7 @@ __all__ = [
     "CandidateColumns",
     "CandidateCutter",
     "Converted",
+    "DailyStates",
     "DayHits",
     "DecisionRows",
     "Decisions",
@@ -114,6 +117,7 @@ __all__ = [
     "Split",
     "SplitPart",
     "SqlSource",
+    "StateBuckets",
     "bars_apart",
     "bars_of",
     "bars_until_known",
@@ -132,6 +136,7 @@ __all__ = [
     "cut_queries",
     "cut_query",
     "daily_ranks",
+    "daily_states",
     "days_of",
     "differs_in_spacing",
     "dispersion_of",
