@@ -199,6 +199,7 @@ _PATHS = (
     ("classifier", "base"),
     ("days", "teacher"),
     ("finseer", "base"),
+    ("finseer", "start"),
     ("strategy", "folder"),
     ("walk_forward", "train"),
     ("walk_forward", "artifacts"),

@@ -33,6 +33,17 @@ RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
 LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
 """Templates that write quantile letters."""
 Walked = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "finseer-days", "classifier"]
+StateName = Literal[
+    "trend_5",
+    "trend_20",
+    "trend_60",
+    "volatility_20",
+    "volatility_60",
+    "dispersion_5",
+    "dispersion_20",
+    "dispersion_60",
+]
+"""Numbers of the market's state, see :data:`ragsignal.data.STATE_FORMULAS`."""
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 
@@ -98,6 +109,7 @@ FilePath = Annotated[Path, Field(strict=False)]
 ReaderRef = Annotated[str, _may_walk("stockllm")]
 EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric")]
 ClassifierRef = Annotated[str, _may_walk("classifier")]
+ArtifactRef = Annotated[str, _may_walk()]
 
 
 class Table(BaseModel):

@@ -79,6 +79,7 @@ from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.sql import SqlSource
+from ragsignal.data.state_buckets import UNKNOWN_STATE, DailyStates, StateBuckets, daily_states
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
@@ -116,6 +117,7 @@ __all__ = [
     "SEQUENCES",
     "STATE_FORMULAS",
     "STATE_WORDS",
+    "UNKNOWN_STATE",
     "UNREADABLE",
     "AlphaDays",
     "BarCloses",
@@ -126,6 +128,7 @@ __all__ = [
     "CandidateColumns",
     "CandidateCutter",
     "Converted",
+    "DailyStates",
     "DayHits",
     "DecisionRows",
     "Decisions",
@@ -160,6 +163,7 @@ __all__ = [
     "Window",
     "alpha_days",
     "alpha_names",
+    "StateBuckets",
     "bars_apart",
     "bars_of",
     "bars_until_known",
@@ -179,6 +183,7 @@ __all__ = [
     "cut_queries",
     "cut_query",
     "daily_ranks",
+    "daily_states",
     "days_of",
     "depth",
     "differs_in_spacing",

@@ -17,6 +17,7 @@ from ragsignal.data import (
     NEWS_FACTORS,
     AlphaDays,
     Bins,
+    DailyStates,
     MarketDays,
     NewsDays,
     NewsTable,
@@ -28,6 +29,7 @@ from ragsignal.data import (
     build_panel,
     build_rank_letters,
     calendar_of,
+    daily_states,
     fit_bins,
     load_prices,
     shipped_bins,
@@ -135,6 +137,12 @@ class Materials:
         letters = self.rank_letters
         frames = self.prices.between(letters.days[0].item(), None).frames
         return build_market_days(letters, frames, self.candidates.target, self.candidates.horizon)
+
+    @cached_property
+    def states(self) -> DailyStates:
+        """The market's state of every day, from the bars of all symbols that have one."""
+        self._refuse_hours("the market's states")
+        return daily_states(self.prices.frames)
 
     def _refuse_hours(self, what: str) -> None:
         if self.clock.intraday:
