@@ -126,7 +126,7 @@ class KeptAlpha(Table):
     whether the formula is still the one that was tested.
     """
 
-    name: Annotated[str, matching(r"[a-z][a-z0-9_]{0,39}", "small letters, digits and '_' were expected, at most 40")]
+    name: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, '.', '_' and '-' were expected")]
     formula: str
     known_through: Day
     digest: str | None = Field(default=None, exclude=True)

@@ -228,7 +228,7 @@ def test_letters_of_formulas_are_their_rank_on_the_day() -> None:
         ("[[alpha]", "is not a TOML file"),
         (ONE.replace('name = "fade"\n', ""), "missing, and it has no default"),
         (ONE.replace("known_through = 2008-12-31\n", ""), "known_through: missing"),
-        (ONE.replace('"fade"', '"Fade me"'), "small letters, digits and '_' were expected"),
+        (ONE.replace('"fade"', '"Fade me"'), "letters, digits, '.', '_' and '-' were expected"),
         (ONE + ONE, "two formulas are called fade"),
         (ONE + 'note = "x"\n', "unknown key"),
         (ONE.replace("2008-12-31", '"soon"'), "a day was expected"),
