@@ -7,6 +7,13 @@ Everything is decided by days, not by queries: symbols of one day share that day
 
 from __future__ import annotations
 
+from ragsignal.evaluation.formulas import (
+    FormulaFindings,
+    IcOfPeriod,
+    check_values_file,
+    formula_findings,
+    write_values,
+)
 from ragsignal.evaluation.metrics import METRICS, Resampling, Sample, direction_of
 from ragsignal.evaluation.record import console_table, faithfulness_words, write_evaluation
 from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
@@ -14,13 +21,18 @@ from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 __all__ = [
     "METRICS",
     "Evaluation",
+    "FormulaFindings",
+    "IcOfPeriod",
     "Resampling",
     "Sample",
+    "check_values_file",
     "console_table",
     "direction_of",
     "evaluate_spec",
     "faithfulness_words",
+    "formula_findings",
     "prepare",
     "work_of",
     "write_evaluation",
+    "write_values",
 ]

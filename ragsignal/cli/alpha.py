@@ -1,0 +1,15 @@
+"""``ragsignal alpha``: formulas."""
+
+from __future__ import annotations
+
+from ragsignal.cli.alpha_formulas import evaluate_formula, list_operators
+from ragsignal.cli.terminal import Commands
+
+alpha_app = Commands(help="Formulas that rank stocks: search for them, and judge them.")
+alpha_app.command("operators")(list_operators)
+alpha_app.command("eval")(evaluate_formula)
+
+
+@alpha_app.callback()
+def alpha() -> None:
+    """Search for formulas that rank stocks, and judge them."""
