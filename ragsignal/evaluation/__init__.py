@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from ragsignal.evaluation.methods import MethodsComparison, WayDifference, compare_methods
 from ragsignal.evaluation.methods_record import methods_table, write_methods
+from ragsignal.evaluation.formulas import (
+    FormulaFindings,
+    IcOfPeriod,
+    check_values_file,
+    formula_findings,
+    write_values,
+)
 from ragsignal.evaluation.metrics import METRICS, Resampling, Sample, direction_of
 from ragsignal.evaluation.record import console_table, faithfulness_words, write_evaluation
 from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
@@ -21,6 +28,11 @@ __all__ = [
     "Sample",
     "WayDifference",
     "compare_methods",
+    "FormulaFindings",
+    "IcOfPeriod",
+    "Resampling",
+    "Sample",
+    "check_values_file",
     "console_table",
     "direction_of",
     "evaluate_spec",
@@ -30,4 +42,9 @@ __all__ = [
     "work_of",
     "write_evaluation",
     "write_methods",
+    "formula_findings",
+    "prepare",
+    "work_of",
+    "write_evaluation",
+    "write_values",
 ]
