@@ -97,6 +97,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
     "walk_forward": config.WalkForwardSpec,
+    "methods": config.MethodsSpec,
     "variant": VariantSpec,
 }
 TRAIN_TABLES: dict[str, type[config.Table]] = {
@@ -109,6 +110,7 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "boosting": config.BoostingTraining,
     "ranks": config.RanksTraining,
     "days": config.DaysTraining,
+    "advise": config.AdviseTraining,
 }
 ALPHA_TABLES: dict[str, type[config.Table]] = {"": config.SearchSpec, "alpha": config.AlphaSpec}
 SHARED = {"data", "corpus", "llm", "news"}  # tables of both kinds, documented once

@@ -5,10 +5,15 @@ ragsignal train feedback   SPEC      that model's opinion of single candidates
 ragsignal train finseer    SPEC      the retriever, from that opinion
 ragsignal train classifier SPEC      the baseline without retrieval
 ragsignal train days       SPEC      the adapter that reads retrieved days, and the retriever of days
+ragsignal train advise     SPEC      which size of StockLLM on ranks fits the corpus; it writes a record, no artifact
 
 These read a training spec. One reads a run spec with a table [walk_forward], and trains what its steps lack:
 
 ragsignal train walk-forward SPEC    all of the above, once for each step
+
+Another reads a run spec with a table [methods], trains what it lacks, and scores all on the run's bars:
+
+ragsignal train methods SPEC         LoRA, AdaLoRA and prefix tuning beside prompts without training
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +31,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ragsignal.cli.options import Settings, typed
+from ragsignal.cli.advise import advise
+from ragsignal.cli.options import Out, Settings, TrainSpecPath, typed
 from ragsignal.cli.terminal import Commands, answer, people, progress_bars, say
+from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
     from ragsignal.artifacts import Artifact, Kind
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 
 train_app = Commands(help="Train the models of a training spec, one after the other.")
 
-TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such as backtests/text.train.toml.")]
+train_app.command()(advise)
 
 
 @train_app.command()
@@ -102,6 +110,31 @@ def walk_forward(
     rows = [{"folder": str(it.folder), "trained_through": it.card.trained_through} for it in artifacts]
     missing = [{"step": it.step.first, "kind": it.kind, "folder": str(it.folder), "size": it.size} for it in tasks]
     answer({"steps": [asdict(step) for step in training.plan.steps], "to_train": missing, "artifacts": rows})
+
+
+@train_app.command()
+def methods(
+    spec: Annotated[Path, typer.Argument(help="A TOML run spec with a table [methods].")],
+    out: Out = Path("runs"),
+    settings: Settings = None,
+) -> None:
+    """Train a text reader by several methods, and score them beside prompts and free models on the run's bars."""
+    from ragsignal.config import load_spec
+
+    loaded = load_spec(spec, settings or ())
+    with progress_bars() as progress:
+        from ragsignal.evaluation import compare_methods, methods_table, write_methods
+
+        run = NewRun(out / f"{loaded.name}-methods")
+        comparison = compare_methods(loaded, progress, typed("ragsignal train methods", spec, settings))
+        folder, record = run.write(partial(write_methods, comparison))
+    people.print(methods_table(comparison))
+    for row in comparison.differences:
+        if row.verdict != "not distinguishable":
+            say(f"{row.left} is {row.verdict} than {row.right} by {row.measure}")
+    told = sum(row.verdict != "not distinguishable" for row in comparison.differences)
+    say(f"{told} of {len(comparison.differences)} differences can be told apart from none; all: {folder / 'table.md'}")
+    answer({"run_dir": str(folder), "trained": record["trained"], "ways": record["ways"]})
 
 
 def _steps_table(training: WalkForwardTraining, tasks: Sequence[Task]) -> Table:

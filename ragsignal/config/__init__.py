@@ -11,9 +11,11 @@ trained on which days) and :class:`SearchSpec` (which formulas are looked for). 
 
 from __future__ import annotations
 
+from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.alpha import AlphaSpec, SearchSpec
 from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
@@ -25,6 +27,7 @@ from ragsignal.config.tables import (
     CorpusSpec,
     ExternalSpec,
     Horizon,
+    KeptAlpha,
     LLMSpec,
     RetrievalSpec,
     StrategySpec,
@@ -52,6 +55,7 @@ __all__ = [
     "MADE_UP",
     "RANKED",
     "WALK",
+    "AdviseTraining",
     "AlphaSpec",
     "BoostingTraining",
     "ClassifierTraining",
@@ -64,7 +68,10 @@ __all__ = [
     "FeedbackTraining",
     "FinseerTraining",
     "Horizon",
+    "KeptAlpha",
     "LLMSpec",
+    "MethodName",
+    "MethodsSpec",
     "NewsSpec",
     "RanksTraining",
     "RawTable",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from ragsignal.config.alpha import SearchSpec
+from ragsignal.config.kept_alphas import put_alphas
 from ragsignal.config.messages import RawTable, did_you_mean, explain
 from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
@@ -90,6 +91,7 @@ def with_settings(spec: RunSpec, settings: Sequence[str]) -> RunSpec:
         return spec
     raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     override(raw, settings)
+    put_alphas(raw)
     return checked(raw, RunSpec, " --set ".join([spec.name, *settings]))
 
 
@@ -106,6 +108,7 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     override(raw, settings)
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
+    put_alphas(raw)
     return checked(raw, kind, " --set ".join([str(path), *settings]))
 
 
@@ -145,12 +148,13 @@ def _file_of(path: str | Path) -> Path:
 
 def _read_training(raw: RawTable) -> None:
     """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
-    table = raw.get("walk_forward")
-    if not isinstance(table, dict) or "train" not in table:
-        return
-    if not isinstance(table["train"], str):
-        raise ConfigError('walk_forward.train: the path of a training spec was expected, such as "my.train.toml"')
-    table["train"] = load_train_spec(table["train"])
+    for name in ("walk_forward", "methods"):
+        table = raw.get(name)
+        if not isinstance(table, dict) or "train" not in table:
+            continue
+        if not isinstance(table["train"], str):
+            raise ConfigError(f'{name}.train: the path of a training spec was expected, such as "my.train.toml"')
+        table["train"] = load_train_spec(table["train"])
 
 
 def _resolve_paths(raw: RawTable, base: Path) -> None:
@@ -181,11 +185,13 @@ def _anchored(url: str, base: Path) -> str:
 _PATHS = (
     ("", "out"),
     ("", "classifier"),  # of a variant
+    ("corpus", "alphas"),
     ("alpha", "known"),
     ("data", "path"),
     ("external", "path"),
     ("llm", "adapter"),
     ("llm", "model"),
+    ("methods", "train"),
     ("news", "path"),
     ("news", "model"),
     ("retrieval", "encoder"),
@@ -193,6 +199,7 @@ _PATHS = (
     ("classifier", "base"),
     ("days", "teacher"),
     ("finseer", "base"),
+    ("finseer", "start"),
     ("strategy", "folder"),
     ("walk_forward", "train"),
     ("walk_forward", "artifacts"),
@@ -204,7 +211,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder", "known")
+        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.methods import MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.prices import DataSpec
 from ragsignal.config.tables import (
@@ -175,6 +176,7 @@ class RunSpec(Table):
     # left out where there is none: specs and records from before it stay as they are, bit for bit
     walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+    methods: MethodsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -198,6 +200,8 @@ class RunSpec(Table):
             self.data.universe.check_before(self.data.start, "data.start")
         if self.news is not None:
             self.news.check_close(self.data)
+        if self.methods is not None:
+            self.methods.check_run(self.data.start, self.llm, self.variants)
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
             self._check_decisions(raw, variant)

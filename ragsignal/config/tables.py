@@ -7,7 +7,16 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
@@ -24,6 +33,17 @@ RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
 LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
 """Templates that write quantile letters."""
 Walked = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "finseer-days", "classifier"]
+StateName = Literal[
+    "trend_5",
+    "trend_20",
+    "trend_60",
+    "volatility_20",
+    "volatility_60",
+    "dispersion_5",
+    "dispersion_20",
+    "dispersion_60",
+]
+"""Numbers of the market's state, see :data:`ragsignal.data.STATE_FORMULAS`."""
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 
@@ -89,12 +109,27 @@ FilePath = Annotated[Path, Field(strict=False)]
 ReaderRef = Annotated[str, _may_walk("stockllm")]
 EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric")]
 ClassifierRef = Annotated[str, _may_walk("classifier")]
+ArtifactRef = Annotated[str, _may_walk()]
 
 
 class Table(BaseModel):
     """Base of every table of a spec: immutable, no unknown keys, no silent conversion, no infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class KeptAlpha(Table):
+    """A formula over the bars of all stocks, kept by a search or written by hand.
+
+    ``known_through`` is the last day whose prices had a part in its being chosen (of a formula of the literature, the
+    last day of its authors' sample): what uses it is in sample until then. ``digest``, where a search wrote it, tells
+    whether the formula is still the one that was tested.
+    """
+
+    name: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, '.', '_' and '-' were expected")]
+    formula: str
+    known_through: Day
+    digest: str | None = Field(default=None, exclude=True)
 
 
 class CorpusSpec(Table):
@@ -104,6 +139,7 @@ class CorpusSpec(Table):
     ``horizon``, how far the labels of candidates and of training look ahead;
     ``bins_through`` refits the quantile letters on this spec's own prices up to that date (None: the shipped
     edges, fitted on AAPL, GOOG, IBM and MSFT through 2009-12-31, prices that are no longer bundled).
+    ``alphas`` are formulas: in a file of the spec the path of theirs, ``"my.alphas.toml"``.
     """
 
     symbols: Names = ()
@@ -115,6 +151,21 @@ class CorpusSpec(Table):
     target: Target = "movement"
     horizon: Horizon = horizon_field()
     bins_through: Day | None = None
+    alphas: tuple[KeptAlpha, ...] = Field(default=(), strict=False, exclude_if=lambda it: not it)
+
+    @property
+    def reads_alphas(self) -> bool:
+        """Whether formulas are among the sequences: all of them, unless ``indicators`` names others."""
+        return bool(self.alphas) and (not self.indicators or any(it.startswith("alpha.") for it in self.indicators))
+
+    @field_validator("alphas")
+    @classmethod
+    def _named_once(cls, alphas: tuple[KeptAlpha, ...]) -> tuple[KeptAlpha, ...]:
+        names = [alpha.name for alpha in alphas]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two formulas are called {twice[0]}; give each a name of its own")
+        return alphas
 
 
 class RetrievalSpec(Table):

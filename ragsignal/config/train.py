@@ -6,9 +6,22 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.prices import DataSpec
-from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, Day, FilePath, LLMSpec, Name, Names, Table
+from ragsignal.config.tables import (
+    ArtifactRef,
+    AtLeastOne,
+    CorpusSpec,
+    Count,
+    Day,
+    FilePath,
+    LLMSpec,
+    Name,
+    Names,
+    StateName,
+    Table,
+)
 
 
 class SplitSpec(Table):
@@ -32,7 +45,7 @@ class StockLLMTraining(Table):
     trained on rank letters, and ``[boosting]`` how its teacher is.
     ``modules`` are the linear layers that are adapted, by name (empty: all of them), in the upper ``upper`` share of
     the blocks: below the lowest adapted block no gradient is computed, which is most of the cost. A killed run goes on
-    from its last checkpoint, but with ``adalora``, whose ranks peft cannot take up again: it begins anew.
+    from its last checkpoint.
     """
 
     reader: Literal["text", "ranks"] = "text"
@@ -81,16 +94,28 @@ class FeedbackTraining(Table):
 
 
 class FinseerTraining(Table):
-    """Distillation of teacher scores into an encoder.
+    """Distillation of teacher scores into an encoder, or contrast of labelled windows.
 
     Both temperatures belong to the softmax over a query's candidates: ``teacher_temperature`` in log-odds, about the
     spread of the scores; ``temperature`` in cosine similarity. ``mix`` is the share of KL in ``loss = "mix"``. The last
     ``valid_share`` of the blocks of queries is held out. ``base`` .. ``batch_size`` are the text encoder's (LoRA over a
     sentence-transformers model), ``dim`` .. ``numeric_batch_size`` the numeric one's, which begins from nothing and
     therefore needs more passes.
+
+    ``loss = "supcon"`` needs no teacher: windows of one class are drawn together, those of others pushed away (Khosla
+    and others 2020, arXiv 2004.11362). A class is a movement, by ``corpus.target``, and one of ``buckets`` of the
+    number ``state`` of the market's state on the window's last day. ``positives = "overlap"`` counts windows that share
+    one of the two labels as alike too, by a third. A step has ``per_class`` windows of every class, half of them
+    queries; an epoch has ``windows`` of them. ``start`` is an artifact of the same encoder that training begins from.
     """
 
-    loss: Literal["kl", "infonce", "mix"] = "kl"
+    loss: Literal["kl", "infonce", "mix", "supcon"] = "kl"
+    positives: Literal["same", "overlap"] = Field(default="same", exclude_if=lambda it: it == "same")
+    state: StateName = Field(default="volatility_20", exclude_if=lambda it: it == "volatility_20")
+    buckets: int = Field(default=3, ge=2, le=10, exclude_if=lambda it: it == 3)
+    per_class: int = Field(default=8, ge=2, exclude_if=lambda it: it == 8)
+    windows: int = Field(default=4000, ge=1, exclude_if=lambda it: it == 4000)
+    start: ArtifactRef | None = Field(default=None, exclude_if=lambda it: it is None)
     mix: float = Field(default=0.5, ge=0, le=1)
     teacher_temperature: float = Field(default=0.1, gt=0)
     temperature: float = Field(default=0.05, gt=0)
@@ -241,7 +266,7 @@ class TrainSpec(Table):
     """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
 
     ``out`` receives one folder an artifact: ``stockllm``, ``feedback``, ``finseer-text``, ``finseer-numeric``,
-    ``classifier``, ``stockllm-days``, ``finseer-days``.
+    ``classifier``, ``stockllm-days``, ``finseer-days``; and ``advise``, which is no artifact.
     """
 
     name: Name
@@ -258,6 +283,7 @@ class TrainSpec(Table):
     boosting: BoostingTraining = BoostingTraining()
     ranks: RanksTraining = RanksTraining()
     days: DaysTraining = DaysTraining()
+    advise: AdviseTraining = Field(default=AdviseTraining(), exclude_if=lambda it: it == AdviseTraining())
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")

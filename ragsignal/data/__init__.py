@@ -20,9 +20,11 @@ from ragsignal.data.decisions import DecisionRows, read_decisions
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.formulas import (
+    ALPHA,
     BAR_FIELDS,
     LONGEST,
     OPERATORS,
+    AlphaDays,
     Call,
     Evaluator,
     Field,
@@ -32,11 +34,14 @@ from ragsignal.data.formulas import (
     Number,
     Operator,
     Window,
+    alpha_days,
+    alpha_names,
     canonical,
     depth,
     digest_of,
     field_panel,
     fits,
+    is_alpha,
     kind_of,
     parse,
     parts,
@@ -63,9 +68,10 @@ from ragsignal.data.rank_letters import (
     Letters,
     RankLetters,
     build_rank_letters,
-    daily_ranks,
+    with_alphas,
     with_news,
 )
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import BarCloses, BarEnds, SessionClose
@@ -73,6 +79,7 @@ from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.sql import SqlSource
+from ragsignal.data.state_buckets import UNKNOWN_STATE, DailyStates, StateBuckets, daily_states
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
@@ -88,6 +95,7 @@ from ragsignal.data.windows import (
 )
 
 __all__ = [
+    "ALPHA",
     "BAR_FIELDS",
     "FACTORS",
     "FACTOR_GROUPS",
@@ -109,7 +117,9 @@ __all__ = [
     "SEQUENCES",
     "STATE_FORMULAS",
     "STATE_WORDS",
+    "UNKNOWN_STATE",
     "UNREADABLE",
+    "AlphaDays",
     "BarCloses",
     "BarEnds",
     "Bins",
@@ -118,6 +128,7 @@ __all__ = [
     "CandidateColumns",
     "CandidateCutter",
     "Converted",
+    "DailyStates",
     "DayHits",
     "DecisionRows",
     "Decisions",
@@ -149,7 +160,10 @@ __all__ = [
     "Split",
     "SplitPart",
     "SqlSource",
+    "StateBuckets",
     "Window",
+    "alpha_days",
+    "alpha_names",
     "bars_apart",
     "bars_of",
     "bars_until_known",
@@ -169,6 +183,7 @@ __all__ = [
     "cut_queries",
     "cut_query",
     "daily_ranks",
+    "daily_states",
     "days_of",
     "depth",
     "differs_in_spacing",
@@ -185,6 +200,7 @@ __all__ = [
     "grow_letters",
     "hint_at",
     "inspect_news",
+    "is_alpha",
     "is_spaced_otherwise",
     "kind_of",
     "label_tables",
@@ -218,5 +234,6 @@ __all__ = [
     "text_of",
     "usual_gap_of",
     "warning_notes",
+    "with_alphas",
     "with_news",
 ]

@@ -134,7 +134,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         before(study, work_of(spec, questions))
     baselines = free_baselines(questions, learn, questions.is_query)
     best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
-    own = [_forecast(variant, pipelines[variant.name], questions, study) for variant in variants]
+    own = [forecast_of(variant, pipelines[variant.name], questions, study) for variant in variants]
     scoring = Scoring(questions, _measures(spec), overlap_of(spec.evaluation))
     forecasts, leak_detector = [*own, *baselines], _leak_detector(spec, scoring)
     return Evaluation(
@@ -159,13 +159,13 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         ],
         times=frame.times(
             variants={name: pipeline.cost.record() for name, pipeline in pipelines.items()},
-            trials=_counted(spec, pipelines),
+            trials=counted(spec, pipelines),
         ),
-        predictions=_predictions(questions, [*forecasts, *(row.forecast for row in leak_detector.rows)]),
+        predictions=predictions_of(questions, [*forecasts, *(row.forecast for row in leak_detector.rows)]),
     )
 
 
-def _counted(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> TrialCount:
+def counted(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> TrialCount:
     """Count in the ledger of trials what was scored: whoever chooses by these figures has looked at these days."""
     trials = [
         Trial(configuration_of(spec, spec.find_variant(name), pipeline.recipe), "evaluate", None)
@@ -212,7 +212,8 @@ def _variants(spec: RunSpec) -> list[Variant]:
     return chosen
 
 
-def _forecast(variant: Variant, pipeline: Pipeline, questions: Questions, study: Study) -> Forecast:
+def forecast_of(variant: Variant, pipeline: Pipeline, questions: Questions, study: Study) -> Forecast:
+    """Ask a variant's pipeline all questions."""
     pipeline.progress = silent_steps  # it would count from 0 in every chunk
     progress = partial(study.progress, f"forecasts of {variant.name}")
     answers, reasons = probabilities(pipeline, questions.queries, progress)
@@ -245,7 +246,8 @@ def _faithfulness(study: Study, variants: Sequence[Variant], questions: Question
     return [row for variant in explained for row in faithfulness(study, variant, questions, n_queries)]
 
 
-def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
+def predictions_of(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
+    """Lay P(rise) of each forecast beside the outcome, a row a query."""
     rows, columns = np.nonzero(questions.is_query)
     labels = {
         "date": questions.panel.days[rows].astype("datetime64[us]"),

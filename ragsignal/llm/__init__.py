@@ -18,7 +18,7 @@ from ragsignal.llm.day_hits import DAY_HITS_RECIPE, DayFeatures, DayScales, day_
 from ragsignal.llm.day_reader import DayEnsemble, DayReader, save_reader
 from ragsignal.llm.day_scores import UniverseReader
 from ragsignal.llm.day_vote import DayVote, factor_product, pooled_payoffs, pooling_weights
-from ragsignal.llm.device import checked_device, chosen_dtype, machine
+from ragsignal.llm.device import checked_device, chosen_dtype, computing, machine
 from ragsignal.llm.headlines import Headlines
 from ragsignal.llm.letters import last_days, letters_of, spelled
 from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
@@ -31,8 +31,11 @@ from ragsignal.llm.ranks import (
     STATES_RECIPE,
     RankPrompt,
     RankScorer,
+    alphas_recipe,
+    beside_bars,
     day_scorer,
     news_recipe,
+    reads_alphas,
     reads_news,
     reads_states,
 )
@@ -69,10 +72,13 @@ __all__ = [
     "UniverseReader",
     "VoteScorer",
     "adapter_of",
+    "alphas_recipe",
     "as_numbers",
+    "beside_bars",
     "calibrated",
     "checked_device",
     "chosen_dtype",
+    "computing",
     "day_features",
     "day_scorer",
     "encode",
@@ -93,6 +99,7 @@ __all__ = [
     "pooled_payoffs",
     "pooling_weights",
     "probability_of",
+    "reads_alphas",
     "reads_hits",
     "reads_news",
     "reads_states",

@@ -10,6 +10,7 @@ from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, line_recipe,
 from ragsignal.retrieval.factory import make_day_retriever, make_retriever
 from ragsignal.retrieval.index import AsOfIndex, Ranked
 from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, query_features
+from ragsignal.retrieval.probes import KnownWindows, linear_probe, nearest_probe
 from ragsignal.retrieval.regimes import Macro, RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
@@ -20,6 +21,7 @@ from ragsignal.retrieval.retrievers import (
     RandomRetriever,
 )
 from ragsignal.retrieval.segments import SEGMENT_ROWS, SegmentedIndex
+from ragsignal.retrieval.sequences import Beside
 from ragsignal.retrieval.state_metric import StateMetric, similarity
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "READS",
     "SEGMENT_ROWS",
     "AsOfIndex",
+    "Beside",
     "Corpus",
     "CorpusEncoder",
     "CorpusRetriever",
@@ -36,6 +39,7 @@ __all__ = [
     "DenseRetriever",
     "EmbeddingCache",
     "FinseerDays",
+    "KnownWindows",
     "Macro",
     "NearestDays",
     "NoRetriever",
@@ -52,10 +56,12 @@ __all__ = [
     "build_corpus",
     "features",
     "line_recipe",
+    "linear_probe",
     "load_or_build",
     "load_sentence_model",
     "make_day_retriever",
     "make_retriever",
+    "nearest_probe",
     "query_features",
     "query_line",
     "read_macro",

@@ -14,6 +14,13 @@ from ragsignal.statistics.account import (
     spoken_and_known,
     years_of,
 )
+from ragsignal.statistics.classes import (
+    ClassFigure,
+    ClassForecasts,
+    class_figures,
+    correlation_of_days,
+    mean_of_days,
+)
 from ragsignal.statistics.forecasts import (
     Bin,
     McNemar,
@@ -63,6 +70,8 @@ __all__ = [
     "LEVEL",
     "REPETITIONS",
     "Bin",
+    "ClassFigure",
+    "ClassForecasts",
     "ClusteredShare",
     "Interval",
     "McNemar",
@@ -73,7 +82,9 @@ __all__ = [
     "best_of_noise",
     "block_length",
     "bounds",
+    "class_figures",
     "clustered_share",
+    "correlation_of_days",
     "day_weights",
     "days_for",
     "deflated_sharpe",
@@ -89,6 +100,7 @@ __all__ = [
     "log_losses",
     "mcnemar",
     "mean_interval",
+    "mean_of_days",
     "minimum_track_record",
     "performance",
     "probabilistic_sharpe",

@@ -26,6 +26,7 @@ from ragsignal.llm import (
     adapter_of,
     day_scorer,
     load_stockllm,
+    reads_alphas,
     reads_hits,
     reads_news,
 )
@@ -44,6 +45,7 @@ from ragsignal.retrieval import (
     make_retriever,
 )
 from ragsignal.signals import ExternalSignals, RagPipeline, ReadOnce, SignalStore, store_place
+from ragsignal.study.alphas_use import check_alphas, fitted_alphas, uses_alphas
 from ragsignal.study.external import decisions_of
 from ragsignal.study.materials import Materials
 from ragsignal.study.news_use import COUNTED_BY_DATE, check_news, uses_news
@@ -164,6 +166,8 @@ class Parts:
         written = any(_reads_letters(artifact) for artifact in artifacts.values())
         if variant.reads_letters or variant.embeds_text or written:
             fitted.append(("letter bins", self.materials.bins.fitted_through))
+        if uses_alphas(self.spec, variant, artifacts.values()):
+            fitted += fitted_alphas(self.spec.corpus)
         return fitted
 
     def in_sample(self, variant: Variant) -> list[str]:
@@ -192,6 +196,7 @@ class Parts:
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
         check_news(self, variant)
+        check_alphas(self, variant)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
@@ -218,10 +223,11 @@ class Parts:
                 f"variant {variant.name!r}: days are read by a model on rank letters with an adapter for them; write "
                 'llm = { model = "shipped:stockllm", adapter = "shipped:stockllm-days" }, or signal = "vote"'
             )
-        if reads_news(reader):
+        if reads_news(reader) or reads_alphas(reader):
+            what, key = ("news", "[news]") if reads_news(reader) else ("formulas", "corpus.alphas")
             raise ConfigError(
-                f"variant {variant.name!r}: {reader.ref} reads news, and days tell nothing of them; write retriever = "
-                '"none" for it, or name a reader that was trained without [news]'
+                f"variant {variant.name!r}: {reader.ref} reads {what}, and days tell nothing of them; write "
+                f'retriever = "none" for it, or name a reader that was trained without {key}'
             )
         if days.card.recipe.get("trunk") != reader.digest:
             raise ConfigError(
@@ -259,7 +265,7 @@ class Parts:
     def _ranks(self, variant: Variant) -> Reading:
         artifacts = self.artifacts(variant)
         artifact = artifacts["classifier" if variant.is_classifier else "reader"]
-        universe = self.materials.news_letters if reads_news(artifact) else self.materials.rank_letters
+        universe = self.materials.letters(reads_alphas(artifact), reads_news(artifact))
         days = artifacts.get("reader of days")
         if days is not None:
             reader = DayReader(artifact, days, universe, variant.llm.device, variant.llm.threads)

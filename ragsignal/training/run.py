@@ -128,13 +128,19 @@ class TrainingRun:
 
     @property
     def letters(self) -> RankLetters:
-        """Rank letters of all symbols, with those of the day's news where the spec has a table of it."""
-        return self.materials.rank_letters if self.spec.news is None else self.materials.news_letters
+        """Rank letters of all symbols, with those of kept formulas and of the day's news where the spec has some."""
+        return self.materials.letters(bool(self.spec.corpus.alphas), self.spec.news is not None)
 
     @property
     def news_recipe(self) -> Recipe:
         """What the news add to the recipe of something that reads them: their digest; empty without news."""
         return {} if self.spec.news is None else {"news": self.materials.news_days.digest}
+
+    @property
+    def further_recipe(self) -> Recipe:
+        """What formulas and news add to the recipe of a reader of rank letters: their digests."""
+        alphas = {"alphas": self.materials.alpha_days.digest} if self.spec.corpus.alphas else {}
+        return alphas | self.news_recipe
 
     @property
     def corpus(self) -> Corpus:
@@ -226,6 +232,7 @@ class TrainingRun:
         split = self.spec.split
         days = [part.known_through for part in (result.train, result.valid) if part]
         days += [self.bins.fitted_through] if result.reads_bins else []
+        days += [alpha.known_through for alpha in self.spec.corpus.alphas]
         return Card(
             kind=kind,
             name=f"{self.spec.name}-{kind}",

@@ -190,6 +190,9 @@ def _size(spec: TrainSpec, kind: TrainedKind) -> str:
         return f"{prompts:,.0f} prompts forward and back, {stockllm.valid_examples:,} to calibrate"
     if kind == "feedback":
         return f"{feedback.queries * (feedback.candidates + 1):,} prompts"
+    if kind.startswith("finseer") and finseer.loss == "supcon":
+        epochs = finseer.epochs if kind == "finseer-text" else finseer.numeric_epochs
+        return f"{2 * finseer.windows * epochs:,.0f} windows"
     if kind == "finseer-text":
         return f"{2 * feedback.queries * (finseer.negatives + 2) * finseer.epochs:,.0f} lines"
     if kind == "finseer-numeric":

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from ragsignal.data.formulas.formula import Field, Formula, Number, Window
+from ragsignal.data.formulas.formula import Call, Field, Formula, Kind, Number, Window
 from ragsignal.data.formulas.panel import FieldPanel
 from ragsignal.data.formulas.registry import OPERATORS
 from ragsignal.types import FloatArray
@@ -49,13 +49,22 @@ class Evaluator:
         if formula in self._kept:
             self._kept.move_to_end(formula)
             return self._kept[formula]
-        arguments = [self._part(part) for part in formula.arguments]
-        with np.errstate(all="ignore"):  # what is no number is NaN, and stays so
-            made = OPERATORS[formula.operator].compute(*arguments)
-        values = np.array(np.broadcast_to(made, self.panel.shape)) if np.shape(made) != self.panel.shape else made
-        values[~np.isfinite(values)] = np.nan
+        values = self._computed(formula)
         values.flags.writeable = False
         self._kept[formula] = values
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return values
+
+    def _computed(self, formula: Call) -> FloatArray:
+        operator = OPERATORS[formula.operator]
+        arguments = [self._part(part) for part in formula.arguments]
+        if operator.family != "element":  # these read other days or symbols, so a number has to be on all of them
+            for place, kind in enumerate(operator.takes):
+                if kind not in (Kind.WINDOW, Kind.NUMBER) and not isinstance(arguments[place], np.ndarray):
+                    arguments[place] = np.full(self.panel.shape, arguments[place])
+        with np.errstate(all="ignore"):  # what is no number is NaN, and stays so
+            made = operator.compute(*arguments)
+        values = np.array(np.broadcast_to(made, self.panel.shape)) if np.shape(made) != self.panel.shape else made
+        np.copyto(values, np.nan, where=np.isinf(values))
+        return np.asarray(values, dtype=np.float64)

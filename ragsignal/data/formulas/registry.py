@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ragsignal.data.formulas.formula import LONGEST, Call, Field, Formula, Kind, Window
+from ragsignal.data.formulas.formula import LONGEST, Call, Field, Formula, Kind, Number, Window
 from ragsignal.errors import ConfigError
 
 Family = Literal["element", "time", "cross", "group"]
@@ -25,8 +26,8 @@ class Operator:
     compute : callable
         Takes the values of its arguments: of series, conditions and groups float64 arrays of shape
         (n_days, n_symbols), NaN where there is no value (conditions: 1.0, 0.0, NaN; groups: whole numbers, NaN); a
-        number is a float, a window an int, and a series may be a float too. Gives an array of that shape. A day's
-        value has the same bits whatever comes after it, and arguments are not changed.
+        number is a float, a window an int, and a series of an operator of one place may be a float too. Gives a new
+        array of that shape. A day's value has the same bits whatever comes after it; arguments are not changed.
     family : {"element", "time", "cross", "group"}
         Whether it reads one place, the past of a symbol, the symbols of a day, or those of a group.
     words : str
@@ -39,7 +40,9 @@ class Operator:
         How many bars before the present one it reads, given its windows; by default the longest window less one for
         operators over time, and none for others.
     shortest : int
-        The least that its windows may be, in bars.
+        The least that its windows may be: bars, or what else is counted by a whole number.
+    numbers : (float, float)
+        The least and the most that its numbers may be.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Operator:
     commutative: bool = False
     memory: Callable[[tuple[int, ...]], int] | None = None
     shortest: int = 1
+    numbers: tuple[float, float] = (-math.inf, math.inf)
 
     def memory_of(self, windows: tuple[int, ...]) -> int:
         """Bars before the present one that the operator itself reads."""
@@ -110,8 +114,19 @@ def check_call(call: Call) -> None:
             raise ConfigError(
                 f"argument {number} of {call.operator} has to be {expected.value}, and is {kind_of(part).value}"
             )
-        if isinstance(part, Window) and not operator.shortest <= part.bars <= LONGEST:
-            raise ConfigError(
-                f"{call.operator} takes a window of {operator.shortest} to {LONGEST} bars, and here has {part.bars}: "
-                "a window ends with the present bar, and no later one can be reached"
-            )
+        if expected is Kind.WINDOW or expected is Kind.NUMBER:
+            _check_bounds(operator, part)
+
+
+def _check_bounds(operator: Operator, part: Formula) -> None:
+    """Raise ``ConfigError`` where a window or a number is too small or too large."""
+    if isinstance(part, Window) and not operator.shortest <= part.bars <= LONGEST:
+        over_time = operator.family == "time"
+        raise ConfigError(
+            f"{operator.name} takes a {'window' if over_time else 'number'} of {operator.shortest} to {LONGEST}"
+            f"{' bars' if over_time else ' groups'}, and here has {part.bars}"
+            + (": a window ends with the present bar, and no later one can be reached" if over_time else "")
+        )
+    low, high = operator.numbers
+    if isinstance(part, Number) and not low <= part.value <= high:
+        raise ConfigError(f"{operator.name} takes a number of {low:g} to {high:g}, and here has {part.value:g}")

@@ -34,6 +34,8 @@ _NOT_DECIDING = {"report_to", "base", "revision"}
 def _made_from(spec: TrainSpec, kind: TrainedKind) -> TrainedKind | None:
     if kind == "stockllm":
         return "classifier" if spec.stockllm.reader == "ranks" else None
+    if kind.startswith("finseer") and spec.finseer.loss == "supcon":
+        return None  # it asks no teacher
     made_from: dict[TrainedKind, TrainedKind] = {
         "feedback": "stockllm",
         "finseer-text": "feedback",

@@ -65,6 +65,7 @@ class Plan:
                 "daily or longer bars, or train once before data.start (docs/clocks.md)"
             )
         _refuse_another_study(self.spec, self.walk.train)
+        _refuse_start(self.walk.train)
         _refuse_late_letters(self.spec, self.walk.train)
 
     @property
@@ -201,6 +202,15 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
             ]
     if differing:
         raise ConfigError(f"walk_forward.train: {'; '.join(differing)}; write the same in both")
+
+
+def _refuse_start(train: TrainSpec) -> None:
+    """An address knows a path, and not what lies there."""
+    if train.finseer.start is not None:
+        raise ConfigError(
+            f"walk_forward.train: finseer.start = {train.finseer.start!r} is one artifact for all steps, and has seen "
+            "what the first ones must not; delete it, or train once before data.start (ragsignal train finseer SPEC)"
+        )
 
 
 def _refuse_late_letters(spec: RunSpec, train: TrainSpec) -> None:

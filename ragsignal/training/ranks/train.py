@@ -15,7 +15,7 @@ import torch
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ModelError
-from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, memory_of, news_recipe, reads_states
+from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, beside_bars, memory_of, reads_states
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -25,7 +25,7 @@ from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import Progress, quiet_loading, versions_of
 
-_COMPUTING = ("torch", "transformers", "lightgbm")
+COMPUTING = ("torch", "transformers", "lightgbm")
 _DAYS = 64  # that are scored together on validation
 
 
@@ -51,12 +51,12 @@ def train_on_ranks(run: TrainingRun) -> Artifact:
     examples = rank_examples(run)
     teacher = _teacher(run, examples)
     targets = distillation_targets(examples, teacher_scores(teacher, examples, run.progress), run.spec.ranks)
-    folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(_COMPUTING)])
+    folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(COMPUTING)])
     hits = TrainingHits(run) if run.spec.ranks.reads_hits else None
     models, histories = [], []
     for number in range(run.spec.ranks.seeds):
         seed = run.spec.ranks.seed + number
-        student = Student(examples, targets, run.spec.ranks, seed, partial(_valid_scores, examples), hits)
+        student = Student(examples, targets, run.spec.ranks, seed, partial(valid_scores, examples), hits)
         words = f"StockLLM, seed {number + 1} of {run.spec.ranks.seeds}"
         model, history = student.train(folder / f"seed-{seed}", partial(run.progress, words))
         models.append(model)
@@ -85,9 +85,13 @@ def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
 
 
 def teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress) -> FloatArray:
+    """Scores on training labels of the boosting in an artifact."""
+    return boosting_scores(Boosting.load(teacher.folder, reads_states(teacher)), examples, progress)
+
+
+def boosting_scores(model: Boosting, examples: RankExamples, progress: Progress) -> FloatArray:
     """Scores on training labels, day by day: minutes for a million of them."""
     scores = np.full(examples.targets.shape, np.nan)
-    model = Boosting.load(teacher.folder, reads_states(teacher))
     days = np.flatnonzero(examples.train.any(axis=1))
     for block in np.array_split(days, max(1, len(days) // _DAYS)):
         mask = examples.train[block]
@@ -99,7 +103,7 @@ def teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress
     return scores
 
 
-def _valid_scores(examples: RankExamples, model: Any) -> FloatArray:
+def valid_scores(examples: RankExamples, model: Any) -> FloatArray:
     """Scores of the validation days, by passes over 64 days that begin with what the first one remembers."""
     letters = examples.letters.letters
     scores, before = (
@@ -119,7 +123,7 @@ def _valid_scores(examples: RankExamples, model: Any) -> FloatArray:
 def _save(
     run: TrainingRun, examples: RankExamples, teacher: Artifact, models: list[Any], histories: list[list[float]]
 ) -> Artifact:
-    table = np.mean([_valid_scores(examples, model) for model in models], axis=0)
+    table = np.mean([valid_scores(examples, model) for model in models], axis=0)
     scores = table[examples.valid]
     calibration = fit_calibration(scores, examples.rises, "platt")
     result = TrainingResult(
@@ -131,7 +135,7 @@ def _save(
             **validation_metrics(scores, examples.rises, calibration),
         },
         base=None,
-        template=RANKS_RECIPE | (HITS_RECIPE if run.spec.ranks.reads_hits else {}) | news_recipe(examples.letters.news),
+        template=RANKS_RECIPE | (HITS_RECIPE if run.spec.ranks.reads_hits else {}) | beside_bars(examples.letters),
         train=examples.learned(examples.train),
         valid=examples.learned(examples.valid),
         reads_bins=False,
@@ -149,7 +153,7 @@ def _save(
 def _recipe(run: TrainingRun, teacher: Artifact) -> Recipe:
     """All that decides the weights, besides prices and split."""
     recipe: Recipe = {"reader": "ranks", **run.spec.ranks.model_dump(mode="json"), "teacher": teacher.digest}
-    recipe |= run.news_recipe
+    recipe |= run.further_recipe
     if run.spec.ranks.reads_hits:
         recipe |= {"lookback": run.spec.corpus.lookback, "corpus": run.corpus.digest}
     return recipe

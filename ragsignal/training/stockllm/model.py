@@ -117,7 +117,7 @@ def _peft_config(training: StockLLMTraining, steps: int, config: Any) -> Any:
         return LoraConfig(r=training.rank, **shape)
     # ranks fall from 1.5 times the budget to the budget between a tenth and seven tenths of the steps
     return AdaLoraConfig(
-        init_r=max(1, 3 * training.rank // 2),
+        init_r=max(training.rank + 1, 3 * training.rank // 2),  # peft fails where no rank is to be taken away
         target_r=training.rank,
         tinit=steps // 10,
         tfinal=3 * steps // 10,

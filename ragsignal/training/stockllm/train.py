@@ -32,12 +32,14 @@ from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, lo
 from ragsignal.training.calibration import Method, expected_calibration_error, fit_calibration, validation_metrics
 from ragsignal.training.examples import Example, check_labels, draw
 from ragsignal.training.run import Learned, TrainingResult, TrainingRun
+from ragsignal.training.stockllm.adalora import load_adalora, orthogonality, save_adalora
 from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable
 from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import Steps, versions_of
 
 _COMPUTING = ("torch", "transformers", "peft")
+_MORE_LOSS = {"adalora": ", and orthogonality"}
 _WATCHED = 512  # validation prompts that early stopping looks at; the calibration reads all
 
 
@@ -50,8 +52,21 @@ class ChosenExamples:
     watched: list[Example]
 
 
+@dataclass(frozen=True)
+class FittedStockLLM:
+    """What a training wrote, and the processor's seconds that its steps took, those before a kill included."""
+
+    artifact: Artifact
+    cpu_seconds: float
+
+
 def train_stockllm(run: TrainingRun) -> Artifact:
-    """Train, calibrate and save ``run.folder("stockllm")``.
+    """Train, calibrate and save ``run.folder("stockllm")``; raises as :func:`fit_stockllm`."""
+    return fit_stockllm(run).artifact
+
+
+def fit_stockllm(run: TrainingRun) -> FittedStockLLM:
+    """Train, calibrate and save ``run.folder("stockllm")``, and say what it took.
 
     Raises
     ------
@@ -70,14 +85,14 @@ def train_stockllm(run: TrainingRun) -> Artifact:
     with warnings.catch_warnings():
         # AdaLoRA may take all ranks of a layer away, which peft mistakes for a torn save
         warnings.filterwarnings("ignore", r".* LoRA tensor\(s\) have invalid shape")
-        loop.run(trainer, folder, resumed=training.method != "adalora")
+        loop.run(trainer, folder)
     if trainer.is_world_process_zero():  # of several under torchrun: one writes, all read
         # the Trainer forgets which was best where the folder was moved between a kill and the rerun
         best = trainer.state.best_model_checkpoint or loop.last_checkpoint(folder)
         assert best is not None  # a run evaluates and saves its last step
-        _save(run, examples, Path(best), trainer.state)
+        _save(run, examples, Path(best), trainer)
     trainer.accelerator.wait_for_everyone()
-    return load_artifact(run.folder("stockllm"), "stockllm")
+    return FittedStockLLM(load_artifact(run.folder("stockllm"), "stockllm"), loop.cpu_seconds(trainer))
 
 
 def choose_examples(run: TrainingRun) -> ChosenExamples:
@@ -96,7 +111,7 @@ def training_recipe(run: TrainingRun) -> Recipe:
     """All that decides the trained weights."""
     return {
         **run.spec.stockllm.model_dump(mode="json", exclude={"report_to", "calibration", "valid_examples"}),
-        "loss": "two-class cross-entropy on the label logits",
+        "loss": "two-class cross-entropy on the label logits" + _MORE_LOSS.get(run.spec.stockllm.method, ""),
         "base": run.weights.digest,
         "dtype": run.spec.llm.dtype,
         "template": run.template.recipe,
@@ -152,7 +167,8 @@ class _StockLLMTrainer(Trainer):
             gradient_accumulation_steps=training.accumulate,
         )
         callbacks = loop.callbacks(progress, training.patience)
-        if training.method == "adalora":
+        self._allocates = training.method == "adalora"
+        if self._allocates:
             callbacks.append(_RankAllocation())
         super().__init__(
             model=llm.model,
@@ -163,10 +179,25 @@ class _StockLLMTrainer(Trainer):
         )
         self.model_accepts_loss_kwargs = False  # else accumulated losses are summed instead of averaged
 
+    def learned(self) -> list[torch.Tensor]:
+        """What is trained."""
+        return [it for it in self._llm.model.parameters() if it.requires_grad]
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return _SeededLengths(
             train_dataset, self.args.train_batch_size * self.args.gradient_accumulation_steps, self._seed
         )
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self._allocates and output_dir is not None:
+            save_adalora(self._llm.model, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self._allocates:  # peft cannot take the ranks up that it cut away
+            load_adalora(self._llm.model, Path(resume_from_checkpoint))
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
         """Nothing: the artifact is copied from the best checkpoint, as peft cannot go back to AdaLoRA's old ranks."""
@@ -174,6 +205,8 @@ class _StockLLMTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
         """Loss of a batch, with the logits where they are asked for."""
         loss, logits = label_loss(self._llm, model, inputs, self._full if model.training else 0.0)
+        if self._allocates and model.training:
+            loss = loss + orthogonality(self._llm.model)
         return (loss, logits) if return_outputs else loss
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
@@ -228,9 +261,9 @@ def _rows(llm: TrainableLLM, run: TrainingRun, examples: Sequence[Example], seed
     ]
 
 
-def _save(run: TrainingRun, examples: ChosenExamples, best: Path, state: Any) -> None:
+def _save(run: TrainingRun, examples: ChosenExamples, best: Path, trainer: _StockLLMTrainer) -> None:
     """Calibrate the best adapter on validation, and write the artifact."""
-    spec = run.spec
+    spec, state = run.spec, trainer.state
     scorer = load_stockllm(spec.llm, run.template, best, run.weights)
     prompts = _prompts(run, examples.valid, spec.stockllm.seed + 2)
     odds = _log_odds(scorer, prompts, partial(run.progress, "calibrating StockLLM"))
@@ -241,6 +274,7 @@ def _save(run: TrainingRun, examples: ChosenExamples, best: Path, state: Any) ->
         metrics={
             **validation_metrics(odds, rise, calibration),
             **_split_ece(odds, rise, spec.stockllm.calibration),
+            "trainable_parameters": sum(it.numel() for it in trainer.learned()),
             "steps": int(state.global_step),
             "best_step": int(state.best_global_step or 0),
             "watched_log_loss": float(state.best_metric or float("nan")),
