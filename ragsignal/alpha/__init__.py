@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from ragsignal.alpha.evolution import Generation, Individual, Watch
 from ragsignal.alpha.figures import WindowFigures
-from ragsignal.alpha.known import read_formulas
 from ragsignal.alpha.result import (
     ALPHAS,
     LEVEL,
     RECORD,
     Candidate,
-    KeptAlpha,
+    JudgedAlpha,
     Looks,
     Population,
     SearchResult,
@@ -33,7 +32,7 @@ __all__ = [
     "Candidate",
     "Generation",
     "Individual",
-    "KeptAlpha",
+    "JudgedAlpha",
     "Looks",
     "Population",
     "Search",
@@ -42,7 +41,6 @@ __all__ = [
     "Watch",
     "WindowDays",
     "WindowFigures",
-    "read_formulas",
     "search_words",
     "write_search",
 ]

@@ -18,12 +18,15 @@ from ragsignal.data import (
     Number,
     Operator,
     Window,
+    check_call,
     fits,
 )
+from ragsignal.errors import ConfigError
 
-NUMBERS = (-1.0, 0.5, 1.0, 2.0)
+NUMBERS = (-1.0, 0.25, 0.5, 0.75, 1.0, 2.0)
 _A_NUMBER = 0.05  # share of numbers among what ends a branch, where a series is expected
 _ENDS = 0.3  # share of branches that end early, where they may
+_MOST_GROUPS = 10
 _ENDLESS = 99
 
 
@@ -85,7 +88,15 @@ class Grammar:
 
     def argument(self, rng: np.random.Generator, operator: Operator, kind: Kind, levels: int, full: bool) -> Formula:
         """One argument of an operator."""
-        return self.window(rng, operator) if kind is Kind.WINDOW else self.draw(rng, kind, levels, full)
+        if kind is Kind.WINDOW:
+            return self.window(rng, operator)
+        return self.number(rng, operator) if kind is Kind.NUMBER else self.draw(rng, kind, levels, full)
+
+    def number(self, rng: np.random.Generator, operator: Operator) -> Number:
+        """A number that an operator takes."""
+        low, high = operator.numbers
+        known = [it for it in NUMBERS if low <= it <= high]
+        return Number(known[int(rng.integers(len(known)))] if known else low)
 
     def window(self, rng: np.random.Generator, operator: Operator) -> Window:
         """A window that an operator takes."""
@@ -94,7 +105,8 @@ class Grammar:
 
     def windows_of(self, operator: Operator) -> tuple[int, ...]:
         """The windows of the search that an operator takes; its shortest one where it takes none of them."""
-        return tuple(it for it in self.windows if operator.shortest <= it <= LONGEST) or (operator.shortest,)
+        most = _MOST_GROUPS if operator.family == "group" else LONGEST
+        return tuple(it for it in self.windows if operator.shortest <= it <= most) or (operator.shortest,)
 
     def calls(self, kind: Kind, levels: int) -> list[Operator]:
         """Operators that give a kind within so many levels."""
@@ -119,8 +131,12 @@ class Grammar:
 
 
 def is_sensible(call: Call) -> bool:
-    """Whether numbers stand only beside series, in arithmetic: the mean over time of a number is that number."""
+    """Whether a call can be read, and numbers stand only beside series, in arithmetic: a number's mean is itself."""
     operator = OPERATORS[call.operator]
+    try:
+        check_call(call)
+    except ConfigError:
+        return False
     series = [it for it, kind in zip(call.arguments, operator.takes, strict=True) if kind is Kind.SERIES]
     numbers = sum(isinstance(it, Number) for it in series)
     return not numbers or (operator.family == "element" and numbers < len(series))

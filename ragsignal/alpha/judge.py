@@ -16,7 +16,7 @@ from ragsignal import statistics
 from ragsignal.alpha.evolution import Evolution, Individual
 from ragsignal.alpha.figures import decay_of, ic_by_year, net_returns, window_figures
 from ragsignal.alpha.likeness import FormulaPool
-from ragsignal.alpha.result import LEVEL, Candidate, KeptAlpha, Population
+from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Population
 from ragsignal.alpha.scoring import Score, Scorer
 from ragsignal.alpha.windows import Market
 from ragsignal.config import AlphaSpec
@@ -60,7 +60,7 @@ class Judge:
     def _seen(self) -> Scorer:
         return Scorer(self._market.part("seen"))
 
-    def kept(self, chosen: Sequence[Individual]) -> tuple[KeptAlpha, ...]:
+    def kept(self, chosen: Sequence[Individual]) -> tuple[JudgedAlpha, ...]:
         """Judge the kept formulas: the one place that reads the holdout."""
         if not chosen:
             return ()
@@ -70,7 +70,7 @@ class Judge:
         figures = [tuple(window_figures(scorer, it, self._spec) for scorer in scorers) for it in formulas]
         adjusted = statistics.holm([it[-1].p for it in figures])
         return tuple(
-            KeptAlpha(
+            JudgedAlpha(
                 name=f"{self._spec.name}-{number}",
                 formula=text_of(formula),
                 digest=digest_of(formula),

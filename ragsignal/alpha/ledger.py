@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragsignal.alpha.evolution import Individual
-from ragsignal.alpha.result import LEVEL, Candidate, KeptAlpha, Looks, WindowDays
+from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Looks, WindowDays
 from ragsignal.config import SearchSpec
 from ragsignal.study import Trial, TrialLedger, bars_between, ledger_path
 from ragsignal.utils import json_digest
@@ -19,7 +19,7 @@ def count_search(
     windows: Sequence[WindowDays],
     tried: Sequence[Individual],
     candidates: Sequence[Candidate],
-    kept: Sequence[KeptAlpha],
+    kept: Sequence[JudgedAlpha],
 ) -> Looks:
     """Write a search into the user's ledger of trials, and tell how often its holdout was looked at.
 
@@ -50,6 +50,6 @@ def configuration(spec: SearchSpec, digest: str) -> str:
     return json_digest({"formula": digest, "target": alpha.target, "horizon": alpha.horizon})
 
 
-def _corrected(it: KeptAlpha, kept: int, others: int) -> float:
+def _corrected(it: JudgedAlpha, kept: int, others: int) -> float:
     """Holm's p-value where nobody looked before; else Bonferroni's over all looks."""
     return it.p_holm if not others else min(1.0, it.holdout.p * (kept + others))

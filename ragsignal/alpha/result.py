@@ -45,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class KeptAlpha:
+class JudgedAlpha:
     """A formula that was judged on the holdout.
 
     Parameters
@@ -138,13 +138,13 @@ class SearchResult:
     dead: dict[str, int]
     generations: tuple[Generation, ...]
     candidates: tuple[Candidate, ...]
-    kept: tuple[KeptAlpha, ...]
+    kept: tuple[JudgedAlpha, ...]
     population: Population
     looks: Looks
     times: dict[str, Any]
 
     @property
-    def claims(self) -> tuple[KeptAlpha, ...]:
+    def claims(self) -> tuple[JudgedAlpha, ...]:
         """Kept formulas that stand, earlier looks at the holdout counted."""
         return tuple(it for it in self.kept if it.name in self.looks.claims)
 
@@ -179,7 +179,7 @@ def write_search(result: SearchResult, folder: Path) -> Record:
     return record
 
 
-def alphas_text(kept: tuple[KeptAlpha, ...]) -> str:
+def alphas_text(kept: tuple[JudgedAlpha, ...]) -> str:
     """Kept formulas as TOML."""
     lines = [
         "# Formulas that a search kept. Whether they are distinguishable from noise: search.json beside this file."

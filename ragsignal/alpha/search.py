@@ -15,13 +15,13 @@ from ragsignal.alpha.evolution import Evolution, Generation, Individual, Watch, 
 from ragsignal.alpha.grammar import Grammar
 from ragsignal.alpha.journal import Journal
 from ragsignal.alpha.judge import Judge, best_of_selection
-from ragsignal.alpha.known import read_formulas
 from ragsignal.alpha.ledger import count_search
 from ragsignal.alpha.result import SearchResult, WindowDays
 from ragsignal.alpha.scoring import Scorer
 from ragsignal.alpha.windows import Market, Part, WindowName
 from ragsignal.config import SearchSpec
-from ragsignal.data import OPERATORS, Formula, Prices, load_prices, name_symbols, parse
+from ragsignal.data import OPERATORS, Formula, Prices, digest_of, load_prices, name_symbols, parse
+from ragsignal.errors import ConfigError
 from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.study import RunFrame
 from ragsignal.utils import Progress, day_of, json_digest, silent
@@ -63,8 +63,14 @@ class Search:
         history = prices or load_prices(spec.data, (), progress)
         self.spec, self.progress = spec, progress
         self.market = Market(spec, history.select(spec.data.symbols).between(None, spec.data.end))
-        self.known = {} if spec.alpha.known is None else read_formulas(spec.alpha.known)
-        self.seeds = [parse(text, self.market.panel.known) for text in spec.alpha.seeds]
+        self.known = [self._read("known", it.formula) for it in spec.alpha.known]
+        self.seeds = [self._read("seeds", it) for it in spec.alpha.seeds]
+
+    def _read(self, key: str, text: str) -> Formula:
+        try:
+            return parse(text, self.market.panel.known)
+        except ConfigError as error:
+            raise ConfigError(f"alpha.{key}: {error}") from error
 
     @cached_property
     def part(self) -> Part:
@@ -75,7 +81,7 @@ class Search:
     def digest(self) -> str:
         """Of all that decides what the loop finds."""
         alpha = self.spec.alpha.model_dump(mode="json", exclude={"keep", "cost_bps", "selection_end", "known"})
-        known = sorted(map(str, self.known.values()))
+        known = sorted(map(digest_of, self.known))
         return json_digest([alpha, known, sorted(OPERATORS), self.part.digest])
 
     def estimate(self, processes: int) -> SearchCost:
@@ -123,12 +129,11 @@ class Search:
             told.append(generation)
             watch(generation)
 
-        known: Sequence[Formula] = tuple(self.known.values())
-        loop = Evolution(self.spec.alpha, Scorer(self.part), pool, journal, known, self.progress, tell)
+        loop = Evolution(self.spec.alpha, Scorer(self.part), pool, journal, self.known, self.progress, tell)
         elite = loop.run()
         self.progress("judge", 0, 2)
         candidates, kept = best_of_selection(elite, Scorer(self.market.part("selection")), self.spec.alpha)
-        judge = Judge(self.market, loop, known)
+        judge = Judge(self.market, loop, self.known)
         alphas, population = judge.kept(kept), judge.population(loop.population)
         self.progress("judge", 1, 2)
         tried = list(loop.individuals.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ragsignal.alpha.result import KeptAlpha, SearchResult
+from ragsignal.alpha.result import JudgedAlpha, SearchResult
 
 
 def search_words(result: SearchResult) -> list[str]:
@@ -25,7 +25,7 @@ def search_words(result: SearchResult) -> list[str]:
     return [*lines, *_of_population(result), *_of_looks(result)]
 
 
-def _of_kept(it: KeptAlpha, result: SearchResult) -> str:
+def _of_kept(it: JudgedAlpha, result: SearchResult) -> str:
     figures, bps = it.holdout, result.spec.alpha.cost_bps
     return (
         f"{it.name}: {it.formula}: holdout rank correlation {figures.ic:+.4f} "

@@ -17,7 +17,7 @@ from ragsignal.cli.terminal import answer, people, percent, progress_bars, say
 from ragsignal.utils import NewRun
 
 if TYPE_CHECKING:
-    from ragsignal.alpha import Generation, KeptAlpha, Search, SearchResult
+    from ragsignal.alpha import Generation, JudgedAlpha, Search, SearchResult
 
 SearchSpecPath = Annotated[Path, typer.Argument(help="A TOML search spec, such as backtests/alpha.toml.")]
 
@@ -83,7 +83,7 @@ def table_of(result: SearchResult) -> Table:
     return table
 
 
-def _cells(it: KeptAlpha, result: SearchResult) -> list[str]:
+def _cells(it: JudgedAlpha, result: SearchResult) -> list[str]:
     search_window, selection, holdout = it.windows
     beside = f"{holdout.ic:+.4f} [{holdout.low:+.4f}, {holdout.high:+.4f}]"
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from ragsignal.config.prices import DataSpec
-from ragsignal.config.tables import AtLeastOne, Day, FilePath, Horizon, Name, Names, Table, Target
+from ragsignal.config.tables import AtLeastOne, Day, FilePath, Horizon, KeptAlpha, Name, Names, Table, Target
 
 FILL_LAG = 1
 """Bars from the close at which a formula is known to the open at which an order is filled."""
@@ -26,9 +26,10 @@ class AlphaSpec(Table):
     taken off the fitness for each part of a formula, in units of its t-statistic. With ``levels`` formulas may depend
     on the level of a stock's adjusted prices, in which its later splits and dividends stand.
 
-    ``seeds`` are formulas that the first population holds. ``known`` is a file of kept formulas: new ones must differ
-    from them. Of formulas whose largest common part is a share of at least ``originality`` of one of them, or whose
-    ranks correlate by at least ``correlation`` on search days, only the best is kept.
+    ``seeds`` are formulas that the first population holds. ``known`` are kept formulas from which new ones must differ:
+    in a file of the spec the path of theirs. Of formulas whose largest common part is a share of at least
+    ``originality`` of one of them, or whose ranks correlate by at least ``correlation`` on search days, only the best
+    is kept.
 
     The best ``candidates`` of the search are ranked on the selection window, at most ``keep`` go on to the holdout.
     ``cost_bps`` is paid for each side of a trade.
@@ -47,7 +48,7 @@ class AlphaSpec(Table):
     levels: bool = False
     parsimony: float = Field(default=0.05, ge=0)
     seeds: Names = ()
-    known: FilePath | None = None
+    known: tuple[KeptAlpha, ...] = Field(default=(), strict=False)
     originality: float = Field(default=0.8, gt=0, le=1)
     correlation: float = Field(default=0.7, gt=0, le=1)
     candidates: AtLeastOne = 20

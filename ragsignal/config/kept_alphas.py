@@ -23,8 +23,8 @@ class AlphaFile(Table):
     alpha: Annotated[tuple[KeptAlpha, ...], Field(strict=False, min_length=1)]
 
 
-def read_alphas(path: Path) -> list[dict[str, Any]]:
-    """The formulas of a file, as a spec holds them.
+def read_alphas(path: Path, key: str = "corpus.alphas") -> list[dict[str, Any]]:
+    """The formulas of a file, as a spec holds them; ``key`` names it.
 
     Raises
     ------
@@ -34,13 +34,11 @@ def read_alphas(path: Path) -> list[dict[str, Any]]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"corpus.alphas: no file {path}; `ragsignal alpha search SPEC` writes one, {_EXAMPLE}"
-        ) from None
+        raise ConfigError(f"{key}: no file {path}; `ragsignal alpha search SPEC` writes one, {_EXAMPLE}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"corpus.alphas: {path} is not a TOML file: {error}; expected was {_EXAMPLE}") from None
+        raise ConfigError(f"{key}: {path} is not a TOML file: {error}; expected was {_EXAMPLE}") from None
     if not raw.get("alpha"):
-        raise ConfigError(f"corpus.alphas: {path} holds no formula; expected was {_EXAMPLE}")
+        raise ConfigError(f"{key}: {path} holds no formula; expected was {_EXAMPLE}")
     try:
         read = AlphaFile.model_validate(raw)
     except ValidationError as error:
@@ -50,6 +48,7 @@ def read_alphas(path: Path) -> list[dict[str, Any]]:
 
 def put_alphas(raw: RawTable) -> None:
     """Put the formulas in the place of their file's path: a run is known by what it says, and not by where it lies."""
-    table = raw.get("corpus")
-    if isinstance(table, dict) and isinstance(table.get("alphas"), str):
-        table["alphas"] = read_alphas(Path(table["alphas"]))
+    for name, key in (("corpus", "alphas"), ("alpha", "known")):
+        table = raw.get(name)
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = read_alphas(Path(table[key]), f"{name}.{key}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_no_label_of_a_window_reaches_into_the_next() -> None:
     for horizon, target in ((1, "open_to_open"), (5, "movement"), (10, "open_to_open")):
         market = Search(search_spec(alpha={"horizon": horizon, "target": target})).market
         windows = [market.part(name) for name in ("search", "selection", "holdout")]
-        for before, after in zip(windows, windows[1:], strict=False):
+        for before, after in pairwise(windows):
             assert np.datetime64(before.known_through) < after.days[0]
             assert before.days[-1] < after.days[0]
 
@@ -85,7 +86,7 @@ def _times(result: object) -> object:
     return replace(result, times={}).record()["times"]  # type: ignore[type-var]
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     """What a test ends a search with."""
 
 
@@ -96,9 +97,9 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(after: int, tmp_
 
     def kill(generation: Generation) -> None:
         if generation.number == after:
-            raise _Killed
+            raise _KilledError
 
-    with pytest.raises(_Killed):
+    with pytest.raises(_KilledError):
         Search(spec).run(journal=journal, watch=kill)
     with journal.open("ab") as file:
         file.write(b'["cut short')
