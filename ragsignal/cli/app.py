@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ragsignal.cli.alpha import alpha_app
 from ragsignal.cli.audit import audit
 from ragsignal.cli.backtest import backtest
 from ragsignal.cli.compare import compare
@@ -47,6 +48,7 @@ _IN_USE = (
     "compare",
     "export",
     "train",
+    "alpha",
     "weights",
 )
 """Commands in the order in which somebody new needs them."""
@@ -70,6 +72,7 @@ app.command()(compare)
 app.command()(export)
 app.command()(wrap)
 app.add_typer(train_app, name="train")
+app.add_typer(alpha_app, name="alpha")
 app.add_typer(data_app, name="data")
 app.add_typer(news_app, name="news")
 app.add_typer(convert_app, name="convert")

@@ -10,6 +10,7 @@ trained on which days). An artifact that training wrote is named ``shipped:NAME`
 
 from __future__ import annotations
 
+from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
@@ -61,6 +62,7 @@ __all__ = [
     "FeedbackTraining",
     "FinseerTraining",
     "Horizon",
+    "IdeasSpec",
     "LLMSpec",
     "NewsSpec",
     "RanksTraining",

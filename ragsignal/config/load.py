@@ -171,6 +171,9 @@ _PATHS = (
     ("", "classifier"),  # of a variant
     ("data", "path"),
     ("external", "path"),
+    ("ideas", "encoder"),
+    ("ideas", "library"),
+    ("ideas", "model"),
     ("llm", "adapter"),
     ("llm", "model"),
     ("news", "path"),
@@ -191,7 +194,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder")
+        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder", "library")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.prices import DataSpec
@@ -175,6 +176,7 @@ class RunSpec(Table):
     # left out where there is none: specs and records from before it stay as they are, bit for bit
     walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+    ideas: IdeasSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="before")
     @classmethod
