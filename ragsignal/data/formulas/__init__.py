@@ -20,21 +20,26 @@ from ragsignal.data.formulas.formula import (
     parts,
     size,
 )
+from ragsignal.data.formulas.library import STAND_INS, LibraryFormula, library
 from ragsignal.data.formulas.panel import FieldPanel, field_panel
 from ragsignal.data.formulas.parse import BAR_FIELDS, parse
 from ragsignal.data.formulas.registry import OPERATORS, Operator, check_call, fits, kind_of, memory
+from ragsignal.data.formulas.words import Explained, explain, words_of
 from ragsignal.data.formulas.write import canonical, digest_of, text_of
 
 __all__ = [
     "BAR_FIELDS",
     "LONGEST",
     "OPERATORS",
+    "STAND_INS",
     "Call",
     "Evaluator",
+    "Explained",
     "Field",
     "FieldPanel",
     "Formula",
     "Kind",
+    "LibraryFormula",
     "Number",
     "Operator",
     "Window",
@@ -42,13 +47,16 @@ __all__ = [
     "check_call",
     "depth",
     "digest_of",
+    "explain",
     "field_panel",
     "fields_of",
     "fits",
     "kind_of",
+    "library",
     "memory",
     "parse",
     "parts",
     "size",
     "text_of",
+    "words_of",
 ]

@@ -145,15 +145,17 @@ def comoments(left: FloatArray, right: FloatArray, length: int) -> State:
 
 
 def trend(values: FloatArray, length: int) -> FloatArray:
-    """Slope of the line through the last ``length`` values, a bar."""
+    """Slope of the line through the last ``length`` values, a bar; 0 where the values do not go with the time."""
 
     def join(old: State, new: State, n: int, m: int) -> State:
         gap = new[0] - old[0]
         # the middles of the two windows lie (n + m) / 2 bars apart
-        return old[0] + gap * (m / (n + m)), old[1] + new[1] + gap * (n * m / 2)
+        rises = old[2] + new[2] + gap * (n * m / 2)
+        return old[0] + gap * (m / (n + m)), old[1] + new[1] + gap * gap * (n * m / (n + m)), rises
 
-    rises = merged((values, np.zeros_like(values)), join, length)[1]
-    return rises / (length * (length * length - 1) / 12)
+    none, times = np.zeros_like(values), length * (length * length - 1) / 12
+    _, squares, rises = merged((values, none, none), join, length)
+    return np.where(np.abs(rises) <= TIE * np.sqrt(squares * times), 0.0, rises / times)
 
 
 def flat(mean: FloatArray, squares: FloatArray, length: int) -> BoolArray:

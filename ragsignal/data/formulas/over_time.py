@@ -10,7 +10,7 @@ import ragsignal.data.formulas.merging as merging
 import ragsignal.data.rolling as rolling
 from ragsignal.data.formulas.formula import Kind
 from ragsignal.data.formulas.registry import Operator, register
-from ragsignal.data.formulas.ties import difference
+from ragsignal.data.formulas.ties import ROUNDING, difference
 from ragsignal.data.rolling import TIE
 from ragsignal.types import FloatArray
 
@@ -38,17 +38,19 @@ def _std(values: FloatArray, length: int) -> FloatArray:
 def _zscore(values: FloatArray, length: int) -> FloatArray:
     mean, squares = merging.moments(values, length)
     flat = merging.flat(mean, squares, length)
-    return rolling.ratio(values - mean, np.sqrt(squares / (length - 1)), flat)
+    return rolling.ratio(difference(values, mean), np.sqrt(squares / (length - 1)), flat)
 
 
 def _correlation(left: FloatArray, right: FloatArray, length: int) -> FloatArray:
     x, y, xx, yy, xy = merging.comoments(left, right, length)
     flat = merging.flat(x, xx, length) | merging.flat(y, yy, length)
-    return np.clip(rolling.ratio(xy, np.sqrt(xx) * np.sqrt(yy), flat), -1.0, 1.0)
+    found = np.clip(rolling.ratio(xy, np.sqrt(xx) * np.sqrt(yy), flat), -1.0, 1.0)
+    return np.where(np.abs(found) <= TIE, 0.0, found)
 
 
 def _covariance(left: FloatArray, right: FloatArray, length: int) -> FloatArray:
-    return merging.comoments(left, right, length)[4] / (length - 1)
+    _, _, xx, yy, xy = merging.comoments(left, right, length)
+    return np.where(np.abs(xy) <= TIE * np.sqrt(xx) * np.sqrt(yy), 0.0, xy / (length - 1))
 
 
 def _residual(left: FloatArray, right: FloatArray, length: int) -> FloatArray:
@@ -76,7 +78,7 @@ def _kurtosis(values: FloatArray, length: int) -> FloatArray:
 def _rank(values: FloatArray, length: int) -> FloatArray:
     """Rank of the present value among the last ``length``, in (0, 1]; ties share the mean rank."""
     now = values[length - 1 :]
-    width = TIE * np.abs(now)
+    width = np.maximum(TIE * np.abs(now), ROUNDING * merging.highest(np.abs(values), length)[length - 1 :])
     low, high, true = now - width, now + width, np.empty(now.shape, dtype=bool)
     below, within = (np.zeros(now.shape, dtype=np.min_scalar_type(length)) for _ in range(2))
     for _, lag in _lags(values, length):

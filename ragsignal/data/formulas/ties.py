@@ -2,7 +2,8 @@
 
 Where a rank, a sign or a branch hangs on the last bit of a number, multiplying all prices by a constant would flip it.
 So the difference of two numbers that agree to :data:`~ragsignal.data.rolling.TIE` of their size is exactly 0, and
-neighbours in the order of a day that agree so far share their rank.
+neighbours in the order of a day that agree so far share their rank, or that differ by no more than the rounding of the
+largest of the day.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import numpy as np
 
 from ragsignal.data.rolling import TIE
 from ragsignal.types import BoolArray, FloatArray, IntArray
+
+ROUNDING = 1e-13
+"""What sums that should be 0 are off by, as a share of what they are ranked among."""
 
 
 def difference(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -59,7 +63,8 @@ def _apart(ordered: FloatArray) -> BoolArray:
     """Which values, in their order, do not agree with the one before; those that are missing agree with none."""
     apart = np.ones(ordered.shape, dtype=bool)
     before, after = ordered[:, :-1], ordered[:, 1:]
-    apart[:, 1:] = ~(after - before <= TIE * np.maximum(np.abs(before), np.abs(after)))
+    noise = ROUNDING * np.fmax.reduce(np.abs(ordered), axis=1, keepdims=True, initial=0.0)
+    apart[:, 1:] = ~(after - before <= np.maximum(TIE * np.maximum(np.abs(before), np.abs(after)), noise))
     return apart
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ragsignal.data.formulas.formula import Call, Field, Formula, Number, Window
+import math
+
+import numpy as np
+
+from ragsignal.data.formulas.formula import Call, Field, Formula, Kind, Number, Window
 from ragsignal.data.formulas.registry import OPERATORS
 from ragsignal.utils import json_digest
 
@@ -13,6 +17,8 @@ _BINDS = {
     "|": _OR, "&": _AND, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "**": _POWER,
 }  # fmt: skip
 
+_TURNED = {"greater": "less", "at_least": "at_most"}
+
 
 def text_of(formula: Formula) -> str:
     """The formula as text, with no more brackets than it needs; :func:`~.parse.parse` reads it back as it was."""
@@ -20,17 +26,38 @@ def text_of(formula: Formula) -> str:
 
 
 def canonical(formula: Formula) -> Formula:
-    """The same formula with the operands of commutative operators in the order of their texts."""
+    """The same formula in the one form that all ways of writing it share.
+
+    At any depth, the operands of commutative operators stand in the order of their texts, operators on numbers alone
+    are the number that they give, and ``a > b`` and ``a >= b`` are ``b < a`` and ``b <= a``. The order of additions is
+    left as it is, as sums of floats hang on it.
+    """
+    if not isinstance(formula, Call):
+        return Number(formula.value + 0.0) if isinstance(formula, Number) else formula  # -0.0 is 0.0
+    name, arguments = formula.operator, tuple(canonical(part) for part in formula.arguments)
+    if name in _TURNED:
+        name, arguments = _TURNED[name], arguments[::-1]
+    if OPERATORS[name].commutative:
+        arguments = tuple(sorted(arguments, key=text_of))
+    return folded(Call(name, arguments))
+
+
+def folded(formula: Formula) -> Formula:
+    """The formula with the number in place of an operator whose operands are all numbers; NaN stays unfolded."""
     if not isinstance(formula, Call):
         return formula
-    arguments = tuple(canonical(part) for part in formula.arguments)
-    if OPERATORS[formula.operator].commutative:
-        arguments = tuple(sorted(arguments, key=text_of))
+    operator, arguments = OPERATORS[formula.operator], tuple(folded(part) for part in formula.arguments)
+    numbers = [part.value for part in arguments if isinstance(part, Number)]
+    if operator.family == "element" and operator.gives is Kind.SERIES and len(numbers) == len(arguments):
+        with np.errstate(all="ignore"):
+            value = float(operator.compute(*numbers))
+        if math.isfinite(value):
+            return Number(value + 0.0)
     return Call(formula.operator, arguments)
 
 
 def digest_of(formula: Formula) -> str:
-    """SHA-256 of the canonical form: equal for ``a + b`` and ``b + a``."""
+    """SHA-256 of the text of the canonical form: equal for ``a + b`` and ``b + a``."""
     return json_digest({"formula": text_of(canonical(formula))})
 
 

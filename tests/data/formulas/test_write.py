@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from ragsignal.data.formulas import Formula, Kind, digest_of, kind_of, parse, text_of
+from ragsignal.data.formulas import Formula, Kind, canonical, digest_of, kind_of, parse, text_of
 from ragsignal.errors import ConfigError
 from tests.data.formulas.trees import formulas
 
@@ -21,6 +21,46 @@ def test_what_is_written_reads_back_as_it_was(formula: Formula) -> None:
 def test_the_order_of_operands_does_not_move_the_digest_where_it_does_not_matter() -> None:
     assert digest_of(parse("close + open * 2")) == digest_of(parse("2 * open + close"))
     assert digest_of(parse("close - open")) != digest_of(parse("open - close"))
+
+
+@settings(deadline=None)
+@given(formulas())
+def test_the_canonical_form_is_its_own_and_has_the_same_digest(formula: Formula) -> None:
+    once = canonical(formula)
+    assert canonical(once) == once
+    assert digest_of(once) == digest_of(formula)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("rank(close + open * 2)", "rank(2 * open + close)"),
+        ("2 * 3 * close", "close * 6"),
+        ("close > open", "open < close"),
+        ("where(close >= open, 1, -1)", "where(open <= close, 1, neg(1))"),
+        ("max(ts_mean(open, 5), min(close, high))", "max(min(high, close), ts_mean(open, 5))"),
+        ("(close > 1) & (open < 1)", "(open < 1) & (1 < close)"),
+        ("close * 0", "close * (1 - 1)"),
+        ("close * -(0)", "close * 0"),
+    ],
+)
+def test_one_digest_for_all_ways_of_writing(one: str, other: str) -> None:
+    assert digest_of(parse(one)) == digest_of(parse(other))
+    assert canonical(parse(one)) == canonical(parse(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("close < open", "open < close"),
+        ("close ** open", "open ** close"),
+        ("ts_corr(close, open, 5)", "ts_corr(close, open, 6)"),
+        ("where(close < open, 1, 2)", "where(close < open, 2, 1)"),
+        ("close * (1 / 0)", "close * 0"),
+    ],
+)
+def test_digests_of_unlike_formulas_differ(one: str, other: str) -> None:
+    assert digest_of(parse(one)) != digest_of(parse(other))
 
 
 def test_brackets_stand_where_they_are_needed() -> None:
@@ -41,6 +81,16 @@ def test_brackets_stand_where_they_are_needed() -> None:
         ("ts_mean(close)", "takes 2 arguments"),
         ("ts_mean(close, 5, 6)", "takes 2 arguments"),
         ("ts_mean(close, 100000)", "window of 1 to 504"),
+        ("ts_std(close, 1)", "window of 2 to 504"),
+        ("bucket(close, 5)", "a series or a condition was expected, and this is groups"),
+        ("group_mean(close, bucket(close, 1))", "number of 2 to 504 groups"),
+        ("group_mean(close, open)", "has to be groups, and is a series"),
+        ("ts_quantile(close, 5, 1.5)", "number of 0 to 1, and here has 1.5"),
+        ("ts_quantile(close, 5, open)", "has to be a number, and is a series"),
+        ("winsorize(close, -1)", "number of 0 to 100, and here has -1"),
+        ("ts_count(close, 5)", "has to be a condition, and is a series"),
+        ("(close < open) + bucket(close, 3)", "has to be a series, and is groups"),
+        ("1 < close < 2", "only fields, numbers"),
         ("where(close, open, high)", "has to be a condition, and is a series"),
         ("5", "a series or a condition was expected"),
         ("close[1]", "only fields, numbers"),
