@@ -93,6 +93,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "llm": config.LLMSpec,
     "external": config.ExternalSpec,
     "news": config.NewsSpec,
+    "ideas": config.IdeasSpec,
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,

@@ -3,6 +3,11 @@
 search = Search(load_search_spec("my.alpha.toml"))
 result = search.run()
 print(result.verdict, [it.formula for it in result.kept])
+"""Formulas that rank stocks: proposed for an idea in words.
+
+source = open_source(IdeasSpec(model="embedded:SmolLM2-135M-Instruct"))
+for it in propose("momentum of volume", BAR_FIELDS, source, count=5, seed=0):
+    print(it.formula, it.words)
 """
 
 from __future__ import annotations
@@ -43,4 +48,27 @@ __all__ = [
     "WindowFigures",
     "search_words",
     "write_search",
+from ragsignal.alpha.ideas.brief import Brief, Tried, polish
+from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
+from ragsignal.alpha.ideas.opened import open_knowledge, open_source
+from ragsignal.alpha.ideas.propose import Proposal, Proposed, Refused, Source, propose, propose_all, review
+from ragsignal.alpha.ideas.words import describe
+
+__all__ = [
+    "Brief",
+    "Knowledge",
+    "Known",
+    "Proposal",
+    "Proposed",
+    "Refused",
+    "Source",
+    "Tried",
+    "describe",
+    "explained",
+    "open_knowledge",
+    "open_source",
+    "polish",
+    "propose",
+    "propose_all",
+    "review",
 ]

@@ -14,6 +14,8 @@ from __future__ import annotations
 from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.alpha import AlphaSpec, SearchSpec
 from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
+from ragsignal.config.ideas import IdeasSpec
+from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
@@ -69,6 +71,7 @@ __all__ = [
     "FinseerTraining",
     "Horizon",
     "KeptAlpha",
+    "IdeasSpec",
     "LLMSpec",
     "MethodName",
     "MethodsSpec",

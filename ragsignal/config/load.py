@@ -189,6 +189,9 @@ _PATHS = (
     ("alpha", "known"),
     ("data", "path"),
     ("external", "path"),
+    ("ideas", "encoder"),
+    ("ideas", "library"),
+    ("ideas", "model"),
     ("llm", "adapter"),
     ("llm", "model"),
     ("methods", "train"),
@@ -211,7 +214,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known")
+        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known", "library")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )
