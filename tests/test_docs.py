@@ -96,6 +96,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
+    "probe": config.ProbeSpec,
     "walk_forward": config.WalkForwardSpec,
     "variant": VariantSpec,
 }

@@ -15,7 +15,7 @@ from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
-from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, ProbeSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
     LETTERED,
     RANKED,
@@ -63,6 +63,7 @@ __all__ = [
     "Horizon",
     "LLMSpec",
     "NewsSpec",
+    "ProbeSpec",
     "RanksTraining",
     "RawTable",
     "RetrievalSpec",
