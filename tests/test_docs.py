@@ -97,6 +97,7 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
+    "probe": config.ProbeSpec,
     "walk_forward": config.WalkForwardSpec,
     "methods": config.MethodsSpec,
     "variant": VariantSpec,

@@ -2,7 +2,7 @@
 
 ragsignal train stockllm   SPEC      an adapter for the language model, calibrated
 ragsignal train feedback   SPEC      that model's opinion of single candidates
-ragsignal train finseer    SPEC      the retriever, from that opinion
+ragsignal train finseer    SPEC      the retriever, from that opinion, or from labelled windows
 ragsignal train classifier SPEC      the baseline without retrieval
 ragsignal train days       SPEC      the adapter that reads retrieved days, and the retriever of days
 ragsignal train advise     SPEC      which size of StockLLM on ranks fits the corpus; it writes a record, no artifact
@@ -68,7 +68,7 @@ def finseer(
     encoder: Annotated[str, typer.Option(help="text, numeric, or both.")] = "both",
     settings: Settings = None,
 ) -> None:
-    """Train the retriever on the teacher scores, beside an untrained one and one with a shuffled teacher."""
+    """Train the retriever on teacher scores, or on labelled windows (finseer.loss = "supcon"), beside two controls."""
     kinds: dict[str, list[Kind]] = {"text": ["finseer-text"], "numeric": ["finseer-numeric"]}
     kinds["both"] = [kind for one in kinds.values() for kind in one]
     if encoder not in kinds:

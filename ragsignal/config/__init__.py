@@ -21,7 +21,7 @@ from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
-from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, ProbeSpec, RunSpec, WalkForwardSpec
 from ragsignal.config.tables import (
     LETTERED,
     RANKED,
@@ -76,6 +76,7 @@ __all__ = [
     "MethodName",
     "MethodsSpec",
     "NewsSpec",
+    "ProbeSpec",
     "RanksTraining",
     "RawTable",
     "RetrievalSpec",

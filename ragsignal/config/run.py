@@ -26,6 +26,7 @@ from ragsignal.config.tables import (
     LLMSpec,
     Name,
     RetrievalSpec,
+    StateName,
     StrategySpec,
     Table,
     Target,
@@ -158,6 +159,20 @@ class WalkForwardSpec(Table):
         return self
 
 
+class ProbeSpec(Table):
+    """How ``ragsignal probe`` reads frozen encoders: fitted on ``windows`` queries of the training days at most.
+
+    The training days are those of ``[evaluation]``. ``k`` neighbours answer a kNN probe. The market's state is the
+    number ``state``, cut into ``buckets`` of equal mass on training days.
+    """
+
+    windows: int = Field(default=10_000, ge=100)
+    k: int = Field(default=50, ge=1, le=1000)
+    state: StateName = "volatility_20"
+    buckets: int = Field(default=3, ge=2, le=10)
+    seed: int = 0
+
+
 class RunSpec(Table):
     """A whole experiment. Read one with :func:`load_spec`."""
 
@@ -171,6 +186,7 @@ class RunSpec(Table):
     strategy: StrategySpec
     costs: CostSpec = CostSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    probe: ProbeSpec = Field(default=ProbeSpec(), exclude_if=lambda it: it == ProbeSpec())
     allow_in_sample: bool = False
     variant: tuple[VariantSpec, ...] = Field(min_length=1, strict=False)
     benchmark: str

@@ -17,6 +17,8 @@ from ragsignal.evaluation.formulas import (
     write_values,
 )
 from ragsignal.evaluation.metrics import METRICS, Resampling, Sample, direction_of
+from ragsignal.evaluation.probe_record import console_probes, difference_words, probe_words, write_probes
+from ragsignal.evaluation.probes import Probes, probe_spec
 from ragsignal.evaluation.record import console_table, faithfulness_words, write_evaluation
 from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 
@@ -33,12 +35,19 @@ __all__ = [
     "Resampling",
     "Sample",
     "check_values_file",
+    "Probes",
+    "Resampling",
+    "Sample",
+    "console_probes",
     "console_table",
+    "difference_words",
     "direction_of",
     "evaluate_spec",
     "faithfulness_words",
     "methods_table",
     "prepare",
+    "probe_spec",
+    "probe_words",
     "work_of",
     "write_evaluation",
     "write_methods",
@@ -47,4 +56,5 @@ __all__ = [
     "work_of",
     "write_evaluation",
     "write_values",
+    "write_probes",
 ]

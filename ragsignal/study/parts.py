@@ -303,7 +303,7 @@ class Parts:
         if spec.finds_days and spec not in self._retrievers:
             self._retrievers[spec] = self.day_retriever(spec)
         if spec not in self._retrievers:
-            encoder = partial(self._encoder, spec)
+            encoder = partial(self.encoder, spec)
             vectors = self.materials.kept / "vectors"
             retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
             retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
@@ -333,7 +333,8 @@ class Parts:
             return None
         return FinseerDays(self._finseer(spec)).days(self.spec.corpus.horizon)
 
-    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+    def encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+        """The encoder of a table whose retriever has one: ``finseer`` of sequences, ``embedding``, ``shape``."""
         if spec.retriever == "shape":
             return ShapeEncoder()
         if spec.retriever == "embedding":
