@@ -10,6 +10,9 @@ from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, line_recipe,
 from ragsignal.retrieval.factory import make_day_retriever, make_retriever
 from ragsignal.retrieval.index import AsOfIndex, Ranked
 from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, query_features
+from ragsignal.retrieval.recall.reader import RecallReader
+from ragsignal.retrieval.recall.retriever import Naming, RecallRetriever
+from ragsignal.retrieval.recall.titles import TITLE_TOKENS, CorpusTokens, Vocabulary, fit_vocabulary, letters_recipe
 from ragsignal.retrieval.regimes import Macro, RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
@@ -27,30 +30,38 @@ __all__ = [
     "EXTRA",
     "READS",
     "SEGMENT_ROWS",
+    "TITLE_TOKENS",
     "AsOfIndex",
     "Corpus",
     "CorpusEncoder",
     "CorpusRetriever",
+    "CorpusTokens",
     "DTWRetriever",
     "DayRetriever",
     "DenseRetriever",
     "EmbeddingCache",
     "FinseerDays",
     "Macro",
+    "Naming",
     "NearestDays",
     "NoRetriever",
     "NumericEncoder",
     "RandomDays",
     "RandomRetriever",
     "Ranked",
+    "RecallReader",
+    "RecallRetriever",
     "RecentDays",
     "RegimeDays",
     "SegmentedIndex",
     "ShapeEncoder",
     "StateMetric",
     "TextEncoder",
+    "Vocabulary",
     "build_corpus",
     "features",
+    "fit_vocabulary",
+    "letters_recipe",
     "line_recipe",
     "load_or_build",
     "load_sentence_model",

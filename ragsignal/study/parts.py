@@ -37,6 +37,7 @@ from ragsignal.retrieval import (
     FinseerDays,
     NoRetriever,
     NumericEncoder,
+    RecallReader,
     ShapeEncoder,
     StateMetric,
     TextEncoder,
@@ -232,6 +233,8 @@ class Parts:
     def _finseer(self, spec: RetrievalSpec) -> Artifact:
         if spec.candidates == "days":
             return self.shared.artifact(spec.encoder_ref, "finseer-days")
+        if spec.retriever == "recall":
+            return self.shared.artifact(spec.encoder_ref, "recall")
         return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
 
     def _reader(self, llm: LLMSpec) -> Artifact | Path | None:
@@ -327,9 +330,11 @@ class Parts:
             return None
         return FinseerDays(self._finseer(spec)).days(self.spec.corpus.horizon)
 
-    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder | RecallReader:
         if spec.retriever == "shape":
             return ShapeEncoder()
+        if spec.retriever == "recall":
+            return RecallReader(self._finseer(spec), self.materials.bins)
         if spec.retriever == "embedding":
             return self._text_encoder(self.shared.weights(spec.encoder_ref, spec.revision), None)
         artifact = self._finseer(spec)
@@ -347,4 +352,4 @@ class Parts:
 def _reads_letters(artifact: Artifact) -> bool:
     """Whether a model was trained on quantile letters, beside those that its spec has it read."""
     card = artifact.card
-    return card.kind == "finseer-text" or (card.kind == "classifier" and "bins" in card.template)
+    return card.kind in ("finseer-text", "recall") or (card.kind == "classifier" and "bins" in card.template)
