@@ -108,6 +108,7 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "stockllm": config.StockLLMTraining,
     "feedback": config.FeedbackTraining,
     "finseer": config.FinseerTraining,
+    "recall": config.RecallTraining,
     "classifier": config.ClassifierTraining,
     "boosting": config.BoostingTraining,
     "ranks": config.RanksTraining,

@@ -3,6 +3,7 @@
 ragsignal train stockllm   SPEC      an adapter for the language model, calibrated
 ragsignal train feedback   SPEC      that model's opinion of single candidates
 ragsignal train finseer    SPEC      the retriever, from that opinion, or from labelled windows
+ragsignal train recall     SPEC      the retriever that names what it wants, from the same opinion
 ragsignal train classifier SPEC      the baseline without retrieval
 ragsignal train days       SPEC      the adapter that reads retrieved days, and the retriever of days
 ragsignal train advise     SPEC      which size of StockLLM on ranks fits the corpus; it writes a record, no artifact
@@ -74,6 +75,12 @@ def finseer(
     if encoder not in kinds:
         raise typer.BadParameter("text, numeric or both was expected", param_hint="--encoder")
     _train(spec, settings, f"finseer --encoder {encoder}", kinds[encoder])
+
+
+@train_app.command()
+def recall(spec: TrainSpecPath, settings: Settings = None) -> None:
+    """Train the language model that names titles and prefixes, on the teacher's best candidates."""
+    _train(spec, settings, "recall", ["recall"])
 
 
 @train_app.command()

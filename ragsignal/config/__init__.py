@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.alpha import AlphaSpec, SearchSpec
-from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.ideas import IdeasSpec
-from ragsignal.config.load import checked, load_spec, load_train_spec, with_settings
+from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
@@ -45,6 +44,7 @@ from ragsignal.config.train import (
     FeedbackTraining,
     FinseerTraining,
     RanksTraining,
+    RecallTraining,
     SplitSpec,
     StockLLMTraining,
     TrainSpec,
@@ -70,8 +70,8 @@ __all__ = [
     "FeedbackTraining",
     "FinseerTraining",
     "Horizon",
-    "KeptAlpha",
     "IdeasSpec",
+    "KeptAlpha",
     "LLMSpec",
     "MethodName",
     "MethodsSpec",
@@ -79,6 +79,7 @@ __all__ = [
     "ProbeSpec",
     "RanksTraining",
     "RawTable",
+    "RecallTraining",
     "RetrievalSpec",
     "RunSpec",
     "SearchSpec",

@@ -220,6 +220,7 @@ class RunSpec(Table):
             self.news.check_close(self.data)
         if self.methods is not None:
             self.methods.check_run(self.data.start, self.llm, self.variants)
+        self._check_recall()
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
             self._check_decisions(raw, variant)
@@ -244,6 +245,17 @@ class RunSpec(Table):
                 f"variant {variant.name!r}: retrieval.encoder = {retrieval.encoder!r} is read by retriever = "
                 f'"finseer" or "embedding"; write one of the two: by default it is {retrieval.retriever!r}'
             )
+
+    def _check_recall(self) -> None:
+        """Refuse keys of a recall where no variant names one: beside one they may stand for all variants."""
+        if any(variant.retrieval.retriever == "recall" for variant in self.variants):
+            return
+        for variant in self.variants:
+            if variant.retrieval.of_recall:
+                raise ValueError(
+                    f"variant {variant.name!r}: retrieval.{variant.retrieval.of_recall[0]} is read by retriever = "
+                    '"recall" alone, which no variant names; write it, or delete the key'
+                )
 
     def _check_decisions(self, raw: VariantSpec, variant: Variant) -> None:
         """Refuse decisions without a file, and a file that nobody reads."""

@@ -7,8 +7,6 @@ Everything is decided by days, not by queries: symbols of one day share that day
 
 from __future__ import annotations
 
-from ragsignal.evaluation.methods import MethodsComparison, WayDifference, compare_methods
-from ragsignal.evaluation.methods_record import methods_table, write_methods
 from ragsignal.evaluation.formulas import (
     FormulaFindings,
     IcOfPeriod,
@@ -16,6 +14,8 @@ from ragsignal.evaluation.formulas import (
     formula_findings,
     write_values,
 )
+from ragsignal.evaluation.methods import MethodsComparison, WayDifference, compare_methods
+from ragsignal.evaluation.methods_record import methods_table, write_methods
 from ragsignal.evaluation.metrics import METRICS, Resampling, Sample, direction_of
 from ragsignal.evaluation.probe_record import console_probes, difference_words, probe_words, write_probes
 from ragsignal.evaluation.probes import Probes, probe_spec
@@ -25,25 +25,22 @@ from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 __all__ = [
     "METRICS",
     "Evaluation",
-    "MethodsComparison",
-    "Resampling",
-    "Sample",
-    "WayDifference",
-    "compare_methods",
     "FormulaFindings",
     "IcOfPeriod",
-    "Resampling",
-    "Sample",
-    "check_values_file",
+    "MethodsComparison",
     "Probes",
     "Resampling",
     "Sample",
+    "WayDifference",
+    "check_values_file",
+    "compare_methods",
     "console_probes",
     "console_table",
     "difference_words",
     "direction_of",
     "evaluate_spec",
     "faithfulness_words",
+    "formula_findings",
     "methods_table",
     "prepare",
     "probe_spec",
@@ -51,10 +48,6 @@ __all__ = [
     "work_of",
     "write_evaluation",
     "write_methods",
-    "formula_findings",
-    "prepare",
-    "work_of",
-    "write_evaluation",
-    "write_values",
     "write_probes",
+    "write_values",
 ]

@@ -197,4 +197,6 @@ def _size(spec: TrainSpec, kind: TrainedKind) -> str:
         return f"{2 * feedback.queries * (finseer.negatives + 2) * finseer.epochs:,.0f} lines"
     if kind == "finseer-numeric":
         return f"{2 * finseer.numeric_epochs:,} passes over {feedback.queries:,} queries"
+    if kind == "recall":
+        return f"{2 * spec.recall.steps:,} steps over {feedback.queries:,} queries at most"
     return "a regression" if classifier.kind == "logistic" else f"{classifier.examples * classifier.epochs:,.0f} lines"

@@ -17,11 +17,11 @@ FORMAT = 1
 """Raised when the same training spec and prices would give other weights."""
 
 TrainedKind = Literal[
-    "stockllm", "stockllm-days", "feedback", "finseer-text", "finseer-numeric", "finseer-days", "classifier"
+    "stockllm", "stockllm-days", "feedback", "finseer-text", "finseer-numeric", "recall", "finseer-days", "classifier"
 ]
 """What a training command writes: an artifact, or the teacher scores of FinSeer."""
 
-_ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric")
+_ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric", "recall")
 # of [llm]: the base is known by its digest, and FinSeer reads the rest through its feedback alone
 _OF_LLM: dict[TrainedKind, set[str]] = {
     "stockllm": {"template", "mask", "dtype", "device", "batch_size", "headlines"},
@@ -40,6 +40,7 @@ def _made_from(spec: TrainSpec, kind: TrainedKind) -> TrainedKind | None:
         "feedback": "stockllm",
         "finseer-text": "feedback",
         "finseer-numeric": "feedback",
+        "recall": "feedback",
     }
     return made_from.get(kind)
 
@@ -90,6 +91,7 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
     """
     plain = spec.model_dump(mode="json")
     source, table = _made_from(spec, kind), _settings_of(spec, kind)
+    settings = getattr(spec, table).model_dump(mode="json")  # not out of `plain`: a table may be left out there
     reads_llm = table not in ("ranks", "boosting")
     return json_digest(
         {
@@ -101,7 +103,7 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
             "split": plain["split"],
             "corpus": plain["corpus"],
             "llm": {key: it for key, it in plain["llm"].items() if reads_llm and key in _OF_LLM.get(kind, ())},
-            "settings": {key: value for key, value in plain[table].items() if key not in _NOT_DECIDING},
+            "settings": {key: value for key, value in settings.items() if key not in _NOT_DECIDING},
             "base": base(kind),
             "made from": address(spec, source, prices, base) if source else None,
         }
