@@ -15,7 +15,7 @@ from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
-from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec
 from ragsignal.config.tables import (
     LETTERED,
     RANKED,
@@ -43,6 +43,7 @@ from ragsignal.config.train import (
     TrainSpec,
 )
 from ragsignal.config.variant import Variant
+from ragsignal.config.walk_forward import WalkForwardSpec
 
 __all__ = [
     "EVERY",
