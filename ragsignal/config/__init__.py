@@ -50,6 +50,7 @@ from ragsignal.config.train import (
     TrainSpec,
 )
 from ragsignal.config.variant import Variant
+from ragsignal.config.walk_forward import WalkForwardSpec
 
 __all__ = [
     "EVERY",

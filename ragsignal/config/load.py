@@ -71,6 +71,12 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
             '"walk:classifier", llm.adapter = "walk:stockllm" or retrieval.encoder = "walk:finseer-numeric", '
             "or delete the table"
         )
+    warm = spec.walk_forward is not None and spec.walk_forward.warm
+    if warm and not any("stockllm" in variant.retrained for variant in spec.variants):
+        raise ConfigError(
+            f"{path}: walk_forward.warm = true goes on with StockLLM alone, and no variant reads it; write "
+            'llm.model = "walk:stockllm" (of text: llm.adapter), or delete warm'
+        )
     if spec.external.path is not None and not any(variant.is_external for variant in spec.variants):
         raise ConfigError(
             f"{path}: no variant reads the decisions of [external]; write signal = "

@@ -16,12 +16,10 @@ from ragsignal.config.prices import DataSpec
 from ragsignal.config.tables import (
     A_PART,
     WALK,
-    AtLeastOne,
     ClassifierRef,
     CorpusSpec,
     Day,
     ExternalSpec,
-    FilePath,
     Horizon,
     LLMSpec,
     Name,
@@ -32,8 +30,8 @@ from ragsignal.config.tables import (
     Target,
     horizon_field,
 )
-from ragsignal.config.train import TrainSpec
 from ragsignal.config.variant import SignalName, Variant
+from ragsignal.config.walk_forward import WalkForwardSpec
 from ragsignal.errors import ConfigError
 
 Measure = Literal[
@@ -119,43 +117,6 @@ class EvaluationSpec(Table):
     def _check(self) -> EvaluationSpec:
         if self.train_start and self.train_end and self.train_start >= self.train_end:
             raise ValueError(f"train_start {self.train_start} must lie before train_end {self.train_end}")
-        return self
-
-
-class WalkForwardSpec(Table):
-    """Retraining on the way: the window is cut into steps, and each is scored by models that were trained before it.
-
-    ``train`` is written as the path of a training spec, which is read with the run's; of it ``data.start``,
-    ``data.end`` and ``split.valid_from`` are set anew at every step, the rest holds for all. ``every`` is the length
-    of a step: a calendar period, or a number of bars. A training window ends ``embargo`` bars before its step, labels
-    included, and its last ``valid`` bars validate. ``expanding``: it begins at the training spec's ``data.start``;
-    ``sliding``: it is ``years`` or ``bars`` long. Artifacts lie in ``artifacts``, by default the training spec's
-    ``out``.
-    """
-
-    train: TrainSpec
-    every: Literal["year", "quarter", "month"] | AtLeastOne = "year"
-    window: Literal["expanding", "sliding"] = "expanding"
-    years: AtLeastOne | None = None
-    bars: AtLeastOne | None = None
-    valid: int = Field(default=250, ge=2)
-    embargo: AtLeastOne = 5
-    artifacts: FilePath | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> WalkForwardSpec:
-        lengths = [name for name in ("years", "bars") if getattr(self, name) is not None]
-        if self.window == "sliding" and len(lengths) != 1:
-            raise ValueError('window = "sliding" needs its length: years or bars, one of the two')
-        if self.window == "expanding" and lengths:
-            raise ValueError(f'{lengths[0]} belongs to window = "sliding"; an expanding one begins at train.data.start')
-        if self.train.split.protocol == "paper":
-            raise ValueError('train.split.protocol = "paper" trains on the days it validates on; write "time"')
-        if self.train.news is not None and self.train.news.path is None:
-            raise ValueError(
-                "train: [news] has no path, and a made-up market brings news for the days of one run alone; write its "
-                'table into a file, and path = "news.csv" in both specs'
-            )
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -319,6 +320,14 @@ class TrainSpec(Table):
     days: DaysTraining = DaysTraining()
     advise: AdviseTraining = Field(default=AdviseTraining(), exclude_if=lambda it: it == AdviseTraining())
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+
+    @property
+    def steps_anew(self) -> int:
+        """Optimizer steps at most of a StockLLM that begins from nothing, of each seed."""
+        if self.stockllm.reader == "ranks":
+            return self.ranks.steps
+        batches = math.ceil(self.stockllm.examples / (self.stockllm.batch_size * self.stockllm.accumulate))
+        return math.ceil(batches * self.stockllm.epochs)
 
     @model_validator(mode="after")
     def _check(self) -> TrainSpec:

@@ -7,6 +7,17 @@ Everything is decided by days, not by queries: symbols of one day share that day
 
 from __future__ import annotations
 
+from ragsignal.evaluation.forgetting import (
+    Cell,
+    Forgetting,
+    Period,
+    StepCost,
+    forgetting_of,
+    forgetting_record,
+    mean_of_periods,
+    training_seconds,
+)
+from ragsignal.evaluation.forgetting_words import forgetting_sentences, forgetting_table
 from ragsignal.evaluation.formulas import (
     FormulaFindings,
     IcOfPeriod,
@@ -24,13 +35,17 @@ from ragsignal.evaluation.run import Evaluation, evaluate_spec, prepare, work_of
 
 __all__ = [
     "METRICS",
+    "Cell",
     "Evaluation",
+    "Forgetting",
     "FormulaFindings",
     "IcOfPeriod",
     "MethodsComparison",
+    "Period",
     "Probes",
     "Resampling",
     "Sample",
+    "StepCost",
     "WayDifference",
     "check_values_file",
     "compare_methods",
@@ -40,11 +55,17 @@ __all__ = [
     "direction_of",
     "evaluate_spec",
     "faithfulness_words",
+    "forgetting_of",
+    "forgetting_record",
+    "forgetting_sentences",
+    "forgetting_table",
     "formula_findings",
+    "mean_of_periods",
     "methods_table",
     "prepare",
     "probe_spec",
     "probe_words",
+    "training_seconds",
     "work_of",
     "write_evaluation",
     "write_methods",
