@@ -56,7 +56,7 @@ COMMANDS = [
     ["backtest"],
     ["evaluate"],
     ["audit"],
-    *(["train", what] for what in ("stockllm", "feedback", "finseer", "classifier", "walk-forward")),
+    *(["train", what] for what in ("stockllm", "feedback", "finseer", "classifier", "advise", "walk-forward")),
 ]
 
 
