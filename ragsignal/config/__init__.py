@@ -20,7 +20,7 @@ from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
-from ragsignal.config.run import CostSpec, EvaluationSpec, ProbeSpec, RunSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, ProbeSpec, RunSpec
 from ragsignal.config.tables import (
     LETTERED,
     RANKED,

@@ -164,7 +164,7 @@ class _Matrix:
     def letters(self) -> RankLetters:
         """Of the training spec's symbols, from its first day to the run's last one."""
         materials = self._materials
-        return materials.rank_letters if materials.news is None else materials.news_letters
+        return materials.letters(bool(materials.candidates.alphas), materials.news is not None)
 
     @cached_property
     def daily(self) -> list[FloatArray]:

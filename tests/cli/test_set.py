@@ -56,7 +56,10 @@ COMMANDS = [
     ["backtest"],
     ["evaluate"],
     ["audit"],
-    *(["train", what] for what in ("stockllm", "feedback", "finseer", "classifier", "walk-forward", "methods")),
+    *(
+        ["train", what]
+        for what in ("stockllm", "feedback", "finseer", "recall", "classifier", "advise", "walk-forward", "methods")
+    ),
 ]
 
 
