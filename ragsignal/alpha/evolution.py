@@ -18,7 +18,7 @@ from ragsignal.alpha.journal import Journal, Line
 from ragsignal.alpha.levels import LevelProbe
 from ragsignal.alpha.likeness import FormulaPool
 from ragsignal.alpha.scoring import Score, Scored, Scorer, score_all
-from ragsignal.alpha.variation import crossover, mutate
+from ragsignal.alpha.variation import crossover, join, mutate
 from ragsignal.config import AlphaSpec
 from ragsignal.data import Formula, canonical, digest_of, parse, size, text_of
 from ragsignal.parallel import Pool
@@ -26,7 +26,8 @@ from ragsignal.utils import Progress, silent
 
 _TRIES = 60  # draws for each place in a population, until there is nothing new to be drawn
 _TOURNAMENT = 4
-_CROSSOVER, _FRESH = 0.5, 0.1  # shares of children by crossover, and drawn anew; the rest are mutants
+# shares of children that are drawn anew, join two formulas, or cross them; the rest are mutants
+_FRESH, _JOINED, _CROSSED = 0.1, 0.15, 0.35
 _CROWDED = 0.5  # what the fitness of a formula counts that is like a better one
 _CHUNK = 16  # formulas that a worker scores together
 
@@ -155,7 +156,9 @@ class Evolution:
         if not parents or choice < _FRESH:
             return self._grammar.ramped(rng, depth)
         first = self._winner(rng, parents)
-        if choice < _FRESH + _CROSSOVER:
+        if choice < _FRESH + _JOINED:
+            return join(rng, first, self._winner(rng, parents), self._grammar, depth)
+        if choice < _FRESH + _JOINED + _CROSSED:
             return crossover(rng, first, self._winner(rng, parents), depth)
         return mutate(rng, first, self._grammar, depth)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -73,8 +74,8 @@ class Grammar:
         if ends is not None and (not calls or (not full and rng.random() < _ENDS)):
             return ends
         if not calls:
-            fewest = min(self._needs(it) for it in self.operators if fits(it.gives, kind))
-            calls = [it for it in self.operators if fits(it.gives, kind) and self._needs(it) == fewest]
+            given = self.calls(kind, _ENDLESS)
+            calls = self.calls(kind, min(self._needs[it.name] for it in given))
         return self.call(rng, calls[rng.integers(len(calls))], levels, full)
 
     def call(self, rng: np.random.Generator, operator: Operator, levels: int, full: bool) -> Call:
@@ -110,7 +111,10 @@ class Grammar:
 
     def calls(self, kind: Kind, levels: int) -> list[Operator]:
         """Operators that give a kind within so many levels."""
-        return [it for it in self.operators if fits(it.gives, kind) and self._needs(it) <= levels]
+        if (kind, levels) not in self._calls:
+            given = [it for it in self.operators if fits(it.gives, kind) and self._needs[it.name] <= levels]
+            self._calls[kind, levels] = given
+        return self._calls[kind, levels]
 
     def ends(self, rng: np.random.Generator, kind: Kind) -> Formula | None:
         """A field or a number of a kind; None where there is none."""
@@ -121,13 +125,28 @@ class Grammar:
 
     def ramped(self, rng: np.random.Generator, levels: int) -> Formula:
         """A formula of 1 to ``levels`` levels, in half of the cases as wide as it can be (Koza 1992)."""
-        calls = [it for it in self.operators if it.gives is Kind.SERIES]
         deep = int(rng.integers(1, levels + 1))
-        within = [it for it in calls if self._needs(it) <= deep] or calls
+        within = [it for it in self.calls(Kind.SERIES, deep) if it.gives is Kind.SERIES]
         return self.call(rng, within[int(rng.integers(len(within)))], deep, bool(rng.random() < 0.5))
 
-    def _needs(self, operator: Operator) -> int:
-        return 1 + max(_least_of(self.least, kind) for kind in operator.takes)
+    @cached_property
+    def joining(self) -> list[Operator]:
+        """Operators that make one series of two."""
+        return [it for it in self.operators if it.takes == (Kind.SERIES, Kind.SERIES) and it.gives is Kind.SERIES]
+
+    @cached_property
+    def levelling(self) -> list[Operator]:
+        """Operators that bring a series to a scale of the day: what they give can be added up."""
+        return [it for it in self.operators if it.takes == (Kind.SERIES,) and it.family == "cross"]
+
+    @cached_property
+    def _needs(self) -> dict[str, int]:
+        """Levels that an operator needs at least."""
+        return {it.name: 1 + max(_least_of(self.least, kind) for kind in it.takes) for it in self.operators}
+
+    @cached_property
+    def _calls(self) -> dict[tuple[Kind, int], list[Operator]]:
+        return {}
 
 
 def is_sensible(call: Call) -> bool:

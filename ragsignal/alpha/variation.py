@@ -51,11 +51,28 @@ def crossover(rng: np.random.Generator, left: Formula, right: Formula, levels: i
     return _sound(replaced(left, target.path, _point(rng, givers).part), levels)
 
 
+def join(rng: np.random.Generator, left: Formula, right: Formula, grammar: Grammar, levels: int) -> Formula | None:
+    """Both formulas as one, each brought to a scale of the day first; None where that is too deep.
+
+    What two weak formulas say together is hard to come by otherwise: their sum needs three operators at once.
+    """
+    if not grammar.joining or not grammar.levelling:
+        return None
+    scale = grammar.levelling[rng.integers(len(grammar.levelling))].name
+    both = grammar.joining[rng.integers(len(grammar.joining))].name
+    return _sound(Call(both, (_levelled(left, scale), _levelled(right, scale))), levels)
+
+
 def mutate(rng: np.random.Generator, formula: Formula, grammar: Grammar, levels: int) -> Formula | None:
     """The formula with one random change; None where it does not come out sound."""
     changes = (_subtree, _subtree, _point_change, _window_change, _window_change, _hoist)
     changed = changes[rng.integers(len(changes))](rng, formula, grammar, levels)
     return None if changed is None or changed == formula else _sound(changed, levels)
+
+
+def _levelled(formula: Formula, scale: str) -> Formula:
+    levelled = isinstance(formula, Call) and OPERATORS[formula.operator].family in ("cross", "group")
+    return formula if levelled else Call(scale, (formula,))
 
 
 def _point(rng: np.random.Generator, found: list[Place]) -> Place:

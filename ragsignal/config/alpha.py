@@ -42,7 +42,7 @@ class AlphaSpec(Table):
     horizon: Horizon = 1
     population: int = Field(default=200, ge=10)
     generations: int = Field(default=10, ge=1)
-    depth: int = Field(default=4, ge=1, le=8)
+    depth: int = Field(default=5, ge=1, le=8)
     windows: tuple[AtLeastOne, ...] = Field(default=(2, 3, 5, 10, 20, 40, 60), min_length=1, strict=False)
     fields: Names = ()
     levels: bool = False
