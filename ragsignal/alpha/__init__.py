@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ragsignal.alpha.evolution import Generation, Individual, Watch
 from ragsignal.alpha.figures import WindowFigures
+from ragsignal.alpha.files import read_search, write_search
 from ragsignal.alpha.ideas.brief import Brief, Tried, polish
 from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
 from ragsignal.alpha.ideas.opened import open_knowledge, open_source
@@ -25,7 +26,6 @@ from ragsignal.alpha.result import (
     Population,
     SearchResult,
     WindowDays,
-    write_search,
 )
 from ragsignal.alpha.search import JOURNAL, Search, SearchCost
 from ragsignal.alpha.session import ENDING, Likeness, Session
@@ -70,6 +70,7 @@ __all__ = [
     "polish",
     "propose",
     "propose_all",
+    "read_search",
     "read_session",
     "review",
     "search_words",

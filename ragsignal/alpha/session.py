@@ -21,12 +21,13 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from ragsignal.alpha.evolution import Watch, watch_nothing
+from ragsignal.alpha.files import write_search
 from ragsignal.alpha.ideas.brief import Tried, polish
 from ragsignal.alpha.ideas.opened import open_source
 from ragsignal.alpha.ideas.propose import Proposed, Source, propose_all
 from ragsignal.alpha.ledger import count_tested
 from ragsignal.alpha.likeness import common_share, inner_parts
-from ragsignal.alpha.result import RECORD, SearchResult, write_search
+from ragsignal.alpha.result import RECORD, SearchResult
 from ragsignal.alpha.scoring import Score, Scored, Scorer
 from ragsignal.alpha.search import JOURNAL, Search
 from ragsignal.alpha.session_file import Entry, Idea, Searched, SessionFile, Tested, read_session, write_session

@@ -10,11 +10,13 @@ anything that is named.
 
 from __future__ import annotations
 
+from ragsignal.audit.formulas import audit_formula
 from ragsignal.audit.spec import audit_spec, audit_subjects
 from ragsignal.audit.verdict import Finding, worst
 
 __all__ = [
     "Finding",
+    "audit_formula",
     "audit_spec",
     "audit_subjects",
     "worst",

@@ -14,7 +14,7 @@ from rich.table import Table
 from ragsignal.cli.options import DryRun, Settings
 from ragsignal.cli.sweep import LocalJobs
 from ragsignal.cli.terminal import answer, people, percent, progress_bars, say
-from ragsignal.utils import NewRun
+from ragsignal.utils import NewRun, Record
 
 if TYPE_CHECKING:
     from ragsignal.alpha import Generation, JudgedAlpha, Search, SearchResult
@@ -28,8 +28,9 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
 
     loaded = load_search_spec(spec, settings or ())
     with progress_bars() as progress:
-        from ragsignal.alpha import JOURNAL, RECORD, Search, search_words, write_search
+        from ragsignal.alpha import JOURNAL, RECORD, Search, search_words
         from ragsignal.parallel import open_pool
+        from ragsignal.report.alphas import PAGE
 
         prepared = Search(loaded, progress=progress)
         if dry_run:
@@ -39,13 +40,24 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
         run = NewRun(runs)
         with open_pool(jobs) as pool:
             result = prepared.run(pool, runs / JOURNAL, say_generation)
-        folder, record = run.write(partial(write_search, result))
+        folder, record = run.write(partial(write_audited, prepared, result))
     people.print(table_of(result))
     for line in search_words(result):
         say(line)
-    say(f"record: {folder / RECORD}")
+    say(f"record: {folder / RECORD}, page: {folder / PAGE}")
     parts = {key: record[key] for key in ("windows", "evaluated", "candidates", "kept", "population", "times")}
     answer({"run_dir": str(folder), "verdict": result.verdict, **parts})
+
+
+def write_audited(prepared: Search, result: SearchResult, folder: Path) -> Record:
+    """Audit the kept formulas on all bars of a search, and write record, formulas and page."""
+    from ragsignal.audit import audit_formula
+    from ragsignal.data import parse
+    from ragsignal.report.alphas import write_run
+
+    panel = prepared.market.panel
+    audits = {it.name: audit_formula(parse(it.formula, panel.known), panel) for it in result.kept}
+    return write_run(result, folder, audits)
 
 
 def _tell_cost(prepared: Search, processes: int) -> None:
@@ -76,7 +88,7 @@ def table_of(result: SearchResult) -> Table:
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column("formula", overflow="fold")
+    table.add_column("", overflow="fold")
     for title in ("search", "selection", "holdout, 95 %", "p", "turnover", "a year", "claim"):
         table.add_column(title, justify="right", no_wrap=True)
     for it in result.kept:
@@ -88,7 +100,7 @@ def _cells(it: JudgedAlpha, result: SearchResult) -> list[str]:
     search_window, selection, holdout = it.windows
     beside = f"{holdout.ic:+.4f} [{holdout.low:+.4f}, {holdout.high:+.4f}]"
     return [
-        it.formula,
+        it.name,
         f"{search_window.ic:+.4f}",
         f"{selection.ic:+.4f}",
         beside,
