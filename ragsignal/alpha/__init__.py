@@ -29,7 +29,7 @@ from ragsignal.alpha.result import (
 )
 from ragsignal.alpha.search import JOURNAL, Search, SearchCost
 from ragsignal.alpha.session import ENDING, Likeness, Session
-from ragsignal.alpha.session_file import Entry, SessionFile, Tested, read_session, write_session
+from ragsignal.alpha.session_file import Entry, SearchFigures, SessionFile, read_session, write_session
 from ragsignal.alpha.words import search_words
 
 __all__ = [
@@ -54,11 +54,11 @@ __all__ = [
     "Refused",
     "Search",
     "SearchCost",
+    "SearchFigures",
     "SearchResult",
     "Session",
     "SessionFile",
     "Source",
-    "Tested",
     "Tried",
     "Watch",
     "WindowDays",

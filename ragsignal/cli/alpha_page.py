@@ -25,11 +25,11 @@ def page(of: PageOf, out: PageOut = None) -> None:
         path = _write_session(of, read_session(of), out)
     else:
         from ragsignal.alpha import read_search
-        from ragsignal.report.alphas import PAGE, render_search
+        from ragsignal.report import SEARCH_PAGE, render_search
         from ragsignal.utils import find_run
 
         record = read_search(of)
-        path = _write(render_search(record), out or find_run(of) / PAGE)
+        path = _write(render_search(record), out or find_run(of) / SEARCH_PAGE)
     say(f"page: {path}")
     answer({"page": str(path)})
 
@@ -41,7 +41,7 @@ def write_session_page(session: Session, out: Path | None) -> Path:
 
 def _write_session(path: Path, session: SessionFile, out: Path | None) -> Path:
     from ragsignal.alpha import ENDING, read_search
-    from ragsignal.report.alphas import render_search, render_session
+    from ragsignal.report import render_search, render_session
 
     name = path.name.removesuffix(ENDING)
     last = path.parent / session.search[-1].folder if session.search else None

@@ -30,7 +30,7 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
     with progress_bars() as progress:
         from ragsignal.alpha import JOURNAL, RECORD, Search, search_words
         from ragsignal.parallel import open_pool
-        from ragsignal.report.alphas import PAGE
+        from ragsignal.report import SEARCH_PAGE
 
         prepared = Search(loaded, progress=progress)
         if dry_run:
@@ -44,7 +44,7 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
     people.print(table_of(result))
     for line in search_words(result):
         say(line)
-    say(f"record: {folder / RECORD}, page: {folder / PAGE}")
+    say(f"record: {folder / RECORD}, page: {folder / SEARCH_PAGE}")
     parts = {key: record[key] for key in ("windows", "evaluated", "candidates", "kept", "population", "times")}
     answer({"run_dir": str(folder), "verdict": result.verdict, **parts})
 
@@ -53,7 +53,7 @@ def write_audited(prepared: Search, result: SearchResult, folder: Path) -> Recor
     """Audit the kept formulas on all bars of a search, and write record, formulas and page."""
     from ragsignal.audit import audit_formula
     from ragsignal.data import parse
-    from ragsignal.report.alphas import write_run
+    from ragsignal.report import write_run
 
     panel = prepared.market.panel
     audits = {it.name: audit_formula(parse(it.formula, panel.known), panel) for it in result.kept}

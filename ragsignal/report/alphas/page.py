@@ -15,7 +15,7 @@ from ragsignal.report.templating import TEMPLATES, joined
 from ragsignal.report.words import number, percent
 from ragsignal.utils import Record, write_file
 
-PAGE = "search.html"
+SEARCH_PAGE = "search.html"
 """The name of the page beside the record of a search."""
 _LISTED = 20
 
@@ -32,7 +32,7 @@ def write_run(result: SearchResult, folder: Path, audits: Mapping[str, str] | No
     """
     record = write_search(result, folder, audits or {})
     text = render_search(record)
-    write_file(folder / PAGE, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
+    write_file(folder / SEARCH_PAGE, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
     return record
 
 

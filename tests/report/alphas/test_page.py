@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ragsignal.alpha import Entry, Search, SearchResult, SessionFile, Tested, read_search
+from ragsignal.alpha import Entry, Search, SearchFigures, SearchResult, SessionFile, read_search
 from ragsignal.errors import ConfigError
-from ragsignal.report.alphas import PAGE, render_search, render_session, write_run
 from ragsignal.report.alphas.drawings import bars, decay, stretches
+from ragsignal.report.alphas.page import SEARCH_PAGE, render_search, render_session, write_run
 from tests.searches import search_spec
 
 
@@ -24,7 +24,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
 def test_the_page_says_what_the_record_holds(result: SearchResult, tmp_path: Path) -> None:
     assert result.kept, "this seed keeps some"
     record = write_run(result, tmp_path, {result.kept[0].name: "passed"})
-    page = (tmp_path / PAGE).read_text()
+    page = (tmp_path / SEARCH_PAGE).read_text()
     assert page == render_search(read_search(tmp_path))
     assert record["times"]["words"][0] in page
     for kept in result.kept:
@@ -39,7 +39,7 @@ def test_what_a_person_wrote_is_text_and_no_markup() -> None:
         name="a",
         formula="volume < ts_mean(volume, 5)",
         note="<script>alert(1)</script>",
-        tested=Tested(digest="x", ic=0.0123, t=1.5, days=100),
+        tested=SearchFigures(digest="x", ic=0.0123, t=1.5, days=100),
     )
     page = render_session(SessionFile(spec="s.toml", formula=(entry,)), "mine")
     assert "<script>alert" not in page
