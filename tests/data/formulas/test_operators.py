@@ -234,6 +234,31 @@ def test_odd_panels_give_numbers_or_nothing_and_no_warning(text: str) -> None:
             assert all(np.array_equal(before[name], it, equal_nan=True) for name, it in given.fields.items())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ts_std(close, 3)",
+        "ts_zscore(close, 3)",
+        "ts_corr(close, close, 3)",
+        "ts_sum(abs(close) * 1e8, 3)",
+        "close * close",
+    ],
+)
+def test_what_is_too_large_is_missing(text: str) -> None:
+    assert np.isnan(column(text, 1e300, -1e300, 1e300, 1e300)[2:]).all()
+
+
+@pytest.mark.parametrize("text", ["zscore(close)", "scale(close)", "demean(close)", "group_scale(close, sector)"])
+def test_a_day_that_is_too_large_is_missing(text: str) -> None:
+    values = values_on(text, close=[[1.5e308, -1.5e308, 1.5e308, 1.5e308]], sector=[[1.0, 1, 1, 1]])
+    assert np.isnan(values).all()
+
+
+def test_an_outlier_does_not_tie_the_others() -> None:
+    values = values_on("rank(close)", close=[[1e30, 0.001, 0.002, 0.003, 0.004, -1e30, 1e-19, -1e-19]])
+    np.testing.assert_allclose(values[0] * 8, [8, 4, 5, 6, 7, 1, 2.5, 2.5])
+
+
 def check_laws(formula: Formula) -> None:
     """No later bar is read, and none from before what is remembered."""
     for seed in (0, 1):
