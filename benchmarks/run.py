@@ -21,7 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SPEED = ("ranks", "model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
-SPEED += ("live", "explained", "databases")
+SPEED += ("live", "explained", "databases", "formulas")
 TRUST = ("audit", "coverage", "noise", "live_kills")
 ALL = (*SPEED, *TRUST)
 """The benchmarks: how fast it is, the quick and the important ones first; then whether it can be believed."""
