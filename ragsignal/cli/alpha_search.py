@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +15,13 @@ from rich.table import Table
 from ragsignal.cli.options import DryRun, Settings
 from ragsignal.cli.sweep import LocalJobs
 from ragsignal.cli.terminal import answer, people, percent, progress_bars, say
-from ragsignal.utils import NewRun
+from ragsignal.utils import NewRun, write_json
 
 if TYPE_CHECKING:
     from ragsignal.alpha import Generation, JudgedAlpha, Search, SearchResult
+    from ragsignal.utils import Record
 
+AUDIT = "audit.json"
 SearchSpecPath = Annotated[Path, typer.Argument(help="A TOML search spec, such as backtests/alpha.toml.")]
 
 
@@ -40,12 +43,26 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
         with open_pool(jobs) as pool:
             result = prepared.run(pool, runs / JOURNAL, _say_generation)
         folder, record = run.write(partial(write_search, result))
+        findings = _audited(prepared, result)
+        write_json(folder / AUDIT, {"findings": findings})
     people.print(table_of(result))
     for line in search_words(result):
         say(line)
+    for it in findings:
+        say(f"audit, {it['test']}, {it['subject']}: {it['verdict']}. {it['words']}")
     say(f"record: {folder / RECORD}")
     parts = {key: record[key] for key in ("windows", "evaluated", "candidates", "kept", "population", "times")}
-    answer({"run_dir": str(folder), "verdict": result.verdict, **parts})
+    answer({"run_dir": str(folder), "verdict": result.verdict, **parts, "audit": findings})
+    if any(it["verdict"] in ("failed", "broken") for it in findings):
+        raise typer.Exit(1)
+
+
+def _audited(prepared: Search, result: SearchResult) -> list[Record]:
+    """Whether later bars move a value of a kept formula, on all bars of the search."""
+    from ragsignal.audit import audit_formulas
+
+    kept = {it.name: it.formula for it in result.kept}
+    return [asdict(it) for it in audit_formulas(kept, prepared.market.prices)] if kept else []
 
 
 def _tell_cost(prepared: Search, processes: int) -> None:
