@@ -1,7 +1,7 @@
 """``make bench``: every benchmark in a process of its own, the figures into results.json, the table into README.md.
 
     python -m benchmarks.run                 # all
-    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, live_kills, alpha_noise ...
+    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, alpha_noise ...
     python -m benchmarks.run retrieval       # one of them; the others' figures stay
 
 Figures of a benchmark are replaced together; a killed run keeps those that were done.
