@@ -28,9 +28,9 @@ TRAIN: dict[str, Any] = {
         "alpha": 4,
         "virtual_tokens": 3,
         "k": [0, 2],
-        "examples": 120,
-        "valid_examples": 60,
-        "batch_size": 30,
+        "examples": 64,
+        "valid_examples": 48,
+        "batch_size": 16,
         "eval_steps": 2,
     },
 }

@@ -1,7 +1,8 @@
-"""Formulas that rank stocks, searched for without fooling oneself: three windows, and a holdout that is read once.
+"""Formulas that rank stocks: proposed for an idea in words, and searched for without fooling oneself.
 
-search = Search(load_search_spec("my.alpha.toml"))
-result = search.run()
+source = open_source(IdeasSpec(model="embedded:SmolLM2-135M-Instruct"))
+ideas = propose("momentum of volume", BAR_FIELDS, source, count=5, seed=0)
+result = Search(load_search_spec("my.alpha.toml")).run()
 print(result.verdict, [it.formula for it in result.kept])
 """
 
@@ -9,6 +10,11 @@ from __future__ import annotations
 
 from ragsignal.alpha.evolution import Generation, Individual, Watch
 from ragsignal.alpha.figures import WindowFigures
+from ragsignal.alpha.ideas.brief import Brief, Tried, polish
+from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
+from ragsignal.alpha.ideas.opened import open_knowledge, open_source
+from ragsignal.alpha.ideas.propose import Proposal, Proposed, Refused, Source, propose, propose_all, review
+from ragsignal.alpha.ideas.words import describe
 from ragsignal.alpha.result import (
     ALPHAS,
     LEVEL,
@@ -22,25 +28,51 @@ from ragsignal.alpha.result import (
     write_search,
 )
 from ragsignal.alpha.search import JOURNAL, Search, SearchCost
+from ragsignal.alpha.session import ENDING, Likeness, Session
+from ragsignal.alpha.session_file import Entry, SessionFile, Tested, read_session, write_session
 from ragsignal.alpha.words import search_words
 
 __all__ = [
     "ALPHAS",
+    "ENDING",
     "JOURNAL",
     "LEVEL",
     "RECORD",
+    "Brief",
     "Candidate",
+    "Entry",
     "Generation",
     "Individual",
     "JudgedAlpha",
+    "Knowledge",
+    "Known",
+    "Likeness",
     "Looks",
     "Population",
+    "Proposal",
+    "Proposed",
+    "Refused",
     "Search",
     "SearchCost",
     "SearchResult",
+    "Session",
+    "SessionFile",
+    "Source",
+    "Tested",
+    "Tried",
     "Watch",
     "WindowDays",
     "WindowFigures",
+    "describe",
+    "explained",
+    "open_knowledge",
+    "open_source",
+    "polish",
+    "propose",
+    "propose_all",
+    "read_session",
+    "review",
     "search_words",
     "write_search",
+    "write_session",
 ]

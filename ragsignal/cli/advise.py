@@ -43,7 +43,11 @@ def advise(spec: TrainSpecPath, jobs: Jobs = None, dry_run: DryRun = False, sett
     _print_points(record)
     for line in [*record["words"], record["times"]["next_step"]["words"]]:
         say(line)
-    say(f"record: {advice.record_path}")
+    from ragsignal.report import write_ladder
+
+    page = advice.record_path.with_suffix(".html")
+    write_ladder(record, page)
+    say(f"record: {advice.record_path}, page: {page}")
     answer(record)
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.alpha import AlphaSpec, SearchSpec
+from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.load import checked, load_search_spec, load_spec, load_train_spec, with_settings
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.methods import MethodName, MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.override import toml_value
 from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
-from ragsignal.config.run import CostSpec, EvaluationSpec, RunSpec, WalkForwardSpec
+from ragsignal.config.run import CostSpec, EvaluationSpec, ProbeSpec, RunSpec
 from ragsignal.config.tables import (
     LETTERED,
     RANKED,
@@ -29,6 +30,7 @@ from ragsignal.config.tables import (
     Horizon,
     KeptAlpha,
     LLMSpec,
+    Name,
     RetrievalSpec,
     StrategySpec,
     Table,
@@ -43,11 +45,13 @@ from ragsignal.config.train import (
     FeedbackTraining,
     FinseerTraining,
     RanksTraining,
+    RecallTraining,
     SplitSpec,
     StockLLMTraining,
     TrainSpec,
 )
 from ragsignal.config.variant import Variant
+from ragsignal.config.walk_forward import WalkForwardSpec
 
 __all__ = [
     "EVERY",
@@ -68,13 +72,17 @@ __all__ = [
     "FeedbackTraining",
     "FinseerTraining",
     "Horizon",
+    "IdeasSpec",
     "KeptAlpha",
     "LLMSpec",
     "MethodName",
     "MethodsSpec",
+    "Name",
     "NewsSpec",
+    "ProbeSpec",
     "RanksTraining",
     "RawTable",
+    "RecallTraining",
     "RetrievalSpec",
     "RunSpec",
     "SearchSpec",

@@ -71,6 +71,12 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
             '"walk:classifier", llm.adapter = "walk:stockllm" or retrieval.encoder = "walk:finseer-numeric", '
             "or delete the table"
         )
+    warm = spec.walk_forward is not None and spec.walk_forward.warm
+    if warm and not any("stockllm" in variant.retrained for variant in spec.variants):
+        raise ConfigError(
+            f"{path}: walk_forward.warm = true goes on with StockLLM alone, and no variant reads it; write "
+            'llm.model = "walk:stockllm" (of text: llm.adapter), or delete warm'
+        )
     if spec.external.path is not None and not any(variant.is_external for variant in spec.variants):
         raise ConfigError(
             f"{path}: no variant reads the decisions of [external]; write signal = "
@@ -189,6 +195,9 @@ _PATHS = (
     ("alpha", "known"),
     ("data", "path"),
     ("external", "path"),
+    ("ideas", "encoder"),
+    ("ideas", "library"),
+    ("ideas", "model"),
     ("llm", "adapter"),
     ("llm", "model"),
     ("methods", "train"),
@@ -211,7 +220,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known")
+        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known", "library")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -137,6 +138,39 @@ class FinseerTraining(Table):
     seed: int = 0
 
 
+class RecallTraining(Table):
+    """A small causal language model that names what helped: the title, then the first ``letters`` of its window.
+
+    It learns from the ``best`` candidates of each query that has teacher scores, weighted by the softmax of these at
+    ``teacher_temperature`` (in log-odds). Titles hold the market's state, cut into ``states`` parts by trend and as
+    many by movement. A Llama decoder of ``layers`` x ``hidden``. The last ``valid_share`` of the blocks is held out:
+    its loss, every ``eval_steps`` steps, chooses the weights, and ``patience`` evaluations without a better one end the
+    training.
+    """
+
+    best: int = Field(default=8, ge=1)
+    teacher_temperature: float = Field(default=0.1, gt=0)
+    letters: int = Field(default=3, ge=1, le=60)
+    states: int = Field(default=3, ge=1, le=10)
+    hidden: int = Field(default=64, ge=8)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    steps: int = Field(default=400, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    valid_share: float = Field(default=0.2, gt=0, lt=1)
+    eval_steps: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> RecallTraining:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden {self.hidden} must be an even multiple of heads {self.heads}")
+        return self
+
+
 class ClassifierTraining(Table):
     """The baseline without retrieval: a BERT-style encoder with LoRA and a head, on the query's serialised line.
 
@@ -266,7 +300,7 @@ class TrainSpec(Table):
     """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
 
     ``out`` receives one folder an artifact: ``stockllm``, ``feedback``, ``finseer-text``, ``finseer-numeric``,
-    ``classifier``, ``stockllm-days``, ``finseer-days``; and ``advise``, which is no artifact.
+    ``recall``, ``classifier``, ``stockllm-days``, ``finseer-days``; and ``advise``, which is no artifact.
     """
 
     name: Name
@@ -279,12 +313,21 @@ class TrainSpec(Table):
     stockllm: StockLLMTraining = StockLLMTraining()
     feedback: FeedbackTraining = FeedbackTraining()
     finseer: FinseerTraining = FinseerTraining()
+    recall: RecallTraining = Field(default=RecallTraining(), exclude_if=lambda it: it == RecallTraining())
     classifier: ClassifierTraining = ClassifierTraining()
     boosting: BoostingTraining = BoostingTraining()
     ranks: RanksTraining = RanksTraining()
     days: DaysTraining = DaysTraining()
     advise: AdviseTraining = Field(default=AdviseTraining(), exclude_if=lambda it: it == AdviseTraining())
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+
+    @property
+    def steps_anew(self) -> int:
+        """Optimizer steps at most of a StockLLM that begins from nothing, of each seed."""
+        if self.stockllm.reader == "ranks":
+            return self.ranks.steps
+        batches = math.ceil(self.stockllm.examples / (self.stockllm.batch_size * self.stockllm.accumulate))
+        return math.ceil(batches * self.stockllm.epochs)
 
     @model_validator(mode="after")
     def _check(self) -> TrainSpec:

@@ -120,8 +120,12 @@ def cost_table(record: Record) -> str:
             continue
         row = chosen.get(way.get("method"))
         asked = record["times"]["variants"][way["name"]]
-        tokens = asked["tokens"] / asked["model_calls"] if asked["model_calls"] else None
-        costs = [_parameters(row), *_training(row, seconds), fixed(tokens, 0), fixed(asked["cpu_ms_a_prompt"], 0)]
+        costs = [
+            _parameters(row),
+            *_training(row, seconds),
+            fixed(asked["tokens_a_prompt"], 0),
+            fixed(asked["cpu_ms_a_prompt"], 0),
+        ]
         rows.append([way["name"], *costs])
     titles = ["trainable parameters", "learning rate", "steps", "training CPU s", "tokens a prompt", "CPU ms a prompt"]
     return pipe_table(["way", *titles], rows)

@@ -15,6 +15,8 @@ from ragsignal.errors import ConfigError
 from ragsignal.evaluation.checks import Sensitivity
 from ragsignal.evaluation.faithfulness import Faithfulness
 from ragsignal.evaluation.forecasts import ALL, ScoredForecast
+from ragsignal.evaluation.forgetting import forgetting_record, training_seconds
+from ragsignal.evaluation.forgetting_words import forgetting_section
 from ragsignal.evaluation.metrics import CROSS_SECTIONS, MetricEstimate
 from ragsignal.utils import Record, plain, write_file, write_json
 
@@ -64,6 +66,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Record:
         record["dropped_bars"] = evaluation.dropped_bars
     if evaluation.faithfulness:
         record["faithfulness"] = plain(evaluation.faithfulness)
+    if evaluation.forgetting is not None:
+        record["forgetting"] = forgetting_record(evaluation.forgetting)
+        record["times"]["training"] = training_seconds(evaluation.forgetting)
     page = markdown(evaluation)
     write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
     write_file(folder / TABLE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
@@ -159,6 +164,8 @@ def markdown(evaluation: Evaluation) -> str:
     for name in sets:
         parts.append(f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(evaluation, name, proper))
     parts.append("## Paired differences\n\n" + _comparisons(evaluation, sets[0], proper))
+    if evaluation.forgetting is not None:
+        parts.append(forgetting_section(evaluation.forgetting))
     parts.append("## Checks\n\n" + "\n".join(f"- {line}" for line in _checks(evaluation)) + "\n")
     parts.append("## How\n\n" + "\n".join(f"- {line}" for line in evaluation.protocol) + "\n")
     return "\n".join(parts)

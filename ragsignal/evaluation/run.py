@@ -36,6 +36,7 @@ from ragsignal.evaluation.forecasts import (
     of_probability,
     probabilities,
 )
+from ragsignal.evaluation.forgetting import Forgetting, forgetting_of
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of, overlap_of
 from ragsignal.evaluation.questions import QuestionCounts, Questions, TrainingCounts, build_questions, training_rows
@@ -78,7 +79,7 @@ class Evaluation:
     out, by symbol and rule. ``forecasters`` are variants and free baselines;
     ``best_baseline`` is the one to beat by measure (None where nothing has that figure); ``protocol`` says in sentences
     how all was done; ``predictions`` has one row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each
-    forecaster (NaN: it abstained).
+    forecaster (NaN: it abstained); ``forgetting`` is of a walk-forward that goes on from its own weights.
     """
 
     spec: RunSpec
@@ -94,6 +95,7 @@ class Evaluation:
     shuffled_labels: ShuffledLabels
     sensitivity: list[Sensitivity]
     faithfulness: list[Faithfulness]
+    forgetting: Forgetting | None
     protocol: list[str]
     times: Record
     predictions: pd.DataFrame
@@ -151,6 +153,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
         faithfulness=_faithfulness(study, variants, questions),
+        forgetting=forgetting_of(study) if spec.walk_forward and spec.walk_forward.warm else None,
         protocol=[
             *notes_on_prices(study),
             *notes_on_news(study),

@@ -11,6 +11,9 @@ from ragsignal.retrieval.factory import make_day_retriever, make_retriever
 from ragsignal.retrieval.index import AsOfIndex, Ranked
 from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, query_features
 from ragsignal.retrieval.probes import KnownWindows, linear_probe, nearest_probe
+from ragsignal.retrieval.recall.reader import RecallReader
+from ragsignal.retrieval.recall.retriever import Naming, RecallRetriever
+from ragsignal.retrieval.recall.titles import TITLE_TOKENS, CorpusTokens, Vocabulary, fit_vocabulary, letters_recipe
 from ragsignal.retrieval.regimes import Macro, RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
@@ -29,11 +32,13 @@ __all__ = [
     "EXTRA",
     "READS",
     "SEGMENT_ROWS",
+    "TITLE_TOKENS",
     "AsOfIndex",
     "Beside",
     "Corpus",
     "CorpusEncoder",
     "CorpusRetriever",
+    "CorpusTokens",
     "DTWRetriever",
     "DayRetriever",
     "DenseRetriever",
@@ -41,20 +46,26 @@ __all__ = [
     "FinseerDays",
     "KnownWindows",
     "Macro",
+    "Naming",
     "NearestDays",
     "NoRetriever",
     "NumericEncoder",
     "RandomDays",
     "RandomRetriever",
     "Ranked",
+    "RecallReader",
+    "RecallRetriever",
     "RecentDays",
     "RegimeDays",
     "SegmentedIndex",
     "ShapeEncoder",
     "StateMetric",
     "TextEncoder",
+    "Vocabulary",
     "build_corpus",
     "features",
+    "fit_vocabulary",
+    "letters_recipe",
     "line_recipe",
     "linear_probe",
     "load_or_build",

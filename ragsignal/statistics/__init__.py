@@ -19,6 +19,7 @@ from ragsignal.statistics.classes import (
     ClassForecasts,
     class_figures,
     correlation_of_days,
+    loss_difference,
     mean_of_days,
 )
 from ragsignal.statistics.forecasts import (
@@ -98,6 +99,7 @@ __all__ = [
     "interval_of_draws",
     "log_loss_difference",
     "log_losses",
+    "loss_difference",
     "mcnemar",
     "mean_interval",
     "mean_of_days",

@@ -43,6 +43,11 @@ class ClassForecasts:
         """How often each day is drawn, (repetitions, n_days)."""
         return day_weights(self.n_days, overlap=self.overlap)
 
+    @property
+    def losses(self) -> FloatArray:
+        """Surprise at what came, (n,) nats."""
+        return -np.log(self.probabilities[np.arange(len(self.labels)), self.labels])
+
     def interval(self, estimate: float, draws: FloatArray) -> Interval:
         """The interval of a figure from its draws on :attr:`weights`."""
         return interval_of_draws(estimate, draws, self.n_days, block_length(self.n_days, self.overlap))
@@ -67,6 +72,19 @@ def class_figures(forecasts: ClassForecasts) -> dict[str, ClassFigure]:
         "balanced_accuracy": _balanced_accuracy(forecasts),
         "log_loss": _log_loss(forecasts),
     }
+
+
+def loss_difference(one: ClassForecasts, other: ClassForecasts) -> Interval:
+    """Mean log-loss of ``other`` less that of ``one`` on the same queries, above zero where ``one`` knows more.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of the same queries.
+    """
+    if not (np.array_equal(one.day, other.day) and np.array_equal(one.labels, other.labels)):
+        raise ValueError("a paired difference needs the same queries on both sides")
+    return _mean_gain(one, one.losses, other.losses, -1.0).gain
 
 
 def mean_of_days(forecasts: ClassForecasts, daily: FloatArray, counts: FloatArray) -> ClassFigure:
@@ -97,8 +115,7 @@ def _accuracy(forecasts: ClassForecasts) -> ClassFigure:
 
 
 def _log_loss(forecasts: ClassForecasts) -> ClassFigure:
-    own = np.arange(len(forecasts.labels)), forecasts.labels
-    return _mean_gain(forecasts, -np.log(forecasts.probabilities[own]), -np.log(forecasts.shares[own[1]]), -1.0)
+    return _mean_gain(forecasts, forecasts.losses, -np.log(forecasts.shares[forecasts.labels]), -1.0)
 
 
 def _mean_gain(forecasts: ClassForecasts, values: FloatArray, base: FloatArray, sign: float) -> ClassFigure:
@@ -114,7 +131,8 @@ def _balanced_accuracy(forecasts: ClassForecasts) -> ClassFigure:
     right = (said == forecasts.labels).astype(np.float64)
     weights = np.vstack([np.ones(forecasts.n_days), forecasts.weights])
     recalls = [_ratio(weights, forecasts.by_day(right * each), forecasts.by_day(each)) for each in came]
-    figures, base = np.mean(recalls, axis=0), 1.0 / len(came)
+    # of a guess drawn by the shares: one class said always would depend on whether it came at all
+    figures, base = np.mean(recalls, axis=0), float(forecasts.shares[np.unique(forecasts.labels)].mean())
     value = float(figures[0])
     return ClassFigure(value, base, forecasts.interval(value - base, figures[1:] - base))
 

@@ -38,6 +38,7 @@ from ragsignal.retrieval import (
     FinseerDays,
     NoRetriever,
     NumericEncoder,
+    RecallReader,
     ShapeEncoder,
     StateMetric,
     TextEncoder,
@@ -238,6 +239,8 @@ class Parts:
     def _finseer(self, spec: RetrievalSpec) -> Artifact:
         if spec.candidates == "days":
             return self.shared.artifact(spec.encoder_ref, "finseer-days")
+        if spec.retriever == "recall":
+            return self.shared.artifact(spec.encoder_ref, "recall")
         return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
 
     def _reader(self, llm: LLMSpec) -> Artifact | Path | None:
@@ -303,7 +306,7 @@ class Parts:
         if spec.finds_days and spec not in self._retrievers:
             self._retrievers[spec] = self.day_retriever(spec)
         if spec not in self._retrievers:
-            encoder = partial(self._encoder, spec)
+            encoder = partial(self._reader_of_corpus, spec)
             vectors = self.materials.kept / "vectors"
             retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
             retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
@@ -333,7 +336,14 @@ class Parts:
             return None
         return FinseerDays(self._finseer(spec)).days(self.spec.corpus.horizon)
 
-    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+    def _reader_of_corpus(self, spec: RetrievalSpec) -> CorpusEncoder | RecallReader:
+        """What a retriever of sequences looks with."""
+        if spec.retriever == "recall":
+            return RecallReader(self._finseer(spec), self.materials.bins)
+        return self.encoder(spec)
+
+    def encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+        """The encoder of a table whose retriever has one: ``finseer`` of sequences, ``embedding``, ``shape``."""
         if spec.retriever == "shape":
             return ShapeEncoder()
         if spec.retriever == "embedding":
@@ -353,4 +363,4 @@ class Parts:
 def _reads_letters(artifact: Artifact) -> bool:
     """Whether a model was trained on quantile letters, beside those that its spec has it read."""
     card = artifact.card
-    return card.kind == "finseer-text" or (card.kind == "classifier" and "bins" in card.template)
+    return card.kind in ("finseer-text", "recall") or (card.kind == "classifier" and "bins" in card.template)

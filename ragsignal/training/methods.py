@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,7 @@ def _rates_of(spec: RunSpec, method: MethodName, progress: Progress, command: st
     best = min(rows, key=lambda row: (row.log_loss, row.learning_rate))
     source = methods.training(method, best.learning_rate, spec.llm).out / "stockllm"
     _copy(source, methods.folder(method) / "stockllm")
-    for row in rows:
-        yield TrainedMethod(**{**asdict(row), "chosen": row is best})
+    yield from (replace(row, chosen=row is best) for row in rows)
 
 
 def _under(progress: Progress, name: str, what: str, done: int, total: int) -> None:

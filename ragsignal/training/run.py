@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
-from ragsignal.config import TrainSpec
+from ragsignal.artifacts import Artifact, Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
+from ragsignal.config import TrainSpec, WalkForwardSpec
 from ragsignal.data import (
     Bins,
     Prices,
@@ -89,6 +89,19 @@ class TrainingResult:
     calibration: Calibration | None = None
 
 
+@dataclass(frozen=True)
+class StepBefore:
+    """What a warm step of a walk-forward goes on from: StockLLM of the step before, and how it goes on."""
+
+    artifact: Artifact
+    walk: WalkForwardSpec
+
+    @property
+    def recipe(self) -> Recipe:
+        """All that decides the weights beside the training spec."""
+        return {"before": self.artifact.digest, **self.walk.warm_recipe}
+
+
 @dataclass
 class TrainingRun:
     """The parts of one training spec, each made on first need.
@@ -114,6 +127,11 @@ class TrainingRun:
     def materials(self) -> Materials:
         """Prices, corpus, letters and ranks."""
         return Materials(self.spec.data, self.spec.corpus, self._history, self.news)
+
+    @property
+    def before(self) -> StepBefore | None:
+        """What training goes on from; None where it begins from nothing, or from a base model."""
+        return None
 
     @property
     def news(self) -> NewsSource | None:

@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ragsignal.alpha.ideas.lexicon import Literal, Mark, Node, Slot, Symbol, Tail, Word, tree_of
-from ragsignal.data import BAR_FIELDS, OPERATORS, Kind, Number, Operator, parse, text_of
+from ragsignal.data import (
+    BAR_FIELDS,
+    OPERATORS,
+    Call,
+    Field,
+    Formula,
+    Kind,
+    Number,
+    Operator,
+    Window,
+    check_call,
+    text_of,
+)
 from ragsignal.errors import ConfigError
 
 _START, _END, _OVER = Mark("start"), Mark("end"), Mark("over")
@@ -61,7 +73,7 @@ class State(NamedTuple):
     rest: float
 
 
-class Grammar:
+class TextGrammar:
     """The formulas of some fields and operators.
 
     Parameters
@@ -251,21 +263,21 @@ class Grammar:
 
     def _allowed_literals(self, operator: Operator) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Windows and numbers that the operator takes, as texts."""
-        windows, numbers = list(map(str, self.limits.windows)), list(self._numbers(zero=True))
-        windows = [text for text in windows if any(_takes(operator, text, number) for number in numbers)]
-        numbers = [text for text in numbers if any(_takes(operator, window, text) for window in windows)]
-        return tuple(windows), tuple(numbers)
+        windows = [Window(bars) for bars in self.limits.windows]
+        numbers = [Number(value) for value in (*self.limits.numbers, 0.0)]
+        usable = [it for it in windows if any(_takes(operator, it, number) for number in numbers)]
+        fitting = [it for it in numbers if any(_takes(operator, window, it) for window in windows)]
+        return tuple(map(text_of, usable)), tuple(map(text_of, fitting))
 
 
 _SIGNS = ("+", "-", "*", "/", "<", ">", "<=", ">=")
 
 
-def _takes(operator: Operator, window: str, number: str) -> bool:
+def _takes(operator: Operator, window: Window, number: Number) -> bool:
     """Whether an operator can be called with this window and number."""
-    names = {kind: kind.name.lower() for kind in Kind} | {Kind.WINDOW: window, Kind.NUMBER: number}
-    fields = {names[kind]: kind for kind in (Kind.SERIES, Kind.TRUTH, Kind.GROUP)}
+    given: dict[Kind, Formula] = {Kind.WINDOW: window, Kind.NUMBER: number}
     try:
-        parse(f"{operator.name}({', '.join(names[kind] for kind in operator.takes)})", fields)
+        check_call(Call(operator.name, tuple(given.get(kind, Field("x", kind)) for kind in operator.takes)))
     except ConfigError:
         return False
     return True

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.alpha.ideas.grammar import Grammar, State
+from ragsignal.alpha.ideas.grammar import State, TextGrammar
 from ragsignal.errors import ModelError
 from ragsignal.types import BoolArray, FloatArray, IntArray
 
@@ -76,7 +76,7 @@ class Masks:
 
     Parameters
     ----------
-    grammar : Grammar
+    grammar : TextGrammar
     vocabulary : Vocabulary
     name : str
         Of the model, for messages.
@@ -87,7 +87,7 @@ class Masks:
         If the vocabulary lacks a character of formulas as a token of its own: then a text might have no next token.
     """
 
-    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, name: str) -> None:
+    def __init__(self, grammar: TextGrammar, vocabulary: Vocabulary, name: str) -> None:
         missing = sorted(
             it
             for it in grammar.alphabet

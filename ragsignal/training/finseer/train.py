@@ -71,7 +71,7 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
         return train_contrast(run, encoder)
     start = start_of(run, encoder)
     feedback = load_feedback(run.folder("feedback"))
-    _refuse_stale(run, feedback)
+    refuse_stale(run, feedback)
     train, valid = hold_out(gather(feedback, run.train, run.corpus.digest), settings.valid_share)
     make = maker(run, encoder, start)
     student, control = make(), make()
@@ -97,8 +97,8 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
     return save_artifact(run.folder(kind), run.card(kind, result), student.write)
 
 
-def _refuse_stale(run: TrainingRun, feedback: Feedback) -> None:
-    """Teacher scores of another StockLLM, template or ``[feedback]`` are not those of this spec."""
+def refuse_stale(run: TrainingRun, feedback: Feedback) -> None:
+    """Raise ``ConfigError`` if teacher scores are of another StockLLM, template or ``[feedback]`` than this spec's."""
     folder = run.folder("stockllm")
     if not folder.exists():  # the scores may outlive their teacher
         return

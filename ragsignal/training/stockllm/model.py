@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
+from safetensors.torch import load_file
 
-from ragsignal.artifacts import Weights
+from ragsignal.artifacts import Weights, check_fit
 from ragsignal.config import StockLLMTraining
 from ragsignal.llm import load_causal, load_tokenizer
 from ragsignal.llm.head import LabelHead, label_tokens, pad_right
@@ -72,6 +74,21 @@ def load_trainable(
     with quiet_loading():
         adapted = get_peft_model(model, _peft_config(training, steps, model.config.get_text_config()))
     return TrainableLLM(adapted, tokenizer, labels, full.weight.detach())
+
+
+def take_up(llm: TrainableLLM, folder: Path) -> None:
+    """Go on with an adapter of the same shape that is there: the weights of an artifact of a reader of text.
+
+    Raises
+    ------
+    ModelError
+        If it is of another shape.
+    """
+    from peft import set_peft_model_state_dict
+
+    found: Any = set_peft_model_state_dict(llm.model, load_file(folder / "adapter_model.safetensors"))
+    missing = [name for name in found.missing_keys if ".lora_" in name]
+    check_fit(folder, "the adapter of this training spec", missing, found.unexpected_keys, "delete it, and train again")
 
 
 def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:

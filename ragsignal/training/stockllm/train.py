@@ -30,10 +30,10 @@ from ragsignal.config import StockLLMTraining
 from ragsignal.data import movement_of
 from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_stockllm, probability_of, token_ids
 from ragsignal.training.calibration import Method, expected_calibration_error, fit_calibration, validation_metrics
-from ragsignal.training.examples import Example, check_labels, draw
+from ragsignal.training.examples import Example, check_labels, draw, draw_by_age
 from ragsignal.training.run import Learned, TrainingResult, TrainingRun
 from ragsignal.training.stockllm.adalora import load_adalora, orthogonality, save_adalora
-from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable
+from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable, take_up
 from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import Steps, versions_of
@@ -97,20 +97,38 @@ def fit_stockllm(run: TrainingRun) -> FittedStockLLM:
 
 def choose_examples(run: TrainingRun) -> ChosenExamples:
     """Draw the examples of a run; each part is checked against its own last day."""
-    training = run.spec.stockllm
+    training = _settings(run)
     check_labels(run.split.train, run.train)
     check_labels(run.split.valid, run.valid)
+    train = _without_freeze(run.train, training, run.prices.clock.scale)
+    if run.before is None:
+        train = draw(train, training.examples, training.seed)
+    else:
+        last = run.before.artifact.card.train.last
+        train = draw_by_age(train, training.examples, run.before.walk, last, training.seed)
     return ChosenExamples(
-        train=draw(_without_freeze(run.train, training, run.prices.clock.scale), training.examples, training.seed),
+        train=train,
         valid=draw(run.valid, training.valid_examples, training.seed),
         watched=draw(run.valid, _WATCHED, training.seed + 1),
     )
 
 
+def _settings(run: TrainingRun) -> StockLLMTraining:
+    """The table ``[stockllm]``; of a warm step with as many examples as its steps read, each once."""
+    training = run.spec.stockllm
+    if run.before is None:
+        return training
+    walk = run.before.walk
+    examples = walk.warm_steps * training.batch_size * training.accumulate
+    rate = walk.warm_rate * training.learning_rate
+    return training.model_copy(update={"examples": examples, "epochs": 1.0, "learning_rate": rate})
+
+
 def training_recipe(run: TrainingRun) -> Recipe:
     """All that decides the trained weights."""
-    return {
-        **run.spec.stockllm.model_dump(mode="json", exclude={"report_to", "calibration", "valid_examples"}),
+    warm = {} if run.before is None else {"warm": run.before.recipe}
+    return warm | {
+        **_settings(run).model_dump(mode="json", exclude={"report_to", "calibration", "valid_examples"}),
         "loss": "two-class cross-entropy on the label logits" + _MORE_LOSS.get(run.spec.stockllm.method, ""),
         "base": run.weights.digest,
         "dtype": run.spec.llm.dtype,
@@ -133,10 +151,12 @@ def _work_folder(run: TrainingRun, examples: ChosenExamples, device: str) -> Pat
 
 
 def _trainer(run: TrainingRun, examples: ChosenExamples, folder: Path, device: str) -> _StockLLMTrainer:
-    training, dtype = run.spec.stockllm, chosen_dtype(run.spec.llm.dtype, device)
+    training, dtype = _settings(run), chosen_dtype(run.spec.llm.dtype, device)
     steps = math.ceil(math.ceil(len(examples.train) / (training.batch_size * training.accumulate)) * training.epochs)
     set_seed(training.seed)  # before the adapter is made: it starts at random
     llm = load_trainable(run.weights, run.template.labels, dtype, training, steps)
+    if run.before is not None:
+        take_up(llm, run.before.artifact.folder)
     return _StockLLMTrainer(
         llm,
         training,
@@ -269,6 +289,8 @@ def _save(run: TrainingRun, examples: ChosenExamples, best: Path, trainer: _Stoc
     odds = _log_odds(scorer, prompts, partial(run.progress, "calibrating StockLLM"))
     rise = np.array([example.rise for example in examples.valid])
     calibration = fit_calibration(odds, rise, spec.stockllm.calibration)
+    known = [example.available_at for example in examples.watched]
+    known += [] if run.before is None else [run.before.artifact.card.trained_through]
     result = TrainingResult(
         recipe=training_recipe(run),
         metrics={
@@ -283,7 +305,7 @@ def _save(run: TrainingRun, examples: ChosenExamples, best: Path, trainer: _Stoc
         template=run.template.recipe,
         train=Learned.of(examples.train),
         valid=Learned.of(examples.valid),
-        seen_through=max(example.available_at for example in examples.watched),
+        seen_through=max(known),
         calibration=calibration,
     )
     card = run.card("stockllm", result)

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragsignal.alpha.ideas.draw import Sampling, draw
-from ragsignal.alpha.ideas.grammar import Grammar, Limits
+from ragsignal.alpha.ideas.grammar import Limits, TextGrammar
 from ragsignal.alpha.ideas.tokens import Masks, vocabulary_of
 from ragsignal.data import BAR_FIELDS, OPERATORS, Kind, Window, depth, parse, parts, text_of
 from ragsignal.errors import ConfigError, ModelError
 from tests.tokenizers import SaysAnything, byte_pairs, sentence_pieces
 
 FIELDS = {**BAR_FIELDS, "sector": Kind.GROUP, "traded": Kind.TRUTH, "close_2": Kind.SERIES}
-GRAMMARS = [Grammar(FIELDS, it) for it in (Limits(1, (5,)), Limits(3), Limits(6, (2, 504)))]
+GRAMMARS = [TextGrammar(FIELDS, it) for it in (Limits(1, (5,)), Limits(3), Limits(6, (2, 504)))]
 WHOLE = "rank((ts_delta(close, 5) - ts_mean(volume, 20)) / high) * -1"
 
 some_words = st.lists(
@@ -47,7 +47,7 @@ def test_whatever_the_logits_and_the_tokenizer_the_text_is_a_formula(
     seed: int,
     scale: float,
     broken: bool,
-    grammar: Grammar,
+    grammar: TextGrammar,
     tokens: int,
 ) -> None:
     tokenizer = made[0](made[1])
@@ -63,7 +63,7 @@ def test_whatever_the_logits_and_the_tokenizer_the_text_is_a_formula(
 @settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_the_way_to_the_end_is_as_short_as_is_said(data: st.DataObject) -> None:
-    grammar = Grammar(FIELDS, Limits(4))
+    grammar = TextGrammar(FIELDS, Limits(4))
     state, text, cost = grammar.start, "", grammar.closing(grammar.start)
     for _ in range(data.draw(st.integers(0, 40))):
         nexts = {it: after for it in sorted(grammar.alphabet) if (after := grammar.step(state, it)) is not None}
@@ -84,10 +84,12 @@ def test_the_way_to_the_end_is_as_short_as_is_said(data: st.DataObject) -> None:
 
 
 def test_all_operators_of_the_registry_can_be_written() -> None:
-    grammar = Grammar(FIELDS, Limits(3))
+    grammar = TextGrammar(FIELDS, Limits(3))
     kinds = {Kind.SERIES: "close", Kind.TRUTH: "traded", Kind.GROUP: "sector", Kind.WINDOW: "5", Kind.NUMBER: "0.5"}
     for name, operator in OPERATORS.items():
-        text = text_of(parse(f"{name}({', '.join(kinds[it] for it in operator.takes)})", FIELDS))
+        written = f"{name}({', '.join(kinds[it] for it in operator.takes)})"
+        whole = f"group_rank(close, {written})" if operator.gives is Kind.GROUP else written
+        text = text_of(parse(whole, FIELDS))
         if operator.sign not in ("**", "==", "&", "|", "~"):
             state = grammar.read(text)
             assert state is not None, text
@@ -113,14 +115,14 @@ def test_all_operators_of_the_registry_can_be_written() -> None:
     ],
 )
 def test_what_is_no_formula_cannot_be_written(text: str) -> None:
-    grammar = Grammar(FIELDS, Limits(3))
+    grammar = TextGrammar(FIELDS, Limits(3))
     state = grammar.read(text)
     assert state is None or grammar.closing(state) > 0
 
 
 @pytest.mark.parametrize("text", [WHOLE, " " + WHOLE, "where(traded, -close, 0.5)", "-rank(close) + 2", "open < 0"])
 def test_what_is_one_can(text: str) -> None:
-    grammar = Grammar(FIELDS, Limits(5))
+    grammar = TextGrammar(FIELDS, Limits(5))
     state = grammar.read(text)
     assert state is not None
     assert grammar.closing(state) == 0
@@ -142,7 +144,7 @@ def test_a_tokens_text_is_what_it_adds(make: Callable[[list[str]], Any]) -> None
 
 def test_equal_seeds_give_equal_texts_and_others_do_not() -> None:
     tokenizer = byte_pairs(["rank(", "close"])
-    masks = Masks(Grammar(), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
+    masks = Masks(TextGrammar(), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
 
     def drawn(seed: int) -> list[str]:
         seeds = [[seed, number] for number in range(4)]
@@ -154,7 +156,7 @@ def test_equal_seeds_give_equal_texts_and_others_do_not() -> None:
 
 def test_a_formula_ends_in_time_where_few_tokens_are_left() -> None:
     tokenizer = byte_pairs([])
-    masks = Masks(Grammar(limits=Limits(6)), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
+    masks = Masks(TextGrammar(limits=Limits(6)), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
     shortest = int(masks.grammar.closing(masks.grammar.start))
     for tokens in (shortest, shortest + 1, 20, 40):
         texts = draw(
@@ -172,15 +174,18 @@ def test_a_formula_ends_in_time_where_few_tokens_are_left() -> None:
         (lambda: Limits(windows=(5, -1)), r"windows = \(5, -1\): bars .* a window below 1 would reach a later bar"),
         (lambda: Limits(windows=()), r"windows = \(\): bars that end with the present one were expected"),
         (lambda: Limits(numbers=(float("inf"),)), r"numbers = \(inf,\): a formula holds finite numbers"),
-        (lambda: Grammar({"adj close": Kind.SERIES}), r"the field 'adj close' cannot be written .* letters, digits"),
-        (lambda: Grammar({"in": Kind.SERIES}), r"the field 'in' cannot be written"),
-        (lambda: Grammar({"größe": Kind.SERIES}), r"the field 'größe' cannot be written"),
-        (lambda: Grammar({}), r"no formula can be written of the fields \(none\) and the operators"),
         (
-            lambda: Grammar({"sector": Kind.GROUP}),
+            lambda: TextGrammar({"adj close": Kind.SERIES}),
+            r"the field 'adj close' cannot be written .* letters, digits",
+        ),
+        (lambda: TextGrammar({"in": Kind.SERIES}), r"the field 'in' cannot be written"),
+        (lambda: TextGrammar({"größe": Kind.SERIES}), r"the field 'größe' cannot be written"),
+        (lambda: TextGrammar({}), r"no formula can be written of the fields \(none\) and the operators"),
+        (
+            lambda: TextGrammar({"sector": Kind.GROUP}),
             r"no formula can be written of the fields sector .* expected a series",
         ),
-        (lambda: Grammar(operators={}), r"and the operators \(none\)"),
+        (lambda: TextGrammar(operators={}), r"and the operators \(none\)"),
         (lambda: Sampling(temperature=0), r"temperature = 0: a number of 0.01 to 100 was expected"),
         (lambda: Sampling(tokens=1000), r"tokens = 1000: 1 to 200 tokens a formula were expected, such as 48"),
         (lambda: Sampling(rows=0), r"rows = 0: at least one formula"),
@@ -194,7 +199,7 @@ def test_wrong_limits_are_answered_in_a_line(wrong: Callable[[], object], said: 
 
 def test_too_few_tokens_for_any_formula() -> None:
     tokenizer = byte_pairs([])
-    masks = Masks(Grammar(), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
+    masks = Masks(TextGrammar(), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
     with pytest.raises(ConfigError, match=r"tokens = 3: the shortest formula may take 4 tokens; write at least"):
         draw(SaysAnything(len(tokenizer), 0), masks, "", [[0]], Sampling(tokens=3))
 
@@ -202,4 +207,4 @@ def test_too_few_tokens_for_any_formula() -> None:
 def test_a_tokenizer_without_brackets() -> None:
     tokenizer = sentence_pieces(["rank("], without="(")
     with pytest.raises(ModelError, match=re.escape("the tokenizer of tiny has no token for '(', which formulas")):
-        Masks(Grammar(), vocabulary_of(tokenizer, len(tokenizer)), "tiny")
+        Masks(TextGrammar(), vocabulary_of(tokenizer, len(tokenizer)), "tiny")

@@ -252,6 +252,11 @@ def test_the_command_prints_what_was_built(built: Path, tmp_path: Path) -> None:
     assert record["words"] == _record(built)["words"]
     for line in [*record["words"], record["times"]["next_step"]["words"]]:
         assert line in result.stderr
+    page = (built / "advice.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 3
+    assert page.count("<circle") == 9
+    assert "http" not in page
+    assert "take ranks.hidden" in page.lower()
 
 
 # --------------------------------------------------------------------------------------------------- wrong inputs
