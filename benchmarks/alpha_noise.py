@@ -8,22 +8,19 @@ that is done is kept in runs/alpha_noise.jsonl, so that a killed benchmark goes 
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.alpha_market import market
-from benchmarks.harness import Measure, main
+from benchmarks.harness import Kept, Measure, main
 
 COMMAND = "python -m benchmarks.alpha_noise"
 SEARCHES, SYMBOLS, BARS = 200, 30, 750
-KEPT = Path(__file__).parent.parent / "runs" / "alpha_noise.jsonl"
 
 
 def search(seed: int) -> dict[str, Any]:
@@ -74,16 +71,12 @@ def search(seed: int) -> dict[str, Any]:
 
 
 def all_searches() -> list[dict[str, Any]]:
-    """Every search, two at a time; those that were made before are not made again."""
-    KEPT.parent.mkdir(exist_ok=True)
-    done = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-    left = sorted(set(range(SEARCHES)) - {it["seed"] for it in done})
+    """Every search, two at a time."""
+    kept = Kept("alpha_noise")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for future in as_completed([pool.submit(search, seed) for seed in left]):
-            done.append(future.result())
-            with KEPT.open("a") as file:
-                file.write(json.dumps(done[-1]) + "\n")
-    return done
+        for future in as_completed([pool.submit(search, seed) for seed in kept.left(SEARCHES)]):
+            kept.add(future.result())
+    return kept.rows
 
 
 def measures() -> list[Measure]:

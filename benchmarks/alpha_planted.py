@@ -2,6 +2,7 @@
 
 Found: the result makes a claim, and a formula that it claims orders stocks as the planted one does on holdout days
 (mean rank correlation above 0.8). Neither the planted formula nor a part of it is among the seeds.
+A search that is done is kept in runs/alpha_planted.jsonl.
 
     python -m benchmarks.alpha_planted
 """
@@ -14,7 +15,7 @@ import time
 from typing import Any
 
 from benchmarks.alpha_market import market
-from benchmarks.harness import Measure, main
+from benchmarks.harness import Kept, Measure, main
 
 COMMAND = "python -m benchmarks.alpha_planted"
 SEEDS, SYMBOLS, BARS = 10, 40, 1000
@@ -82,7 +83,10 @@ def search(seed: int) -> dict[str, Any]:
 
 def measures() -> list[Measure]:
     """How many of the planted formulas are found, and how long all searches take."""
-    rows = [search(seed) for seed in range(SEEDS)]
+    kept = Kept("alpha_planted")
+    for seed in kept.left(SEEDS):
+        kept.add(search(seed))
+    rows = sorted(kept.rows, key=lambda it: int(it["seed"]))
     found = sum(it["likeness"] > 0.8 for it in rows)
     minutes = sum(it["seconds"] for it in rows) / 60
     detail = {

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ragsignal.cli.terminal import stdout_is_ours
@@ -106,6 +107,29 @@ def peak_gib(command: Sequence[str], env: dict[str, str] | None = None) -> tuple
 def own_peak_gib() -> float:
     """Peak resident memory of this process so far, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+class Kept:
+    """Rows of a long benchmark, one a seed, in a file of ``runs/``: one that is killed goes on with what is left.
+
+    Delete the file to measure anew.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.path = Path(__file__).parent.parent / "runs" / f"{name}.jsonl"
+        self.path.parent.mkdir(exist_ok=True)
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+
+    def left(self, seeds: int) -> list[int]:
+        """Seeds below ``seeds`` that have no row."""
+        return sorted(set(range(seeds)) - {it["seed"] for it in self.rows})
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep one row."""
+        self.rows.append(row)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def main(measures: Callable[[], list[Measure]]) -> None:

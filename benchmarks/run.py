@@ -1,7 +1,7 @@
 """``make bench``: every benchmark in a process of its own, the figures into results.json, the table into README.md.
 
     python -m benchmarks.run                 # all
-    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, live_kills
+    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, alpha_noise ...
     python -m benchmarks.run retrieval       # one of them; the others' figures stay
 
 Figures of a benchmark are replaced together; a killed run keeps those that were done.
@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 SPEED = ("ranks", "model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
 SPEED += ("live", "explained", "databases", "formulas")
 TRUST = ("audit", "coverage", "noise", "live_kills")
+SPEED += ("live", "explained", "databases")
+TRUST = ("audit", "coverage", "noise", "live_kills", "alpha_noise", "alpha_planted")
 ALL = (*SPEED, *TRUST)
 """The benchmarks: how fast it is, the quick and the important ones first; then whether it can be believed."""
 _GROUPS = {"speed": SPEED, "trust": TRUST}

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from ragsignal.config import RunSpec, load_spec, load_train_spec
+from ragsignal.config import RunSpec, load_search_spec, load_spec, load_train_spec
 
 FOLDER = Path(__file__).parent.parent / "backtests"
-SPECS = sorted(path for path in FOLDER.glob("*.toml") if not path.name.endswith(".train.toml"))
+SEARCHES = [FOLDER / "alpha.toml"]
+SPECS = sorted(it for it in {*FOLDER.glob("*.toml")} - {*SEARCHES} if not it.name.endswith(".train.toml"))
 RECORDS = sorted(FOLDER.glob("*.record.json"))
 PLACES = {"RAGSIGNAL_STOCKNET", "RAGSIGNAL_US_PRICES"}
 
@@ -26,6 +27,11 @@ def places(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
 def test_every_spec_of_the_folder_loads(path: Path) -> None:
     assert load_spec(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.name)
+def test_every_search_spec_of_the_folder_loads(path: Path) -> None:
+    assert load_search_spec(path).name == path.stem
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.train.toml")), ids=lambda path: path.name)

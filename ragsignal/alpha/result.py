@@ -154,7 +154,7 @@ class SearchResult:
     def record(self) -> Record:
         """What ``search.json`` holds: the same for the same spec and bars, but for ``times``."""
         body: dict[str, Any] = {
-            "spec": self.spec.model_dump(mode="json"),
+            "spec": self.spec.model_dump(mode="json", exclude={"out"}),  # where it lies decides nothing
             "prices": self.prices,
             "windows": self.windows,
             "evaluated": self.evaluated,

@@ -16,6 +16,7 @@ from ragsignal.types import BoolArray, FloatArray
 _LEAST_SHARE = 0.8  # of the window's days that a formula has to rank
 _PROFILE_DAYS = 64
 _FLAT = 1e-12
+_LEAST_SPREAD = 1e-3  # of daily rank correlations: those that are 1 every day have none
 _MEMORY = 1 << 27  # bytes of parts that a worker keeps
 
 
@@ -154,9 +155,9 @@ def correlations(left: FloatArray, right: FloatArray, where: BoolArray) -> tuple
 
 
 def mean_and_t(series: FloatArray) -> tuple[float, float]:
-    """Mean of a series, and the mean over its standard error; 0 where the series does not move."""
+    """Mean of a series of rank correlations, and the mean over its standard error; the series counts as moving."""
     mean, spread = float(np.mean(series)), float(np.std(series, ddof=1))
-    return mean, mean / spread * math.sqrt(len(series)) if spread > 0.0 else 0.0
+    return mean, mean / max(spread, _LEAST_SPREAD) * math.sqrt(len(series))
 
 
 def weights_of(ranks: FloatArray, horizon: int = 1) -> FloatArray:

@@ -21,8 +21,20 @@ def search_words(result: SearchResult) -> list[str]:
         ]
     else:
         lines = [f"Not distinguishable from noise: none of {len(kept)} kept formulas ranks holdout days beyond chance."]
+    lines += [_after_costs(result)] if claims else []
     lines += [_of_kept(it, result) for it in kept]
     return [*lines, *_of_population(result), *_of_looks(result)]
+
+
+def _after_costs(result: SearchResult) -> str:
+    paying = [it.name for it in result.claims if it.holdout.sharpe_low > 0.0]
+    bps = result.spec.alpha.cost_bps
+    if paying:
+        return f"After costs of {bps:g} bp a side these earn on holdout days: {', '.join(paying)}."
+    return (
+        f"After costs of {bps:g} bp a side none of them earns anything beyond chance on holdout days: the order is "
+        "there, and a portfolio that follows it every day does not pay for its trades."
+    )
 
 
 def _of_kept(it: JudgedAlpha, result: SearchResult) -> str:

@@ -1,68 +1,103 @@
-"""Formulas under a future that is cut off or poisoned: what they give up to a day may not move by a bit."""
+"""Whether a formula's values change with what comes after their day: bars cut off, and bars turned to garbage.
+
+A formula that can be written cannot look ahead; this tries it out on the user's own bars, and first on a leak that is
+planted, a field that holds the next bar's close, which has to be seen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from ragsignal.data import Evaluator, FieldPanel, Formula
-from ragsignal.types import FloatArray
+from ragsignal.audit.verdict import Finding, Verdict
+from ragsignal.data import Evaluator, Field, FieldPanel, Formula, Prices, field_panel, memory, parse, text_of
+from ragsignal.utils import stamp_text
 
-POINTS = 24
-"""Days, spread over the panel, after which bars are cut off and poisoned."""
-Evaluate = Callable[[FieldPanel, Formula], FloatArray]
+CUTS = 24
+"""Days at which the future is taken away."""
+_LEAK = Field("tomorrow")
 
 
-def audit_formula(formula: Formula, panel: FieldPanel, evaluate: Evaluate | None = None, points: int = POINTS) -> str:
-    """Compare a formula's values with those on panels whose later bars are gone, or garbage.
+def audit_formulas(formulas: Mapping[str, str], prices: Prices) -> list[Finding]:
+    """Test formulas on the bars of all stocks.
 
     Parameters
     ----------
-    formula : Formula
-    panel : FieldPanel
-    evaluate : callable, optional
-        What computes values (n_days, n_symbols); by default an :class:`~ragsignal.data.Evaluator` of its own for each
-        panel.
-    points : int
-        Days that are compared; the last bars but one are always among them.
+    formulas : mapping of str to str
+        Name and text.
+    prices : Prices
 
     Returns
     -------
-    str
-        ``passed``, or ``failed`` with the first day and symbol whose value a later bar moves.
+    list of Finding
+        ``prefix`` and ``poison`` of each formula; before them ``planted``, ``broken`` where the leak was not seen.
+
+    Raises
+    ------
+    ConfigError
+        If a formula cannot be read.
     """
-    values_on = evaluate or _values
-    whole = values_on(panel, formula)
-    rng = np.random.default_rng(0)
-    for row in _spread(len(panel.days), points):
-        for what, other in (("cut off", panel.head(row + 1)), ("poisoned", _poisoned(panel, row, rng))):
-            moved = _first_difference(whole, values_on(other, formula), row)
-            if moved is not None:
-                day, symbol = panel.days[moved[0]].astype("datetime64[D]"), panel.symbols[moved[1]]
-                return f"failed: its value of {symbol} on {day} moves when the bars after row {row} are {what}"
-    return "passed"
+    panel = field_panel(prices.frames)
+    read = {name: parse(text, panel.known) for name, text in formulas.items()}
+    return [_planted(panel), *(found for name, formula in read.items() for found in _of(name, formula, panel))]
 
 
-def _values(panel: FieldPanel, formula: Formula) -> FloatArray:
-    return Evaluator(panel).values(formula)
+def _planted(panel: FieldPanel) -> Finding:
+    whole = Evaluator(_with_leak(panel))
+    seen = sum(not _agrees(whole, _with_leak(panel.head(row + 1)), _LEAK, row) for row in _rows(panel, 0))
+    verdict: Verdict = "passed" if seen else "broken"
+    words = f"A field that holds the next bar's close was {'' if seen else 'not '}caught at {seen} cut points."
+    return Finding("planted", _LEAK.name, verdict, words, {"caught": seen})
 
 
-def _spread(days: int, points: int) -> Sequence[int]:
-    rows = np.unique(np.linspace(min(1, days - 1), max(0, days - 2), points).astype(int))
-    return [int(row) for row in rows]
+def _with_leak(panel: FieldPanel) -> FieldPanel:
+    """The panel with a field that a program with an error would make of its bars."""
+    close = panel.fields["close"]
+    leak = np.vstack([close[1:], np.full((1, close.shape[1]), np.nan)])
+    return FieldPanel(panel.days, panel.symbols, {**panel.fields, _LEAK.name: leak}, panel.kinds)
 
 
-def _poisoned(panel: FieldPanel, row: int, rng: np.random.Generator) -> FieldPanel:
+def _of(name: str, formula: Formula, panel: FieldPanel) -> list[Finding]:
+    rows = _rows(panel, memory(formula))
+    whole = Evaluator(panel)
+    cut = [row for row in rows if not _agrees(whole, panel.head(row + 1), formula, row)]
+    garbage = [row for row in rows if not _agrees(whole, _poisoned(panel, row), formula, row)]
+    known = int(np.isfinite(whole.values(formula)).sum())
+    label = f"{name}: {text_of(formula)}"
+    return [_finding("prefix", label, panel, rows, cut, known), _finding("poison", label, panel, rows, garbage, known)]
+
+
+def _finding(test: str, label: str, panel: FieldPanel, rows: list[int], moved: list[int], known: int) -> Finding:
+    evidence = {"cut_points": len(rows), "moved": len(moved), "values": known}
+    done = {"prefix": "cut off", "poison": "turned to garbage"}[test]
+    if moved:
+        day = stamp_text(panel.days[moved[0]].astype("datetime64[D]").item())
+        words = f"Values of days up to {day} change when the bars after it are {done}: the formula looks ahead."
+        return Finding(test, label, "failed", words, evidence)
+    if not known:
+        return Finding(test, label, "unknown", "The formula has no value on any day of these bars.", evidence)
+    words = f"No value changes when later bars are {done}, at {len(rows)} cut points."
+    return Finding(test, label, "passed", words, evidence)
+
+
+def _rows(panel: FieldPanel, least: int) -> list[int]:
+    """Rows at which the future is taken away: those on which the formula may have a value, evenly apart."""
+    last = len(panel.days) - 2
+    return sorted(set(np.linspace(min(least, last), last, CUTS).astype(int).tolist()))
+
+
+def _poisoned(panel: FieldPanel, row: int) -> FieldPanel:
+    rng = np.random.default_rng(row)
     fields = {}
     for name, values in panel.fields.items():
-        other = values.copy()
-        other[row + 1 :] = values[row + 1 :][:, rng.permutation(values.shape[1])] * rng.uniform(0.2, 5.0)
-        fields[name] = other
+        late = values.copy()
+        late[row + 1 :] *= np.exp(3.0 * rng.standard_normal(late[row + 1 :].shape))
+        fields[name] = late
     return FieldPanel(panel.days, panel.symbols, fields, panel.kinds)
 
 
-def _first_difference(whole: FloatArray, other: FloatArray, row: int) -> tuple[int, int] | None:
-    left, right = whole[: row + 1], other[: row + 1]
-    differs = ~((left == right) | (np.isnan(left) & np.isnan(right)))
-    return None if not differs.any() else (int(np.argwhere(differs)[0][0]), int(np.argwhere(differs)[0][1]))
+def _agrees(whole: Evaluator, part: FieldPanel, formula: Formula, row: int) -> bool:
+    """Whether values up to a row have the same bits on another panel."""
+    left, right = Evaluator(part).values(formula)[: row + 1], whole.values(formula)[: row + 1]
+    return bool(np.array_equal(left, right, equal_nan=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +15,13 @@ from rich.table import Table
 from ragsignal.cli.options import DryRun, Settings
 from ragsignal.cli.sweep import LocalJobs
 from ragsignal.cli.terminal import answer, people, percent, progress_bars, say
-from ragsignal.utils import NewRun, Record
+from ragsignal.utils import NewRun, write_json
 
 if TYPE_CHECKING:
     from ragsignal.alpha import Generation, JudgedAlpha, Search, SearchResult
+    from ragsignal.utils import Record
 
+AUDIT = "audit.json"
 SearchSpecPath = Annotated[Path, typer.Argument(help="A TOML search spec, such as backtests/alpha.toml.")]
 
 
@@ -40,24 +43,29 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
         run = NewRun(runs)
         with open_pool(jobs) as pool:
             result = prepared.run(pool, runs / JOURNAL, say_generation)
-        folder, record = run.write(partial(write_audited, prepared, result))
+        folder, (record, findings) = run.write(partial(write_audited, prepared, result))
     people.print(table_of(result))
     for line in search_words(result):
         say(line)
+    for it in findings:
+        say(f"audit, {it['test']}, {it['subject']}: {it['verdict']}. {it['words']}")
     say(f"record: {folder / RECORD}, page: {folder / SEARCH_PAGE}")
     parts = {key: record[key] for key in ("windows", "evaluated", "candidates", "kept", "population", "times")}
-    answer({"run_dir": str(folder), "verdict": result.verdict, **parts})
+    answer({"run_dir": str(folder), "verdict": result.verdict, **parts, "audit": findings})
+    if any(it["verdict"] in ("failed", "broken") for it in findings):
+        raise typer.Exit(1)
 
 
-def write_audited(prepared: Search, result: SearchResult, folder: Path) -> Record:
-    """Audit the kept formulas on all bars of a search, and write record, formulas and page."""
-    from ragsignal.audit import audit_formula
-    from ragsignal.data import parse
+def write_audited(prepared: Search, result: SearchResult, folder: Path) -> tuple[Record, list[Record]]:
+    """Audit the kept formulas on all bars of a search; write its files and its page. Returns record and findings."""
+    from ragsignal.audit import audit_formulas, worst
     from ragsignal.report import write_run
 
-    panel = prepared.market.panel
-    audits = {it.name: audit_formula(parse(it.formula, panel.known), panel) for it in result.kept}
-    return write_run(result, folder, audits)
+    kept = {it.name: it.formula for it in result.kept}
+    findings = audit_formulas(kept, prepared.market.prices) if kept else []
+    audits = {name: worst([it.verdict for it in findings if it.subject.startswith(f"{name}:")]) for name in kept}
+    write_json(folder / AUDIT, {"findings": [asdict(it) for it in findings]})
+    return write_run(result, folder, audits), [asdict(it) for it in findings]
 
 
 def _tell_cost(prepared: Search, processes: int) -> None:

@@ -1,0 +1,128 @@
+"""What is claimed, counted and written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ragsignal.alpha import ALPHAS, RECORD, Search, SearchResult, search_words, write_search
+from ragsignal.config import AlphaSpec, load_search_spec
+from ragsignal.data import Prices, bars_until_known, digest_of, load_prices, parse
+from ragsignal.study import TrialLedger, bars_between, ledger_path
+from tests.searches import FADE, SMALL_SEARCH, foreseen_market, search_spec
+from tests.specs import changed, write
+
+
+@pytest.fixture(autouse=True)
+def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
+
+
+def searched(seeds: tuple[str, ...] = (f"-({FADE})",), prices: Prices | None = None, **alpha: object) -> SearchResult:
+    """A search where a formula is right every time; it is among the seeds, upside down."""
+    spec = search_spec(alpha={"seeds": list(seeds), "generations": 1, **alpha})
+    return Search(spec, prices or foreseen_market(spec)).run()
+
+
+def test_what_is_always_right_is_found_with_its_sign() -> None:
+    result = searched()
+    assert result.verdict == "found"
+    best = next(it for it in result.kept if it.digest == digest_of(parse(FADE)))  # among others that are always right
+    assert best.claim
+    assert best.holdout.ic == pytest.approx(1.0)
+    assert best.known_through == result.windows[-1].known_through == result.spec.data.end
+    assert set(best.by_year) == {2012, 2013}
+    assert best.deflated_sharpe > 0.5
+    assert search_words(result)[0].startswith("Found: ")
+
+
+def test_nothing_is_claimed_of_noise() -> None:
+    result = Search(search_spec()).run()
+    assert result.verdict == "not distinguishable from noise"
+    assert search_words(result)[0].startswith("Not distinguishable from noise")
+    assert not result.claims
+    assert sum(it.kept for it in result.candidates) == len(result.kept) <= result.spec.alpha.keep
+
+
+def test_what_fails_on_the_holdout_is_not_claimed_however_good_it_was_before() -> None:
+    spec = search_spec()
+    prices = foreseen_market(spec)
+    others, turned = load_prices(spec.data.model_copy(update={"seed": 7})), {}
+    for name, frame in prices.frames.items():
+        late = frame.index > np.datetime64(spec.alpha.selection_end)
+        turned[name] = pd.concat([frame[~late], others.frames[name][late]])  # what was foreseen is gone
+        turned[name].index.name = frame.index.name
+    result = searched(prices=Prices(frames=turned))
+    assert result.kept[0].windows[1].ic > 0.7
+    assert not result.claims
+
+
+def test_every_formula_is_a_trial_on_the_days_that_it_was_tried_on() -> None:
+    result = searched()
+    search, selection, holdout = (bars_between(result.spec.data, it.first, it.last) for it in result.windows)
+    ledger = TrialLedger(ledger_path())
+    assert len(ledger.against(search)) == result.evaluated == result.looks.evaluated
+    assert len(ledger.against(selection)) == len(result.candidates)
+    assert len(ledger.against(holdout)) == len(result.kept) == result.looks.own
+    ledger.close()
+
+
+def test_a_second_look_at_a_holdout_is_counted_and_corrected_for() -> None:
+    first = searched()
+    assert (first.looks.others, first.looks.repeated) == (0, False)
+    again = searched()
+    assert (again.looks.others, again.looks.repeated) == (0, True)
+    assert again.record() | {"times": None} == first.record() | {"times": None}
+    assert any("nothing new" in line for line in search_words(again))
+    edited = searched(seeds=("volume / ts_mean(volume, 5)", f"-({FADE})"), seed=3, keep=6)
+    others = {it.digest for it in first.kept} - {it.digest for it in edited.kept}
+    assert edited.looks.others == len(others)
+    if others:
+        assert any("looked at before" in line for line in search_words(edited))
+        name = edited.kept[0].name
+        assert edited.looks.p[name] == pytest.approx(edited.kept[0].holdout.p * (len(edited.kept) + len(others)))
+
+
+def test_a_claim_that_earlier_looks_undo_is_none() -> None:
+    result = searched()
+    weak = replace(result, looks=replace(result.looks, claims=(), p={it.name: 0.2 for it in result.kept}))
+    assert weak.verdict == "not distinguishable from noise"
+    assert weak.kept[0].claim  # without them it would be one
+
+
+def test_known_formulas_are_not_found_again(tmp_path: Path) -> None:
+    found = searched()
+    write_search(found, tmp_path)
+    path = write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, alpha={"known": ALPHAS, "seeds": [FADE]}))
+    spec = load_search_spec(path)  # what a search writes, a spec reads
+    assert [it.name for it in spec.alpha.known] == [it.name for it in found.kept]
+    assert [it.known_through for it in spec.alpha.known] == [it.known_through for it in found.kept]
+    again = Search(spec, foreseen_market(spec)).run()
+    assert FADE not in {it.formula for it in again.candidates}
+    assert all(it.correlation < spec.alpha.correlation for it in again.kept)
+
+
+def test_the_record_is_json_and_the_same_for_the_same_search(tmp_path: Path) -> None:
+    written = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_search(searched(), tmp_path / name)
+        record = json.loads((tmp_path / name / RECORD).read_text(encoding="utf-8"))
+        assert set(record.pop("times")) >= {"started", "seconds", "looks", "verdict"}
+        written.append(record)
+    assert written[0] == written[1]
+    assert (tmp_path / "one" / ALPHAS).read_bytes() == (tmp_path / "two" / ALPHAS).read_bytes()
+
+
+@pytest.mark.parametrize("target", ["open_to_open", "movement", "relative"])
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_wait_of_a_spec_is_that_of_its_labels(target: str, horizon: int) -> None:
+    alpha = AlphaSpec.model_validate(
+        {"search_end": "2012-06-29", "selection_end": "2012-12-28", "target": target, "horizon": horizon}
+    )
+    assert alpha.gap == alpha.wait == bars_until_known(alpha.target, alpha.horizon)
