@@ -39,10 +39,12 @@ from ragsignal.data.formulas import (
     field_panel,
     fits,
     kind_of,
+    library,
     parse,
     parts,
     size,
     text_of,
+    words_of,
 )
 from ragsignal.data.labels import FALL_BELOW, RISE_ABOVE, bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
@@ -190,6 +192,7 @@ __all__ = [
     "is_spaced_otherwise",
     "kind_of",
     "label_tables",
+    "library",
     "load_prices",
     "load_sample",
     "log_returns",
@@ -221,4 +224,5 @@ __all__ = [
     "usual_gap_of",
     "warning_notes",
     "with_news",
+    "words_of",
 ]
