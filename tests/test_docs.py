@@ -97,7 +97,9 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
+    "probe": config.ProbeSpec,
     "walk_forward": config.WalkForwardSpec,
+    "methods": config.MethodsSpec,
     "variant": VariantSpec,
 }
 TRAIN_TABLES: dict[str, type[config.Table]] = {
@@ -106,11 +108,14 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "stockllm": config.StockLLMTraining,
     "feedback": config.FeedbackTraining,
     "finseer": config.FinseerTraining,
+    "recall": config.RecallTraining,
     "classifier": config.ClassifierTraining,
     "boosting": config.BoostingTraining,
     "ranks": config.RanksTraining,
     "days": config.DaysTraining,
+    "advise": config.AdviseTraining,
 }
+ALPHA_TABLES: dict[str, type[config.Table]] = {"": config.SearchSpec, "alpha": config.AlphaSpec}
 SHARED = {"data", "corpus", "llm", "news"}  # tables of both kinds, documented once
 
 
@@ -134,7 +139,10 @@ def _documented(heading: str) -> Documented:
     return found
 
 
-@pytest.mark.parametrize(("heading", "tables"), [("A run spec", RUN_TABLES), ("A training spec", TRAIN_TABLES)])
+@pytest.mark.parametrize(
+    ("heading", "tables"),
+    [("A run spec", RUN_TABLES), ("A training spec", TRAIN_TABLES), ("A search spec", ALPHA_TABLES)],
+)
 def test_every_key_of_a_spec_is_documented_with_its_default(
     heading: str, tables: dict[str, type[config.Table]]
 ) -> None:
@@ -181,6 +189,8 @@ def test_every_toml_example_is_a_spec_or_a_part_of_one(page: Path, code: str, tm
     (tmp_path / "example.toml").write_text(code, encoding="utf-8")
     if "split" in raw:
         assert config.load_train_spec(tmp_path / "example.toml").out == tmp_path / raw["out"]
+    elif "alpha" in raw:
+        assert config.load_search_spec(tmp_path / "example.toml").out == tmp_path / raw["out"]
     elif "benchmark" in raw:
         assert config.load_spec(tmp_path / "example.toml").name == raw["name"]
     else:

@@ -21,6 +21,7 @@ NOT_BEHIND_A_DOOR = {  # they import torch, which costs seconds: a room without 
     "ragsignal.llm.day_weights",
     "ragsignal.llm.head",
     "ragsignal.llm.rank_model",
+    "ragsignal.retrieval.recall.model",
     "ragsignal.retrieval.tower",
     "ragsignal.training.ranks.train",
     "ragsignal.training.stockllm.train",

@@ -11,13 +11,15 @@ import torch
 
 from ragsignal.artifacts.artifact import Artifact, save_artifact
 from ragsignal.artifacts.card import Card, Span
-from ragsignal.config import BoostingTraining, RanksTraining
+from ragsignal.config import BoostingTraining, RanksTraining, RecallTraining
+from ragsignal.data.bins import Bins, shipped_bins
 from ragsignal.data.factors import SEQUENCES
 from ragsignal.data.news.factors import NEWS_FACTORS
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS
 from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, news_recipe
 from ragsignal.retrieval.numeric import EXTRA, READS
+from ragsignal.retrieval.recall.titles import Vocabulary, letters_recipe
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.ranks.boosting import fit_boosting
 from ragsignal.types import FloatArray, Recipe
@@ -81,6 +83,25 @@ def tiny_finseer(
         torch.manual_seed(seed)
         torch.nn.init.normal_(tower.layers[-1].weight)
     return save_artifact(folder, Card(**fields | changes), lambda scratch: save_tower(tower, scratch))
+
+
+TINY_VOCABULARY = Vocabulary(tuple(SEQUENCES), lookback=5, letters=3, trends=(-0.001, 0.001), movements=(0.015, 0.02))
+
+
+def tiny_recall(
+    folder: Path, seed: int = 0, vocabulary: Vocabulary = TINY_VOCABULARY, bins: Bins | None = None, **changes: Any
+) -> Artifact:
+    """An artifact of an untrained language model of one layer, with opinions far enough apart to rank by."""
+    from ragsignal.retrieval.recall.model import new_model, save_model
+
+    model = new_model(vocabulary, RecallTraining(hidden=8, heads=1, layers=1, seed=seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.nn.init.normal_(model.lm_head.weight)
+    template = letters_recipe(shipped_bins() if bins is None else bins)
+    recipe = {"lookback": vocabulary.lookback}
+    card = rank_card("recall", **{"template": template, "target": "movement", "recipe": recipe, **changes})
+    return save_artifact(folder, card, lambda scratch: save_model(model, vocabulary, scratch))
 
 
 def rank_card(kind: str, **changes: Any) -> Card:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from ragsignal.utils import quiet_loading
+
 WORDS = (
     *("profit", "loss", "up", "down", "beats", "misses", "the", "of", "a"),
     *("deal", "court", "new", "old", "record", "weak", "strong"),
@@ -28,6 +30,31 @@ def tiny_classifier(folder: Path, labels: tuple[str, ...] = SAYS, kind: str = "b
         AutoModelForSequenceClassification.from_config(made).save_pretrained(folder)
     tiny_words().save_pretrained(folder)
     return folder
+
+
+def tiny_sentences(folder: Path) -> Path:
+    """A random BERT of two layers that reads letters, as a sentence-transformers folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", "_", "adj", "close", "volume", *"abcdefghijklmnop"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    shape: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
+    with quiet_loading(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=32, **shape)).save_pretrained(
+            folder / "bert"
+        )
+        BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+        modules = [Transformer(str(folder / "bert")), Pooling(32), Normalize()]
+        SentenceTransformer(modules=modules, device="cpu").save(str(folder / "sentence"))
+    return folder / "sentence"
 
 
 def tiny_words() -> Any:

@@ -1,27 +1,60 @@
-"""Formulas that rank stocks: proposed for an idea in words.
+"""Formulas that rank stocks: proposed for an idea in words, and searched for without fooling oneself.
 
 source = open_source(IdeasSpec(model="embedded:SmolLM2-135M-Instruct"))
-for it in propose("momentum of volume", BAR_FIELDS, source, count=5, seed=0):
-    print(it.formula, it.words)
+ideas = propose("momentum of volume", BAR_FIELDS, source, count=5, seed=0)
+result = Search(load_search_spec("my.alpha.toml")).run()
+print(result.verdict, [it.formula for it in result.kept])
 """
 
 from __future__ import annotations
 
+from ragsignal.alpha.evolution import Generation, Individual, Watch
+from ragsignal.alpha.figures import WindowFigures
 from ragsignal.alpha.ideas.brief import Brief, Tried, polish
 from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
 from ragsignal.alpha.ideas.opened import open_knowledge, open_source
 from ragsignal.alpha.ideas.propose import Proposal, Proposed, Refused, Source, propose, propose_all, review
 from ragsignal.alpha.ideas.words import describe
+from ragsignal.alpha.result import (
+    ALPHAS,
+    LEVEL,
+    RECORD,
+    Candidate,
+    JudgedAlpha,
+    Looks,
+    Population,
+    SearchResult,
+    WindowDays,
+    write_search,
+)
+from ragsignal.alpha.search import JOURNAL, Search, SearchCost
+from ragsignal.alpha.words import search_words
 
 __all__ = [
+    "ALPHAS",
+    "JOURNAL",
+    "LEVEL",
+    "RECORD",
     "Brief",
+    "Candidate",
+    "Generation",
+    "Individual",
+    "JudgedAlpha",
     "Knowledge",
     "Known",
+    "Looks",
+    "Population",
     "Proposal",
     "Proposed",
     "Refused",
+    "Search",
+    "SearchCost",
+    "SearchResult",
     "Source",
     "Tried",
+    "Watch",
+    "WindowDays",
+    "WindowFigures",
     "describe",
     "explained",
     "open_knowledge",
@@ -30,4 +63,6 @@ __all__ = [
     "propose",
     "propose_all",
     "review",
+    "search_words",
+    "write_search",
 ]

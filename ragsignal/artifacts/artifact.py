@@ -261,7 +261,7 @@ def _one_of(kinds: tuple[Kind, ...]) -> str:
 
 
 def _how_to_train(kinds: tuple[Kind, ...]) -> str:
-    word = "stockllm|days|finseer|classifier"
+    word = "stockllm|days|finseer|recall|classifier"
     if kinds:
         word = "days" if kinds[0].endswith("-days") else kinds[0].partition("-")[0]
     return f"type: ragsignal train {word} SPEC"

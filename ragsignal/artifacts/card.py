@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 
 from ragsignal.utils import canonical_json
 
-Kind = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "finseer-days", "classifier"]
+Kind = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "recall", "finseer-days", "classifier"]
 
 FORMAT = 1
 """Of the folder; raised when an older reader would misread the folder."""
@@ -161,12 +161,14 @@ _LIBRARY = {
     "stockllm on ranks": "transformers",
     "stockllm-days": "peft",
     "finseer-text": "sentence-transformers",
+    "recall": "transformers",
 }
 _USE: dict[str, str] = {
     "stockllm": '[llm]\nadapter = "FOLDER"',
     "stockllm on ranks": '[corpus]\ntarget = "relative"\n\n[llm]\nmodel = "FOLDER"',
     "finseer-text": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
     "finseer-numeric": '[retrieval]\nretriever = "finseer"\nencoder = "FOLDER"',
+    "recall": '[retrieval]\nretriever = "recall"\nencoder = "FOLDER"',
     "finseer-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\nencoder = "FOLDER"\nk = 400',
     "stockllm-days": '[retrieval]\ncandidates = "days"\nretriever = "finseer"\n\n[llm]\nadapter = "FOLDER"',
     "classifier": '[[variant]]\nname = "classifier"\nsignal = "classifier"\nclassifier = "FOLDER"',

@@ -1,14 +1,19 @@
-"""``ragsignal alpha``: formulas that rank stocks."""
+"""``ragsignal alpha``: formulas."""
 
 from __future__ import annotations
 
+from ragsignal.cli.alpha_formulas import evaluate_formula, list_operators
 from ragsignal.cli.alpha_ideas import ideas
+from ragsignal.cli.alpha_search import search
 from ragsignal.cli.terminal import Commands
 
-alpha_app = Commands(help="Formulas that rank stocks.")
+alpha_app = Commands(help="Formulas that rank stocks: search for them, and judge them.")
+alpha_app.command("operators")(list_operators)
+alpha_app.command("eval")(evaluate_formula)
 alpha_app.command()(ideas)
+alpha_app.command()(search)
 
 
 @alpha_app.callback()
 def alpha() -> None:
-    """Propose formulas that rank stocks."""
+    """Search for formulas that rank stocks, and judge them."""

@@ -24,6 +24,7 @@ from ragsignal.cli.export import export
 from ragsignal.cli.init import init
 from ragsignal.cli.inspect import inspect
 from ragsignal.cli.news import news_app
+from ragsignal.cli.probe import probe
 from ragsignal.cli.sweep import MayStartRay, sweep
 from ragsignal.cli.terminal import Commands, people, say
 from ragsignal.cli.train import train_app
@@ -42,6 +43,7 @@ _IN_USE = (
     "inspect",
     "explain",
     "evaluate",
+    "probe",
     "audit",
     "wrap",
     "sweep",
@@ -64,6 +66,7 @@ app = Commands(cls=_InOrder, add_completion=False, pretty_exceptions_enable=Fals
 app.command()(init)
 app.command(cls=MayStartRay)(backtest)
 app.command()(evaluate)
+app.command()(probe)
 app.command()(inspect)
 app.command()(explain)
 app.command(cls=MayStartRay)(sweep)

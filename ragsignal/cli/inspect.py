@@ -51,7 +51,7 @@ def inspect(
         days = day_evidence(answering.retriever, query.as_of)
     if closed:
         note(closed)
-    letters = _letters_record(study, query, prompt) if study.reads_universe(chosen) else None
+    letters = _letters_record(study, chosen, query, prompt) if study.reads_universe(chosen) else None
     if letters is None:
         _print_windows(query, prompt, signal)
     else:
@@ -127,20 +127,21 @@ def _bar_of(study: Study, on: date) -> date:
     return on
 
 
-def _letters_record(study: Study, query: Query, prompt: Prompt) -> dict[str, Any]:
+def _letters_record(study: Study, variant: Variant, query: Query, prompt: Prompt) -> dict[str, Any]:
     """The day's letters by factor, and how many stocks there are to be ranked among."""
     import numpy as np
 
-    from ragsignal.data import FORMULAS, NEWS_FORMULAS
+    from ragsignal.llm import reads_alphas, reads_news
 
-    universe = study.materials.rank_letters
+    artifacts = study.artifacts(variant).values()
+    universe = study.materials.letters(any(map(reads_alphas, artifacts)), any(map(reads_news, artifacts)))
     ranked = universe.ranked[np.searchsorted(universe.days, np.datetime64(query.as_of))]
     return {
         "symbols": len(universe.symbols),
         "ranked": int(ranked.sum()),
         "letters": [
             {"factor": factor, "letter": letter, "formula": formula}
-            for (factor, formula), letter in zip((FORMULAS | NEWS_FORMULAS).items(), prompt.text, strict=False)
+            for factor, formula, letter in zip(universe.factors, universe.formulas, prompt.text, strict=False)
         ],
     }
 

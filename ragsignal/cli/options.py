@@ -24,6 +24,7 @@ def bar_named(text: str) -> date:
 
 
 SpecPath = Annotated[Path, typer.Argument(help="A TOML spec, or shipped:sample.")]
+TrainSpecPath = Annotated[Path, typer.Argument(help="A TOML training spec, such as backtests/text.train.toml.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the run would cost, and stop there.")]
 Out = Annotated[Path, typer.Option(help="Folder that receives a folder for each run, under the spec's name.")]
 Settings = Annotated[

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from ragsignal.config.alpha import SearchSpec
+from ragsignal.config.kept_alphas import put_alphas
 from ragsignal.config.messages import RawTable, did_you_mean, explain
 from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
@@ -35,6 +37,17 @@ def load_train_spec(path: str | Path, settings: Sequence[str] = ()) -> TrainSpec
     return _load(path, TrainSpec, settings)
 
 
+def load_search_spec(path: str | Path, settings: Sequence[str] = ()) -> SearchSpec:
+    """Read and check a search spec; arguments as of :func:`load_spec`.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each with its place and, for a typo, the nearest known key.
+    """
+    return _load(path, SearchSpec, settings)
+
+
 def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
     """Read and check a spec.
 
@@ -58,6 +71,12 @@ def load_spec(path: str | Path, settings: Sequence[str] = ()) -> RunSpec:
             '"walk:classifier", llm.adapter = "walk:stockllm" or retrieval.encoder = "walk:finseer-numeric", '
             "or delete the table"
         )
+    warm = spec.walk_forward is not None and spec.walk_forward.warm
+    if warm and not any("stockllm" in variant.retrained for variant in spec.variants):
+        raise ConfigError(
+            f"{path}: walk_forward.warm = true goes on with StockLLM alone, and no variant reads it; write "
+            'llm.model = "walk:stockllm" (of text: llm.adapter), or delete warm'
+        )
     if spec.external.path is not None and not any(variant.is_external for variant in spec.variants):
         raise ConfigError(
             f"{path}: no variant reads the decisions of [external]; write signal = "
@@ -78,6 +97,7 @@ def with_settings(spec: RunSpec, settings: Sequence[str]) -> RunSpec:
         return spec
     raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     override(raw, settings)
+    put_alphas(raw)
     return checked(raw, RunSpec, " --set ".join([spec.name, *settings]))
 
 
@@ -94,6 +114,7 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     override(raw, settings)
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
+    put_alphas(raw)
     return checked(raw, kind, " --set ".join([str(path), *settings]))
 
 
@@ -133,12 +154,13 @@ def _file_of(path: str | Path) -> Path:
 
 def _read_training(raw: RawTable) -> None:
     """Put the training spec in the place of its path: a run is known by what it says, and not by where it lies."""
-    table = raw.get("walk_forward")
-    if not isinstance(table, dict) or "train" not in table:
-        return
-    if not isinstance(table["train"], str):
-        raise ConfigError('walk_forward.train: the path of a training spec was expected, such as "my.train.toml"')
-    table["train"] = load_train_spec(table["train"])
+    for name in ("walk_forward", "methods"):
+        table = raw.get(name)
+        if not isinstance(table, dict) or "train" not in table:
+            continue
+        if not isinstance(table["train"], str):
+            raise ConfigError(f'{name}.train: the path of a training spec was expected, such as "my.train.toml"')
+        table["train"] = load_train_spec(table["train"])
 
 
 def _resolve_paths(raw: RawTable, base: Path) -> None:
@@ -169,6 +191,8 @@ def _anchored(url: str, base: Path) -> str:
 _PATHS = (
     ("", "out"),
     ("", "classifier"),  # of a variant
+    ("corpus", "alphas"),
+    ("alpha", "known"),
     ("data", "path"),
     ("external", "path"),
     ("ideas", "encoder"),
@@ -176,6 +200,7 @@ _PATHS = (
     ("ideas", "model"),
     ("llm", "adapter"),
     ("llm", "model"),
+    ("methods", "train"),
     ("news", "path"),
     ("news", "model"),
     ("retrieval", "encoder"),
@@ -183,6 +208,7 @@ _PATHS = (
     ("classifier", "base"),
     ("days", "teacher"),
     ("finseer", "base"),
+    ("finseer", "start"),
     ("strategy", "folder"),
     ("walk_forward", "train"),
     ("walk_forward", "artifacts"),
@@ -194,7 +220,7 @@ def _is_path(text: str, key: str, base: Path) -> bool:
     if text.startswith(("embedded:", "shipped:", WALK)):
         return False
     return (
-        key in ("path", "adapter", "out", "train", "artifacts", "macro", "folder", "library")
+        key in ("path", "adapter", "alphas", "out", "train", "artifacts", "macro", "folder", "known", "library")
         or text.startswith((".", "~", "$"))
         or (base / text).is_dir()
     )

@@ -10,28 +10,28 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.messages import RawTable, did_you_mean
+from ragsignal.config.methods import MethodsSpec
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.prices import DataSpec
 from ragsignal.config.tables import (
     A_PART,
     WALK,
-    AtLeastOne,
     ClassifierRef,
     CorpusSpec,
     Day,
     ExternalSpec,
-    FilePath,
     Horizon,
     LLMSpec,
     Name,
     RetrievalSpec,
+    StateName,
     StrategySpec,
     Table,
     Target,
     horizon_field,
 )
-from ragsignal.config.train import TrainSpec
 from ragsignal.config.variant import SignalName, Variant
+from ragsignal.config.walk_forward import WalkForwardSpec
 from ragsignal.errors import ConfigError
 
 Measure = Literal[
@@ -120,41 +120,18 @@ class EvaluationSpec(Table):
         return self
 
 
-class WalkForwardSpec(Table):
-    """Retraining on the way: the window is cut into steps, and each is scored by models that were trained before it.
+class ProbeSpec(Table):
+    """How ``ragsignal probe`` reads frozen encoders: fitted on ``windows`` queries of the training days at most.
 
-    ``train`` is written as the path of a training spec, which is read with the run's; of it ``data.start``,
-    ``data.end`` and ``split.valid_from`` are set anew at every step, the rest holds for all. ``every`` is the length
-    of a step: a calendar period, or a number of bars. A training window ends ``embargo`` bars before its step, labels
-    included, and its last ``valid`` bars validate. ``expanding``: it begins at the training spec's ``data.start``;
-    ``sliding``: it is ``years`` or ``bars`` long. Artifacts lie in ``artifacts``, by default the training spec's
-    ``out``.
+    The training days are those of ``[evaluation]``. ``k`` neighbours answer a kNN probe. The market's state is the
+    number ``state``, cut into ``buckets`` of equal mass on training days.
     """
 
-    train: TrainSpec
-    every: Literal["year", "quarter", "month"] | AtLeastOne = "year"
-    window: Literal["expanding", "sliding"] = "expanding"
-    years: AtLeastOne | None = None
-    bars: AtLeastOne | None = None
-    valid: int = Field(default=250, ge=2)
-    embargo: AtLeastOne = 5
-    artifacts: FilePath | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> WalkForwardSpec:
-        lengths = [name for name in ("years", "bars") if getattr(self, name) is not None]
-        if self.window == "sliding" and len(lengths) != 1:
-            raise ValueError('window = "sliding" needs its length: years or bars, one of the two')
-        if self.window == "expanding" and lengths:
-            raise ValueError(f'{lengths[0]} belongs to window = "sliding"; an expanding one begins at train.data.start')
-        if self.train.split.protocol == "paper":
-            raise ValueError('train.split.protocol = "paper" trains on the days it validates on; write "time"')
-        if self.train.news is not None and self.train.news.path is None:
-            raise ValueError(
-                "train: [news] has no path, and a made-up market brings news for the days of one run alone; write its "
-                'table into a file, and path = "news.csv" in both specs'
-            )
-        return self
+    windows: int = Field(default=10_000, ge=100)
+    k: int = Field(default=50, ge=1, le=1000)
+    state: StateName = "volatility_20"
+    buckets: int = Field(default=3, ge=2, le=10)
+    seed: int = 0
 
 
 class RunSpec(Table):
@@ -170,12 +147,14 @@ class RunSpec(Table):
     strategy: StrategySpec
     costs: CostSpec = CostSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    probe: ProbeSpec = Field(default=ProbeSpec(), exclude_if=lambda it: it == ProbeSpec())
     allow_in_sample: bool = False
     variant: tuple[VariantSpec, ...] = Field(min_length=1, strict=False)
     benchmark: str
     # left out where there is none: specs and records from before it stay as they are, bit for bit
     walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+    methods: MethodsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     ideas: IdeasSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="before")
@@ -200,6 +179,9 @@ class RunSpec(Table):
             self.data.universe.check_before(self.data.start, "data.start")
         if self.news is not None:
             self.news.check_close(self.data)
+        if self.methods is not None:
+            self.methods.check_run(self.data.start, self.llm, self.variants)
+        self._check_recall()
         for raw, variant in zip(self.variant, self.variants, strict=True):
             self._check_encoder(raw, variant)
             self._check_decisions(raw, variant)
@@ -224,6 +206,17 @@ class RunSpec(Table):
                 f"variant {variant.name!r}: retrieval.encoder = {retrieval.encoder!r} is read by retriever = "
                 f'"finseer" or "embedding"; write one of the two: by default it is {retrieval.retriever!r}'
             )
+
+    def _check_recall(self) -> None:
+        """Refuse keys of a recall where no variant names one: beside one they may stand for all variants."""
+        if any(variant.retrieval.retriever == "recall" for variant in self.variants):
+            return
+        for variant in self.variants:
+            if variant.retrieval.of_recall:
+                raise ValueError(
+                    f"variant {variant.name!r}: retrieval.{variant.retrieval.of_recall[0]} is read by retriever = "
+                    '"recall" alone, which no variant names; write it, or delete the key'
+                )
 
     def _check_decisions(self, raw: VariantSpec, variant: Variant) -> None:
         """Refuse decisions without a file, and a file that nobody reads."""

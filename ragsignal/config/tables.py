@@ -7,14 +7,25 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ragsignal.config.messages import RawTable, did_you_mean
 
 Target = Literal["movement", "open_to_open", "relative"]
-RetrieverName = Literal["finseer", "state", "recent", "regimes", "embedding", "shape", "dtw", "random", "none"]
+RetrieverName = Literal[
+    "finseer", "state", "recent", "regimes", "recall", "embedding", "shape", "dtw", "random", "none"
+]
 _OF_DAYS: tuple[RetrieverName, ...] = ("finseer", "state", "recent", "regimes", "random", "none")
-_OF_SEQUENCES: tuple[RetrieverName, ...] = ("finseer", "embedding", "shape", "dtw", "random", "none")
+_OF_SEQUENCES: tuple[RetrieverName, ...] = ("finseer", "recall", "embedding", "shape", "dtw", "random", "none")
 _MOST_SEQUENCES = 100  # a prompt holds no more
 A_PART = "a part"
 """Validation context of a table whose other keys stand elsewhere: each key is checked, and not how they fit."""
@@ -23,7 +34,18 @@ RANKED: tuple[TemplateName, ...] = ("wide", "wide-both")
 """Templates that write ranks among the stocks of the day."""
 LETTERED: tuple[TemplateName, ...] = ("compact", *RANKED)
 """Templates that write quantile letters."""
-Walked = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "finseer-days", "classifier"]
+Walked = Literal["stockllm", "stockllm-days", "finseer-text", "finseer-numeric", "recall", "finseer-days", "classifier"]
+StateName = Literal[
+    "trend_5",
+    "trend_20",
+    "trend_60",
+    "volatility_20",
+    "volatility_60",
+    "dispersion_5",
+    "dispersion_20",
+    "dispersion_60",
+]
+"""Numbers of the market's state, see :data:`ragsignal.data.STATE_FORMULAS`."""
 WALK = "walk:"
 """Begins a reference to what ``[walk_forward]`` trains: another artifact at every step."""
 
@@ -87,14 +109,29 @@ Horizon = Annotated[Literal[1, 5, 10, 20], BeforeValidator(_whole)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FilePath = Annotated[Path, Field(strict=False)]
 ReaderRef = Annotated[str, _may_walk("stockllm")]
-EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric")]
+EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric", "recall")]
 ClassifierRef = Annotated[str, _may_walk("classifier")]
+ArtifactRef = Annotated[str, _may_walk()]
 
 
 class Table(BaseModel):
     """Base of every table of a spec: immutable, no unknown keys, no silent conversion, no infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class KeptAlpha(Table):
+    """A formula over the bars of all stocks, kept by a search or written by hand.
+
+    ``known_through`` is the last day whose prices had a part in its being chosen (of a formula of the literature, the
+    last day of its authors' sample): what uses it is in sample until then. ``digest``, where a search wrote it, tells
+    whether the formula is still the one that was tested.
+    """
+
+    name: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, '.', '_' and '-' were expected")]
+    formula: str
+    known_through: Day
+    digest: str | None = Field(default=None, exclude=True)
 
 
 class CorpusSpec(Table):
@@ -104,6 +141,7 @@ class CorpusSpec(Table):
     ``horizon``, how far the labels of candidates and of training look ahead;
     ``bins_through`` refits the quantile letters on this spec's own prices up to that date (None: the shipped
     edges, fitted on AAPL, GOOG, IBM and MSFT through 2009-12-31, prices that are no longer bundled).
+    ``alphas`` are formulas: in a file of the spec the path of theirs, ``"my.alphas.toml"``.
     """
 
     symbols: Names = ()
@@ -115,6 +153,21 @@ class CorpusSpec(Table):
     target: Target = "movement"
     horizon: Horizon = horizon_field()
     bins_through: Day | None = None
+    alphas: tuple[KeptAlpha, ...] = Field(default=(), strict=False, exclude_if=lambda it: not it)
+
+    @property
+    def reads_alphas(self) -> bool:
+        """Whether formulas are among the sequences: all of them, unless ``indicators`` names others."""
+        return bool(self.alphas) and (not self.indicators or any(it.startswith("alpha.") for it in self.indicators))
+
+    @field_validator("alphas")
+    @classmethod
+    def _named_once(cls, alphas: tuple[KeptAlpha, ...]) -> tuple[KeptAlpha, ...]:
+        names = [alpha.name for alpha in alphas]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two formulas are called {twice[0]}; give each a name of its own")
+        return alphas
 
 
 class RetrievalSpec(Table):
@@ -133,6 +186,10 @@ class RetrievalSpec(Table):
     retrievers of days (an artifact); None takes :attr:`encoder_ref`'s default. ``storage`` and ``index`` belong to
     retrievers with vectors: ``float16`` halves their memory, and ``segmented`` searches approximately, past ten million
     candidates.
+
+    Of ``recall`` a language model names ``titles`` (the market's state and an indicator), and ``beam`` prefixes of
+    windows for each; ``title_weight`` is the title's share of a score: at 1 no prefix is named, at 0 no title. Its
+    ``encoder`` is an artifact of ``ragsignal train recall``.
     """
 
     candidates: Literal["sequences", "days"] = Field(default="sequences", exclude_if=lambda it: it == "sequences")
@@ -150,6 +207,9 @@ class RetrievalSpec(Table):
     revision: str | None = None
     storage: Literal["float32", "float16"] = "float32"
     index: Literal["exact", "segmented"] = "exact"
+    titles: int = Field(default=2, ge=1, exclude_if=lambda it: it == 2)
+    beam: int = Field(default=10, ge=1, le=1000, exclude_if=lambda it: it == 10)
+    title_weight: float = Field(default=0.9, ge=0, le=1, exclude_if=lambda it: it == 0.9)
 
     @property
     def finds_days(self) -> bool:
@@ -160,7 +220,7 @@ class RetrievalSpec(Table):
     def needs_finseer(self) -> bool:
         """Whether a trained artifact takes part: its metric, or of days what it began as, and the days it brings."""
         if self.candidates == "sequences":
-            return self.retriever == "finseer"
+            return self.retriever in ("finseer", "recall")
         return self.finds_days and (self.retriever == "finseer" or not self.own_days or self.encoder is not None)
 
     @property
@@ -173,12 +233,32 @@ class RetrievalSpec(Table):
         return *count, self.max_age, self.embargo, self.candidates, brought
 
     @property
+    def of_recall(self) -> list[str]:
+        """Names of the keys that only ``recall`` reads, and that are not as by default."""
+        fields = type(self).model_fields
+        return [name for name in ("titles", "beam", "title_weight") if getattr(self, name) != fields[name].default]
+
+    @property
     def encoder_ref(self) -> str:
         """``encoder``, or what stands for it: the embedded MiniLM, or a shipped FinSeer."""
         if self.candidates == "days":
             return self.encoder or "shipped:finseer"
         default = "shipped:finseer-text" if self.retriever == "finseer" else "embedded:all-MiniLM-L6-v2"
         return self.encoder or default
+
+    def _check_recall(self) -> None:
+        """Refuse a recall without its model, and a model that is trained step by step for another retriever."""
+        if self.retriever == "finseer" and self.encoder == f"{WALK}recall":
+            raise ValueError(f'encoder = "{WALK}recall" is read by retriever = "recall"; write it')
+        if self.retriever != "recall":
+            return
+        if self.encoder is None:
+            raise ValueError(
+                'retriever = "recall" needs encoder = "FOLDER", an artifact of `ragsignal train recall SPEC`: none is '
+                "shipped"
+            )
+        if self.encoder.startswith(WALK) and self.encoder != f"{WALK}recall":
+            raise ValueError(f'{self.encoder} is read by retriever = "finseer"; write encoder = "{WALK}recall"')
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> RetrievalSpec:
@@ -191,6 +271,7 @@ class RetrievalSpec(Table):
                 f'candidates = "{"sequences" if self.candidates == "days" else "days"}"'
             )
         if self.candidates == "sequences":
+            self._check_recall()
             if self.k > _MOST_SEQUENCES:
                 raise ValueError(f"k = {self.k}: of sequences at most {_MOST_SEQUENCES} can be read")
             of_days = [name for name in ("opposite", "max_age", "own_days", "macro") if getattr(self, name)]

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ragsignal.config.advise import AdviseTraining
 from ragsignal.config.news import NewsSpec
 from ragsignal.config.prices import DataSpec
-from ragsignal.config.tables import AtLeastOne, CorpusSpec, Count, Day, FilePath, LLMSpec, Name, Names, Table
+from ragsignal.config.tables import (
+    ArtifactRef,
+    AtLeastOne,
+    CorpusSpec,
+    Count,
+    Day,
+    FilePath,
+    LLMSpec,
+    Name,
+    Names,
+    StateName,
+    Table,
+)
 
 
 class SplitSpec(Table):
@@ -32,7 +46,7 @@ class StockLLMTraining(Table):
     trained on rank letters, and ``[boosting]`` how its teacher is.
     ``modules`` are the linear layers that are adapted, by name (empty: all of them), in the upper ``upper`` share of
     the blocks: below the lowest adapted block no gradient is computed, which is most of the cost. A killed run goes on
-    from its last checkpoint, but with ``adalora``, whose ranks peft cannot take up again: it begins anew.
+    from its last checkpoint.
     """
 
     reader: Literal["text", "ranks"] = "text"
@@ -81,16 +95,28 @@ class FeedbackTraining(Table):
 
 
 class FinseerTraining(Table):
-    """Distillation of teacher scores into an encoder.
+    """Distillation of teacher scores into an encoder, or contrast of labelled windows.
 
     Both temperatures belong to the softmax over a query's candidates: ``teacher_temperature`` in log-odds, about the
     spread of the scores; ``temperature`` in cosine similarity. ``mix`` is the share of KL in ``loss = "mix"``. The last
     ``valid_share`` of the blocks of queries is held out. ``base`` .. ``batch_size`` are the text encoder's (LoRA over a
     sentence-transformers model), ``dim`` .. ``numeric_batch_size`` the numeric one's, which begins from nothing and
     therefore needs more passes.
+
+    ``loss = "supcon"`` needs no teacher: windows of one class are drawn together, those of others pushed away (Khosla
+    and others 2020, arXiv 2004.11362). A class is a movement, by ``corpus.target``, and one of ``buckets`` of the
+    number ``state`` of the market's state on the window's last day. ``positives = "overlap"`` counts windows that share
+    one of the two labels as alike too, by a third. A step has ``per_class`` windows of every class, half of them
+    queries; an epoch has ``windows`` of them. ``start`` is an artifact of the same encoder that training begins from.
     """
 
-    loss: Literal["kl", "infonce", "mix"] = "kl"
+    loss: Literal["kl", "infonce", "mix", "supcon"] = "kl"
+    positives: Literal["same", "overlap"] = Field(default="same", exclude_if=lambda it: it == "same")
+    state: StateName = Field(default="volatility_20", exclude_if=lambda it: it == "volatility_20")
+    buckets: int = Field(default=3, ge=2, le=10, exclude_if=lambda it: it == 3)
+    per_class: int = Field(default=8, ge=2, exclude_if=lambda it: it == 8)
+    windows: int = Field(default=4000, ge=1, exclude_if=lambda it: it == 4000)
+    start: ArtifactRef | None = Field(default=None, exclude_if=lambda it: it is None)
     mix: float = Field(default=0.5, ge=0, le=1)
     teacher_temperature: float = Field(default=0.1, gt=0)
     temperature: float = Field(default=0.05, gt=0)
@@ -110,6 +136,39 @@ class FinseerTraining(Table):
     numeric_batch_size: int = Field(default=32, ge=1)
     save_steps: int = Field(default=20, ge=1)
     seed: int = 0
+
+
+class RecallTraining(Table):
+    """A small causal language model that names what helped: the title, then the first ``letters`` of its window.
+
+    It learns from the ``best`` candidates of each query that has teacher scores, weighted by the softmax of these at
+    ``teacher_temperature`` (in log-odds). Titles hold the market's state, cut into ``states`` parts by trend and as
+    many by movement. A Llama decoder of ``layers`` x ``hidden``. The last ``valid_share`` of the blocks is held out:
+    its loss, every ``eval_steps`` steps, chooses the weights, and ``patience`` evaluations without a better one end the
+    training.
+    """
+
+    best: int = Field(default=8, ge=1)
+    teacher_temperature: float = Field(default=0.1, gt=0)
+    letters: int = Field(default=3, ge=1, le=60)
+    states: int = Field(default=3, ge=1, le=10)
+    hidden: int = Field(default=64, ge=8)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    steps: int = Field(default=400, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    valid_share: float = Field(default=0.2, gt=0, lt=1)
+    eval_steps: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> RecallTraining:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden {self.hidden} must be an even multiple of heads {self.heads}")
+        return self
 
 
 class ClassifierTraining(Table):
@@ -241,7 +300,7 @@ class TrainSpec(Table):
     """What ``ragsignal train`` learns from and how. Read one with :func:`load_train_spec`.
 
     ``out`` receives one folder an artifact: ``stockllm``, ``feedback``, ``finseer-text``, ``finseer-numeric``,
-    ``classifier``, ``stockllm-days``, ``finseer-days``.
+    ``recall``, ``classifier``, ``stockllm-days``, ``finseer-days``; and ``advise``, which is no artifact.
     """
 
     name: Name
@@ -254,11 +313,21 @@ class TrainSpec(Table):
     stockllm: StockLLMTraining = StockLLMTraining()
     feedback: FeedbackTraining = FeedbackTraining()
     finseer: FinseerTraining = FinseerTraining()
+    recall: RecallTraining = Field(default=RecallTraining(), exclude_if=lambda it: it == RecallTraining())
     classifier: ClassifierTraining = ClassifierTraining()
     boosting: BoostingTraining = BoostingTraining()
     ranks: RanksTraining = RanksTraining()
     days: DaysTraining = DaysTraining()
+    advise: AdviseTraining = Field(default=AdviseTraining(), exclude_if=lambda it: it == AdviseTraining())
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
+
+    @property
+    def steps_anew(self) -> int:
+        """Optimizer steps at most of a StockLLM that begins from nothing, of each seed."""
+        if self.stockllm.reader == "ranks":
+            return self.ranks.steps
+        batches = math.ceil(self.stockllm.examples / (self.stockllm.batch_size * self.stockllm.accumulate))
+        return math.ceil(batches * self.stockllm.epochs)
 
     @model_validator(mode="after")
     def _check(self) -> TrainSpec:

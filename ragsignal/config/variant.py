@@ -59,6 +59,11 @@ class Variant:
         return self.is_llm and not self.llm.is_artifact
 
     @property
+    def is_zero_shot(self) -> bool:
+        """Whether an untaught language model reads the query's text alone: no adapter, no hits."""
+        return self.reads_text and self.llm.adapter is None and not self.reads_corpus
+
+    @property
     def is_vote(self) -> bool:
         """Whether the hits alone make its signal."""
         return self.signal == "vote"

@@ -20,26 +20,36 @@ from ragsignal.data.decisions import DecisionRows, read_decisions
 from ragsignal.data.exchange_day import exchange_days
 from ragsignal.data.factors import SEQUENCES, compute_stacked
 from ragsignal.data.formulas import (
+    ALPHA,
     BAR_FIELDS,
     LONGEST,
     OPERATORS,
+    STAND_INS,
+    AlphaDays,
     Call,
     Evaluator,
+    Explained,
     Field,
     FieldPanel,
     Formula,
     Kind,
+    LibraryFormula,
     Number,
     Operator,
     Window,
+    alpha_days,
+    alpha_names,
     canonical,
     check_call,
     depth,
     digest_of,
+    explain,
     field_panel,
     fits,
+    is_alpha,
     kind_of,
     library,
+    memory,
     parse,
     parts,
     size,
@@ -66,9 +76,10 @@ from ragsignal.data.rank_letters import (
     Letters,
     RankLetters,
     build_rank_letters,
-    daily_ranks,
+    with_alphas,
     with_news,
 )
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.data.readers import UNREADABLE, csv_path, download, parse_bars
 from ragsignal.data.rules import DroppedBar
 from ragsignal.data.session import BarCloses, BarEnds, SessionClose
@@ -76,6 +87,7 @@ from ragsignal.data.sources import load_prices, planted_news_table
 from ragsignal.data.spacing import bars_apart, differs_in_spacing, is_spaced_otherwise, other_spacing, usual_gap_of
 from ragsignal.data.split import Split, SplitPart, make_split
 from ragsignal.data.sql import SqlSource
+from ragsignal.data.state_buckets import UNKNOWN_STATE, DailyStates, StateBuckets, daily_states
 from ragsignal.data.synthetic import noise_market
 from ragsignal.data.universe import name_symbols
 from ragsignal.data.wide import FACTORS, Panel, build_panel
@@ -91,6 +103,7 @@ from ragsignal.data.windows import (
 )
 
 __all__ = [
+    "ALPHA",
     "BAR_FIELDS",
     "FACTORS",
     "FACTOR_GROUPS",
@@ -110,9 +123,12 @@ __all__ = [
     "RANK_LETTERS",
     "RISE_ABOVE",
     "SEQUENCES",
+    "STAND_INS",
     "STATE_FORMULAS",
     "STATE_WORDS",
+    "UNKNOWN_STATE",
     "UNREADABLE",
+    "AlphaDays",
     "BarCloses",
     "BarEnds",
     "Bins",
@@ -121,11 +137,13 @@ __all__ = [
     "CandidateColumns",
     "CandidateCutter",
     "Converted",
+    "DailyStates",
     "DayHits",
     "DecisionRows",
     "Decisions",
     "DroppedBar",
     "Evaluator",
+    "Explained",
     "Field",
     "FieldPanel",
     "Formula",
@@ -134,6 +152,7 @@ __all__ = [
     "KronosReading",
     "LeftOut",
     "Letters",
+    "LibraryFormula",
     "MarketDays",
     "NewsCounts",
     "NewsDays",
@@ -152,7 +171,10 @@ __all__ = [
     "Split",
     "SplitPart",
     "SqlSource",
+    "StateBuckets",
     "Window",
+    "alpha_days",
+    "alpha_names",
     "bars_apart",
     "bars_of",
     "bars_until_known",
@@ -173,6 +195,7 @@ __all__ = [
     "cut_queries",
     "cut_query",
     "daily_ranks",
+    "daily_states",
     "days_of",
     "depth",
     "differs_in_spacing",
@@ -180,6 +203,7 @@ __all__ = [
     "dispersion_of",
     "download",
     "exchange_days",
+    "explain",
     "factor_values",
     "field_panel",
     "find_problems",
@@ -189,6 +213,7 @@ __all__ = [
     "grow_letters",
     "hint_at",
     "inspect_news",
+    "is_alpha",
     "is_spaced_otherwise",
     "kind_of",
     "label_tables",
@@ -198,6 +223,7 @@ __all__ = [
     "log_returns",
     "make_split",
     "market_states",
+    "memory",
     "movement_of",
     "name_symbols",
     "nearest_symbol",
@@ -223,6 +249,7 @@ __all__ = [
     "text_of",
     "usual_gap_of",
     "warning_notes",
+    "with_alphas",
     "with_news",
     "words_of",
 ]

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 import ragsignal.data.factors as factors
+from ragsignal.data.formulas.kept import is_alpha
 from ragsignal.data.prices import days_of
 from ragsignal.errors import DataError
 from ragsignal.types import FloatArray, IntArray
@@ -32,6 +33,8 @@ NEWS_EDGES: dict[str, tuple[float, ...]] = {
     "news_novelty": tuple(number / 16 for number in range(1, 16)),
 }
 """Edges of the sequences of news, which are bounded or counted: nobody has to fit them to any days."""
+_RANK_EDGES = tuple(number / 16 for number in range(1, 16))
+"""Edges of kept formulas, whose sequences are ranks from 0 to 1."""
 _LEAST_VALUES = 20 * len(LETTERS)
 # Some edges are 0, and many values too, up to rounding noise of 1e-14: a dividend would move their letters.
 _DECIMALS = 9
@@ -59,7 +62,10 @@ class Bins:
 
     def codes(self, sequence: str, scaled: FloatArray) -> IntArray:
         """Letter numbers 0..15 of an array of any shape."""
-        edges = NEWS_EDGES[sequence] if sequence in NEWS_EDGES else self.edges[sequence]
+        if is_alpha(sequence):
+            edges = _RANK_EDGES
+        else:
+            edges = NEWS_EDGES[sequence] if sequence in NEWS_EDGES else self.edges[sequence]
         return np.searchsorted(np.asarray(edges), np.round(scaled, _DECIMALS), side="right")
 
     def line(self, sequence: str, scaled: Sequence[float]) -> str:

@@ -24,7 +24,8 @@ from ragsignal.config import Target
 from ragsignal.data.labels import bars_until_known, label_tables
 from ragsignal.data.market_state import market_states
 from ragsignal.data.rank_factors import RANK_FACTORS
-from ragsignal.data.rank_letters import LEAST_STOCKS, RANK_LETTERS, Letters, RankLetters, daily_ranks
+from ragsignal.data.rank_letters import LEAST_STOCKS, RANK_LETTERS, Letters, RankLetters
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.errors import LookAheadError
 from ragsignal.types import BoolArray, DatedHits, FloatArray, IntArray, MarketDay
 

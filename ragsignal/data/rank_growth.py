@@ -26,7 +26,8 @@ from ragsignal.data.rank_factors import (
     raw_factors,
     rounded_factor,
 )
-from ragsignal.data.rank_letters import LEAST_STOCKS, RankLetters, daily_ranks, letters_of
+from ragsignal.data.rank_letters import LEAST_STOCKS, RankLetters, letters_of
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.types import BoolArray, FloatArray, IntArray
 
 _LOOK_BACK = 280  # rows: a factor looks 272 back, and whether a stock is ranked 260

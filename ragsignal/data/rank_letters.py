@@ -12,15 +12,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ragsignal.data.formulas.kept import ALPHA, AlphaDays
 from ragsignal.data.market_state import dispersion_of, market_states
 from ragsignal.data.news.days import NewsDays
-from ragsignal.data.news.factors import NEWS_FACTORS, news_factors
+from ragsignal.data.news.factors import NEWS_FACTORS, NEWS_FORMULAS, NEWS_WORDS, news_factors
 from ragsignal.data.rank_factors import (
+    FACTOR_GROUPS,
+    FACTOR_WORDS,
+    FORMULAS,
     RANK_FACTORS,
     BarTable,
     bar_table,
@@ -28,6 +33,7 @@ from ragsignal.data.rank_factors import (
     market_return,
     rank_factors,
 )
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.errors import DataError
 from ragsignal.types import BoolArray, FloatArray, Recipe
 
@@ -58,8 +64,12 @@ class RankLetters:
         In the order of :attr:`factors`.
     first_digests : sequence of bytes
         :attr:`day_digests` of the first days, where they are there already.
+    alphas : mapping of str to str, optional
+        Names and texts of the kept formulas that are ranked behind the factors of bars; None: none is.
     news : dict, optional
         What scored the news that the last three factors tell of; None: all are of bars alone.
+    further : (n_days, n_symbols, n_further) float64, optional
+        The values themselves of the factors behind those of bars, NaN where unknown.
     """
 
     bars: BarTable
@@ -67,7 +77,9 @@ class RankLetters:
     ranked: BoolArray
     letters: Letters
     first_digests: Sequence[bytes] = ()
+    alphas: Mapping[str, str] | None = None
     news: Recipe | None = None
+    further: FloatArray | None = None
 
     def __repr__(self) -> str:
         return f"RankLetters({len(self.bars.symbols)} symbols, {len(self.bars.days)} days)"
@@ -84,8 +96,26 @@ class RankLetters:
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Names of the factors: those of bars, and of news where there are some."""
-        return RANK_FACTORS if self.news is None else RANK_FACTORS + NEWS_FACTORS
+        """Names of the factors: those of bars, of kept formulas, and of news, where there are some."""
+        return (*RANK_FACTORS, *(self.alphas or ()), *(() if self.news is None else NEWS_FACTORS))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The factors as people call them."""
+        words = FACTOR_WORDS | NEWS_WORDS
+        return tuple(words.get(name, f"formula {name.removeprefix(ALPHA)}") for name in self.factors)
+
+    @property
+    def formulas(self) -> tuple[str, ...]:
+        """The factors' formulas."""
+        formulas = FORMULAS | NEWS_FORMULAS | dict(self.alphas or {})
+        return tuple(formulas[name] for name in self.factors)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """What an explanation takes away at once: every factor is in one group."""
+        beside = {"kept formulas": tuple(self.alphas or ()), "news": () if self.news is None else NEWS_FACTORS}
+        return FACTOR_GROUPS | {name: factors for name, factors in beside.items() if factors}
 
     @cached_property
     def dispersion(self) -> FloatArray:
@@ -117,7 +147,8 @@ class RankLetters:
         tables = {name: getattr(self.bars, name)[days] for name in ("open", "high", "low", "close", "volume")}
         bars = BarTable(self.symbols, self.days[days], **tables)
         values = {name: table[-1] for name, table in rank_factors(bars, self.market[days])}
-        return np.stack([values[name] for name in RANK_FACTORS], axis=1)
+        of_bars = np.stack([values[name] for name in RANK_FACTORS], axis=1)
+        return of_bars if self.further is None else np.hstack([of_bars, self.further[row]])
 
     def window_digest(self, row: int, memory: int, states: bool = False) -> bytes:
         """Digest of the letters of all stocks on the ``memory`` days that end with day number ``row``.
@@ -204,31 +235,38 @@ def with_news(letters: RankLetters, news: NewsDays, recipe: Recipe) -> RankLette
     recipe : dict
         What scored the news.
     """
-    columns = [
-        letters_of(daily_ranks(np.where(letters.ranked, values, np.nan)))
-        for values in news_factors(news, letters.symbols, letters.days)
-    ]
-    return replace(letters, letters=np.concatenate([letters.letters, np.stack(columns, axis=2)], axis=2), news=recipe)
+    return _with_further(
+        letters, np.stack(list(news_factors(news, letters.symbols, letters.days)), axis=2), news=recipe
+    )
+
+
+def with_alphas(letters: RankLetters, alphas: AlphaDays) -> RankLetters:
+    """Put the ranks of kept formulas behind the factors of bars, and before those of news.
+
+    Parameters
+    ----------
+    letters : RankLetters
+        Of bars alone.
+    alphas : AlphaDays
+        Of the same stocks, on every day of theirs.
+    """
+    values = np.moveaxis(alphas.on(letters.symbols, letters.days), 0, 2)
+    return _with_further(letters, values, alphas=dict(alphas.formulas))
+
+
+def _with_further(letters: RankLetters, values: FloatArray, **what: Any) -> RankLetters:
+    """Letters with those of further factors (n_days, n_symbols, n_more) behind them."""
+    tables = np.moveaxis(values, 2, 0)
+    columns = [letters_of(daily_ranks(np.where(letters.ranked, table, np.nan))) for table in tables]
+    whole = np.concatenate([letters.letters, np.stack(columns, axis=2)], axis=2)
+    further = values if letters.further is None else np.concatenate([letters.further, values], axis=2)
+    return replace(letters, letters=whole, further=further, first_digests=(), **what)
 
 
 def letters_of(ranks: FloatArray) -> Letters:
     """Letters of ranks in (0, 1), NaN for unknown."""
     letters: Letters = np.where(np.isnan(ranks), RANK_LETTERS, np.nan_to_num(ranks) * RANK_LETTERS).astype(np.uint8)
     return letters
-
-
-def daily_ranks(values: FloatArray) -> FloatArray:
-    """Rank within each row, brought to (0, 1): ``(r - 0.5) / n`` among n values, ties sharing the mean rank.
-
-    Parameters
-    ----------
-    values : (n_days, n_symbols) float64
-        NaN is not ranked.
-    """
-    table = pd.DataFrame(values)
-    counts = table.notna().sum(axis=1)
-    ranks: FloatArray = (table.rank(axis=1) - 0.5).div(counts.where(counts > 0), axis=0).to_numpy()
-    return ranks
 
 
 def _places(values: FloatArray, ascending: FloatArray) -> FloatArray:

@@ -197,6 +197,12 @@ def _mcc(sums: FloatArray) -> FloatArray:
     return np.asarray(np.divide(tp * tn - fp * fn, scale, out=np.zeros(np.shape(scale)), where=scale > 0))
 
 
+def _balanced(sums: FloatArray) -> FloatArray:
+    """Mean of the share of rises and of the share of falls that were said; NaN where one of them never came."""
+    tp, tn, fp, fn = np.moveaxis(sums[..., :4], -1, 0)
+    return (_divide(tp, tp + fn) + _divide(tn, tn + fp)) / 2.0
+
+
 def _squares(sample: Sample) -> FloatArray:
     return _by_day(sample, (sample.probability - sample.rose) ** 2)
 
@@ -286,6 +292,8 @@ def _spreads(sample: Sample) -> FloatArray:
     earned = 1e4 * np.bincount(sample.day, weights=position * sample.outcome, minlength=sample.n_days)
     return _counted(earned, _ranking_days(sample))
 
+
+BALANCED_ACCURACY = Metric(_confusion, _balanced, null=0.5, lowest=0.0, highest=1.0)
 
 METRICS: dict[str, Metric] = {
     "acc": Metric(_right, _mean, null=0.5, lowest=0.0, highest=1.0),

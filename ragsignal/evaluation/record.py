@@ -15,6 +15,8 @@ from ragsignal.errors import ConfigError
 from ragsignal.evaluation.checks import Sensitivity
 from ragsignal.evaluation.faithfulness import Faithfulness
 from ragsignal.evaluation.forecasts import ALL, ScoredForecast
+from ragsignal.evaluation.forgetting import forgetting_record, training_seconds
+from ragsignal.evaluation.forgetting_words import forgetting_section
 from ragsignal.evaluation.metrics import CROSS_SECTIONS, MetricEstimate
 from ragsignal.utils import Record, plain, write_file, write_json
 
@@ -64,6 +66,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Record:
         record["dropped_bars"] = evaluation.dropped_bars
     if evaluation.faithfulness:
         record["faithfulness"] = plain(evaluation.faithfulness)
+    if evaluation.forgetting is not None:
+        record["forgetting"] = forgetting_record(evaluation.forgetting)
+        record["times"]["training"] = training_seconds(evaluation.forgetting)
     page = markdown(evaluation)
     write_file(folder / PREDICTIONS, lambda path: evaluation.predictions.to_parquet(path, index=False))
     write_file(folder / TABLE, lambda path: path.write_text(page, encoding="utf-8", newline="\n"))
@@ -159,6 +164,8 @@ def markdown(evaluation: Evaluation) -> str:
     for name in sets:
         parts.append(f"## Figures: {name}\n\nValue (95 % interval).\n\n" + _figures(evaluation, name, proper))
     parts.append("## Paired differences\n\n" + _comparisons(evaluation, sets[0], proper))
+    if evaluation.forgetting is not None:
+        parts.append(forgetting_section(evaluation.forgetting))
     parts.append("## Checks\n\n" + "\n".join(f"- {line}" for line in _checks(evaluation)) + "\n")
     parts.append("## How\n\n" + "\n".join(f"- {line}" for line in evaluation.protocol) + "\n")
     return "\n".join(parts)
@@ -179,7 +186,7 @@ def _cross_sections(evaluation: Evaluation) -> list[str]:
     return [
         "## Cross-sections\n\nMean of days (95 % interval): IC close to close, and open to open (o2o).\n\n"
         + _figures(evaluation, ALL, CROSS_SECTIONS),
-        "## ICs by year\n\nClose to close / open to open.\n\n" + _table(titles, years),
+        "## ICs by year\n\nClose to close / open to open.\n\n" + pipe_table(titles, years),
         "## Paired differences of ICs\n\n" + _comparisons(evaluation, ALL, CROSS_SECTIONS),
     ]
 
@@ -200,7 +207,7 @@ def _figures(evaluation: Evaluation, query_set: str, columns: Sequence[str]) -> 
             continue
         cells = [_number(measure, values.get(measure, math.nan)) for measure in measures]
         rows.append(["published", reference, _NONE, *cells])
-    return _table(["kind", "forecaster", "n", *(_COLUMNS[measure][0] for measure in measures)], rows)
+    return pipe_table(["kind", "forecaster", "n", *(_COLUMNS[measure][0] for measure in measures)], rows)
 
 
 def _comparisons(evaluation: Evaluation, query_set: str, measures: Sequence[str]) -> str:
@@ -211,7 +218,7 @@ def _comparisons(evaluation: Evaluation, query_set: str, measures: Sequence[str]
             _COLUMNS[row.measure][0],
             f"{row.n:,}",
             _long(row.measure, MetricEstimate(row.difference, row.low, row.high)),
-            _fixed(row.p, 4),
+            fixed(row.p, 4),
             f"{row.favours} is better" if row.distinguishable else "not distinguishable",
         ]
         for row in evaluation.comparisons
@@ -219,7 +226,7 @@ def _comparisons(evaluation: Evaluation, query_set: str, measures: Sequence[str]
     ]
     titles = ["left", "right", "figure", "n", "difference", "p", "verdict"]
     words = f"On {query_set} queries; left less right; the verdict holds after Holm's correction for this table."
-    return f"{words}\n\n" + _table(titles, rows)
+    return f"{words}\n\n" + pipe_table(titles, rows)
 
 
 def _checks(evaluation: Evaluation) -> Iterator[str]:
@@ -230,7 +237,7 @@ def _checks(evaluation: Evaluation) -> Iterator[str]:
         False: "SOMETHING STANDS OUT: either one chance in twenty, or the evaluation leaks",
         None: "too few days, or constant forecasts: nothing can be said",
     }[shuffled.passes]
-    yield f"Shuffled labels: greatest |z| {_fixed(shuffled.max_z, 2)}, limit {_fixed(shuffled.limit, 2)}; {verdict}."
+    yield f"Shuffled labels: greatest |z| {fixed(shuffled.max_z, 2)}, limit {fixed(shuffled.limit, 2)}; {verdict}."
     yield from (_changes(row) for row in evaluation.sensitivity)
     yield from faithfulness_words(evaluation)
     for forecaster in evaluation.forecasters:
@@ -241,10 +248,10 @@ def _checks(evaluation: Evaluation) -> Iterator[str]:
 def _changes(row: Sensitivity) -> str:
     if not row.queries:
         return f"Sensitivity of {row.variant}: it answered none of the queries that were tried."
-    random = "" if row.random_candidates is None else f", other random candidates {_fixed(row.random_candidates, 4)}"
+    random = "" if row.random_candidates is None else f", other random candidates {fixed(row.random_candidates, 4)}"
     return (
         f"Sensitivity of {row.variant} on {row.queries} queries, mean change of P(rise): prices off by a basis point "
-        f"{_fixed(row.jitter, 4)}{random}; another query {_fixed(row.spread, 4)}."
+        f"{fixed(row.jitter, 4)}{random}; another query {fixed(row.spread, 4)}."
     )
 
 
@@ -259,26 +266,28 @@ def _faithful(row: Faithfulness) -> str:
     verdict = {True: "faithful", False: "NOT SHOWN to be faithful", None: "too few days: nothing can be said"}[
         row.passes
     ]
-    interval = "" if row.p is None else f" ({_fixed(row.low, 5)} to {_fixed(row.high, 5)}, p = {row.p:.2g})"
+    interval = "" if row.p is None else f" ({fixed(row.low, 5)} to {fixed(row.high, 5)}, p = {row.p:.2g})"
     return (
         f"Explanations of {row.variant}, {row.parts}: {verdict}. Deleting the {row.deleted} of {row.of} that they call "
-        f"most important moves P by {_fixed(row.important, 5)}, as many drawn by chance by {_fixed(row.random, 5)}; "
-        f"difference {_fixed(row.difference, 5)}{interval}, {row.queries:,} queries on {row.days:,} days."
+        f"most important moves P by {fixed(row.important, 5)}, as many drawn by chance by {fixed(row.random, 5)}; "
+        f"difference {fixed(row.difference, 5)}{interval}, {row.queries:,} queries on {row.days:,} days."
     )
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def pipe_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out a table of Markdown."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def _fixed(value: float | None, decimals: int) -> str:
+def fixed(value: float | None, decimals: int) -> str:
+    """Write a number as the page does; an en dash where there is none."""
     written = plain(value)  # as the record has it, so that the page shows the same digits
     return _NONE if written is None else f"{written:.{decimals}f}"
 
 
 def _number(measure: str, value: float) -> str:
-    return _fixed(value, _COLUMNS[measure][1])
+    return fixed(value, _COLUMNS[measure][1])
 
 
 def _short(measure: str, estimate: MetricEstimate) -> str:

@@ -36,6 +36,7 @@ from ragsignal.evaluation.forecasts import (
     of_probability,
     probabilities,
 )
+from ragsignal.evaluation.forgetting import Forgetting, forgetting_of
 from ragsignal.evaluation.metrics import METRICS
 from ragsignal.evaluation.protocol import LEAK_WORDS, NO_LEAK_WORDS, notes_of, overlap_of
 from ragsignal.evaluation.questions import QuestionCounts, Questions, TrainingCounts, build_questions, training_rows
@@ -78,7 +79,7 @@ class Evaluation:
     out, by symbol and rule. ``forecasters`` are variants and free baselines;
     ``best_baseline`` is the one to beat by measure (None where nothing has that figure); ``protocol`` says in sentences
     how all was done; ``predictions`` has one row a query: ``date``, ``symbol``, ``outcome``, and P(rise) of each
-    forecaster (NaN: it abstained).
+    forecaster (NaN: it abstained); ``forgetting`` is of a walk-forward that goes on from its own weights.
     """
 
     spec: RunSpec
@@ -94,6 +95,7 @@ class Evaluation:
     shuffled_labels: ShuffledLabels
     sensitivity: list[Sensitivity]
     faithfulness: list[Faithfulness]
+    forgetting: Forgetting | None
     protocol: list[str]
     times: Record
     predictions: pd.DataFrame
@@ -134,7 +136,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         before(study, work_of(spec, questions))
     baselines = free_baselines(questions, learn, questions.is_query)
     best = best_baselines(questions, learn, spec.evaluation.embargo, compared_measures(spec))
-    own = [_forecast(variant, pipelines[variant.name], questions, study) for variant in variants]
+    own = [forecast_of(variant, pipelines[variant.name], questions, study) for variant in variants]
     scoring = Scoring(questions, _measures(spec), overlap_of(spec.evaluation))
     forecasts, leak_detector = [*own, *baselines], _leak_detector(spec, scoring)
     return Evaluation(
@@ -151,6 +153,7 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         shuffled_labels=shuffled_labels(questions, own, scoring.resampling),
         sensitivity=_sensitivities(study, questions),
         faithfulness=_faithfulness(study, variants, questions),
+        forgetting=forgetting_of(study) if spec.walk_forward and spec.walk_forward.warm else None,
         protocol=[
             *notes_on_prices(study),
             *notes_on_news(study),
@@ -159,13 +162,13 @@ def evaluate_spec(spec: RunSpec, progress: Progress = silent, before: Before | N
         ],
         times=frame.times(
             variants={name: pipeline.cost.record() for name, pipeline in pipelines.items()},
-            trials=_counted(spec, pipelines),
+            trials=counted(spec, pipelines),
         ),
-        predictions=_predictions(questions, [*forecasts, *(row.forecast for row in leak_detector.rows)]),
+        predictions=predictions_of(questions, [*forecasts, *(row.forecast for row in leak_detector.rows)]),
     )
 
 
-def _counted(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> TrialCount:
+def counted(spec: RunSpec, pipelines: Mapping[str, Pipeline]) -> TrialCount:
     """Count in the ledger of trials what was scored: whoever chooses by these figures has looked at these days."""
     trials = [
         Trial(configuration_of(spec, spec.find_variant(name), pipeline.recipe), "evaluate", None)
@@ -212,7 +215,8 @@ def _variants(spec: RunSpec) -> list[Variant]:
     return chosen
 
 
-def _forecast(variant: Variant, pipeline: Pipeline, questions: Questions, study: Study) -> Forecast:
+def forecast_of(variant: Variant, pipeline: Pipeline, questions: Questions, study: Study) -> Forecast:
+    """Ask a variant's pipeline all questions."""
     pipeline.progress = silent_steps  # it would count from 0 in every chunk
     progress = partial(study.progress, f"forecasts of {variant.name}")
     answers, reasons = probabilities(pipeline, questions.queries, progress)
@@ -245,7 +249,8 @@ def _faithfulness(study: Study, variants: Sequence[Variant], questions: Question
     return [row for variant in explained for row in faithfulness(study, variant, questions, n_queries)]
 
 
-def _predictions(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
+def predictions_of(questions: Questions, forecasts: Sequence[Forecast]) -> pd.DataFrame:
+    """Lay P(rise) of each forecast beside the outcome, a row a query."""
     rows, columns = np.nonzero(questions.is_query)
     labels = {
         "date": questions.panel.days[rows].astype("datetime64[us]"),

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ragsignal.data import FACTOR_GROUPS, FACTOR_WORDS, FORMULAS, RANK_FACTORS, RANK_LETTERS, DayHits, Letters
+from ragsignal.data import RANK_LETTERS, DayHits, Letters
 from ragsignal.explanation.explanation import Reads
 from ragsignal.llm import Changed, ChangedDays, ChangedLetters, RankPrompt, RankScorer, UniverseReader, last_days
 from ragsignal.signals import RagPipeline
@@ -84,10 +84,6 @@ class LettersReading(ABC):
     """
 
     reads: Reads
-    names = RANK_FACTORS
-    words = tuple(FACTOR_WORDS[name] for name in RANK_FACTORS)
-    formulas = tuple(FORMULAS[name] for name in RANK_FACTORS)
-    groups = FACTOR_GROUPS
 
     def __init__(self, scorer: RankScorer | UniverseReader, prompts: Sequence[RankPrompt]) -> None:
         self.scorer, self.prompts, universe = scorer, prompts, scorer.universe
@@ -95,6 +91,8 @@ class LettersReading(ABC):
         self.days = last_days(universe.letters[:, self.columns], self.row, scorer.memory)
         self.letters = self.days[-1]
         self.stocks: int | None = int(universe.ranked[self.row].sum())
+        self.names, self.words = universe.factors, universe.words
+        self.formulas, self.groups = universe.formulas, universe.groups
 
     @property
     def most_hits(self) -> int:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ragsignal.config import LETTERED, RANKED, TemplateName
-from ragsignal.data import NEWS_FACTORS, QUERY_SEQUENCE, SEQUENCES, Bins, Panel, log_returns
+from ragsignal.data import NEWS_FACTORS, QUERY_SEQUENCE, SEQUENCES, Bins, Panel, is_alpha, log_returns
 from ragsignal.errors import ConfigError
 from ragsignal.llm.headlines import Headlines
 from ragsignal.types import Candidate, Hit, Prompt, Query, Recipe
@@ -265,7 +265,7 @@ def _percent_line(sequence: str, scaled: Sequence[float]) -> str:
 
 
 def _kind_of(sequence: str) -> str:
-    return "value" if sequence in NEWS_FACTORS else SEQUENCES[sequence].kind
+    return "value" if sequence in NEWS_FACTORS or is_alpha(sequence) else SEQUENCES[sequence].kind
 
 
 def _percent(value: float) -> str:

@@ -10,7 +10,7 @@ its place among the scores of the day's other stocks without hits, as theirs are
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
@@ -59,6 +59,16 @@ STATES_RECIPE: Recipe = {"states": json_digest(STATE_FORMULAS)}
 def news_recipe(news: Recipe | None) -> Recipe:
     """Of a reader of letters with the day's news among them; ``news`` says what scored them, None: it reads none."""
     return {} if news is None else {"news": {"factors": list(NEWS_FACTORS), **news}}
+
+
+def alphas_recipe(alphas: Mapping[str, str] | None) -> Recipe:
+    """Of a reader of letters with kept formulas among them, by name and text; None: it reads none."""
+    return {} if alphas is None else {"alphas": dict(alphas)}
+
+
+def beside_bars(letters: RankLetters) -> Recipe:
+    """What stands in these letters beside the factors of bars: formulas, news, or nothing."""
+    return alphas_recipe(letters.alphas) | news_recipe(letters.news)
 
 
 _BLOCK = 64  # days that are scored together
@@ -214,6 +224,11 @@ def reads_news(artifact: Artifact) -> bool:
     return "news" in artifact.card.template
 
 
+def reads_alphas(artifact: Artifact) -> bool:
+    """Whether a reader of rank letters was trained with kept formulas among them (``corpus.alphas``)."""
+    return "alphas" in artifact.card.template
+
+
 class RankScorer:
     """Scores queries by a model that reads rank letters.
 
@@ -231,7 +246,7 @@ class RankScorer:
     def __init__(self, artifact: Artifact, model: DayScorer, universe: RankLetters) -> None:
         self._reads_states = reads_states(artifact)
         hits, states = HITS_RECIPE if reads_hits(artifact) else {}, STATES_RECIPE if self._reads_states else {}
-        self._reads = RANKS_RECIPE | hits | states | news_recipe(universe.news)
+        self._reads = RANKS_RECIPE | hits | states | beside_bars(universe)
         artifact.check_template(self._reads)
         self._artifact = artifact
         self._model = model

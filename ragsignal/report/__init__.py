@@ -27,6 +27,7 @@ from ragsignal.report.csv_files import write_csv
 from ragsignal.report.decisions_file import export_decisions
 from ragsignal.report.explained.beside import is_run, links_pages, open_folder, write_explanations
 from ragsignal.report.explained.view import Explained, explain
+from ragsignal.report.ladder import write_ladder
 from ragsignal.report.page import write_page
 from ragsignal.report.record import RECORD, record_of, write_tables
 from ragsignal.report.run import Run, backtest
@@ -48,6 +49,7 @@ __all__ = [
     "open_folder",
     "record_of",
     "write_explanations",
+    "write_ladder",
     "write_report",
 ]
 

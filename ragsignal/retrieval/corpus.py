@@ -24,20 +24,17 @@ from numpy.typing import NDArray
 from ragsignal.config import CorpusSpec
 from ragsignal.data import (
     NEWS_FACTORS,
-    SEQUENCES,
     CandidateColumns,
     CandidateCutter,
     History,
-    NewsDays,
     clock_of,
-    compute_stacked,
     days_of,
     forward_returns,
     movement_of,
-    news_sequences,
 )
-from ragsignal.errors import ConfigError, DataError, StoreError
+from ragsignal.errors import DataError, StoreError
 from ragsignal.retrieval.digest import DayDigests, RunningDigest, last_rows
+from ragsignal.retrieval.sequences import NOTHING, Beside, known_sequences, values_of
 from ragsignal.types import Candidate, FloatArray, Movement
 from ragsignal.utils import DAILY, Clock, as_stamps, is_intraday, json_digest, stamp_text, unit_of, write_folder
 
@@ -244,25 +241,23 @@ class _Draft:
         return (self.rows, self.lookback) if name in _WINDOWS else (self.rows,)
 
 
-def build_corpus(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, news: NewsDays | None = None) -> Corpus:
+def build_corpus(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, beside: Beside = NOTHING) -> Corpus:
     """Cut, label and sort the candidates of ``frames`` (per symbol, adjusted OHLCV), in memory.
-
-    ``news`` are those of their bars, where ``corpus.indicators`` names a sequence of news.
 
     Raises
     ------
     ConfigError
-        If the spec names an indicator that does not exist, or one of news where there are none.
+        If the spec names an indicator that does not exist, or one of news or formulas where there are none.
     DataError
         If no candidate is left.
     """
-    return _draft(frames, spec, news).fill()
+    return _draft(frames, spec, beside).fill()
 
 
 def load_or_build(
-    frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: CorpusSpec, cache: Path, news: NewsDays | None = None
+    frames: Mapping[str, pd.DataFrame], prices_digest: str, spec: CorpusSpec, cache: Path, beside: Beside = NOTHING
 ) -> Corpus:
-    """The corpus of these prices, news and this spec, from ``cache`` where it was built before; memory-mapped.
+    """The corpus of these prices, what is beside them, and this spec, from ``cache`` if it was built; memory-mapped.
 
     It is written as it is cut: what a build holds is the bars of all symbols, 16 bytes a bar and sequence, and not the
     candidates, 145 bytes each.
@@ -278,20 +273,22 @@ def load_or_build(
     decides = [FORMAT, prices_digest, spec.model_dump(mode="json", exclude={"bins_through"})]
     if clock != DAILY:
         decides.append(clock.name)
-    if news is not None and set(spec.indicators) & set(NEWS_FACTORS):
-        decides.append(news.digest)
+    if beside.news is not None and set(spec.indicators) & set(NEWS_FACTORS):
+        decides.append(beside.news.digest)
+    if beside.alphas is not None:
+        decides.append(beside.alphas.digest)
     folder = cache / "corpora" / json_digest(decides)[:32]
     if not folder.exists():
-        write_folder(folder, _draft(frames, spec, news).write)
+        write_folder(folder, _draft(frames, spec, beside).write)
     return Corpus.load(folder)
 
 
-def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, news: NewsDays | None) -> _Draft:
+def _draft(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, beside: Beside) -> _Draft:
     # ids ascend as (symbol, sequence, last date) if both name tables are sorted as ids compare: BRK-B/ before BRK/
-    sequences = tuple(sorted(_known_sequences(spec.indicators, news)))
+    sequences = tuple(sorted(known_sequences(spec.indicators, beside)))
     symbols = tuple(sorted(frames, key=lambda symbol: f"{symbol}/"))
     ordered = {symbol: frames[symbol] for symbol in symbols}
-    history = _history(ordered, spec, _values_of(ordered, sequences, news))
+    history = _history(ordered, spec, values_of(ordered, sequences, beside))
     cutter = CandidateCutter(history, spec.lookback, spec.stride, spec.start, spec.end)
     if not len(cutter):
         raise DataError(
@@ -307,20 +304,6 @@ def _clock_of(frames: Mapping[str, pd.DataFrame]) -> Clock:
     return clock_of(next(iter(frames.values())))
 
 
-def _values_of(
-    frames: Mapping[str, pd.DataFrame], sequences: tuple[str, ...], news: NewsDays | None
-) -> tuple[FloatArray, FloatArray]:
-    """Values and scale-free values of the sequences, (n_sequences, n_bars) each; those of news have no scale."""
-    of_news = np.array([name in NEWS_FACTORS for name in sequences])
-    if news is None or not of_news.any():
-        return compute_stacked(frames.values(), sequences)
-    values, scaled = (np.empty((len(sequences), sum(map(len, frames.values())))) for _ in range(2))
-    names = np.array(sequences)
-    values[~of_news], scaled[~of_news] = compute_stacked(frames.values(), names[~of_news].tolist())
-    values[of_news] = scaled[of_news] = news_sequences(news, frames, names[of_news].tolist())
-    return values, scaled
-
-
 def _history(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, values: tuple[FloatArray, FloatArray]) -> History:
     labelled = forward_returns(frames, spec.target, spec.horizon)
     lengths = [len(frame) for frame in frames.values()]
@@ -332,20 +315,6 @@ def _history(frames: Mapping[str, pd.DataFrame], spec: CorpusSpec, values: tuple
         outcome=np.concatenate([labelled[symbol]["outcome"].to_numpy(dtype=np.float64) for symbol in frames]),
         available_at=np.concatenate([_known(labelled[symbol]) for symbol in frames]),
     )
-
-
-def _known_sequences(names: tuple[str, ...], news: NewsDays | None) -> tuple[str, ...]:
-    known = (*SEQUENCES, *NEWS_FACTORS)
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise ConfigError(f"corpus.indicators: unknown {unknown}; known are {', '.join(known)}")
-    of_news = [name for name in names if name in NEWS_FACTORS]
-    if of_news and news is None:
-        raise ConfigError(
-            f"corpus.indicators names {', '.join(of_news)}, and the spec reads no news; write a table [news] with "
-            'path = "FILE.csv", or name other indicators'
-        )
-    return names or tuple(SEQUENCES)
 
 
 def _columns(block: CandidateColumns, scale: float) -> Columns:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from ragsignal.config import RetrievalSpec
 from ragsignal.data import MarketDays
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.days import DayRetriever, NearestDays, RandomDays, RecentDays
+from ragsignal.retrieval.recall.reader import RecallReader
+from ragsignal.retrieval.recall.retriever import Naming, RecallRetriever
 from ragsignal.retrieval.regimes import RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
@@ -21,7 +24,7 @@ from ragsignal.retrieval.state_metric import StateMetric
 
 
 def make_retriever(
-    spec: RetrievalSpec, corpus: Corpus, encoder: Callable[[], CorpusEncoder], cache: Path | None = None
+    spec: RetrievalSpec, corpus: Corpus, encoder: Callable[[], CorpusEncoder | RecallReader], cache: Path | None = None
 ) -> CorpusRetriever:
     """A retriever over ``corpus``; a spec that retrieves nothing needs none, see ``Variant.reads_corpus``.
 
@@ -30,7 +33,7 @@ def make_retriever(
     spec : RetrievalSpec
     corpus : Corpus
     encoder : callable
-        Makes the encoder, where the retriever has one.
+        Makes the encoder, where the retriever has one; of a recall its reader.
     cache : Path, optional
         Folder where vectors stay; without one they are kept in memory alone.
     """
@@ -39,7 +42,12 @@ def make_retriever(
         return RandomRetriever(corpus, *options, seed=spec.seed)
     if spec.retriever == "dtw":
         return DTWRetriever(corpus, *options)
-    return DenseRetriever(corpus, encoder(), *options, storage=spec.storage, index=spec.index, cache=cache)
+    if spec.retriever == "recall":
+        naming = Naming(spec.titles, spec.beam, spec.title_weight)
+        return RecallRetriever(corpus, cast(RecallReader, encoder()), *options, naming=naming)
+    return DenseRetriever(
+        corpus, cast(CorpusEncoder, encoder()), *options, storage=spec.storage, index=spec.index, cache=cache
+    )
 
 
 def make_day_retriever(spec: RetrievalSpec, days: MarketDays, metric: StateMetric, artifact: str) -> DayRetriever:

@@ -30,13 +30,17 @@ from ragsignal.study.provenance import (
 from ragsignal.study.study import Study, load_pipeline
 from ragsignal.study.symbols import with_symbols
 from ragsignal.study.trials import (
+    Bars,
     LuckFigures,
     Trial,
     TrialCount,
+    TrialLedger,
+    bars_between,
     configuration_of,
     count,
     count_run,
     deflated,
+    ledger_path,
     sharpe_of,
 )
 from ragsignal.study.walk_forward.address import TrainedKind, training_order
@@ -44,6 +48,7 @@ from ragsignal.study.walk_forward.plan import Plan
 from ragsignal.study.walk_forward.steps import Step
 
 __all__ = [
+    "Bars",
     "Before",
     "DayEvidence",
     "Estimate",
@@ -61,7 +66,9 @@ __all__ = [
     "TrainedKind",
     "Trial",
     "TrialCount",
+    "TrialLedger",
     "Work",
+    "bars_between",
     "both_ends",
     "choose_first_spec",
     "configuration_of",
@@ -74,6 +81,7 @@ __all__ = [
     "estimate",
     "evidence_of_days",
     "hit_record",
+    "ledger_path",
     "load_pipeline",
     "market_in_words",
     "news_rules",

@@ -5,7 +5,7 @@ All of them end with ``data.end``; what a single query may see of them is decide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,25 +15,30 @@ import numpy as np
 from ragsignal.config import CorpusSpec, DataSpec, LLMSpec
 from ragsignal.data import (
     NEWS_FACTORS,
+    AlphaDays,
     Bins,
+    DailyStates,
     MarketDays,
     NewsDays,
     NewsTable,
     Panel,
     Prices,
     RankLetters,
+    alpha_days,
     build_market_days,
     build_panel,
     build_rank_letters,
     calendar_of,
+    daily_states,
     fit_bins,
     load_prices,
     shipped_bins,
+    with_alphas,
     with_news,
 )
 from ragsignal.errors import ConfigError
 from ragsignal.llm import Headlines, Template
-from ragsignal.retrieval import Corpus, load_or_build
+from ragsignal.retrieval import Beside, Corpus, load_or_build
 from ragsignal.study.news import NewsSource
 from ragsignal.utils import DAILY, Clock, Progress, cache_folder, first_names, silent
 
@@ -64,6 +69,7 @@ class Materials:
     news: NewsSource | None = None
     progress: Progress = silent
     scratch: Path | None = None
+    _letters: dict[tuple[bool, bool], RankLetters] = field(default_factory=dict, repr=False)
 
     @cached_property
     def prices(self) -> Prices:
@@ -89,8 +95,8 @@ class Materials:
         """The candidates."""
         prices = self.corpus_prices
         of_news = self.news is not None and bool({*self.candidates.indicators} & {*NEWS_FACTORS})
-        news = self.news_days if of_news else None
-        return load_or_build(prices.frames, prices.digest, self.candidates, self.kept, news)
+        beside = Beside(self.news_days if of_news else None, self.alpha_days if self.candidates.reads_alphas else None)
+        return load_or_build(prices.frames, prices.digest, self.candidates, self.kept, beside)
 
     @property
     def kept(self) -> Path:
@@ -132,6 +138,12 @@ class Materials:
         frames = self.prices.between(letters.days[0].item(), None).frames
         return build_market_days(letters, frames, self.candidates.target, self.candidates.horizon)
 
+    @cached_property
+    def states(self) -> DailyStates:
+        """The market's state of every day, from the bars of all symbols that have one."""
+        self._refuse_hours("the market's states")
+        return daily_states(self.prices.frames)
+
     def _refuse_hours(self, what: str) -> None:
         if self.clock.intraday:
             raise ConfigError(
@@ -164,9 +176,26 @@ class Materials:
         return self._news.days(self.news_table.items, self.prices)
 
     @cached_property
-    def news_letters(self) -> RankLetters:
-        """:attr:`rank_letters` with those of the day's news behind them."""
-        return with_news(self.rank_letters, self.news_days, self._news.recipe)
+    def alpha_days(self) -> AlphaDays:
+        """What the formulas of ``corpus.alphas`` give on all days, of all stocks of :attr:`prices`.
+
+        Raises
+        ------
+        ConfigError
+            If a formula cannot be read, or was changed after it had been tested.
+        DataError
+            If there are too few stocks, or a formula gives nothing.
+        """
+        self._refuse_hours("formulas, which are ranked among the stocks of a day,")
+        return alpha_days(self.candidates.alphas, self.prices.frames)
+
+    def letters(self, alphas: bool, news: bool) -> RankLetters:
+        """:attr:`rank_letters`, with those of kept formulas and of the day's news behind them where they are read."""
+        key = (alphas, news)
+        if key not in self._letters:
+            letters = with_alphas(self.rank_letters, self.alpha_days) if alphas else self.rank_letters
+            self._letters[key] = with_news(letters, self.news_days, self._news.recipe) if news else letters
+        return self._letters[key]
 
     @property
     def _news(self) -> NewsSource:

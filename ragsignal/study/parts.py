@@ -26,6 +26,7 @@ from ragsignal.llm import (
     adapter_of,
     day_scorer,
     load_stockllm,
+    reads_alphas,
     reads_hits,
     reads_news,
 )
@@ -37,6 +38,7 @@ from ragsignal.retrieval import (
     FinseerDays,
     NoRetriever,
     NumericEncoder,
+    RecallReader,
     ShapeEncoder,
     StateMetric,
     TextEncoder,
@@ -44,6 +46,7 @@ from ragsignal.retrieval import (
     make_retriever,
 )
 from ragsignal.signals import ExternalSignals, RagPipeline, ReadOnce, SignalStore, store_place
+from ragsignal.study.alphas_use import check_alphas, fitted_alphas, uses_alphas
 from ragsignal.study.external import decisions_of
 from ragsignal.study.materials import Materials
 from ragsignal.study.news_use import COUNTED_BY_DATE, check_news, uses_news
@@ -164,6 +167,8 @@ class Parts:
         written = any(_reads_letters(artifact) for artifact in artifacts.values())
         if variant.reads_letters or variant.embeds_text or written:
             fitted.append(("letter bins", self.materials.bins.fitted_through))
+        if uses_alphas(self.spec, variant, artifacts.values()):
+            fitted += fitted_alphas(self.spec.corpus)
         return fitted
 
     def in_sample(self, variant: Variant) -> list[str]:
@@ -192,6 +197,7 @@ class Parts:
                 "the start for the letters, or write allow_in_sample = true to see a result that proves nothing"
             )
         check_news(self, variant)
+        check_alphas(self, variant)
         corpus = self.spec.corpus
         for artifact in self.artifacts(variant).values():
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
@@ -218,10 +224,11 @@ class Parts:
                 f"variant {variant.name!r}: days are read by a model on rank letters with an adapter for them; write "
                 'llm = { model = "shipped:stockllm", adapter = "shipped:stockllm-days" }, or signal = "vote"'
             )
-        if reads_news(reader):
+        if reads_news(reader) or reads_alphas(reader):
+            what, key = ("news", "[news]") if reads_news(reader) else ("formulas", "corpus.alphas")
             raise ConfigError(
-                f"variant {variant.name!r}: {reader.ref} reads news, and days tell nothing of them; write retriever = "
-                '"none" for it, or name a reader that was trained without [news]'
+                f"variant {variant.name!r}: {reader.ref} reads {what}, and days tell nothing of them; write "
+                f'retriever = "none" for it, or name a reader that was trained without {key}'
             )
         if days.card.recipe.get("trunk") != reader.digest:
             raise ConfigError(
@@ -232,6 +239,8 @@ class Parts:
     def _finseer(self, spec: RetrievalSpec) -> Artifact:
         if spec.candidates == "days":
             return self.shared.artifact(spec.encoder_ref, "finseer-days")
+        if spec.retriever == "recall":
+            return self.shared.artifact(spec.encoder_ref, "recall")
         return self.shared.artifact(spec.encoder_ref, "finseer-text", "finseer-numeric")
 
     def _reader(self, llm: LLMSpec) -> Artifact | Path | None:
@@ -259,7 +268,7 @@ class Parts:
     def _ranks(self, variant: Variant) -> Reading:
         artifacts = self.artifacts(variant)
         artifact = artifacts["classifier" if variant.is_classifier else "reader"]
-        universe = self.materials.news_letters if reads_news(artifact) else self.materials.rank_letters
+        universe = self.materials.letters(reads_alphas(artifact), reads_news(artifact))
         days = artifacts.get("reader of days")
         if days is not None:
             reader = DayReader(artifact, days, universe, variant.llm.device, variant.llm.threads)
@@ -297,7 +306,7 @@ class Parts:
         if spec.finds_days and spec not in self._retrievers:
             self._retrievers[spec] = self.day_retriever(spec)
         if spec not in self._retrievers:
-            encoder = partial(self._encoder, spec)
+            encoder = partial(self._reader_of_corpus, spec)
             vectors = self.materials.kept / "vectors"
             retriever = make_retriever(spec, self.materials.corpus, encoder, vectors)
             retriever.others = {*self.spec.data.symbols}.difference(self.materials.corpus.symbols)
@@ -327,7 +336,14 @@ class Parts:
             return None
         return FinseerDays(self._finseer(spec)).days(self.spec.corpus.horizon)
 
-    def _encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+    def _reader_of_corpus(self, spec: RetrievalSpec) -> CorpusEncoder | RecallReader:
+        """What a retriever of sequences looks with."""
+        if spec.retriever == "recall":
+            return RecallReader(self._finseer(spec), self.materials.bins)
+        return self.encoder(spec)
+
+    def encoder(self, spec: RetrievalSpec) -> CorpusEncoder:
+        """The encoder of a table whose retriever has one: ``finseer`` of sequences, ``embedding``, ``shape``."""
         if spec.retriever == "shape":
             return ShapeEncoder()
         if spec.retriever == "embedding":
@@ -347,4 +363,4 @@ class Parts:
 def _reads_letters(artifact: Artifact) -> bool:
     """Whether a model was trained on quantile letters, beside those that its spec has it read."""
     card = artifact.card
-    return card.kind == "finseer-text" or (card.kind == "classifier" and "bins" in card.template)
+    return card.kind in ("finseer-text", "recall") or (card.kind == "classifier" and "bins" in card.template)

@@ -12,7 +12,7 @@ Spec = TypeVar("Spec", RunSpec, TrainSpec)
 
 
 def with_symbols(spec: Spec, progress: Progress = silent) -> tuple[Spec, Prices | None]:
-    """``spec`` with the names of its symbols, those of its walk-forward's training too; prices, if any had to be read.
+    """``spec`` with the names of its symbols, those of the trainings in it too; prices, if any had to be read.
 
     A spec that names its symbols comes back as it is, so that doing this twice is the same as once.
 
@@ -28,4 +28,7 @@ def with_symbols(spec: Spec, progress: Progress = silent) -> tuple[Spec, Prices 
     if isinstance(spec, RunSpec) and spec.walk_forward is not None:
         train, _ = with_symbols(spec.walk_forward.train)
         spec = spec.model_copy(update={"walk_forward": spec.walk_forward.model_copy(update={"train": train})})
+    if isinstance(spec, RunSpec) and spec.methods is not None:
+        train, _ = with_symbols(spec.methods.train)
+        spec = spec.model_copy(update={"methods": spec.methods.model_copy(update={"train": train})})
     return spec, prices

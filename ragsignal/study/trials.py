@@ -23,7 +23,7 @@ import pandas as pd
 from platformdirs import user_data_path
 
 from ragsignal import statistics
-from ragsignal.config import RunSpec, Variant
+from ragsignal.config import DataSpec, RunSpec, Variant
 from ragsignal.errors import StoreError
 from ragsignal.utils import Database, disk_is_full, full_disk, json_digest
 
@@ -188,11 +188,15 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def bars_of(spec: RunSpec) -> Bars:
-    """The bars that a spec tries its variants on; bars of another length are others, as ratios are of a bar."""
-    data = spec.data
+    """The bars that a spec tries its variants on."""
+    return bars_between(spec.data, spec.data.start, spec.data.end)
+
+
+def bars_between(data: DataSpec, first: date, last: date) -> Bars:
+    """The bars of a table ``[data]`` on some days; bars of another length are others, as ratios are of a bar."""
     market = f"{data.source}/{data.seed}/{data.strength}" if data.source in _MADE_UP else ""
     clock = " ".join(word for word in (data.bar, data.calendar) if word)
-    return Bars(f"{market} {clock}".strip(), data.symbols, data.start, data.end)
+    return Bars(f"{market} {clock}".strip(), data.symbols, first, last)
 
 
 def configuration_of(spec: RunSpec, variant: Variant, recipe: Mapping[str, Any] | None, code: str | None = None) -> str:

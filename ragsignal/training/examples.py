@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragsignal.config import CorpusSpec
+from ragsignal.config import CorpusSpec, WalkForwardSpec
 from ragsignal.data import SplitPart, cut_query, days_of, forward_returns
-from ragsignal.types import Query
-from ragsignal.utils import as_stamps
+from ragsignal.types import FloatArray, IntArray, Query
+from ragsignal.utils import as_stamps, day_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,46 @@ def draw(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
         return list(examples)
     chosen = np.random.default_rng(seed).choice(len(examples), size=n, replace=False)
     return [examples[number] for number in sorted(chosen.tolist())]
+
+
+def draw_by_age(examples: Sequence[Example], n: int, walk: WalkForwardSpec, last: date, seed: int) -> list[Example]:
+    """At most ``n`` examples of a warm step, in their order: newer days more often than older ones, or new ones alone.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    n : int
+    walk : WalkForwardSpec
+        ``replay`` and ``half_life``.
+    last : date
+        Last day that the step before trained on.
+    seed : int
+    """
+    days = np.array([day_of(example.query.as_of) for example in examples], dtype="datetime64[D]")
+    if not walk.replay:
+        new = np.flatnonzero(days > np.datetime64(last))
+        return draw([examples[number] for number in new.tolist()], n, seed)
+    if len(examples) <= n:
+        return list(examples)
+    calendar, places = np.unique(days, return_inverse=True)
+    chances = age_chances(len(calendar) - 1 - places, walk.half_life)
+    chosen = np.random.default_rng(seed).choice(len(examples), size=n, replace=False, p=chances)
+    return [examples[number] for number in sorted(chosen.tolist())]
+
+
+def age_chances(ages: IntArray, half_life: int) -> FloatArray:
+    """Chance (n,) of each of n candidates to be drawn: half as great for one that is ``half_life`` bars older.
+
+    Parameters
+    ----------
+    ages : (n,) int
+        Bars from a candidate's day to the newest day.
+    half_life : int
+        Bars.
+    """
+    weights = np.exp2(-(np.asarray(ages, dtype=np.float64) - np.min(ages)) / half_life)
+    chances: FloatArray = weights / weights.sum()
+    return chances
 
 
 def _of_symbol(symbol: str, frame: pd.DataFrame, label: pd.DataFrame, lookback: int, part: SplitPart) -> list[Example]:

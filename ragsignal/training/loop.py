@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils
+from transformers.trainer_callback import ExportableState
 
 from ragsignal.config import ClassifierTraining, FinseerTraining, StockLLMTraining
 from ragsignal.errors import ModelError
@@ -112,14 +114,41 @@ class ProgressCallback(TrainerCallback):
     on_train_begin = on_step_end  # the cost is told before it is paid
 
 
+class CpuSeconds(TrainerCallback, ExportableState):
+    """Counts the processor's seconds of the steps, of all threads; a checkpoint holds them, so that none is lost."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Begin to count."""
+        self._began = time.process_time()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Add what the step took."""
+        self.seconds += time.process_time() - self._began
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {"args": {}, "attributes": {"seconds": self.seconds}}
+
+
+def cpu_seconds(trainer: Any) -> float:
+    """Return the processor's seconds of all steps of a trainer."""
+    # the Trainer puts another object in the callback's place when it goes on from a checkpoint
+    (counter,) = (it for it in trainer.callback_handler.callbacks if isinstance(it, CpuSeconds))
+    return counter.seconds
+
+
 def callbacks(progress: Steps, patience: int | None = None) -> list[TrainerCallback]:
-    """Progress, and early stopping where there is a patience: evaluations that bring nothing better."""
+    """Progress, seconds, and early stopping where there is a patience: evaluations that bring nothing better."""
     stopping = [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
-    return [ProgressCallback(progress), *stopping]
+    return [ProgressCallback(progress), CpuSeconds(), *stopping]
 
 
-def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
-    """Train and print nothing.
+def run(trainer: Any, folder: Path) -> None:
+    """Train, from the last checkpoint where there is one, and print nothing.
 
     Parameters
     ----------
@@ -127,12 +156,8 @@ def run(trainer: Any, folder: Path, *, resumed: bool = True) -> None:
         Of transformers.
     folder : Path
         Of its checkpoints.
-    resumed : bool
-        Go on from the last checkpoint, where there is one; else begin anew.
     """
     trainer.remove_callback(PrinterCallback)  # it prints every log to stdout, where only the result belongs
-    if not resumed:
-        shutil.rmtree(folder, ignore_errors=True)
     checkpoint = last_checkpoint(folder)
     with quiet_loading():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

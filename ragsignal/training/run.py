@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragsignal.artifacts import Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
-from ragsignal.config import TrainSpec
+from ragsignal.artifacts import Artifact, Base, Calibration, Card, DataSource, Kind, Span, Weights, resolve
+from ragsignal.config import TrainSpec, WalkForwardSpec
 from ragsignal.data import (
     Bins,
     Prices,
@@ -89,6 +89,19 @@ class TrainingResult:
     calibration: Calibration | None = None
 
 
+@dataclass(frozen=True)
+class StepBefore:
+    """What a warm step of a walk-forward goes on from: StockLLM of the step before, and how it goes on."""
+
+    artifact: Artifact
+    walk: WalkForwardSpec
+
+    @property
+    def recipe(self) -> Recipe:
+        """All that decides the weights beside the training spec."""
+        return {"before": self.artifact.digest, **self.walk.warm_recipe}
+
+
 @dataclass
 class TrainingRun:
     """The parts of one training spec, each made on first need.
@@ -116,6 +129,11 @@ class TrainingRun:
         return Materials(self.spec.data, self.spec.corpus, self._history, self.news)
 
     @property
+    def before(self) -> StepBefore | None:
+        """What training goes on from; None where it begins from nothing, or from a base model."""
+        return None
+
+    @property
     def news(self) -> NewsSource | None:
         """Where the news come from, of a spec that has a table of them."""
         spec = self.spec.news
@@ -128,13 +146,19 @@ class TrainingRun:
 
     @property
     def letters(self) -> RankLetters:
-        """Rank letters of all symbols, with those of the day's news where the spec has a table of it."""
-        return self.materials.rank_letters if self.spec.news is None else self.materials.news_letters
+        """Rank letters of all symbols, with those of kept formulas and of the day's news where the spec has some."""
+        return self.materials.letters(bool(self.spec.corpus.alphas), self.spec.news is not None)
 
     @property
     def news_recipe(self) -> Recipe:
         """What the news add to the recipe of something that reads them: their digest; empty without news."""
         return {} if self.spec.news is None else {"news": self.materials.news_days.digest}
+
+    @property
+    def further_recipe(self) -> Recipe:
+        """What formulas and news add to the recipe of a reader of rank letters: their digests."""
+        alphas = {"alphas": self.materials.alpha_days.digest} if self.spec.corpus.alphas else {}
+        return alphas | self.news_recipe
 
     @property
     def corpus(self) -> Corpus:
@@ -226,6 +250,7 @@ class TrainingRun:
         split = self.spec.split
         days = [part.known_through for part in (result.train, result.valid) if part]
         days += [self.bins.fitted_through] if result.reads_bins else []
+        days += [alpha.known_through for alpha in self.spec.corpus.alphas]
         return Card(
             kind=kind,
             name=f"{self.spec.name}-{kind}",

@@ -34,10 +34,17 @@ def _train_day_finseer(run: TrainingRun) -> Artifact:
     return train_day_finseer(run)
 
 
+def _train_recall(run: TrainingRun) -> Artifact:
+    from ragsignal.training.recall.train import train_recall
+
+    return train_recall(run)
+
+
 TRAINERS: dict[Kind, Callable[[TrainingRun], Artifact]] = {
     "stockllm": _train_stockllm,
     "finseer-text": partial(train_finseer, encoder="text"),
     "finseer-numeric": partial(train_finseer, encoder="numeric"),
+    "recall": _train_recall,
     "classifier": train_classifier,
     "stockllm-days": _train_day_reader,
     "finseer-days": _train_day_finseer,

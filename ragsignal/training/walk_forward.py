@@ -18,12 +18,12 @@ from pathlib import Path
 
 from ragsignal.artifacts import CARD, Artifact, Kind, load_artifact
 from ragsignal.config import RunSpec, TrainSpec
-from ragsignal.errors import StoreError
+from ragsignal.errors import LookAheadError, StoreError
 from ragsignal.study import Materials, Plan, Step, Study, TrainedKind, training_order
 from ragsignal.training.finseer.feedback import load_feedback, run_feedback
-from ragsignal.training.run import TrainingRun
+from ragsignal.training.run import StepBefore, TrainingRun
 from ragsignal.training.trainers import TRAINERS
-from ragsignal.utils import Progress, silent
+from ragsignal.utils import Progress, silent, write_json
 
 
 @dataclass(kw_only=True)
@@ -44,6 +44,29 @@ class StepTrainingRun(TrainingRun):
         """Of the step's past alone."""
         return Materials(self.spec.data, self.spec.corpus, self.plan.history, self.news)
 
+    @cached_property
+    def before(self) -> StepBefore | None:
+        """StockLLM of the step before, of a warm step.
+
+        Raises
+        ------
+        LookAheadError
+            If it knows more than this step may.
+        ModelError
+            If it is not there.
+        """
+        last = self.plan.before(self.step)
+        if last is None:
+            return None
+        artifact = load_artifact(self.plan.folder(last, "stockllm"), "stockllm")
+        if artifact.card.trained_through > self.step.train_end:
+            raise LookAheadError(
+                f"{artifact.folder}, which the step from {self.step.first} goes on from, was trained through "
+                f"{artifact.card.trained_through}, and this step may know nothing after {self.step.train_end}; delete "
+                "that folder, and type: ragsignal train walk-forward SPEC"
+            )
+        return StepBefore(artifact, self.plan.walk)
+
     def folder(self, kind: TrainedKind) -> Path:
         """The address of what this step learns."""
         return self.plan.folder(self.step, kind)
@@ -60,17 +83,21 @@ class StepTrainingRun(TrainingRun):
 
 @dataclass(frozen=True)
 class Task:
-    """One training: of what, for which step, where its result will lie, and the training spec that it is."""
+    """One training: of what, for which step, where its result will lie, and the training spec that it is.
+
+    ``warm_steps`` are those of one that goes on from the step before.
+    """
 
     step: Step
     kind: TrainedKind
     folder: Path
     spec: TrainSpec
+    warm_steps: int | None = None
 
     @property
     def size(self) -> str:
         """What it costs, in words: an upper bound, known before anything is read."""
-        return _size(self.spec, self.kind)
+        return _size(self.spec, self.kind, self.warm_steps)
 
 
 @dataclass
@@ -109,8 +136,13 @@ class WalkForwardTraining:
         for step in self.plan.steps:
             absent = tuple(kind for kind in self.kinds if not self._is_there(step, kind))
             kinds = [kind for kind in training_order(self.plan.walk.train, absent) if not self._is_there(step, kind)]
-            tasks += [Task(step, kind, self.plan.folder(step, kind), self.plan.training(step)) for kind in kinds]
+            tasks += [self._task(step, kind) for kind in kinds]
         return tasks
+
+    def _task(self, step: Step, kind: TrainedKind) -> Task:
+        warm = kind == "stockllm" and self.plan.before(step) is not None
+        steps = self.plan.walk.warm_steps if warm else None
+        return Task(step, kind, self.plan.folder(step, kind), self.plan.training(step), steps)
 
     def train(self, on_finish: Callable[[Task, float, float | None], None] | None = None) -> list[Artifact]:
         """Train what is missing.
@@ -136,6 +168,9 @@ class WalkForwardTraining:
             began = time.perf_counter()
             self._do(task)
             self._seconds[task.kind] = time.perf_counter() - began
+            times = self.plan.times(task.step, task.kind)
+            times.parent.mkdir(parents=True, exist_ok=True)
+            write_json(times, {"seconds": round(self._seconds[task.kind], 1)})
             if on_finish:
                 on_finish(task, self._seconds[task.kind] / 60, self._minutes(tasks[number + 1 :]))
         return [load_artifact(self.plan.folder(step, kind), kind) for step in self.plan.steps for kind in self.kinds]
@@ -178,10 +213,13 @@ def _holds_scores_of(folder: Path, teacher: Path) -> bool:
     return digest == load_artifact(teacher, "stockllm").digest
 
 
-def _size(spec: TrainSpec, kind: TrainedKind) -> str:
+def _size(spec: TrainSpec, kind: TrainedKind, warm_steps: int | None) -> str:
     stockllm, feedback, finseer, classifier = spec.stockllm, spec.feedback, spec.finseer, spec.classifier
+    if warm_steps is not None and stockllm.reader == "text":
+        read = warm_steps * stockllm.batch_size * stockllm.accumulate
+        return f"{read:,} prompts forward and back, {stockllm.valid_examples:,} to calibrate"
     if kind == "stockllm" and stockllm.reader == "ranks":
-        labels = spec.ranks.steps * spec.ranks.days * spec.ranks.stocks
+        labels = (warm_steps or spec.ranks.steps) * spec.ranks.days * spec.ranks.stocks
         return f"{spec.ranks.seeds} models, {labels:,} labels each at most"
     if kind == "classifier" and classifier.kind == "boosting":
         return f"{spec.boosting.members * spec.boosting.trees:,} trees"
@@ -190,8 +228,13 @@ def _size(spec: TrainSpec, kind: TrainedKind) -> str:
         return f"{prompts:,.0f} prompts forward and back, {stockllm.valid_examples:,} to calibrate"
     if kind == "feedback":
         return f"{feedback.queries * (feedback.candidates + 1):,} prompts"
+    if kind.startswith("finseer") and finseer.loss == "supcon":
+        epochs = finseer.epochs if kind == "finseer-text" else finseer.numeric_epochs
+        return f"{2 * finseer.windows * epochs:,.0f} windows"
     if kind == "finseer-text":
         return f"{2 * feedback.queries * (finseer.negatives + 2) * finseer.epochs:,.0f} lines"
     if kind == "finseer-numeric":
         return f"{2 * finseer.numeric_epochs:,} passes over {feedback.queries:,} queries"
+    if kind == "recall":
+        return f"{2 * spec.recall.steps:,} steps over {feedback.queries:,} queries at most"
     return "a regression" if classifier.kind == "logistic" else f"{classifier.examples * classifier.epochs:,.0f} lines"

@@ -285,6 +285,7 @@ def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
     [
         (["stockllm"], {"splt": {}}, "splt: unknown key. Did you mean 'split'?"),
         (["feedback"], {}, "ragsignal train stockllm SPEC"),
+        (["advise"], {}, 'stockllm.reader is "text"'),
         (["finseer", "--encoder", "nonsense"], {}, "text, numeric or both was expected"),
     ],
 )

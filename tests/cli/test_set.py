@@ -56,7 +56,10 @@ COMMANDS = [
     ["backtest"],
     ["evaluate"],
     ["audit"],
-    *(["train", what] for what in ("stockllm", "feedback", "finseer", "classifier", "walk-forward")),
+    *(
+        ["train", what]
+        for what in ("stockllm", "feedback", "finseer", "recall", "classifier", "advise", "walk-forward", "methods")
+    ),
 ]
 
 
@@ -64,7 +67,7 @@ COMMANDS = [
 def test_a_typo_in_a_place_is_exit_code_2_with_the_nearest_one(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trains = words[0] == "train" and words[1] != "walk-forward"
+    trains = words[0] == "train" and words[1] not in ("walk-forward", "methods")
     path = write_train_spec(tmp_path) if trains else write_spec(tmp_path)
     monkeypatch.setattr("sys.argv", ["ragsignal", *words, str(path), "--set", "data.strat=2015-01-02"])
     with pytest.raises(SystemExit) as done:

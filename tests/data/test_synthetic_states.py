@@ -12,7 +12,8 @@ from ragsignal.config import RetrievalSpec
 from ragsignal.data.labels import label_tables
 from ragsignal.data.market_days import MarketDays, build_market_days
 from ragsignal.data.prices import Prices
-from ragsignal.data.rank_letters import RankLetters, build_rank_letters, daily_ranks
+from ragsignal.data.rank_letters import RankLetters, build_rank_letters
+from ragsignal.data.ranks import daily_ranks
 from ragsignal.data.synthetic import DAILY_SIGMA
 from ragsignal.data.synthetic_states import SPELL, market_path, planted_days
 from ragsignal.errors import ConfigError

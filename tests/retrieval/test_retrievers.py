@@ -1,4 +1,4 @@
-"""Retrievers: five ways to rank what was known, and none that sees more."""
+"""Retrievers: six ways to rank what was known, and none that sees more."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from ragsignal.retrieval import retrievers
 from ragsignal.retrieval.corpus import Corpus, build_corpus
 from ragsignal.retrieval.embeddings import EmbeddingCache
 from ragsignal.retrieval.encoders import ShapeEncoder, TextEncoder, zscore_rows
+from ragsignal.retrieval.recall.reader import RecallReader
+from ragsignal.retrieval.recall.retriever import RecallRetriever
 from ragsignal.retrieval.retrievers import (
     FLAT_WINDOW,
     CorpusRetriever,
@@ -38,9 +40,10 @@ from ragsignal.retrieval.segments import SegmentedIndex
 from ragsignal.types import Hit, Query
 from ragsignal.utils.digest import json_digest
 from tests.markets import Frames, bars, markets, poisoned, queries_of, until
+from tests.tiny import tiny_recall
 
 PRICES = ["open", "high", "low", "close"]
-NAMES = ("text", "shape", "dtw", "random")
+NAMES = ("text", "shape", "dtw", "random", "recall")
 BY_SHAPE = ("shape", "dtw")
 SPEC = CorpusSpec(stride=2, indicators=("close", "volume", "movement", "alpha101", "MACD_Histogram"))
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,10 +61,11 @@ class LetterEncoder(TextEncoder):
 
 
 class Makers:
-    """Makes any of the four retrievers over a corpus; text encoders share one cache."""
+    """Makes any of the five retrievers over a corpus; text encoders share one cache."""
 
     def __init__(self, folder: Path) -> None:
         self.cache = EmbeddingCache(folder / "embeddings.sqlite")
+        self.recall = RecallReader(tiny_recall(folder / "recall"), shipped_bins())
 
     def text_encoder(self, digest: str = "letters") -> TextEncoder:
         return LetterEncoder(Path("/nowhere"), digest, shipped_bins(), self.cache)
@@ -71,6 +75,8 @@ class Makers:
             return DTWRetriever(corpus, **options)
         if name == "random":
             return RandomRetriever(corpus, **options)
+        if name == "recall":
+            return RecallRetriever(corpus, self.recall, **options)
         return DenseRetriever(corpus, self.text_encoder() if name == "text" else ShapeEncoder(), **options)
 
 

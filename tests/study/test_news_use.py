@@ -113,7 +113,7 @@ def test_the_card_says_which_factors_are_of_news_and_what_scored_them(trained: d
     card = study.artifacts(study.spec.variants[0])["classifier"].card
     assert card.template["news"]["factors"] == list(NEWS_FACTORS)
     assert "vader" in str(card.template["news"]["scorer"]).lower()
-    assert study.materials.news_letters.factors == RANK_FACTORS + NEWS_FACTORS
+    assert study.materials.letters(alphas=False, news=True).factors == RANK_FACTORS + NEWS_FACTORS
     plain = Study(run_spec(trained["prices"], news=None))
     assert not reads_news(plain.artifacts(plain.spec.variants[0])["classifier"])
 

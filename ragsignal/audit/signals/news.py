@@ -35,12 +35,6 @@ def audited_news(study: Study) -> AuditedNews | None:
     return AuditedNews(study.materials.news_table.items, lambda items, frames: source.days(items, Prices(frames)))
 
 
-def news_until(study: Study, frames: Mapping[str, pd.DataFrame], last: date | None = None) -> NewsDays | None:
-    """What the items that were available by the close of ``last`` said on the bars of ``frames``; by default all."""
-    news = audited_news(study)
-    return None if news is None else news.make(news.items if last is None else known_news(news.items, last), frames)
-
-
 ChangeNews = Callable[[NewsItems, date], NewsItems]
 """From items and a day to the items without, or with another, future."""
 

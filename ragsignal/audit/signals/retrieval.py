@@ -18,8 +18,8 @@ from typing import TypedDict, cast
 
 import pandas as pd
 
+from ragsignal.audit.signals.beside import beside_until
 from ragsignal.audit.signals.days import DayRetrievalTest
-from ragsignal.audit.signals.news import news_until
 from ragsignal.audit.signals.planted import (
     BEST_OUTCOME,
     LeakyRetriever,
@@ -60,9 +60,9 @@ LARGEST = 2_000_000
 def cut_corpus(study: Study, last: date) -> Corpus:
     """The corpus of the spec, built now from prices that end with ``last``."""
     spec = study.spec
-    prices = study.prices.select(spec.corpus.symbols or spec.data.symbols).between(None, last)
-    frames = {symbol: frame for symbol, frame in prices.frames.items() if len(frame)}
-    return build_corpus(frames, spec.corpus, news_until(study, frames, last))
+    frames = {symbol: frame for symbol, frame in study.prices.between(None, last).frames.items() if len(frame)}
+    own = {symbol: frames[symbol] for symbol in spec.corpus.symbols or spec.data.symbols if symbol in frames}
+    return build_corpus(own, spec.corpus, beside_until(study, frames, last))
 
 
 def with_corpus(retriever: Retriever, spec: RetrievalSpec, corpus: Corpus) -> Retriever:

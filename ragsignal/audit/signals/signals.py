@@ -33,7 +33,7 @@ from ragsignal.audit.signals.visibility import (
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import Variant
 from ragsignal.errors import DataError
-from ragsignal.llm import day_scorer, reads_news
+from ragsignal.llm import day_scorer, reads_alphas, reads_news
 from ragsignal.signals import Cost, SignalStore, queries_of
 from ragsignal.study import Study
 from ragsignal.types import Hit, Query, Signal
@@ -114,7 +114,12 @@ _BLIND_TO_NEWS = (
 def _visibility(study: Study, variant: Variant) -> Visibility:
     embargo = variant.retrieval.embargo if variant.reads_sequences else None
     return Visibility(
-        embargo, variant.reads_ranks, _memory(study, variant), _day_view(study, variant), _news_view(study, variant)
+        embargo=embargo,
+        ranks=variant.reads_ranks,
+        memory=_memory(study, variant),
+        days=_day_view(study, variant),
+        news=_news_view(study, variant),
+        alphas=any(reads_alphas(artifact) for artifact in study.artifacts(variant).values()),
     )
 
 
@@ -158,6 +163,7 @@ def _judged(test: str, name: str, changes: Changes, seen: Visibility, future: Fu
         "rank letters": seen.memory > 0,
         "days": seen.days is not None,
         "news": seen.news is not None,
+        "formulas": seen.alphas,
     }
     rebuilt = [what for what, is_read in looks.items() if is_read]
     evidence: dict[str, object] = {

@@ -13,7 +13,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from ragsignal.audit.signals.news import news_until
+from ragsignal.audit.signals.beside import beside_until
 from ragsignal.audit.signals.retrieval import LARGEST, text_encoder_of, with_corpus
 from ragsignal.audit.signals.variants import AuditedVariant, spread_from_last
 from ragsignal.audit.verdict import Finding
@@ -143,11 +143,12 @@ class LateStart:
         """Of prices that begin halfway between their first day and the window; None where there is too little."""
         spec, start = self.study.spec, pd.Timestamp(self.study.spec.data.start)
         late = {}
-        for name, frame in self.study.prices.select(spec.corpus.symbols or spec.data.symbols).frames.items():
+        for name, frame in self.study.prices.frames.items():
             halfway = int(frame.index.searchsorted(start)) // 2
             late[name] = frame.iloc[halfway - halfway % spec.corpus.stride :]  # windows end on the same bars
         try:
-            return build_corpus(late, spec.corpus, news_until(self.study, late))
+            own = {name: late[name] for name in spec.corpus.symbols or spec.data.symbols}
+            return build_corpus(own, spec.corpus, beside_until(self.study, late))
         except DataError:
             return None
 

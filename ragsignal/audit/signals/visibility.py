@@ -29,19 +29,22 @@ from ragsignal.audit.signals.variants import spread_from_last
 from ragsignal.config import CorpusSpec
 from ragsignal.data import (
     NEWS_FACTORS,
+    AlphaDays,
     MarketDays,
     NewsDays,
     NewsItems,
     Panel,
     RankLetters,
+    alpha_days,
     build_market_days,
     build_panel,
     build_rank_letters,
     calendar_of,
+    with_alphas,
     with_news,
 )
 from ragsignal.errors import DataError
-from ragsignal.retrieval import Corpus, build_corpus
+from ragsignal.retrieval import Beside, Corpus, build_corpus
 from ragsignal.signals import queries_of
 from ragsignal.types import Query
 from ragsignal.utils import Progress, day_of, silent, upper
@@ -117,6 +120,8 @@ class Visibility:
         The days that it retrieves from; None: it retrieves none.
     news : NewsView, optional
         What it reads of the day's news besides candidates; None: nothing.
+    alphas : bool
+        Whether kept formulas are among the rank letters that it reads.
     """
 
     embargo: int | None
@@ -124,6 +129,7 @@ class Visibility:
     memory: int = 0
     days: DayView | None = None
     news: NewsView | None = None
+    alphas: bool = False
 
     @property
     def candidates(self) -> bool:
@@ -140,22 +146,34 @@ class VisibleData:
     letters: RankLetters | None
     days: MarketDays | None
     news: NewsDays | None = None
-    news_letters: RankLetters | None = None
+    alphas: AlphaDays | None = None
     _joined: dict[DayView, MarketDays] = field(default_factory=dict)  # its digests are made once for all points
+    _further: dict[tuple[bool, bool], RankLetters | None] = field(default_factory=dict)
 
     def digest(self, visibility: Visibility, day: date) -> tuple[str, ...]:
         """Of all that a variant can see as of ``day``."""
         embargo = visibility.embargo
         candidates = self.corpus.digest_as_of(day, embargo) if self.corpus and embargo is not None else ""
         ranks = self.panel.digest_as_of(day) if self.panel and visibility.ranks else ""
-        letters = self.news_letters if visibility.news == "letters" else self.letters
         return (
             candidates,
             ranks,
-            _letters_digest(letters, visibility.memory, day),
+            _letters_digest(self._letters_of(visibility), visibility.memory, day),
             self._days_digest(visibility.days, day),
             self._headlines_digest(day) if visibility.news == "headlines" else "",
         )
+
+    def _letters_of(self, visibility: Visibility) -> RankLetters | None:
+        """The rank letters that a variant reads, with all that stands beside those of bars."""
+        key = visibility.alphas, visibility.news == "letters"
+        if key not in self._further:
+            letters = self.letters
+            if letters and visibility.alphas and self.alphas:
+                letters = with_alphas(letters, self.alphas)
+            if letters and visibility.news == "letters" and self.news:
+                letters = with_news(letters, self.news, {})
+            self._further[key] = letters
+        return self._further[key]
 
     def _headlines_digest(self, day: date) -> str:
         if self.news is None:
@@ -254,13 +272,15 @@ class FutureTest:
     def build(self, frames: Frames, items: NewsItems | None = None) -> VisibleData:
         """The candidates, ranks, rank letters, days and news of ``frames`` and ``items`` that any variant looks at."""
         present = {symbol: frame for symbol, frame in frames.items() if len(frame)}
-        corpus, panel, letters, days = None, None, None, None
+        corpus, panel, letters, days, alphas = None, None, None, None, None
         news = self.news.make(items, present) if self.news and items is not None else None
+        with contextlib.suppress(DataError):  # too few bars or stocks yet
+            alphas = alpha_days(self.spec.alphas, present) if self.spec.alphas else None
         if any(visibility.candidates for visibility in self.visibilities):
             # No candidate yet is no fault: the whole history was built before, so the prices themselves are fine.
             with contextlib.suppress(DataError):
                 own = {name: present[name] for name in self.symbols if name in present}
-                corpus = build_corpus(own, self.spec, news)
+                corpus = build_corpus(own, self.spec, Beside(news, alphas if self.spec.reads_alphas else None))
         if any(visibility.ranks for visibility in self.visibilities):
             panel = build_panel(present)
         if any(visibility.memory for visibility in self.visibilities):
@@ -268,8 +288,7 @@ class FutureTest:
                 letters = build_rank_letters(present)
         if letters is not None and any(visibility.days for visibility in self.visibilities):
             days = build_market_days(letters, present, self.spec.target, self.spec.horizon)
-        ranked = with_news(letters, news, {}) if letters and news else None
-        return VisibleData(corpus, panel, letters, days, news, ranked)
+        return VisibleData(corpus, panel, letters, days, news, alphas)
 
     def scan(self, what: str, change: ChangeFuture, wanted: int) -> Changes:
         """Change the future at ``wanted`` bars of the window, or at as many as time allows; ``what`` is told of it."""

@@ -20,6 +20,7 @@ from ragsignal.data.formulas.formula import (
     parts,
     size,
 )
+from ragsignal.data.formulas.kept import ALPHA, AlphaDays, alpha_days, alpha_names, is_alpha
 from ragsignal.data.formulas.library import STAND_INS, LibraryFormula, library
 from ragsignal.data.formulas.panel import FieldPanel, field_panel
 from ragsignal.data.formulas.parse import BAR_FIELDS, parse
@@ -28,10 +29,12 @@ from ragsignal.data.formulas.words import Explained, explain, words_of
 from ragsignal.data.formulas.write import canonical, digest_of, text_of
 
 __all__ = [
+    "ALPHA",
     "BAR_FIELDS",
     "LONGEST",
     "OPERATORS",
     "STAND_INS",
+    "AlphaDays",
     "Call",
     "Evaluator",
     "Explained",
@@ -43,6 +46,8 @@ __all__ = [
     "Number",
     "Operator",
     "Window",
+    "alpha_days",
+    "alpha_names",
     "canonical",
     "check_call",
     "depth",
@@ -51,6 +56,7 @@ __all__ = [
     "field_panel",
     "fields_of",
     "fits",
+    "is_alpha",
     "kind_of",
     "library",
     "memory",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 
 from ragsignal.data.formulas.formula import Call, Field, Formula, Kind, Number, Window
 from ragsignal.data.formulas.panel import FieldPanel
-from ragsignal.data.formulas.registry import OPERATORS
+from ragsignal.data.formulas.registry import OPERATORS, Operator
 from ragsignal.types import FloatArray
+
+PIECE = 1 << 14
+"""Values of an array that operators are computed on at once: 128 kB, so that all that they make meanwhile stays in the
+cache of one core."""
 
 
 class Evaluator:
@@ -36,8 +41,7 @@ class Evaluator:
         array of shape (n_days, n_symbols), float64
             Of a condition 1.0, 0.0 and NaN.
         """
-        found = self._part(formula)
-        return found if isinstance(found, np.ndarray) else np.broadcast_to(np.float64(found), self.panel.shape)
+        return np.broadcast_to(np.asarray(self._part(formula), dtype=np.float64), self.panel.shape)  # a view to read
 
     def _part(self, formula: Formula) -> FloatArray | float | int:
         if isinstance(formula, Number):
@@ -63,8 +67,23 @@ class Evaluator:
             for place, kind in enumerate(operator.takes):
                 if kind not in (Kind.WINDOW, Kind.NUMBER) and not isinstance(arguments[place], np.ndarray):
                     arguments[place] = np.full(self.panel.shape, arguments[place])
+        values = np.empty(self.panel.shape)
         with np.errstate(all="ignore"):  # what is no number is NaN, and stays so
-            made = operator.compute(*arguments)
-        values = np.array(np.broadcast_to(made, self.panel.shape)) if np.shape(made) != self.panel.shape else made
+            for piece in self._pieces(operator):
+                values[piece] = operator.compute(*(_cut(it, piece) for it in arguments))
         np.copyto(values, np.nan, where=np.isinf(values))
-        return np.asarray(values, dtype=np.float64)
+        return values
+
+    def _pieces(self, operator: Operator) -> Iterator[tuple[slice, slice]]:
+        """Parts of the panel that an operator may be computed on one by one: symbols over time, else days."""
+        days, symbols = self.panel.shape
+        over_time = operator.family == "time"
+        whole, across = (symbols, days) if over_time else (days, symbols)
+        step = max(1, PIECE // max(1, across))
+        for start in range(0, whole, step):
+            cut = slice(start, start + step)
+            yield (slice(None), cut) if over_time else (cut, slice(None))
+
+
+def _cut(argument: FloatArray | float, piece: tuple[slice, slice]) -> FloatArray | float:
+    return np.ascontiguousarray(argument[piece]) if isinstance(argument, np.ndarray) else argument

@@ -70,7 +70,7 @@ def library(
 
 @cache
 def _published() -> tuple[LibraryFormula, ...]:
-    text = files("ragsignal.data.formulas").joinpath("kakushadze.toml").read_text(encoding="utf-8")
+    text = files("ragsignal.data").joinpath("formulas/kakushadze.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     return tuple(
         LibraryFormula(it["name"], parse(it["text"], _ALL), data["source"], it.get("differs", ""))

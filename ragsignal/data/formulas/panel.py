@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragsignal.data.formulas.formula import Kind
+from ragsignal.errors import DataError
 from ragsignal.types import FloatArray
 
 
@@ -26,12 +27,31 @@ class FieldPanel:
         NaN where a symbol has no bar. What a field says on a day has to be known at that day's close.
     kinds : mapping of str to Kind, optional
         Of fields that are no series.
+
+    Raises
+    ------
+    DataError
+        If a field has another shape, or an infinity.
     """
 
     days: NDArray[np.datetime64]
     symbols: tuple[str, ...]
     fields: Mapping[str, FloatArray]
     kinds: Mapping[str, Kind]
+
+    def __post_init__(self) -> None:
+        for name, values in self.fields.items():
+            if values.shape != self.shape:
+                raise DataError(
+                    f"the field {name} has the shape {values.shape}, and the panel {self.shape}, days by symbols: "
+                    "give each field a row a day and a column a symbol"
+                )
+            if np.isinf(values).any():
+                day, symbol = np.argwhere(np.isinf(values))[0]
+                raise DataError(
+                    f"the field {name} of {self.symbols[symbol]} is infinite on {self.days[day]}: give NaN where there "
+                    "is no value"
+                )
 
     @property
     def shape(self) -> tuple[int, int]:

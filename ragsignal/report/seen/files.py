@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ragsignal.data import (
+    ALPHA,
     FACTOR_WORDS,
     FORMULAS,
     NEWS_FORMULAS,
@@ -76,7 +78,7 @@ class Seen:
             "relative": result.spec.corpus.target == "relative",
             "horizon": result.spec.corpus.horizon,
             "factors": [[name, FACTOR_WORDS[name], FORMULAS[name]] for name in RANK_FACTORS],
-            "news_factors": [[name, NEWS_WORDS[name], NEWS_FORMULAS[name]] for name in NEWS_FORMULAS],
+            "further_factors": self._further(),
             "states": [STATE_WORDS[name] for name in STATE_FORMULAS],
             "layout": LAYOUT,
             "axis": AXIS,
@@ -87,7 +89,7 @@ class Seen:
         for number, variant in enumerate(self.result.variants):
             yield f"account-{number}", account_file(self.result, variant)
         yield from day_files(self.shelf)
-        tables, letters = tables_of(self.result, self.shown.symbols), self._letters()
+        tables, letters = tables_of(self.result, self.shown.symbols), self._letters
         for place, symbol in enumerate(map(str, self.result.closes.columns)):
             if symbol not in self.shown.symbols:
                 continue
@@ -96,6 +98,15 @@ class Seen:
                 if (number, symbol) in tables.signals:
                     yield f"evidence-{number}-{place}", self._evidence(number, symbol, tables)
 
+    def _further(self) -> list[list[str]]:
+        """Name, words and formula of the factors that were read behind those of bars: formulas, then news."""
+        alphas = [[ALPHA + it.name, f"formula {it.name}", it.formula] for it in self.result.spec.corpus.alphas]
+        news = [[name, NEWS_WORDS[name], NEWS_FORMULAS[name]] for name in NEWS_FORMULAS]
+        letters = self._letters
+        more = max(map(len, letters[1].values()), default=0) - len(RANK_FACTORS) if letters else 0
+        return next((group for group in (alphas + news, alphas, news) if len(group) == more), [])
+
+    @cached_property
     def _letters(self) -> tuple[int, dict[str, str]] | None:
         """The rank letters of all symbols: all variants that read letters read those of the run's universe."""
         if self.lettered is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ragsignal.data import NEWS_FACTORS, RANK_FACTORS
+from ragsignal.data import RANK_FACTORS
 from ragsignal.report.figures import Plotly, packed
 from ragsignal.report.record import naive_days
 from ragsignal.signals import SignalStore
@@ -16,7 +16,6 @@ from ragsignal.trading import RunResult, VariantResult
 from ragsignal.types import IntArray
 
 _SPELLED = frozenset("ABCDEFGHIJKLMNOP-")
-_WIDTHS = (len(RANK_FACTORS), len(RANK_FACTORS) + len(NEWS_FACTORS))  # without and with news
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def last_text(variant: VariantResult, store: SignalStore) -> str:
 
 def text_kind(text: str) -> str:
     """Tell ``letters`` of ranks from a ``prompt`` of words, and both from nothing (empty)."""
-    if len(text) in _WIDTHS and _SPELLED.issuperset(text):
+    if len(text) >= len(RANK_FACTORS) and _SPELLED.issuperset(text):  # more with formulas, and with news
         return "letters"
     return "prompt" if text else ""
 

@@ -290,7 +290,7 @@
     const letters = lettersAt(bar);
     if (!letters.trim()) return into.append(tag("p", "No rank letters are known of this bar.", {class: "hint"}));
     const fold = tag("details"), list = tag("dl", undefined, {class: "letters"});
-    [...SEEN.factors, ...SEEN.news_factors].slice(0, letters.length).forEach(([name, words, formula], factor) => {
+    [...SEEN.factors, ...SEEN.further_factors].slice(0, letters.length).forEach(([name, words, formula], factor) => {
       const letter = letters[factor], place = SCALE.indexOf(letter), row = tag("div", undefined, {title: `${name}: ${formula}`}), bar = tag("dd", undefined, {class: "place"});
       if (place >= 0) bar.append(tag("i", undefined, {style: `left: ${place / 15 * 56}px`}));
       row.append(tag("dt", words), bar, tag("dd", letter));

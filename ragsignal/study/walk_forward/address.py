@@ -2,7 +2,8 @@
 
 Two specs that train the same share it; a changed price, setting or base is another one. What decides nothing is left
 out: names, folders, what a run is reported to, and the step that will use it. What a kind is made from (StockLLM, then
-its feedback, then FinSeer; boosting, then StockLLM on ranks) is in its address by its own.
+its feedback, then FinSeer; boosting, then StockLLM on ranks) is in its address by its own; and so is, of a warm step,
+the address of the step before, which holds that of the one before it, back to the first.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from collections.abc import Callable
 from typing import Literal
 
 from ragsignal.config import TrainSpec, Walked
+from ragsignal.types import Recipe
 from ragsignal.utils import json_digest
 
 FORMAT = 1
 """Raised when the same training spec and prices would give other weights."""
 
 TrainedKind = Literal[
-    "stockllm", "stockllm-days", "feedback", "finseer-text", "finseer-numeric", "finseer-days", "classifier"
+    "stockllm", "stockllm-days", "feedback", "finseer-text", "finseer-numeric", "recall", "finseer-days", "classifier"
 ]
 """What a training command writes: an artifact, or the teacher scores of FinSeer."""
 
-_ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric")
+_ORDER: tuple[TrainedKind, ...] = ("classifier", "stockllm", "feedback", "finseer-text", "finseer-numeric", "recall")
 # of [llm]: the base is known by its digest, and FinSeer reads the rest through its feedback alone
 _OF_LLM: dict[TrainedKind, set[str]] = {
     "stockllm": {"template", "mask", "dtype", "device", "batch_size", "headlines"},
@@ -34,10 +36,13 @@ _NOT_DECIDING = {"report_to", "base", "revision"}
 def _made_from(spec: TrainSpec, kind: TrainedKind) -> TrainedKind | None:
     if kind == "stockllm":
         return "classifier" if spec.stockllm.reader == "ranks" else None
+    if kind.startswith("finseer") and spec.finseer.loss == "supcon":
+        return None  # it asks no teacher
     made_from: dict[TrainedKind, TrainedKind] = {
         "feedback": "stockllm",
         "finseer-text": "feedback",
         "finseer-numeric": "feedback",
+        "recall": "feedback",
     }
     return made_from.get(kind)
 
@@ -73,7 +78,13 @@ def base_of(spec: TrainSpec, kind: TrainedKind) -> tuple[str, str | None, str | 
     return None
 
 
-def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[TrainedKind], str | None]) -> str:
+def address(
+    spec: TrainSpec,
+    kind: TrainedKind,
+    prices: str,
+    base: Callable[[TrainedKind], str | None],
+    after: Recipe | None = None,
+) -> str:
     """SHA-256 of everything that decides a training run.
 
     Parameters
@@ -85,22 +96,26 @@ def address(spec: TrainSpec, kind: TrainedKind, prices: str, base: Callable[[Tra
         Fingerprint of all prices, and of the news where some are read, through ``spec.data.end``.
     base : callable
         Gives the digest of the weights that a kind begins from; None where it begins from nothing.
+    after : dict, optional
+        Of a warm step: the address of StockLLM of the step before, and how training goes on from there.
     """
     plain = spec.model_dump(mode="json")
     source, table = _made_from(spec, kind), _settings_of(spec, kind)
+    settings = getattr(spec, table).model_dump(mode="json")  # not out of `plain`: a table may be left out there
     reads_llm = table not in ("ranks", "boosting")
-    return json_digest(
-        {
-            "walk-forward": FORMAT,
-            "kind": kind,
-            "prices": prices,
-            "symbols": sorted(spec.data.symbols),
-            "days": [plain["data"]["start"], plain["data"]["end"]],
-            "split": plain["split"],
-            "corpus": plain["corpus"],
-            "llm": {key: it for key, it in plain["llm"].items() if reads_llm and key in _OF_LLM.get(kind, ())},
-            "settings": {key: value for key, value in plain[table].items() if key not in _NOT_DECIDING},
-            "base": base(kind),
-            "made from": address(spec, source, prices, base) if source else None,
-        }
-    )
+    decides = {
+        "walk-forward": FORMAT,
+        "kind": kind,
+        "prices": prices,
+        "symbols": sorted(spec.data.symbols),
+        "days": [plain["data"]["start"], plain["data"]["end"]],
+        "split": plain["split"],
+        "corpus": plain["corpus"],
+        "llm": {key: it for key, it in plain["llm"].items() if reads_llm and key in _OF_LLM.get(kind, ())},
+        "settings": {key: value for key, value in settings.items() if key not in _NOT_DECIDING},
+        "base": base(kind),
+        "made from": address(spec, source, prices, base, after) if source else None,
+    }
+    if after is not None and kind == "stockllm":
+        decides["after"] = after
+    return json_digest(decides)

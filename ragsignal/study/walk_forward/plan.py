@@ -54,7 +54,7 @@ class Plan:
     spec: RunSpec
     prices: Prices
     resolve: Resolve = resolve
-    _folders: dict[tuple[Step, TrainedKind], Path] = field(default_factory=dict, repr=False)
+    _addresses: dict[tuple[Step, TrainedKind], str] = field(default_factory=dict, repr=False)
     _fingerprints: dict[Step, str] = field(default_factory=dict, repr=False)
     _bases: dict[tuple[str, str | None, str | None], str] = field(default_factory=dict, repr=False)
 
@@ -65,6 +65,7 @@ class Plan:
                 "daily or longer bars, or train once before data.start (docs/clocks.md)"
             )
         _refuse_another_study(self.spec, self.walk.train)
+        _refuse_start(self.walk.train)
         _refuse_late_letters(self.spec, self.walk.train)
 
     @property
@@ -109,11 +110,26 @@ class Plan:
 
     def folder(self, step: Step, kind: TrainedKind) -> Path:
         """Where what ``kind`` learned for a step lies, or will lie: a place for its content, whichever spec asks."""
+        return self.root / kind / f"{step.train_end}-{self._address(step, kind)[:16]}"
+
+    def times(self, step: Step, kind: TrainedKind) -> Path:
+        """File of how long the training of ``kind`` for a step took: no artifact holds it, as it is not decided."""
+        return self.root / "times" / kind / f"{self.folder(step, kind).name}.json"
+
+    def before(self, step: Step) -> Step | None:
+        """The step whose weights ``step`` goes on from; None of one that is trained from nothing."""
+        number = self.steps.index(step)
+        return self.steps[number - 1] if self.walk.warm and number else None
+
+    def _address(self, step: Step, kind: TrainedKind) -> str:
+        """SHA-256 of everything that decides what ``kind`` learns for a step, steps before a warm one included."""
         key = (step, kind)
-        if key not in self._folders:
-            digest = address(self.training(step), kind, self._fingerprint(step), self._base)
-            self._folders[key] = self.root / kind / f"{step.train_end}-{digest[:16]}"
-        return self._folders[key]
+        if key not in self._addresses:
+            training, before, after = self.training(step), self.before(step), None
+            if before is not None:
+                after = {"address": self._address(before, "stockllm"), **self.walk.warm_recipe}
+            self._addresses[key] = address(training, kind, self._fingerprint(step), self._base, after)
+        return self._addresses[key]
 
     @property
     def root(self) -> Path:
@@ -201,6 +217,15 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
             ]
     if differing:
         raise ConfigError(f"walk_forward.train: {'; '.join(differing)}; write the same in both")
+
+
+def _refuse_start(train: TrainSpec) -> None:
+    """An address knows a path, and not what lies there."""
+    if train.finseer.start is not None:
+        raise ConfigError(
+            f"walk_forward.train: finseer.start = {train.finseer.start!r} is one artifact for all steps, and has seen "
+            "what the first ones must not; delete it, or train once before data.start (ragsignal train finseer SPEC)"
+        )
 
 
 def _refuse_late_letters(spec: RunSpec, train: TrainSpec) -> None:

@@ -146,6 +146,11 @@ def check_live(spec: RunSpec) -> None:
             "[news]: a live run reads no news, and its signals would be made without those of the days to come; delete "
             "the table and the variants that read it"
         )
+    if spec.corpus.alphas:
+        raise ConfigError(
+            "corpus.alphas: a live run evaluates no formulas on the days to come; delete the key and the variants that "
+            "read them, or run such variants by ragsignal backtest"
+        )
 
 
 def checked_variant(spec: RunSpec, name: str | None) -> Variant:

@@ -6,8 +6,9 @@ holds weights and optimizer, and a rerun gives the same bits as a run that was n
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ragsignal.artifacts import Base
+from ragsignal.artifacts import Artifact, Base
 from ragsignal.config import FinseerTraining
 from ragsignal.data import SEQUENCES
+from ragsignal.errors import ModelError
 from ragsignal.retrieval import EXTRA, READS, Corpus, features, query_features
-from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
+from ragsignal.retrieval.tower import Tower, TowerConfig, load_tower, new_tower, save_tower
+from ragsignal.training.finseer.contrast import contrast_loss
 from ragsignal.training.finseer.distill import Distillation
 from ragsignal.training.finseer.ranking import RankedQuery, ScoredQuery
-from ragsignal.types import Query, Recipe
+from ragsignal.training.finseer.windows import ClassBatches, LabelledWindows
+from ragsignal.types import IntArray, Query, Recipe
 from ragsignal.utils import Steps, write_file
 
 
@@ -36,19 +40,26 @@ class NumericStudent:
     ----------
     corpus : Corpus
     settings : FinseerTraining
+    start : Artifact, optional
+        A tower to begin from; by default a new one.
+
+    Raises
+    ------
+    ModelError
+        If ``start`` is of another shape, or reads other sequences.
     """
 
     base: Base | None = None
     template: Recipe = READS
 
-    def __init__(self, corpus: Corpus, settings: FinseerTraining) -> None:
+    def __init__(self, corpus: Corpus, settings: FinseerTraining, start: Artifact | None = None) -> None:
         self._corpus = corpus
         self._settings = settings
         known = (*SEQUENCES, *(name for name in corpus.sequences if name not in SEQUENCES))  # those of news
         self._names = np.array([known.index(name) for name in corpus.sequences], dtype=np.int64)
         lookback = corpus.scaled.shape[1]
         config = TowerConfig(lookback + EXTRA, known, settings.hidden, settings.dim)
-        self._tower = new_tower(config, settings.seed)
+        self._tower = new_tower(config, settings.seed) if start is None else _tower_of(start, config)
 
     def fit(self, queries: Sequence[RankedQuery], scratch: Path, progress: Steps) -> None:
         """Learn, from the checkpoint in ``scratch`` if there is one; ``progress`` is told the steps done, and all."""
@@ -56,21 +67,61 @@ class NumericStudent:
         inputs = self._inputs([it.example.query for it in queries], np.array([it.rows for it in queries]))
         scores = torch.from_numpy(np.array([it.scores for it in queries], dtype=np.float32))
         loss = Distillation(None, settings)
-        optimizer = torch.optim.AdamW(self._tower.parameters(), lr=settings.numeric_learning_rate)
         epoch_steps = math.ceil(len(queries) / settings.numeric_batch_size)
-        steps = epoch_steps * settings.numeric_epochs
+
+        def loss_at(step: int) -> Tensor:
+            batch = torch.from_numpy(self._batch(len(queries), *divmod(step, epoch_steps)))
+            return loss.compute_loss_from_embeddings(self._embed(inputs, batch), scores[batch])
+
+        self._descend(loss_at, epoch_steps * settings.numeric_epochs, scratch, progress)
+
+    def contrast(self, windows: LabelledWindows, scratch: Path, progress: Steps) -> None:
+        """Learn which windows are of one class; otherwise as :meth:`fit`."""
+        batches, label = ClassBatches(windows, self._settings), torch.from_numpy(windows.label)
+        asked = query_features(windows.queries)
+        loss = contrast_loss(windows.buckets, self._settings)
+
+        def loss_at(step: int) -> Tensor:
+            batch = batches.draw(step)
+            value: Tensor = loss(self._embed_windows(asked, windows.rows, batch), label[batch])
+            return value
+
+        self._descend(loss_at, batches.steps(self._settings.numeric_epochs), scratch, progress)
+
+    def query_vectors(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Return the (n_queries, dim) unit vectors of queries."""
+        names = torch.full((len(queries),), self._tower.config.query_name)
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = self._tower(torch.from_numpy(query_features(queries)), names).numpy()
+        return vectors
+
+    def _descend(self, loss_at: Callable[[int], Tensor], steps: int, scratch: Path, progress: Steps) -> None:
+        """Take the steps that are not done yet, each down the loss that ``loss_at`` gives of its number."""
+        settings = self._settings
+        optimizer = torch.optim.AdamW(self._tower.parameters(), lr=settings.numeric_learning_rate)
         checkpoint = scratch / "checkpoint.safetensors"
         for step in range(self._resume(checkpoint, optimizer), steps):
-            batch = torch.from_numpy(self._batch(len(queries), *divmod(step, epoch_steps)))
             optimizer.param_groups[0]["lr"] = settings.numeric_learning_rate * _cosine(step / steps)
             optimizer.zero_grad()
-            value: Any = loss.compute_loss_from_embeddings(self._embed(inputs, batch), scores[batch])
+            value: Any = loss_at(step)
             value.backward()  # torch does not type it
             optimizer.step()
             done = step + 1
             if done % settings.save_steps == 0 or done == steps:
                 self._save(checkpoint, optimizer, done)
             progress(done, steps)
+
+    def _embed_windows(self, asked: NDArray[np.float32], rows: IntArray, batch: IntArray) -> Tensor:
+        """Vectors of a batch of labelled windows: those below ``len(asked)`` are queries."""
+        is_query = batch < len(asked)
+        rows = rows[batch[~is_query] - len(asked)]
+        numbers = np.empty((len(batch), asked.shape[1]), dtype=np.float32)
+        numbers[is_query] = asked[batch[is_query]]
+        numbers[~is_query] = features(np.asarray(self._corpus.scaled[rows]))
+        names = np.full(len(batch), self._tower.config.query_name)
+        names[~is_query] = self._names[self._corpus.sequence_id[rows]]
+        vectors: Tensor = self._tower(torch.from_numpy(numbers), torch.from_numpy(names))
+        return vectors
 
     def similarities(self, queries: Sequence[ScoredQuery]) -> list[NDArray[np.float64]]:
         """Return the (n_candidates,) cosines of each query with its candidates."""
@@ -124,6 +175,21 @@ class NumericStudent:
             moments.setdefault(int(number), {})[name] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         return int(saved["step"])
+
+
+def _tower_of(start: Artifact, config: TowerConfig) -> Tower:
+    """The tower of an artifact, to be trained on."""
+    tower = load_tower(start.folder)
+    if tower.config != config:
+        theirs, ours = dataclasses.asdict(tower.config), dataclasses.asdict(config)
+        differing = ", ".join(
+            f"{key} {theirs[key]!r} and not {ours[key]!r}" for key in ours if theirs[key] != ours[key]
+        )
+        raise ModelError(
+            f"finseer.start = {start.ref!r} cannot be begun from: it has {differing}; write the same [finseer] and "
+            "[corpus] that it was trained with, or leave start out"
+        )
+    return tower.train()
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -155,13 +155,19 @@ def agreement(
         ``recall_at_5``, the share of queries whose best candidate is among the encoder's first five;
         ``kl``, the mean of KL(teacher || encoder) in nats.
     """
+    pairs = zip(similarities, queries, strict=True)
+    divergences = [_divergence(near, query.scores, settings) for near, query in pairs]
+    return order_agreement(similarities, queries) | {"kl": float(np.mean(divergences))}
+
+
+def order_agreement(similarities: Sequence[NDArray[np.float64]], queries: Sequence[ScoredQuery]) -> dict[str, float]:
+    """:func:`agreement` without the divergence: of what gives no cosines."""
     pairs = [(near, query.scores) for near, query in zip(similarities, queries, strict=True)]
     correlations = np.array([_spearman(near, scores) for near, scores in pairs])
     return {
         "spearman": float(correlations.mean()),
         "spearman_se": float(correlations.std() / np.sqrt(len(correlations))),
         f"recall_at_{RECALL_AT}": float(np.mean([_recalled(near, scores) for near, scores in pairs])),
-        "kl": float(np.mean([_divergence(near, scores, settings) for near, scores in pairs])),
     }
 
 

@@ -9,13 +9,12 @@ same settings on a teacher whose scores were shuffled. What the control reaches 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ragsignal.artifacts import Artifact, Kind, load_artifact, refuse_foreign, resolve, save_artifact
+from ragsignal.artifacts import Artifact, Kind, load_artifact, refuse_foreign, save_artifact
 from ragsignal.errors import ConfigError
 from ragsignal.training.finseer.feedback import Feedback, load_feedback
 from ragsignal.training.finseer.ranking import (
@@ -26,29 +25,28 @@ from ragsignal.training.finseer.ranking import (
     rank_candidates,
     recall_by_chance,
 )
+from ragsignal.training.finseer.students import (
+    KINDS,
+    EncoderName,
+    Student,
+    maker,
+    seen_by,
+    settings_recipe,
+    start_of,
+    suffixed,
+)
+from ragsignal.training.finseer.supervised import train_contrast
 from ragsignal.training.run import Learned, TrainingResult, TrainingRun
 from ragsignal.types import Recipe
 
-if TYPE_CHECKING:
-    from ragsignal.training.finseer.numeric import NumericStudent
-    from ragsignal.training.finseer.text import TextStudent
-
-EncoderName = Literal["text", "numeric"]
-Student: TypeAlias = "TextStudent | NumericStudent"
-_KINDS: dict[EncoderName, Kind] = {"text": "finseer-text", "numeric": "finseer-numeric"}
-_NOT_IN_RECIPE = {
-    "text": {"dim", "hidden", "numeric_epochs", "numeric_learning_rate", "numeric_batch_size"},
-    "numeric": {"base", "revision", "rank", "alpha", "epochs", "learning_rate", "batch_size"},
-}
-
 
 def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
-    """Distil the teacher scores of ``run`` into an encoder.
+    """Distil the teacher scores of ``run`` into an encoder; with ``loss = "supcon"`` contrast labelled windows instead.
 
     Parameters
     ----------
     run : TrainingRun
-        Its folder ``feedback`` holds the scores.
+        Its folder ``feedback`` holds the scores, where a teacher is asked.
     encoder : {"text", "numeric"}
         LoRA over a sentence encoder, or a small network over numbers.
 
@@ -67,21 +65,24 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
     ModelError
         If the base weights cannot be used.
     """
-    kind, settings = _KINDS[encoder], run.spec.finseer
+    kind, settings = KINDS[encoder], run.spec.finseer
     refuse_foreign(run.folder(kind))
+    if settings.loss == "supcon":
+        return train_contrast(run, encoder)
+    start = start_of(run, encoder)
     feedback = load_feedback(run.folder("feedback"))
-    _refuse_stale(run, feedback)
+    refuse_stale(run, feedback)
     train, valid = hold_out(gather(feedback, run.train, run.corpus.digest), settings.valid_share)
-    make = _maker(run, encoder)
+    make = maker(run, encoder, start)
     student, control = make(), make()
-    metrics = _suffixed(agreement(student.similarities(valid), valid, settings), "_untrained")
-    recipe = _recipe(run, encoder, feedback)
+    metrics = suffixed(agreement(student.similarities(valid), valid, settings), "_untrained")
+    recipe = _recipe(run, encoder, start, feedback)
     arms = ((control, True, "_shuffled", ", control"), (student, False, "", ""))
     for learner, shuffled, suffix, word in arms:
         queries = rank_candidates(train, settings.negatives, shuffled)
         folder = _work_folder(run, kind, recipe, learner, queries)
         learner.fit(queries, folder, partial(run.progress, f"FinSeer ({encoder}{word})"))
-        metrics |= _suffixed(agreement(learner.similarities(valid), valid, settings), suffix)
+        metrics |= suffixed(agreement(learner.similarities(valid), valid, settings), suffix)
     metrics["recall_at_5_chance"] = recall_by_chance(valid)
     result = TrainingResult(
         recipe=recipe,
@@ -91,13 +92,13 @@ def train_finseer(run: TrainingRun, encoder: EncoderName) -> Artifact:
         train=Learned.of([query.example for query in train]),
         valid=Learned.of([query.example for query in valid]) if valid else None,
         # the teacher may have learned from later days than the queries it was asked
-        seen_through=date.fromisoformat(feedback.meta["trained_through"]),
+        seen_through=max(date.fromisoformat(feedback.meta["trained_through"]), seen_by(start)),
     )
     return save_artifact(run.folder(kind), run.card(kind, result), student.write)
 
 
-def _refuse_stale(run: TrainingRun, feedback: Feedback) -> None:
-    """Teacher scores of another StockLLM, template or ``[feedback]`` are not those of this spec."""
+def refuse_stale(run: TrainingRun, feedback: Feedback) -> None:
+    """Raise ``ConfigError`` if teacher scores are of another StockLLM, template or ``[feedback]`` than this spec's."""
     folder = run.folder("stockllm")
     if not folder.exists():  # the scores may outlive their teacher
         return
@@ -114,22 +115,8 @@ def _refuse_stale(run: TrainingRun, feedback: Feedback) -> None:
         )
 
 
-def _maker(run: TrainingRun, encoder: EncoderName) -> Callable[[], Student]:
-    """Return a way to get the same untrained student twice; torch is imported here and not before."""
-    settings = run.spec.finseer
-    if encoder == "numeric":
-        from ragsignal.training.finseer.numeric import NumericStudent
-
-        return lambda: NumericStudent(run.corpus, settings)
-    from ragsignal.training.finseer.text import TextStudent
-
-    weights = resolve(settings.base, settings.revision)
-    return lambda: TextStudent(weights, run.bins, run.corpus, settings)
-
-
-def _recipe(run: TrainingRun, encoder: EncoderName, feedback: Feedback) -> Recipe:
-    settings = run.spec.finseer.model_dump(mode="json", exclude=_NOT_IN_RECIPE[encoder])
-    return settings | {"encoder": encoder, "feedback": feedback.meta["digest"]}
+def _recipe(run: TrainingRun, encoder: EncoderName, start: Artifact | None, feedback: Feedback) -> Recipe:
+    return settings_recipe(run, encoder, start) | {"feedback": feedback.meta["digest"]}
 
 
 def _work_folder(
@@ -137,7 +124,3 @@ def _work_folder(
 ) -> Path:
     taught = [[it.example.query.symbol, it.example.query.as_of, it.rows.tolist(), it.scores.tolist()] for it in queries]
     return run.work_folder(kind, [recipe, learner.base, learner.template, taught])
-
-
-def _suffixed(metrics: dict[str, float], suffix: str) -> dict[str, float]:
-    return {f"{name}{suffix}": value for name, value in metrics.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from ragsignal.artifacts import Artifact, refuse_foreign, save_artifact
 from ragsignal.config import BoostingTraining
 from ragsignal.data import RANK_LETTERS, Letters
-from ragsignal.llm import RANKS_RECIPE, STATES_RECIPE, Boosting, as_numbers, news_recipe
+from ragsignal.llm import RANKS_RECIPE, STATES_RECIPE, Boosting, as_numbers, beside_bars
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
 from ragsignal.training.run import TrainingResult, TrainingRun
@@ -54,7 +54,7 @@ def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Ar
             **validation_metrics(scores, examples.rises, calibration),
         },
         base=None,
-        template=RANKS_RECIPE | (STATES_RECIPE if run.spec.boosting.state else {}) | news_recipe(examples.letters.news),
+        template=RANKS_RECIPE | (STATES_RECIPE if run.spec.boosting.state else {}) | beside_bars(examples.letters),
         train=examples.learned(examples.train),
         valid=examples.learned(examples.valid),
         reads_bins=False,
@@ -65,7 +65,7 @@ def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Ar
 
 def boosting_recipe(run: TrainingRun) -> Recipe:
     """All that decides the trees, besides prices and split."""
-    return {"kind": "boosting", **run.spec.boosting.model_dump(mode="json"), **run.news_recipe}
+    return {"kind": "boosting", **run.spec.boosting.model_dump(mode="json"), **run.further_recipe}
 
 
 def fit_boosting(

@@ -4,7 +4,7 @@
     hits of each stock as of the window's last day, in the steps that draw some ─┘
 
 The batch of a step follows from the seed and the step's number alone, so that a killed run that goes on from its last
-checkpoint ends in the same weights.
+checkpoint ends in the same weights. A warm student begins with weights that are there (:mod:`.warm`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ragsignal.llm.rank_model import RankLM, rank_config
 from ragsignal.training.ranks.checkpoint import Checkpoint, Weights, add_to_average, load_checkpoint
 from ragsignal.training.ranks.examples import RankExamples
 from ragsignal.training.ranks.hits import TrainingHits
+from ragsignal.training.ranks.warm import WarmStart, plain_weights
 from ragsignal.types import FloatArray, IntArray
 from ragsignal.utils import Steps
 
@@ -62,6 +63,8 @@ class Student:
         Scores the validation days with weights, without hits: (n_days, n_symbols) of a model.
     hits : TrainingHits, optional
         Where the model learns to read hits.
+    warm : WarmStart, optional
+        Where it goes on from weights that are there; ``spec.steps`` are then those of the warm step.
     """
 
     examples: RankExamples
@@ -70,6 +73,7 @@ class Student:
     seed: int
     score: Callable[[Any], FloatArray]
     hits: TrainingHits | None = None
+    warm: WarmStart | None = None
     _step: int = 0
     _best: Weights = field(default_factory=dict)
     _history: list[float] = field(default_factory=list)
@@ -82,18 +86,21 @@ class Student:
         model : RankLM
             With the averaged weights of the best evaluation.
         history : list of float
-            Validation IC of each evaluation.
+            Validation IC of each evaluation; the first of a warm student is that of the weights it began with.
         """
         torch.manual_seed(self.seed)
-        model = self._new_model()
-        average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model = self.warm.begin() if self.warm else self._new_model()
+        average = {name: tensor.clone() for name, tensor in plain_weights(model).items()}
+        learned = [it for it in model.parameters() if it.requires_grad]
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay, betas=(0.9, 0.95)
+            learned, lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay, betas=(0.9, 0.95)
         )
         self._resume(folder, model, average, optimizer)
+        if self.warm and not self._history:
+            self._evaluate(average)
         while self._step < self.spec.steps and not self._has_stopped():
             self._learn(model, optimizer)
-            add_to_average(average, model.state_dict(), self.spec.average, self._step)
+            add_to_average(average, plain_weights(model), self.spec.average, self._step)
             if self._step % self.spec.eval_steps == 0 or self._step == self.spec.steps:
                 self._evaluate(average)
                 self._save(folder, model, average, optimizer)
@@ -119,13 +126,20 @@ class Student:
             # One day of ``days`` has hits, and weighs as much as all together: without this the analogues of a
             # planted market added .055 of IC after 300 steps, with it .17.
             loss = (loss + _mean(errors[:, -1], known[:, -1])) / 2
+        if self.warm:
+            loss = loss + self.warm.penalty(model)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
         for group in optimizer.param_groups:
-            group["lr"] = self.spec.learning_rate * schedule(self._step, self.spec.steps)
+            group["lr"] = self.spec.learning_rate * schedule(self._step, self.spec.steps, self._warmup)
         optimizer.step()
         self._step += 1
+
+    @property
+    def _warmup(self) -> float:
+        # of a warm step a tenth: 100 steps are all that it has
+        return max(1.0, self.spec.steps / 10) if self.warm else _WARMUP
 
     def _batch(self, step: int) -> _Batch:
         """Some stocks in a window of training days."""
@@ -143,8 +157,12 @@ class Student:
     def _window(self, rng: np.random.Generator) -> tuple[slice, IntArray]:
         """Draw days of training, and find the stocks that have labels on most of them."""
         rows = np.flatnonzero(self.examples.train.any(axis=1))
+        latest = max(rows[0], rows[-1] - self.spec.days + 1)
         for _ in range(_DRAWS):
-            first = int(rng.integers(rows[0], max(rows[0], rows[-1] - self.spec.days + 1) + 1))
+            if self.warm:
+                first = self.warm.draw(rng, int(rows[0]), int(latest), int(rows[-1]))
+            else:
+                first = int(rng.integers(rows[0], latest + 1))
             days = slice(first, first + self.spec.days)
             there = np.flatnonzero(self.examples.train[days].mean(axis=0) > _THERE)
             if len(there):
@@ -225,6 +243,6 @@ def _mean(errors: Tensor, known: Tensor) -> Any:
     return errors[known].sum() / known.sum().clamp(min=1)
 
 
-def schedule(step: int, steps: int) -> float:
+def schedule(step: int, steps: int, warmup: float = _WARMUP) -> float:
     """Share of the learning rate at a step: a warm-up, then half a cosine."""
-    return min(1.0, step / _WARMUP) * (0.5 * (1.0 + math.cos(math.pi * step / steps)) + _FLOOR)
+    return min(1.0, step / warmup) * (0.5 * (1.0 + math.cos(math.pi * step / steps)) + _FLOOR)

@@ -6,6 +6,7 @@ rank examples ─► boosting (trained first where it is not there) ─► targe
 from __future__ import annotations
 
 import shutil
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,29 @@ import numpy as np
 import torch
 
 from ragsignal.artifacts import CARD, Artifact, load_artifact, refuse_foreign, save_artifact
+from ragsignal.config import RanksTraining
 from ragsignal.errors import ModelError
-from ragsignal.llm import HITS_RECIPE, RANKS_RECIPE, Boosting, memory_of, news_recipe, reads_states
+from ragsignal.llm import (
+    HITS_RECIPE,
+    RANKS_RECIPE,
+    Boosting,
+    RankEnsemble,
+    beside_bars,
+    memory_of,
+    reads_states,
+    seed_folders,
+)
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.boosting import boosting_recipe, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
 from ragsignal.training.ranks.hits import TrainingHits
 from ragsignal.training.ranks.student import Student, distillation_targets
+from ragsignal.training.ranks.warm import OldDays, WarmStart
 from ragsignal.training.run import TrainingResult, TrainingRun
 from ragsignal.types import FloatArray, Recipe
 from ragsignal.utils import Progress, quiet_loading, versions_of
 
-_COMPUTING = ("torch", "transformers", "lightgbm")
+COMPUTING = ("torch", "transformers", "lightgbm")
 _DAYS = 64  # that are scored together on validation
 
 
@@ -51,12 +63,13 @@ def train_on_ranks(run: TrainingRun) -> Artifact:
     examples = rank_examples(run)
     teacher = _teacher(run, examples)
     targets = distillation_targets(examples, teacher_scores(teacher, examples, run.progress), run.spec.ranks)
-    folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(_COMPUTING)])
+    folder = run.work_folder("stockllm", [_recipe(run, teacher), run.prices.digest, versions_of(COMPUTING)])
     hits = TrainingHits(run) if run.spec.ranks.reads_hits else None
     models, histories = [], []
     for number in range(run.spec.ranks.seeds):
         seed = run.spec.ranks.seed + number
-        student = Student(examples, targets, run.spec.ranks, seed, partial(_valid_scores, examples), hits)
+        score = partial(valid_scores, examples)
+        student = Student(examples, targets, _settings(run), seed, score, hits, warm_start(run, examples, number))
         words = f"StockLLM, seed {number + 1} of {run.spec.ranks.seeds}"
         model, history = student.train(folder / f"seed-{seed}", partial(run.progress, words))
         models.append(model)
@@ -64,6 +77,36 @@ def train_on_ranks(run: TrainingRun) -> Artifact:
     artifact = _save(run, examples, teacher, models, histories)
     shutil.rmtree(run.scratch("stockllm"), ignore_errors=True)  # its checkpoints have served
     return artifact
+
+
+def _settings(run: TrainingRun) -> RanksTraining:
+    """The table ``[ranks]``, with the steps and the learning rate of a warm step in the place of its own."""
+    ranks = run.spec.ranks
+    if run.before is None:
+        return ranks
+    walk = run.before.walk
+    return ranks.model_copy(update={"steps": walk.warm_steps, "learning_rate": walk.warm_rate * ranks.learning_rate})
+
+
+def warm_start(run: TrainingRun, examples: RankExamples, number: int) -> WarmStart | None:
+    """Where the seed at a place goes on from; None of a run that begins from nothing.
+
+    Parameters
+    ----------
+    run : TrainingRun
+    examples : RankExamples
+    number : int
+        Of the seed among ``ranks.seeds``.
+    """
+    if run.before is None:
+        return None
+    ranks, artifact = run.spec.ranks, run.before.artifact
+    last = int(np.searchsorted(examples.letters.days, np.datetime64(artifact.card.train.last), side="right")) - 1
+    known = examples.train & (np.arange(len(examples.train)) <= last)[:, None]
+    with quiet_loading():
+        trunk = RankEnsemble(seed_folders(artifact.folder)[number : number + 1]).models[0]
+    old = OldDays(examples.letters.letters, known, ranks.days, ranks.stocks)
+    return WarmStart(trunk, run.before.walk, last, old, ranks.seed + number)
 
 
 def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
@@ -85,9 +128,13 @@ def _teacher(run: TrainingRun, examples: RankExamples) -> Artifact:
 
 
 def teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress) -> FloatArray:
+    """Scores on training labels of the boosting in an artifact."""
+    return boosting_scores(Boosting.load(teacher.folder, reads_states(teacher)), examples, progress)
+
+
+def boosting_scores(model: Boosting, examples: RankExamples, progress: Progress) -> FloatArray:
     """Scores on training labels, day by day: minutes for a million of them."""
     scores = np.full(examples.targets.shape, np.nan)
-    model = Boosting.load(teacher.folder, reads_states(teacher))
     days = np.flatnonzero(examples.train.any(axis=1))
     for block in np.array_split(days, max(1, len(days) // _DAYS)):
         mask = examples.train[block]
@@ -99,7 +146,7 @@ def teacher_scores(teacher: Artifact, examples: RankExamples, progress: Progress
     return scores
 
 
-def _valid_scores(examples: RankExamples, model: Any) -> FloatArray:
+def valid_scores(examples: RankExamples, model: Any) -> FloatArray:
     """Scores of the validation days, by passes over 64 days that begin with what the first one remembers."""
     letters = examples.letters.letters
     scores, before = (
@@ -119,7 +166,7 @@ def _valid_scores(examples: RankExamples, model: Any) -> FloatArray:
 def _save(
     run: TrainingRun, examples: RankExamples, teacher: Artifact, models: list[Any], histories: list[list[float]]
 ) -> Artifact:
-    table = np.mean([_valid_scores(examples, model) for model in models], axis=0)
+    table = np.mean([valid_scores(examples, model) for model in models], axis=0)
     scores = table[examples.valid]
     calibration = fit_calibration(scores, examples.rises, "platt")
     result = TrainingResult(
@@ -131,9 +178,10 @@ def _save(
             **validation_metrics(scores, examples.rises, calibration),
         },
         base=None,
-        template=RANKS_RECIPE | (HITS_RECIPE if run.spec.ranks.reads_hits else {}) | news_recipe(examples.letters.news),
+        template=RANKS_RECIPE | (HITS_RECIPE if run.spec.ranks.reads_hits else {}) | beside_bars(examples.letters),
         train=examples.learned(examples.train),
         valid=examples.learned(examples.valid),
+        seen_through=date.min if run.before is None else run.before.artifact.card.trained_through,
         reads_bins=False,
         calibration=calibration,
     )
@@ -148,8 +196,10 @@ def _save(
 
 def _recipe(run: TrainingRun, teacher: Artifact) -> Recipe:
     """All that decides the weights, besides prices and split."""
-    recipe: Recipe = {"reader": "ranks", **run.spec.ranks.model_dump(mode="json"), "teacher": teacher.digest}
-    recipe |= run.news_recipe
+    recipe: Recipe = {"reader": "ranks", **_settings(run).model_dump(mode="json"), "teacher": teacher.digest}
+    recipe |= run.further_recipe
+    if run.before is not None:
+        recipe["warm"] = run.before.recipe
     if run.spec.ranks.reads_hits:
         recipe |= {"lookback": run.spec.corpus.lookback, "corpus": run.corpus.digest}
     return recipe

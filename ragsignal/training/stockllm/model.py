@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
+from safetensors.torch import load_file
 
-from ragsignal.artifacts import Weights
+from ragsignal.artifacts import Weights, check_fit
 from ragsignal.config import StockLLMTraining
 from ragsignal.llm import load_causal, load_tokenizer
 from ragsignal.llm.head import LabelHead, label_tokens, pad_right
@@ -74,6 +76,21 @@ def load_trainable(
     return TrainableLLM(adapted, tokenizer, labels, full.weight.detach())
 
 
+def take_up(llm: TrainableLLM, folder: Path) -> None:
+    """Go on with an adapter of the same shape that is there: the weights of an artifact of a reader of text.
+
+    Raises
+    ------
+    ModelError
+        If it is of another shape.
+    """
+    from peft import set_peft_model_state_dict
+
+    found: Any = set_peft_model_state_dict(llm.model, load_file(folder / "adapter_model.safetensors"))
+    missing = [name for name in found.missing_keys if ".lora_" in name]
+    check_fit(folder, "the adapter of this training spec", missing, found.unexpected_keys, "delete it, and train again")
+
+
 def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:
     """Rows to a batch: ``input_ids`` (batch, width), ``last`` (batch,), ``target`` (batch,)."""
     ids, last = pad_right([row["input_ids"] for row in rows], pad, "cpu")
@@ -117,7 +134,7 @@ def _peft_config(training: StockLLMTraining, steps: int, config: Any) -> Any:
         return LoraConfig(r=training.rank, **shape)
     # ranks fall from 1.5 times the budget to the budget between a tenth and seven tenths of the steps
     return AdaLoraConfig(
-        init_r=max(1, 3 * training.rank // 2),
+        init_r=max(training.rank + 1, 3 * training.rank // 2),  # peft fails where no rank is to be taken away
         target_r=training.rank,
         tinit=steps // 10,
         tfinal=3 * steps // 10,

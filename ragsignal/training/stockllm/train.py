@@ -30,14 +30,16 @@ from ragsignal.config import StockLLMTraining
 from ragsignal.data import movement_of
 from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_stockllm, probability_of, token_ids
 from ragsignal.training.calibration import Method, expected_calibration_error, fit_calibration, validation_metrics
-from ragsignal.training.examples import Example, check_labels, draw
+from ragsignal.training.examples import Example, check_labels, draw, draw_by_age
 from ragsignal.training.run import Learned, TrainingResult, TrainingRun
-from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable
+from ragsignal.training.stockllm.adalora import load_adalora, orthogonality, save_adalora
+from ragsignal.training.stockllm.model import TokenRow, TrainableLLM, collate, label_loss, load_trainable, take_up
 from ragsignal.training.stockllm.prompts import mixed_prompts
 from ragsignal.types import Prompt, Recipe
 from ragsignal.utils import Steps, versions_of
 
 _COMPUTING = ("torch", "transformers", "peft")
+_MORE_LOSS = {"adalora": ", and orthogonality"}
 _WATCHED = 512  # validation prompts that early stopping looks at; the calibration reads all
 
 
@@ -50,8 +52,21 @@ class ChosenExamples:
     watched: list[Example]
 
 
+@dataclass(frozen=True)
+class FittedStockLLM:
+    """What a training wrote, and the processor's seconds that its steps took, those before a kill included."""
+
+    artifact: Artifact
+    cpu_seconds: float
+
+
 def train_stockllm(run: TrainingRun) -> Artifact:
-    """Train, calibrate and save ``run.folder("stockllm")``.
+    """Train, calibrate and save ``run.folder("stockllm")``; raises as :func:`fit_stockllm`."""
+    return fit_stockllm(run).artifact
+
+
+def fit_stockllm(run: TrainingRun) -> FittedStockLLM:
+    """Train, calibrate and save ``run.folder("stockllm")``, and say what it took.
 
     Raises
     ------
@@ -70,33 +85,51 @@ def train_stockllm(run: TrainingRun) -> Artifact:
     with warnings.catch_warnings():
         # AdaLoRA may take all ranks of a layer away, which peft mistakes for a torn save
         warnings.filterwarnings("ignore", r".* LoRA tensor\(s\) have invalid shape")
-        loop.run(trainer, folder, resumed=training.method != "adalora")
+        loop.run(trainer, folder)
     if trainer.is_world_process_zero():  # of several under torchrun: one writes, all read
         # the Trainer forgets which was best where the folder was moved between a kill and the rerun
         best = trainer.state.best_model_checkpoint or loop.last_checkpoint(folder)
         assert best is not None  # a run evaluates and saves its last step
-        _save(run, examples, Path(best), trainer.state)
+        _save(run, examples, Path(best), trainer)
     trainer.accelerator.wait_for_everyone()
-    return load_artifact(run.folder("stockllm"), "stockllm")
+    return FittedStockLLM(load_artifact(run.folder("stockllm"), "stockllm"), loop.cpu_seconds(trainer))
 
 
 def choose_examples(run: TrainingRun) -> ChosenExamples:
     """Draw the examples of a run; each part is checked against its own last day."""
-    training = run.spec.stockllm
+    training = _settings(run)
     check_labels(run.split.train, run.train)
     check_labels(run.split.valid, run.valid)
+    train = _without_freeze(run.train, training, run.prices.clock.scale)
+    if run.before is None:
+        train = draw(train, training.examples, training.seed)
+    else:
+        last = run.before.artifact.card.train.last
+        train = draw_by_age(train, training.examples, run.before.walk, last, training.seed)
     return ChosenExamples(
-        train=draw(_without_freeze(run.train, training, run.prices.clock.scale), training.examples, training.seed),
+        train=train,
         valid=draw(run.valid, training.valid_examples, training.seed),
         watched=draw(run.valid, _WATCHED, training.seed + 1),
     )
 
 
+def _settings(run: TrainingRun) -> StockLLMTraining:
+    """The table ``[stockllm]``; of a warm step with as many examples as its steps read, each once."""
+    training = run.spec.stockllm
+    if run.before is None:
+        return training
+    walk = run.before.walk
+    examples = walk.warm_steps * training.batch_size * training.accumulate
+    rate = walk.warm_rate * training.learning_rate
+    return training.model_copy(update={"examples": examples, "epochs": 1.0, "learning_rate": rate})
+
+
 def training_recipe(run: TrainingRun) -> Recipe:
     """All that decides the trained weights."""
-    return {
-        **run.spec.stockllm.model_dump(mode="json", exclude={"report_to", "calibration", "valid_examples"}),
-        "loss": "two-class cross-entropy on the label logits",
+    warm = {} if run.before is None else {"warm": run.before.recipe}
+    return warm | {
+        **_settings(run).model_dump(mode="json", exclude={"report_to", "calibration", "valid_examples"}),
+        "loss": "two-class cross-entropy on the label logits" + _MORE_LOSS.get(run.spec.stockllm.method, ""),
         "base": run.weights.digest,
         "dtype": run.spec.llm.dtype,
         "template": run.template.recipe,
@@ -118,10 +151,12 @@ def _work_folder(run: TrainingRun, examples: ChosenExamples, device: str) -> Pat
 
 
 def _trainer(run: TrainingRun, examples: ChosenExamples, folder: Path, device: str) -> _StockLLMTrainer:
-    training, dtype = run.spec.stockllm, chosen_dtype(run.spec.llm.dtype, device)
+    training, dtype = _settings(run), chosen_dtype(run.spec.llm.dtype, device)
     steps = math.ceil(math.ceil(len(examples.train) / (training.batch_size * training.accumulate)) * training.epochs)
     set_seed(training.seed)  # before the adapter is made: it starts at random
     llm = load_trainable(run.weights, run.template.labels, dtype, training, steps)
+    if run.before is not None:
+        take_up(llm, run.before.artifact.folder)
     return _StockLLMTrainer(
         llm,
         training,
@@ -152,7 +187,8 @@ class _StockLLMTrainer(Trainer):
             gradient_accumulation_steps=training.accumulate,
         )
         callbacks = loop.callbacks(progress, training.patience)
-        if training.method == "adalora":
+        self._allocates = training.method == "adalora"
+        if self._allocates:
             callbacks.append(_RankAllocation())
         super().__init__(
             model=llm.model,
@@ -163,10 +199,25 @@ class _StockLLMTrainer(Trainer):
         )
         self.model_accepts_loss_kwargs = False  # else accumulated losses are summed instead of averaged
 
+    def learned(self) -> list[torch.Tensor]:
+        """What is trained."""
+        return [it for it in self._llm.model.parameters() if it.requires_grad]
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return _SeededLengths(
             train_dataset, self.args.train_batch_size * self.args.gradient_accumulation_steps, self._seed
         )
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self._allocates and output_dir is not None:
+            save_adalora(self._llm.model, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self._allocates:  # peft cannot take the ranks up that it cut away
+            load_adalora(self._llm.model, Path(resume_from_checkpoint))
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
         """Nothing: the artifact is copied from the best checkpoint, as peft cannot go back to AdaLoRA's old ranks."""
@@ -174,6 +225,8 @@ class _StockLLMTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
         """Loss of a batch, with the logits where they are asked for."""
         loss, logits = label_loss(self._llm, model, inputs, self._full if model.training else 0.0)
+        if self._allocates and model.training:
+            loss = loss + orthogonality(self._llm.model)
         return (loss, logits) if return_outputs else loss
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
@@ -228,19 +281,22 @@ def _rows(llm: TrainableLLM, run: TrainingRun, examples: Sequence[Example], seed
     ]
 
 
-def _save(run: TrainingRun, examples: ChosenExamples, best: Path, state: Any) -> None:
+def _save(run: TrainingRun, examples: ChosenExamples, best: Path, trainer: _StockLLMTrainer) -> None:
     """Calibrate the best adapter on validation, and write the artifact."""
-    spec = run.spec
+    spec, state = run.spec, trainer.state
     scorer = load_stockllm(spec.llm, run.template, best, run.weights)
     prompts = _prompts(run, examples.valid, spec.stockllm.seed + 2)
     odds = _log_odds(scorer, prompts, partial(run.progress, "calibrating StockLLM"))
     rise = np.array([example.rise for example in examples.valid])
     calibration = fit_calibration(odds, rise, spec.stockllm.calibration)
+    known = [example.available_at for example in examples.watched]
+    known += [] if run.before is None else [run.before.artifact.card.trained_through]
     result = TrainingResult(
         recipe=training_recipe(run),
         metrics={
             **validation_metrics(odds, rise, calibration),
             **_split_ece(odds, rise, spec.stockllm.calibration),
+            "trainable_parameters": sum(it.numel() for it in trainer.learned()),
             "steps": int(state.global_step),
             "best_step": int(state.best_global_step or 0),
             "watched_log_loss": float(state.best_metric or float("nan")),
@@ -249,7 +305,7 @@ def _save(run: TrainingRun, examples: ChosenExamples, best: Path, state: Any) ->
         template=run.template.recipe,
         train=Learned.of(examples.train),
         valid=Learned.of(examples.valid),
-        seen_through=max(example.available_at for example in examples.watched),
+        seen_through=max(known),
         calibration=calibration,
     )
     card = run.card("stockllm", result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ragsignal.data.formulas.evaluate as evaluate
 from ragsignal.data.formulas import OPERATORS, Evaluator, FieldPanel, Formula, Kind, Operator, memory, parse
 from ragsignal.types import FloatArray
 from tests.data.formulas.trees import formulas, panel, sample_of
@@ -229,6 +231,34 @@ def test_odd_panels_give_numbers_or_nothing_and_no_warning(text: str) -> None:
             assert found.shape == given.shape
             assert not np.isinf(found).any()
             assert all(np.array_equal(before[name], it, equal_nan=True) for name, it in given.fields.items())
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+def test_pieces_have_the_bits_of_the_whole(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Evaluator(panel()).values(parse(text))
+    monkeypatch.setattr(evaluate, "PIECE", 80)  # two symbols, or thirteen days
+    assert Evaluator(panel()).values(parse(text)).tobytes() == whole.tobytes()
+
+
+def test_what_formulas_share_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    mean = OPERATORS["ts_mean"]
+    counted = replace(mean, compute=lambda *given: (calls.append(1), mean.compute(*given))[1])
+    monkeypatch.setitem(OPERATORS, "ts_mean", counted)
+    evaluator = Evaluator(panel())
+    evaluator.values(parse("ts_mean(close, 5) - ts_mean(close, 5) / open"))
+    evaluator.values(parse("rank(ts_mean(close, 5))"))
+    assert len(calls) == 1
+    small = Evaluator(panel(), memory=1)  # room for one part: what was made first is gone
+    small.values(parse("ts_mean(close, 5) + rank(open)"))
+    small.values(parse("ts_mean(close, 5)"))
+    assert len(calls) == 3
+
+
+def test_values_cannot_be_changed() -> None:
+    for text in ("close", "ts_mean(close, 5)", "close + 1"):
+        with pytest.raises(ValueError, match="read-only"):
+            Evaluator(panel()).values(parse(text))[0, 0] = 1.0
 
 
 @pytest.mark.parametrize(

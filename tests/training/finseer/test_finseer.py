@@ -42,8 +42,8 @@ from ragsignal.training.finseer.ranking import (
 )
 from ragsignal.training.finseer.text import TextStudent
 from ragsignal.training.run import TrainingRun
-from ragsignal.utils.quiet import quiet_loading
 from tests.markets import bars, queries_of
+from tests.tiny_text import tiny_sentences
 
 pytestmark = pytest.mark.slow
 
@@ -258,28 +258,7 @@ def test_a_stopped_numeric_training_goes_on_to_the_same_bits(
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     """A random BERT of two layers as a sentence-transformers folder."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", "_", "adj", "close", "volume", *"abcdefghijklmnop"]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    shape: dict[str, Any] = {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-    }
-    with quiet_loading(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=32, **shape)).save_pretrained(
-            folder / "bert"
-        )
-        BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
-        modules = [Transformer(str(folder / "bert")), Pooling(32), Normalize()]
-        SentenceTransformer(modules=modules, device="cpu").save(str(folder / "sentence"))
-    return resolve(str(folder / "sentence"))
+    return resolve(str(tiny_sentences(tmp_path_factory.mktemp("tiny"))))
 
 
 def text_student(tiny: Weights, corpus: Corpus, settings: FinseerTraining) -> TextStudent:

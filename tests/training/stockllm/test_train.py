@@ -188,15 +188,22 @@ def test_a_stopped_run_goes_on_in_a_later_epoch_and_ends_the_same(base: Path, wh
     assert resumed.card.metrics["auc"] == pytest.approx(whole.card.metrics["auc"])
 
 
-def test_a_stopped_adalora_begins_anew_and_ends_the_same(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "kill"), [("adalora", 3), ("adalora", 7), ("prefix", 5)])
+def test_a_stopped_run_of_another_method_goes_on_and_ends_the_same(
+    base: Path, tmp_path: Path, method: str, kill: int
+) -> None:
+    """Of eight steps AdaLoRA takes ranks away after the first ones, and none after the sixth."""
+
     def stop(what: str, done: int, total: int) -> None:
-        if (what, done) == ("training StockLLM", 7):
+        if (what, done) == ("training StockLLM", kill):
             raise Killed
 
-    options = {"method": "adalora", "epochs": 1.0}
+    options = {"method": method, "epochs": 1.0, "eval_steps": 2}
     with pytest.raises(Killed):
         train_stockllm(bench_of(base, tmp_path / "stopped", stop, **options))
-    again = train_stockllm(bench_of(base, tmp_path / "stopped", **options))
+    heard: list[int] = []
+    again = train_stockllm(bench_of(base, tmp_path / "stopped", lambda _, done, __: heard.append(done), **options))
+    assert heard[0] == kill - 1
     same_adapters(train_stockllm(bench_of(base, tmp_path / "whole", **options)), again)
 
 

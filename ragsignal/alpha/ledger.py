@@ -1,0 +1,55 @@
+"""Every formula that was evaluated is a trial, on the bars that it was tried on; looks at a holdout are counted too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragsignal.alpha.evolution import Individual
+from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Looks, WindowDays
+from ragsignal.config import SearchSpec
+from ragsignal.study import Trial, TrialLedger, bars_between, ledger_path
+from ragsignal.utils import json_digest
+
+SEARCHED, SELECTED, JUDGED = "alpha search", "alpha selection", "alpha holdout"
+"""Commands in the ledger, by the window that a formula was tried on."""
+
+
+def count_search(
+    spec: SearchSpec,
+    windows: Sequence[WindowDays],
+    tried: Sequence[Individual],
+    candidates: Sequence[Candidate],
+    kept: Sequence[JudgedAlpha],
+) -> Looks:
+    """Write a search into the user's ledger of trials, and tell how often its holdout was looked at.
+
+    A formula is one trial on the same bars however often it is tried there: a search that is run again adds none. The
+    p-values of the kept formulas are corrected (Bonferroni) for every other formula that was ever judged on bars that
+    share a day and a symbol with this holdout.
+    """
+    search, selection, holdout = (bars_between(spec.data, it.first, it.last) for it in windows)
+    own = {configuration(spec, it.digest) for it in kept}
+    ledger = TrialLedger(ledger_path())
+    try:
+        before = {it.configuration for it in ledger.against(holdout) if it.command == JUDGED}
+        ledger.add(search, [Trial(configuration(spec, it.digest), SEARCHED, it.score.sharpe) for it in tried])
+        ledger.add(selection, [Trial(configuration(spec, it.digest), SELECTED, None) for it in candidates])
+        ledger.add(holdout, [Trial(one, JUDGED, None) for one in sorted(own)])
+        evaluated = len(ledger.against(search))
+    finally:
+        ledger.close()
+    others = len(before - own)
+    p = {it.name: _corrected(it, len(kept), others) for it in kept}
+    claims = tuple(it.name for it in kept if it.claim and p[it.name] < LEVEL)
+    return Looks(len(own), others, bool(own & before), p, claims, evaluated)
+
+
+def configuration(spec: SearchSpec, digest: str) -> str:
+    """Digest of what a formula was tried for: the same formula for another label is another trial."""
+    alpha = spec.alpha
+    return json_digest({"formula": digest, "target": alpha.target, "horizon": alpha.horizon})
+
+
+def _corrected(it: JudgedAlpha, kept: int, others: int) -> float:
+    """Holm's p-value where nobody looked before; else Bonferroni's over all looks."""
+    return it.p_holm if not others else min(1.0, it.holdout.p * (kept + others))

@@ -1,0 +1,62 @@
+"""Whether a formula's order of stocks depends on the level of their prices.
+
+Adjusted prices hold a stock's later splits and dividends: one that is to rise and split has a low adjusted price years
+before. A formula that ranks stocks by price levels, such as ``close`` or ``ts_delta(close, 5)``, can see that; one of
+ratios cannot. What a formula does is tried out: on made-up bars, and on the same with each stock's prices and volume
+multiplied by powers of two, which leave every ratio as it was to the last bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ragsignal.alpha.scoring import centred_ranks
+from ragsignal.data import Evaluator, Formula, field_panel
+
+_SYMBOLS = 8
+_COMPARED = 40  # days
+_MOVED = 0.02  # share of ranks that rounding may move: a logarithm of a ratio is not exact
+_PRICES = (1.0, 8.0, 0.25, 64.0, 2.0, 0.5, 16.0, 4.0)
+_VOLUMES = (16.0, 0.5, 4.0, 1.0, 64.0, 8.0, 0.25, 2.0)
+
+
+class LevelProbe:
+    """Tries formulas out; ``history`` is how many bars they may look back."""
+
+    def __init__(self, history: int) -> None:
+        frames = {f"S{number}": _bars(number, history + _COMPARED) for number in range(_SYMBOLS)}
+        self._plain = Evaluator(field_panel(frames))
+        scaled = {name: _scaled(frame, number) for number, (name, frame) in enumerate(frames.items())}
+        self._scaled = Evaluator(field_panel(scaled))
+
+    def reads_levels(self, formula: Formula) -> bool:
+        """Whether other price levels give another order; True as well where the made-up bars show no value at all."""
+        plain, scaled = self._plain.values(formula)[-_COMPARED:], self._scaled.values(formula)[-_COMPARED:]
+        known = np.isfinite(plain)
+        if not known.any() or not np.array_equal(known, np.isfinite(scaled)):
+            return True
+        moved = np.abs(centred_ranks(plain, known) - centred_ranks(scaled, known)) > 1e-9
+        return bool(moved.sum() > _MOVED * known.sum())
+
+
+def _bars(number: int, bars: int) -> pd.DataFrame:
+    rng = np.random.default_rng([7, number])
+    moves = 0.01 * rng.standard_normal((bars, 4))
+    close = 64.0 * np.exp(np.cumsum(moves[:, 0]))
+    opened = close * np.exp(moves[:, 1])
+    return pd.DataFrame(
+        {
+            "open": opened,
+            "high": np.maximum(opened, close) * np.exp(np.abs(moves[:, 2])),
+            "low": np.minimum(opened, close) * np.exp(-np.abs(moves[:, 3])),
+            "close": close,
+            "volume": 65536.0 * np.exp(30.0 * 0.01 * rng.standard_normal(bars)),
+        },
+        index=pd.bdate_range("2000-01-03", periods=bars),
+    )
+
+
+def _scaled(frame: pd.DataFrame, number: int) -> pd.DataFrame:
+    price, volume = _PRICES[number % len(_PRICES)], _VOLUMES[number % len(_VOLUMES)]
+    return frame * pd.Series({name: volume if name == "volume" else price for name in frame.columns})

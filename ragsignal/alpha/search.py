@@ -1,0 +1,156 @@
+"""A search from its spec to its verdict: bars, loop, selection, and one look at the holdout."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ragsignal.alpha.evolution import Evolution, Generation, Individual, Watch, watch_nothing
+from ragsignal.alpha.grammar import Grammar
+from ragsignal.alpha.journal import Journal
+from ragsignal.alpha.judge import Judge, best_of_selection
+from ragsignal.alpha.ledger import count_search
+from ragsignal.alpha.result import SearchResult, WindowDays
+from ragsignal.alpha.scoring import Scorer
+from ragsignal.alpha.windows import Market, Part, WindowName
+from ragsignal.config import SearchSpec
+from ragsignal.data import OPERATORS, Formula, Prices, digest_of, load_prices, name_symbols, parse
+from ragsignal.errors import ConfigError
+from ragsignal.parallel import InProcessPool, Pool
+from ragsignal.study import RunFrame
+from ragsignal.utils import Progress, day_of, json_digest, silent
+
+JOURNAL = "search.jsonl"
+_SAMPLE = 24  # formulas that are timed for an estimate
+_WINDOWS: tuple[WindowName, ...] = ("search", "selection", "holdout")
+
+
+@dataclass(frozen=True)
+class SearchCost:
+    """What a search will take: formulas at most, and seconds on so many processes, by a sample of random formulas."""
+
+    evaluations: int
+    processes: int
+    seconds: float
+
+
+class Search:
+    """A spec with its bars, ready to be run.
+
+    Parameters
+    ----------
+    spec : SearchSpec
+    prices : Prices, optional
+        Those of the spec, where they are there already.
+    progress : callable, optional
+
+    Raises
+    ------
+    ConfigError, DataError
+        If spec and prices do not make three windows, or a seed or a known formula cannot be read.
+    """
+
+    def __init__(self, spec: SearchSpec, prices: Prices | None = None, progress: Progress = silent) -> None:
+        if spec.data.unnamed:
+            data, prices = name_symbols(spec.data, (), progress)
+            spec = spec.model_copy(update={"data": data})
+        history = prices or load_prices(spec.data, (), progress)
+        self.spec, self.progress = spec, progress
+        self.market = Market(spec, history.select(spec.data.symbols).between(None, spec.data.end))
+        self.known = [self._read("known", it.formula) for it in spec.alpha.known]
+        self.seeds = [self._read("seeds", it) for it in spec.alpha.seeds]
+
+    def _read(self, key: str, text: str) -> Formula:
+        try:
+            return parse(text, self.market.panel.known)
+        except ConfigError as error:
+            raise ConfigError(f"alpha.{key}: {error}") from error
+
+    @cached_property
+    def part(self) -> Part:
+        """The search window: all that the loop is given."""
+        return self.market.part("search")
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what the loop finds."""
+        alpha = self.spec.alpha.model_dump(mode="json", exclude={"keep", "cost_bps", "selection_end", "known"})
+        known = sorted(map(digest_of, self.known))
+        return json_digest([alpha, known, sorted(OPERATORS), self.part.digest])
+
+    def estimate(self, processes: int) -> SearchCost:
+        """What the search will cost; scores some random formulas, and keeps nothing."""
+        alpha = self.spec.alpha
+        grammar, scorer, rng = Grammar.of(alpha), Scorer(self.part), np.random.default_rng(alpha.seed)
+        drawn = [grammar.ramped(rng, alpha.depth) for _ in range(_SAMPLE)]
+        began = time.perf_counter()
+        for formula in drawn:
+            scorer.score(formula)
+        each = (time.perf_counter() - began) / _SAMPLE
+        evaluations = alpha.population * alpha.generations
+        return SearchCost(evaluations, processes, each * evaluations / processes)
+
+    def run(self, pool: Pool | None = None, journal: Path | None = None, watch: Watch = watch_nothing) -> SearchResult:
+        """Search, select, and look at the holdout.
+
+        Parameters
+        ----------
+        pool : parallel.Pool, optional
+            Where formulas are scored; by default in this process.
+        journal : Path, optional
+            The file by which a killed search goes on.
+        watch : callable, optional
+            Told after each generation how far the search is.
+
+        Raises
+        ------
+        StoreError
+            If trials cannot be counted, or the journal cannot be used.
+        """
+        frame = RunFrame()
+        kept_journal = Journal(journal, self.digest)
+        try:
+            result = self._judged(frame, pool or InProcessPool(), kept_journal, watch)
+            kept_journal.drop()
+            return result
+        finally:
+            kept_journal.close()
+
+    def _judged(self, frame: RunFrame, pool: Pool, journal: Journal, watch: Watch) -> SearchResult:
+        told: list[Generation] = []
+
+        def tell(generation: Generation) -> None:
+            told.append(generation)
+            watch(generation)
+
+        loop = Evolution(self.spec.alpha, Scorer(self.part), pool, journal, self.known, self.progress, tell)
+        elite = loop.run()
+        self.progress("judge", 0, 2)
+        candidates, kept = best_of_selection(elite, Scorer(self.market.part("selection")), self.spec.alpha)
+        judge = Judge(self.market, loop, self.known)
+        alphas, population = judge.kept(kept), judge.population(loop.population)
+        self.progress("judge", 1, 2)
+        tried = list(loop.individuals.values())
+        windows = tuple(_days_of(self.market.part(name)) for name in _WINDOWS)
+        looks = count_search(self.spec, windows, tried, candidates, alphas)
+        self.progress("judge", 2, 2)
+        return SearchResult(
+            self.spec, self.market.prices.digest, windows, len(tried), _dead(tried), tuple(told), candidates, alphas,
+            population, looks, frame.times(),
+        )  # fmt: skip
+
+
+def _dead(tried: Sequence[Individual]) -> dict[str, int]:
+    return dict(sorted(Counter(it.score.dead for it in tried if it.score.dead).items()))
+
+
+def _days_of(part: Part) -> WindowDays:
+    days = part.days
+    first, last = day_of(days[0].item()), day_of(days[-1].item())
+    return WindowDays(part.name, first, last, part.labelled, part.known_through)

@@ -1,0 +1,111 @@
+"""What cannot be searched is told in a line: what, where, what was expected, and the repair."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragsignal.alpha import Search
+from ragsignal.alpha.journal import Journal
+from ragsignal.config import load_search_spec
+from ragsignal.errors import ConfigError, RagSignalError, StoreError
+from tests.searches import SMALL_SEARCH, search_spec
+from tests.specs import changed, write
+
+ALPHAS = '[[alpha]]\nname = "fade"\nformula = "{formula}"\nknown_through = 2011-12-30\n'
+
+
+@pytest.fixture(autouse=True)
+def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"alpha": {"search_end": date(2013, 1, 2)}}, "must lie before selection_end .* the windows follow each other"),
+        ({"alpha": {"search_end": date(2011, 1, 3)}}, "alpha.search_end 2011-01-03 must lie after data.start"),
+        ({"alpha": {"selection_end": date(2013, 6, 28)}}, "must lie before data.end .* the holdout"),
+        ({"alpha": {"embargo": 1}}, "embargo = 1: a label .* 2 bars later.* write embargo = 2 or more"),
+        ({"alpha": {"horizon": 10, "embargo": 10}}, "embargo = 10: .* write embargo = 11 or more"),
+        ({"alpha": {"keep": 7}}, "keep = 7 is more than candidates = 6"),
+        ({"alpha": {"candidates": 13}}, "candidates = 13 is more than population = 12"),
+        ({"alpha": {"popluation": 12}}, "alpha.popluation: unknown key. Did you mean 'population'"),
+        ({"alpha": {"horizon": 3}}, "alpha.horizon"),
+        ({"alpha": {"windows": []}}, "alpha.windows"),
+        ({"alpha": {"depth": 0}}, "alpha.depth"),
+        ({"alpha": {"search_end": "soon"}}, "a day was expected"),
+        ({"alpha": {"known": "absent.toml"}}, "alpha.known: no file .*absent.toml"),
+    ],
+)
+def test_a_spec_that_cannot_be_searched_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, **changes))
+    with pytest.raises(ConfigError, match=said):
+        load_search_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data": {"symbols": ["AAA"]}}, r"data.symbols: 1 symbol\(s\), and formulas rank at least 10"),
+        ({"alpha": {"fields": ["close", "clsoe"]}}, "alpha.fields: there is no field 'clsoe'. Did you mean 'close'"),
+        ({"alpha": {"seeds": ["rank(clsoe)"]}}, "alpha.seeds: .* no field clsoe"),
+        ({"alpha": {"seeds": ["ts_delay(close, -1)"]}}, "alpha.seeds: .* no later one can be reached"),
+        ({"alpha": {"fields": ["returns"], "seeds": ["rank(close)"]}}, "alpha.seeds: .* no field close"),
+        ({"alpha": {"search_end": date(2012, 3, 30)}}, "alpha.search_end: the search window has 63 bars .* fewer than"),
+        ({"alpha": {"selection_end": date(2012, 9, 28)}}, "alpha.selection_end: the selection window has"),
+        ({"data": {"end": date(2013, 1, 3)}}, "data.end: the holdout window has 0 bars"),
+        ({"alpha": {"embargo": 60}}, "alpha.selection_end: the selection window has 68 bars"),
+    ],
+)
+def test_bars_that_cannot_be_searched_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as told:
+        Search(search_spec(**changes))
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_of_known_formulas_becomes_part_of_the_spec(tmp_path: Path) -> None:
+    path = write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, alpha={"known": "mine.toml"}))
+    (tmp_path / "mine.toml").write_text(ALPHAS.format(formula="ts_delta(close, 5) / close"))
+    assert [it.name for it in load_search_spec(path).alpha.known] == ["fade"]
+    (tmp_path / "mine.toml").write_text(ALPHAS.format(formula="ts_detla(close, 5)"))
+    with pytest.raises(ConfigError, match=r"alpha.known: .* no operator ts_detla. Did you mean 'ts_delta'"):
+        Search(load_search_spec(path))
+
+
+def _run_until_killed(path: Path, **changes: Any) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(_: object) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        Search(search_spec(**changes)).run(journal=path, watch=kill)
+
+
+def test_the_journal_of_another_search_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.jsonl"
+    _run_until_killed(path)
+    for changes in ({"alpha": {"seed": 1}}, {"data": {"seed": 1}}, {"alpha": {"search_end": date(2012, 6, 28)}}):
+        with pytest.raises(ConfigError, match=r"is of another search: .* or delete the file") as told:
+            Search(search_spec(**changes)).run(journal=path)
+        assert "\n" not in str(told.value)
+
+
+def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.jsonl"
+    _run_until_killed(path)
+    sound = path.read_bytes()
+    for damaged in (sound.replace(b'"elite"', b'"elyte"'), b"garbage\n" + sound, sound.replace(b'"ic": ', b'"ic": 1')):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"is damaged in line [12]: .* delete the file"):
+            Search(search_spec()).run(journal=path)
+
+
+def test_a_journal_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RagSignalError, match=r"cannot be used: .* name another out"):
+        Journal(tmp_path, "search")
