@@ -28,20 +28,25 @@ from ragsignal.alpha.result import (
     write_search,
 )
 from ragsignal.alpha.search import JOURNAL, Search, SearchCost
+from ragsignal.alpha.session import ENDING, Likeness, Session
+from ragsignal.alpha.session_file import Entry, SessionFile, Tested, read_session, write_session
 from ragsignal.alpha.words import search_words
 
 __all__ = [
     "ALPHAS",
+    "ENDING",
     "JOURNAL",
     "LEVEL",
     "RECORD",
     "Brief",
     "Candidate",
+    "Entry",
     "Generation",
     "Individual",
     "JudgedAlpha",
     "Knowledge",
     "Known",
+    "Likeness",
     "Looks",
     "Population",
     "Proposal",
@@ -50,7 +55,10 @@ __all__ = [
     "Search",
     "SearchCost",
     "SearchResult",
+    "Session",
+    "SessionFile",
     "Source",
+    "Tested",
     "Tried",
     "Watch",
     "WindowDays",
@@ -62,7 +70,9 @@ __all__ = [
     "polish",
     "propose",
     "propose_all",
+    "read_session",
     "review",
     "search_words",
     "write_search",
+    "write_session",
 ]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from ragsignal.alpha.evolution import Individual
 from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Looks, WindowDays
+from ragsignal.alpha.scoring import Score
+from ragsignal.alpha.windows import Market
 from ragsignal.config import SearchSpec
 from ragsignal.study import Trial, TrialLedger, bars_between, ledger_path
-from ragsignal.utils import json_digest
+from ragsignal.utils import day_of, json_digest
 
 SEARCHED, SELECTED, JUDGED = "alpha search", "alpha selection", "alpha holdout"
 """Commands in the ledger, by the window that a formula was tried on."""
@@ -42,6 +44,17 @@ def count_search(
     p = {it.name: _corrected(it, len(kept), others) for it in kept}
     claims = tuple(it.name for it in kept if it.claim and p[it.name] < LEVEL)
     return Looks(len(own), others, bool(own & before), p, claims, evaluated)
+
+
+def count_tested(spec: SearchSpec, market: Market, tried: Sequence[tuple[str, Score]]) -> None:
+    """Count formulas that a session tested, by digest and score, as trials on the search window."""
+    days = market.part("search").days
+    search = bars_between(spec.data, day_of(days[0].item()), day_of(days[-1].item()))
+    ledger = TrialLedger(ledger_path())
+    try:
+        ledger.add(search, [Trial(configuration(spec, digest), SEARCHED, score.sharpe) for digest, score in tried])
+    finally:
+        ledger.close()
 
 
 def configuration(spec: SearchSpec, digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ragsignal.cli.alpha_chat import chat
 from ragsignal.cli.alpha_formulas import evaluate_formula, list_operators
 from ragsignal.cli.alpha_ideas import ideas
 from ragsignal.cli.alpha_search import search
@@ -12,6 +13,7 @@ alpha_app.command("operators")(list_operators)
 alpha_app.command("eval")(evaluate_formula)
 alpha_app.command()(ideas)
 alpha_app.command()(search)
+alpha_app.command()(chat)
 
 
 @alpha_app.callback()

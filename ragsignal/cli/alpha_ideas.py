@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from ragsignal.config import IdeasSpec
 
 
+IdeaModel = Annotated[
+    str | None,
+    typer.Option(help="A causal language model: embedded:NAME, a folder, a Hub id; with a URL, the server's name."),
+]
+IdeaUrl = Annotated[str | None, typer.Option(help="An OpenAI-compatible server that the idea is sent to.")]
+
+
 def ideas(
     idea: Annotated[str, typer.Argument(help='What should rank stocks: "momentum of volume over 20 days".')],
-    spec: Annotated[Path | None, typer.Option(help="A spec with a table [ideas].")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A causal language model: embedded:NAME, a folder, a Hub id; with a URL, the server's name."),
-    ] = None,
-    url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server that the idea is sent to.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="A search spec with a table [ideas].")] = None,
+    model: IdeaModel = None,
+    url: IdeaUrl = None,
     count: Annotated[int, typer.Option(help="Formulas that are wanted.")] = 10,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal formulas.")] = 0,
 ) -> None:
@@ -29,7 +33,7 @@ def ideas(
     from ragsignal.alpha import open_source, propose_all
     from ragsignal.data import BAR_FIELDS
 
-    table = _table(spec, {"model": model, "url": url})
+    table = ideas_table(spec, {"model": model, "url": url})
     with progress_bars() as progress:
         source = open_source(table, BAR_FIELDS, lambda done, total: progress("encode formulas", done, total))
         proposed = propose_all(idea, BAR_FIELDS, source, count, seed)
@@ -37,11 +41,11 @@ def ideas(
     answer(_record(proposed))
 
 
-def _table(spec: Path | None, options: dict[str, str | None]) -> IdeasSpec:
+def ideas_table(spec: Path | None, options: dict[str, str | None]) -> IdeasSpec:
     """The spec's table, with what the command line says laid over it."""
-    from ragsignal.config import IdeasSpec, checked, load_spec
+    from ragsignal.config import IdeasSpec, checked, load_search_spec
 
-    table = (load_spec(spec).ideas if spec else None) or IdeasSpec()
+    table = (load_search_spec(spec).ideas if spec else None) or IdeasSpec()
     given = {name: value for name, value in options.items() if value is not None}
     return checked(table.model_dump(exclude_unset=True) | given, IdeasSpec, spec or "--model, --url")
 

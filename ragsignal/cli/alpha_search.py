@@ -38,7 +38,7 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
         runs = loaded.out / loaded.name
         run = NewRun(runs)
         with open_pool(jobs) as pool:
-            result = prepared.run(pool, runs / JOURNAL, _say_generation)
+            result = prepared.run(pool, runs / JOURNAL, say_generation)
         folder, record = run.write(partial(write_search, result))
     people.print(table_of(result))
     for line in search_words(result):
@@ -59,7 +59,8 @@ def _tell_cost(prepared: Search, processes: int) -> None:
     answer({"evaluations": cost.evaluations, "processes": cost.processes, "seconds": round(cost.seconds, 1)})
 
 
-def _say_generation(generation: Generation) -> None:
+def say_generation(generation: Generation) -> None:
+    """Tell how far a search is."""
     best = generation.best
     found = "none can be ranked yet"
     if best is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.prices import DataSpec
 from ragsignal.config.tables import AtLeastOne, Day, FilePath, Horizon, KeptAlpha, Name, Names, Table, Target
 
@@ -98,6 +99,7 @@ class SearchSpec(Table):
     out: FilePath
     data: DataSpec
     alpha: AlphaSpec
+    ideas: IdeasSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="after")
     def _check(self) -> SearchSpec:

@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.messages import RawTable, did_you_mean
 from ragsignal.config.methods import MethodsSpec
 from ragsignal.config.news import NewsSpec
@@ -155,7 +154,6 @@ class RunSpec(Table):
     walk_forward: WalkForwardSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     news: NewsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
     methods: MethodsSpec | None = Field(default=None, exclude_if=lambda it: it is None)
-    ideas: IdeasSpec | None = Field(default=None, exclude_if=lambda it: it is None)
 
     @model_validator(mode="before")
     @classmethod

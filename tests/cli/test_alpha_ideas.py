@@ -11,14 +11,19 @@ from typing import Any
 import pytest
 
 from ragsignal.cli import main
-from ragsignal.config import load_spec
+from ragsignal.config import load_search_spec
 from ragsignal.data import parse
 from tests.alpha.ideas.readers import CountsWords
-from tests.specs import write_spec
+from tests.searches import SMALL_SEARCH
+from tests.specs import changed, write
 
 Answered = tuple[int, Any, str]
 Ideas = Callable[..., Answered]
 VOLUME = "unusual volume: traded more than on average"
+
+
+def _spec(folder: Path, **tables: Any) -> Path:
+    return write(folder / "hunt.toml", changed(SMALL_SEARCH, **tables))
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
 
     def run(*words: str, **table: Any) -> Answered:
-        spec = ["--spec", str(write_spec(tmp_path, ideas=table))] if table else []
+        spec = ["--spec", str(_spec(tmp_path, ideas=table))] if table else []
         monkeypatch.setattr(sys, "argv", ["ragsignal", "alpha", "ideas", *words, *spec])
         code = 0
         try:
@@ -60,8 +65,9 @@ def test_a_spec_brings_an_own_list_beside_it(ideas: Ideas, tmp_path: Path) -> No
 
 
 def test_a_spec_without_the_table_dumps_as_before(tmp_path: Path) -> None:
-    assert "ideas" not in load_spec(write_spec(tmp_path)).model_dump(mode="json", by_alias=True)
-    spec = load_spec(write_spec(tmp_path, ideas={"url": "http://localhost:1/v1", "model": "m", "key": "MY_KEY"}))
+    assert "ideas" not in load_search_spec(_spec(tmp_path)).model_dump(mode="json", by_alias=True)
+    table = {"url": "http://localhost:1/v1", "model": "m", "key": "MY_KEY"}
+    spec = load_search_spec(_spec(tmp_path, ideas=table))
     assert "MY_KEY" in str(spec.model_dump(mode="json"))  # the name of the variable, never what it holds
 
 
