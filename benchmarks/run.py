@@ -2,6 +2,8 @@
 
     python -m benchmarks.run                 # all
     python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, alpha_noise ...
+    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, live_kills
+    python -m benchmarks.run worth           # what trained parts are worth: recall
     python -m benchmarks.run retrieval       # one of them; the others' figures stay
 
 Figures of a benchmark are replaced together; a killed run keeps those that were done.
@@ -28,6 +30,10 @@ TRUST = ("audit", "coverage", "noise", "live_kills", "alpha_noise", "alpha_plant
 ALL = (*SPEED, *TRUST)
 """The benchmarks: how fast it is, the quick and the important ones first; then whether it can be believed."""
 _GROUPS = {"speed": SPEED, "trust": TRUST}
+WORTH = ("recall",)
+ALL = (*SPEED, *TRUST, *WORTH)
+"""The benchmarks: how fast it is, the quick ones first; whether it can be believed; what trained parts are worth."""
+_GROUPS = {"speed": SPEED, "trust": TRUST, "worth": WORTH}
 _LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pandas", "backtrader")
 
 
