@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ragsignal.cli.app import main
 from tests.specs import HOLD, RANDOM, VOTE, write_spec
 
 pytestmark = pytest.mark.slow
@@ -36,9 +37,14 @@ def test_the_command_writes_a_record_and_says_what_cannot_be_told_apart(tmp_path
     assert "random has no row: random compares no vectors." in " ".join(done.stderr.split())
 
 
-def test_a_spec_without_a_metric_is_answered_in_words_and_with_exit_code_2(tmp_path: Path) -> None:
-    done = _probe(write_spec(tmp_path, variant=[RANDOM, HOLD]), "--out", tmp_path / "runs")
-    assert done.returncode == 2
-    assert "no retriever with a metric to probe" in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_a_spec_without_a_metric_is_answered_in_words_and_with_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_spec(tmp_path, variant=[RANDOM, HOLD])
+    monkeypatch.setattr(sys, "argv", ["ragsignal", "probe", str(path), "--out", str(tmp_path / "runs")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert "no retriever with a metric to probe" in " ".join(told.err.split())
+    assert told.out == ""

@@ -39,7 +39,7 @@ def test_a_line_finds_a_direction() -> None:
     assert answers[:, 1].max() < 0.01
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([1, 5, 60]))
 def test_of_noise_a_probe_says_little_more_than_the_shares(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
