@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ragsignal.config import RunSpec, load_search_spec, load_spec, load_train_spec
+from ragsignal.evaluation.methods_record import cost_table, differences_table, figures_table, rates_table
 
 FOLDER = Path(__file__).parent.parent / "backtests"
 SEARCHES = [FOLDER / "alpha.toml"]
@@ -89,3 +90,20 @@ def _without_places(spec: dict[str, Any]) -> dict[str, Any]:
         variant["retrieval"].pop("encoder", None)
         variant.pop("classifier")
     return read
+
+
+def test_the_tables_of_methods_in_the_docs_are_the_committed_record() -> None:
+    record = json.loads((FOLDER / "text_methods.record.json").read_text(encoding="utf-8"))
+    page = (FOLDER.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    for table in (figures_table, cost_table, differences_table, rates_table):
+        assert table(record) in page
+    asked = record["questions"]
+    assert f"{asked['n']:,} queries, {asked['symbols']} symbols, {asked['days']:,} days" in page
+
+
+def test_the_committed_comparison_of_methods_is_of_the_committed_spec() -> None:
+    record = json.loads((FOLDER / "text_methods.record.json").read_text(encoding="utf-8"))
+    spec = load_spec(FOLDER / "text_methods.toml").model_dump_json(by_alias=True)
+    assert record["spec"] == json.loads(spec.replace(f"{FOLDER}/..", ".."))
+    assert {row["method"] for row in record["trained"] if row["chosen"]} == {"lora", "adalora", "prefix"}
+    assert all(len(way["figures"]["auc"]) == 3 for way in record["ways"])

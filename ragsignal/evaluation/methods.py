@@ -58,7 +58,7 @@ BASELINES = {
 CALIBRATED = ", calibrated"
 _LIBRARIES = ("torch", "transformers", "peft", "scikit-learn", "numpy", "pandas")
 _EDGE = 1e-9
-_TIMED = 64  # prompts
+_TIMED = 32  # prompts
 
 WayKind = Literal["prompted", "trained", "baseline"]
 

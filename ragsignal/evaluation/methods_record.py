@@ -191,7 +191,7 @@ def methods_table(comparison: MethodsComparison) -> Table:
         row = chosen.get(way.method) if way.method else None
         taught = ["–", "–"] if row is None else [f"{row.trainable_parameters:,}", f"{row.cpu_seconds:.0f}"]
         milliseconds = comparison.times["variants"].get(way.forecast.name, {}).get("cpu_ms_a_prompt")
-        shown = [_short(way.figures[name]) for name in ("auc", "log_loss", "ic")]
+        shown = [_short(way.figures["auc"]), *(fixed(way.figures[name].value, 3) for name in ("log_loss", "ic"))]
         table.add_row(way.forecast.name, *shown, *taught, fixed(milliseconds, 0))
     return table
 

@@ -152,7 +152,7 @@ def test_no_outcome_of_the_run_moves_what_was_said(folder: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("method", ["lora", "adalora", "prefix"])
-def test_the_scorer_says_what_a_plain_forward_pass_says(folder: Path, method: str) -> None:
+def test_the_scorer_says_what_a_plain_forward_pass_says_and_calibrates_it(folder: Path, method: str) -> None:
     """Prompts that share their beginning, of unlike lengths, in one batch; against peft, one prompt at a time."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -164,7 +164,11 @@ def test_the_scorer_says_what_a_plain_forward_pass_says(folder: Path, method: st
     found = [signal.hits for signal in study.pipeline(spec.find_variant("few-shot")).signals(queries)]
     prompts = [template.render(query, found[at][: at % 3]) for at, query in enumerate(queries)]
     artifact = load_artifact(folder / f"artifacts/{method}/stockllm", "stockllm")
-    odds = StockLLM(resolve(str(folder / "base")), template, artifact, dtype="float32").log_odds(prompts)
+    reader = StockLLM(resolve(str(folder / "base")), template, artifact, dtype="float32")
+    odds, calibration = reader.log_odds(prompts), artifact.card.calibration
+    assert calibration is not None
+    moved = calibration["slope"] * odds + calibration["intercept"]
+    assert [it.probability for it in reader.score(prompts)] == pytest.approx(1 / (1 + np.exp(-moved)), abs=1e-6)
     tokenizer = AutoTokenizer.from_pretrained(folder / "base")
     model: Any = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
     with warnings.catch_warnings():
