@@ -1,7 +1,12 @@
-"""``make bench``: every benchmark in a process of its own, the figures into results.json, the table into README.md.
+"""``make bench``: each benchmark in a process of its own, the figures into results.json, the table into README.md.
 
     python -m benchmarks.run                 # all
     python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, alpha_noise ...
+    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, live_kills
+    python -m benchmarks.run worth           # what trained parts are worth: recall
+    python -m benchmarks.run                 # speed and trust
+    python -m benchmarks.run trust           # whether it can be believed: audit, coverage, noise, live_kills
+    python -m benchmarks.run learning        # what training brings: probes; an hour or more
     python -m benchmarks.run retrieval       # one of them; the others' figures stay
 
 Figures of a benchmark are replaced together; a killed run keeps those that were done.
@@ -21,22 +26,33 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SPEED = ("ranks", "model", "warm", "retrieval", "corpus", "sweep", "memory", "segments", "growth", "roads")
+SPEED += ("live", "explained", "databases", "formulas")
+TRUST = ("audit", "coverage", "noise", "live_kills")
 SPEED += ("live", "explained", "databases")
 TRUST = ("audit", "coverage", "noise", "live_kills", "alpha_noise", "alpha_planted")
 ALL = (*SPEED, *TRUST)
 """The benchmarks: how fast it is, the quick and the important ones first; then whether it can be believed."""
 _GROUPS = {"speed": SPEED, "trust": TRUST}
+WORTH = ("recall",)
+ALL = (*SPEED, *TRUST, *WORTH)
+"""The benchmarks: how fast it is, the quick ones first; whether it can be believed; what trained parts are worth."""
+_GROUPS = {"speed": SPEED, "trust": TRUST, "worth": WORTH}
+LEARNING = ("probes",)
+ALL = (*SPEED, *TRUST, *LEARNING)
+"""The benchmarks: how fast it is, the quick and the important ones first; whether it can be believed; what is learned.
+"""
+_GROUPS = {"speed": SPEED, "trust": TRUST, "learning": LEARNING}
 _LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pandas", "backtrader")
 
 
 def main(names: list[str]) -> int:
-    """Run the named benchmarks (all without a name); returns how many failed."""
+    """Run the named benchmarks (without a name those of speed and of trust); returns how many failed."""
     names = [it for name in names for it in _GROUPS.get(name, (name,))]
     unknown = sorted(set(names) - set(ALL))
     if unknown:
         raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
     failed = 0
-    for name in names or ALL:
+    for name in names or (*SPEED, *TRUST):
         print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
         run = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{name}"], cwd=HERE.parent, stdout=subprocess.PIPE, text=True

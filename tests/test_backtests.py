@@ -69,6 +69,18 @@ def test_the_positive_control_is_found_by_retrieval_and_by_nothing_else() -> Non
     assert abs(acc["no-retrieval"] - 0.50) <= 0.02
 
 
+def test_the_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart() -> None:
+    record = json.loads((FOLDER / "advise_sample.record.json").read_text(encoding="utf-8"))
+    spec = load_train_spec(FOLDER / "advise_sample.train.toml")
+    ladder = record["ladder"]
+    for key, value in spec.advise.model_dump(mode="json").items():
+        assert ladder[key] == value
+    assert ladder["boosting"] == spec.boosting.model_dump(mode="json")
+    assert ladder["data"]["end"] == str(spec.data.end) == "2010-12-31"
+    assert record["advice"]["flat"]
+    assert record["exponent"]["low"] < 0.0 < 0.44 < 0.72 < record["exponent"]["high"]
+
+
 def _without_places(spec: dict[str, Any]) -> dict[str, Any]:
     """A spec without its paths, which differ from machine to machine."""
     read = RunSpec.model_validate_json(json.dumps(spec)).model_dump(mode="json", by_alias=True)

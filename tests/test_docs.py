@@ -93,7 +93,6 @@ RUN_TABLES: dict[str, type[config.Table]] = {
     "llm": config.LLMSpec,
     "external": config.ExternalSpec,
     "news": config.NewsSpec,
-    "ideas": config.IdeasSpec,
     "strategy": config.StrategySpec,
     "costs": config.CostSpec,
     "evaluation": config.EvaluationSpec,
@@ -115,7 +114,11 @@ TRAIN_TABLES: dict[str, type[config.Table]] = {
     "days": config.DaysTraining,
     "advise": config.AdviseTraining,
 }
-ALPHA_TABLES: dict[str, type[config.Table]] = {"": config.SearchSpec, "alpha": config.AlphaSpec}
+ALPHA_TABLES: dict[str, type[config.Table]] = {
+    "": config.SearchSpec,
+    "alpha": config.AlphaSpec,
+    "ideas": config.IdeasSpec,
+}
 SHARED = {"data", "corpus", "llm", "news"}  # tables of both kinds, documented once
 
 

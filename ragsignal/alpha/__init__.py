@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ragsignal.alpha.evolution import Generation, Individual, Watch
 from ragsignal.alpha.figures import WindowFigures
+from ragsignal.alpha.files import read_search, write_search
 from ragsignal.alpha.ideas.brief import Brief, Tried, polish
 from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
 from ragsignal.alpha.ideas.opened import open_knowledge, open_source
@@ -25,11 +26,10 @@ from ragsignal.alpha.result import (
     Population,
     SearchResult,
     WindowDays,
-    write_search,
 )
 from ragsignal.alpha.search import JOURNAL, Search, SearchCost
 from ragsignal.alpha.session import ENDING, Likeness, Session
-from ragsignal.alpha.session_file import Entry, SessionFile, Tested, read_session, write_session
+from ragsignal.alpha.session_file import Entry, SearchFigures, SessionFile, read_session, write_session
 from ragsignal.alpha.words import search_words
 
 __all__ = [
@@ -54,11 +54,11 @@ __all__ = [
     "Refused",
     "Search",
     "SearchCost",
+    "SearchFigures",
     "SearchResult",
     "Session",
     "SessionFile",
     "Source",
-    "Tested",
     "Tried",
     "Watch",
     "WindowDays",
@@ -70,6 +70,7 @@ __all__ = [
     "polish",
     "propose",
     "propose_all",
+    "read_search",
     "read_session",
     "review",
     "search_words",

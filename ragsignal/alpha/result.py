@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from ragsignal.alpha.evolution import Generation
@@ -13,7 +11,7 @@ from ragsignal.alpha.figures import WindowFigures
 from ragsignal.alpha.windows import WindowName
 from ragsignal.config import SearchSpec
 from ragsignal.data import text_of
-from ragsignal.utils import Record, plain, write_file, write_json
+from ragsignal.utils import Record, plain
 
 ALPHAS, RECORD = "alphas.toml", "search.json"
 LEVEL = 0.05
@@ -168,31 +166,6 @@ class SearchResult:
             "times": {**self.times, "looks": self.looks, "verdict": self.verdict},
         }
         return dict(plain(body))
-
-
-def write_search(result: SearchResult, folder: Path) -> Record:
-    """Write ``alphas.toml`` and ``search.json`` into a folder; returns the record."""
-    text = alphas_text(result.kept)
-    write_file(folder / ALPHAS, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
-    record = result.record()
-    write_json(folder / RECORD, record)
-    return record
-
-
-def alphas_text(kept: tuple[JudgedAlpha, ...]) -> str:
-    """Kept formulas as TOML."""
-    lines = [
-        "# Formulas that a search kept. Whether they are distinguishable from noise: search.json beside this file."
-    ]
-    for it in kept:
-        values = {"name": it.name, "formula": it.formula, "digest": it.digest}
-        lines += ["", "[[alpha]]", *(f"{key} = {_quoted(value)}" for key, value in values.items())]
-        lines.append(f"known_through = {it.known_through}")
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text)
 
 
 def _generation(it: Generation) -> Record:

@@ -21,15 +21,16 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from ragsignal.alpha.evolution import Watch, watch_nothing
+from ragsignal.alpha.files import write_search
 from ragsignal.alpha.ideas.brief import Tried, polish
 from ragsignal.alpha.ideas.opened import open_source
 from ragsignal.alpha.ideas.propose import Proposed, Source, propose_all
 from ragsignal.alpha.ledger import count_tested
 from ragsignal.alpha.likeness import common_share, inner_parts
-from ragsignal.alpha.result import RECORD, SearchResult, write_search
+from ragsignal.alpha.result import RECORD, SearchResult
 from ragsignal.alpha.scoring import Score, Scored, Scorer
 from ragsignal.alpha.search import JOURNAL, Search
-from ragsignal.alpha.session_file import Entry, Idea, Searched, SessionFile, Tested, read_session, write_session
+from ragsignal.alpha.session_file import Entry, Idea, Searched, SearchFigures, SessionFile, read_session, write_session
 from ragsignal.config import IdeasSpec, did_you_mean, load_search_spec
 from ragsignal.data import Explained, Formula, digest_of, explain, library, parse, text_of
 from ragsignal.errors import ConfigError
@@ -268,7 +269,7 @@ class _Change:
 
 def _result(digest: str, score: Score) -> dict[str, object]:
     ic, t = (0.0 if math.isnan(it) else round(float(it), 6) for it in (score.ic, score.t))
-    tested = Tested(digest=digest, ic=ic, t=t, days=score.days, dead=score.dead)
+    tested = SearchFigures(digest=digest, ic=ic, t=t, days=score.days, dead=score.dead)
     return {"tested": tested, "status": "tested"}
 
 

@@ -32,7 +32,7 @@ class Idea(Table):
     source: str = "templates"
 
 
-class Tested(Table):
+class SearchFigures(Table):
     """A formula on the search window: mean daily rank correlation, its t-statistic, and the days it is of.
 
     ``digest`` is that of the formula that was tested; ``dead`` says why it ranks nothing.
@@ -53,7 +53,7 @@ class Entry(Table):
     came_from: str = "own"
     status: Status = "proposed"
     note: str = ""
-    tested: Tested | None = None
+    tested: SearchFigures | None = None
 
 
 class Searched(Table):

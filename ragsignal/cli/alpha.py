@@ -5,6 +5,7 @@ from __future__ import annotations
 from ragsignal.cli.alpha_chat import chat
 from ragsignal.cli.alpha_formulas import evaluate_formula, list_operators
 from ragsignal.cli.alpha_ideas import ideas
+from ragsignal.cli.alpha_page import page
 from ragsignal.cli.alpha_search import search
 from ragsignal.cli.terminal import Commands
 
@@ -14,6 +15,7 @@ alpha_app.command("eval")(evaluate_formula)
 alpha_app.command()(ideas)
 alpha_app.command()(search)
 alpha_app.command()(chat)
+alpha_app.command()(page)
 
 
 @alpha_app.callback()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,11 +170,12 @@ class Chat:
 
     def _search(self, rest: str) -> None:  # noqa: ARG002 - every command takes the rest of its line
         from ragsignal.alpha import search_words
-        from ragsignal.cli.alpha_search import say_generation, table_of
+        from ragsignal.cli.alpha_search import say_generation, table_of, write_audited
         from ragsignal.parallel import open_pool
 
         with open_pool(os.cpu_count()) as pool:
-            folder, result = self.session.search(pool, say_generation)
+            write = partial(write_audited, self.session.prepared)
+            folder, result = self.session.search(pool, say_generation, write)
         people.print(table_of(result))
         for line in search_words(result):
             say(line)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragsignal.cli.terminal import answer, note, say
+from ragsignal.cli.terminal import answer, note, progress_bars, say
 
 if TYPE_CHECKING:
     from ragsignal.alpha import Proposed
@@ -34,7 +34,9 @@ def ideas(
     from ragsignal.data import BAR_FIELDS
 
     table = ideas_table(spec, {"model": model, "url": url})
-    proposed = propose_all(idea, BAR_FIELDS, open_source(table), count, seed)
+    with progress_bars() as progress:
+        source = open_source(table, BAR_FIELDS, lambda done, total: progress("encode formulas", done, total))
+        proposed = propose_all(idea, BAR_FIELDS, source, count, seed)
     _tell(proposed, count)
     answer(_record(proposed))
 

@@ -31,8 +31,9 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
 
     loaded = load_search_spec(spec, settings or ())
     with progress_bars() as progress:
-        from ragsignal.alpha import JOURNAL, RECORD, Search, search_words, write_search
+        from ragsignal.alpha import JOURNAL, RECORD, Search, search_words
         from ragsignal.parallel import open_pool
+        from ragsignal.report import SEARCH_PAGE
 
         prepared = Search(loaded, progress=progress)
         if dry_run:
@@ -42,27 +43,29 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
         run = NewRun(runs)
         with open_pool(jobs) as pool:
             result = prepared.run(pool, runs / JOURNAL, say_generation)
-        folder, record = run.write(partial(write_search, result))
-        findings = _audited(prepared, result)
-        write_json(folder / AUDIT, {"findings": findings})
+        folder, (record, findings) = run.write(partial(write_audited, prepared, result))
     people.print(table_of(result))
     for line in search_words(result):
         say(line)
     for it in findings:
         say(f"audit, {it['test']}, {it['subject']}: {it['verdict']}. {it['words']}")
-    say(f"record: {folder / RECORD}")
+    say(f"record: {folder / RECORD}, page: {folder / SEARCH_PAGE}")
     parts = {key: record[key] for key in ("windows", "evaluated", "candidates", "kept", "population", "times")}
     answer({"run_dir": str(folder), "verdict": result.verdict, **parts, "audit": findings})
     if any(it["verdict"] in ("failed", "broken") for it in findings):
         raise typer.Exit(1)
 
 
-def _audited(prepared: Search, result: SearchResult) -> list[Record]:
-    """Whether later bars move a value of a kept formula, on all bars of the search."""
-    from ragsignal.audit import audit_formulas
+def write_audited(prepared: Search, result: SearchResult, folder: Path) -> tuple[Record, list[Record]]:
+    """Audit the kept formulas on all bars of a search; write its files and its page. Returns record and findings."""
+    from ragsignal.audit import audit_formulas, worst
+    from ragsignal.report import write_run
 
     kept = {it.name: it.formula for it in result.kept}
-    return [asdict(it) for it in audit_formulas(kept, prepared.market.prices)] if kept else []
+    findings = audit_formulas(kept, prepared.market.prices) if kept else []
+    audits = {name: worst([it.verdict for it in findings if it.subject.startswith(f"{name}:")]) for name in kept}
+    write_json(folder / AUDIT, {"findings": [asdict(it) for it in findings]})
+    return write_run(result, folder, audits), [asdict(it) for it in findings]
 
 
 def _tell_cost(prepared: Search, processes: int) -> None:
@@ -93,7 +96,7 @@ def table_of(result: SearchResult) -> Table:
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column("formula", overflow="fold")
+    table.add_column("", overflow="fold")
     for title in ("search", "selection", "holdout, 95 %", "p", "turnover", "a year", "claim"):
         table.add_column(title, justify="right", no_wrap=True)
     for it in result.kept:
@@ -105,7 +108,7 @@ def _cells(it: JudgedAlpha, result: SearchResult) -> list[str]:
     search_window, selection, holdout = it.windows
     beside = f"{holdout.ic:+.4f} [{holdout.low:+.4f}, {holdout.high:+.4f}]"
     return [
-        it.formula,
+        it.name,
         f"{search_window.ic:+.4f}",
         f"{selection.ic:+.4f}",
         beside,

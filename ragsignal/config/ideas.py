@@ -65,7 +65,7 @@ class IdeasSpec(Table):
     asks: int = Field(default=2, ge=0, le=10)
     encoder: str = "embedded:all-MiniLM-L6-v2"
     library: FilePath | None = None
-    floor: float = Field(default=0.35, ge=-1, le=1)
+    floor: float = Field(default=0.4, ge=-1, le=1)
     depth: int = Field(default=4, ge=1, le=12)
     windows: tuple[AtLeastOne, ...] = Field(default=(1, 2, 3, 5, 10, 20, 60, 120, 250), min_length=1, strict=False)
     temperature: float = Field(default=1.0, ge=0.01, le=100)

@@ -109,7 +109,7 @@ def forgetting_of(study: Study) -> Forgetting | None:
     """
     if study.plan.walk.train.stockllm.reader == "text":
         return None
-    return _Matrix(study).result()
+    return StepScores(study).forgetting()
 
 
 def forgetting_record(forgetting: Forgetting) -> Record:
@@ -130,32 +130,42 @@ def training_seconds(forgetting: Forgetting) -> list[float | None]:
 
 
 @dataclass
-class _Matrix:
+class StepScores:
+    """How well each step's StockLLM on ranks ranked the stocks of each day.
+
+    Parameters
+    ----------
+    study : Study
+        Of a walk-forward whose artifacts are there.
+    """
+
     study: Study
 
-    def result(self) -> Forgetting:
-        """Put the cells and their means together."""
+    def forgetting(self) -> Forgetting:
+        """Put cells, their means and costs together."""
         last = len(self.artifacts)
         learned = range(last - 1)  # periods that a model before the last one has learned
-        after = {period: self._ics(last, period) for period in learned}
+        after = {period: self.ics(last, period) for period in learned}
         best = {period: max(range(period + 1, last), key=lambda step: self._value(step, period)) for period in learned}
         cells = [self._cell(step, period) for step in range(1, last + 1) for period in range(last + 1)]
         return Forgetting(
             periods=tuple(self.periods),
             cells=tuple(cells),
-            forgetting=self._mean_of([self._ics(best[period], period) - after[period] for period in learned]),
-            backward=self._mean_of([after[period] - self._ics(period + 1, period) for period in learned]),
-            forward=self._mean_of([self._ics(step, step) for step in range(1, last + 1)]),
+            forgetting=self._mean_of([self.ics(best[period], period) - after[period] for period in learned]),
+            backward=self._mean_of([after[period] - self.ics(period + 1, period) for period in learned]),
+            forward=self._mean_of([self.ics(step, step) for step in range(1, last + 1)]),
             costs=tuple(step_costs(self.study, self.artifacts)),
         )
 
     @cached_property
     def artifacts(self) -> list[Artifact]:
+        """StockLLM of every step; raises ``ModelError`` where one is missing."""
         plan = self.study.plan
         return [load_artifact(plan.folder(step, "stockllm"), "stockllm") for step in plan.steps]
 
     @cached_property
     def periods(self) -> list[Period]:
+        """The columns of the matrix."""
         learned = self.artifacts[0].card.train
         used = [(step.first, step.last) for step in self.study.plan.steps]
         return [Period(number, *days) for number, days in enumerate([(learned.first, learned.last), *used])]
@@ -195,18 +205,18 @@ class _Matrix:
         news = None if train.news is None else NewsSource(train.news, open_store)
         return Materials(train.data.model_copy(update=days), train.corpus, plan.history, news)
 
-    def _ics(self, step: int, period: int) -> FloatArray:
-        """Daily ICs of a step's model on the days of a period that have one."""
+    def ics(self, step: int, period: int) -> FloatArray:
+        """Daily rank ICs of the model of a step (from 1) on the days of a period that have one."""
         span, days = self.periods[period], self.letters.days
         values = self.daily[step - 1][(days >= np.datetime64(span.first)) & (days <= np.datetime64(span.last))]
         return values[np.isfinite(values)]
 
     def _value(self, step: int, period: int) -> float:
-        values = self._ics(step, period)
+        values = self.ics(step, period)
         return float(values.mean()) if len(values) else float("nan")
 
     def _cell(self, step: int, period: int) -> Cell:
-        values = self._ics(step, period)
+        values = self.ics(step, period)
         interval = self._mean_of([values]) or Interval(float("nan"), float("nan"), float("nan"))
         in_sample = self.periods[period].first <= self.artifacts[step - 1].card.trained_through
         return Cell(step, period, in_sample, len(values), interval.difference, interval.low, interval.high)

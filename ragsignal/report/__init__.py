@@ -21,6 +21,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ragsignal.errors import ConfigError
+from ragsignal.report.alphas.page import SEARCH_PAGE, render_search, render_session, write_run
 from ragsignal.report.answers import answers_in_words
 from ragsignal.report.comparison import RunComparison, compare
 from ragsignal.report.csv_files import write_csv
@@ -36,6 +37,7 @@ from ragsignal.trading import RunResult
 from ragsignal.utils import Record, write_json
 
 __all__ = [
+    "SEARCH_PAGE",
     "Explained",
     "Run",
     "RunComparison",
@@ -48,9 +50,12 @@ __all__ = [
     "links_pages",
     "open_folder",
     "record_of",
+    "render_search",
+    "render_session",
     "write_explanations",
     "write_ladder",
     "write_report",
+    "write_run",
 ]
 
 

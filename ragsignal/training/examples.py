@@ -12,6 +12,7 @@ import pandas as pd
 
 from ragsignal.config import CorpusSpec, WalkForwardSpec
 from ragsignal.data import SplitPart, cut_query, days_of, forward_returns
+from ragsignal.errors import DataError
 from ragsignal.types import FloatArray, IntArray, Query
 from ragsignal.utils import as_stamps, day_of
 
@@ -79,10 +80,20 @@ def draw_by_age(examples: Sequence[Example], n: int, walk: WalkForwardSpec, last
     last : date
         Last day that the step before trained on.
     seed : int
+
+    Raises
+    ------
+    DataError
+        If new ones alone are wanted, and there is none.
     """
     days = np.array([day_of(example.query.as_of) for example in examples], dtype="datetime64[D]")
     if not walk.replay:
         new = np.flatnonzero(days > np.datetime64(last))
+        if not len(new):
+            raise DataError(
+                f"walk_forward.replay = false trains on days after {last} alone, and no example is of one; write "
+                "replay = true, or a longer walk_forward.every"
+            )
         return draw([examples[number] for number in new.tolist()], n, seed)
     if len(examples) <= n:
         return list(examples)

@@ -270,7 +270,7 @@ def test_train_lists_its_commands() -> None:
         timeout=300,
     )
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("stockllm", "feedback", "finseer", "classifier"))
+    assert all(word in done.stdout for word in ("stockllm", "feedback", "finseer", "recall", "classifier"))
 
 
 def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
@@ -286,6 +286,7 @@ def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
         (["stockllm"], {"splt": {}}, "splt: unknown key. Did you mean 'split'?"),
         (["feedback"], {}, "ragsignal train stockllm SPEC"),
         (["advise"], {}, 'stockllm.reader is "text"'),
+        (["recall"], {"recall": {"letters": 9}}, "write recall.letters = 5 or less"),
         (["finseer", "--encoder", "nonsense"], {}, "text, numeric or both was expected"),
     ],
 )

@@ -16,7 +16,7 @@ from ragsignal.evaluation.forgetting import (
     Forgetting,
     Period,
     StepCost,
-    _Matrix,
+    StepScores,
     forgetting_record,
     mean_of_periods,
     scores_of,
@@ -36,14 +36,14 @@ def matrix(known: np.ndarray[Any, Any] = R) -> Forgetting:
     steps = [SimpleNamespace(first=day[first], last=day[last]) for first, last in SPANS[1:]]
     train = SimpleNamespace(corpus=SimpleNamespace(horizon=1))
     plan = SimpleNamespace(steps=steps, walk=SimpleNamespace(train=train))
-    built = _Matrix(SimpleNamespace(plan=plan))  # type: ignore[arg-type]
+    built = StepScores(SimpleNamespace(plan=plan))  # type: ignore[arg-type]
     learned = SimpleNamespace(first=day[0], last=day[9])
     cards = [SimpleNamespace(train=learned, trained_through=day[first - 1]) for first, _ in SPANS[1:]]
     held = built.__dict__
     held["artifacts"] = [SimpleNamespace(card=card) for card in cards]
     held["letters"] = SimpleNamespace(days=DAYS)
     held["daily"] = [np.repeat(row, 10) for row in known]
-    return built.result()
+    return built.forgetting()
 
 
 @pytest.fixture(autouse=True)

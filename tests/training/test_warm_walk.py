@@ -60,7 +60,7 @@ RUN: Tables = {
     "corpus": {"target": "relative"},
     "retrieval": {"retriever": "none"},
     "llm": {"model": "walk:stockllm"},
-    "evaluation": {"target": "relative"},
+    "evaluation": {"target": "relative", "every": 5},
     "strategy": {"class": "ragsignal.strategies:SlowBook"},
     "variant": [{"name": "stockllm"}, HOLD],
 }

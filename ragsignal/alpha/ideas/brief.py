@@ -9,7 +9,7 @@ from typing import Literal
 
 from ragsignal.alpha.ideas.knowledge import Found, Knowledge
 from ragsignal.alpha.ideas.words import field_words
-from ragsignal.data import BAR_FIELDS, LONGEST, OPERATORS, Formula, Kind, text_of
+from ragsignal.data import BAR_FIELDS, LONGEST, OPERATORS, Call, Formula, Kind, parts, text_of
 from ragsignal.errors import ConfigError, LookAheadError
 
 CONTEXT = 6
@@ -104,8 +104,16 @@ def polish(
         raise ConfigError(f"an idea of {len(line)} characters; say it within {_LONGEST_IDEA}")
     if not line.isprintable():
         raise ConfigError("the idea holds characters that cannot be printed; write it as a line of words")
-    found = tuple(knowledge.search(line, CONTEXT, fields)) if knowledge else ()
-    return Brief(line, dict(fields), _windows(line), found, tuple(tried))
+    found = knowledge.search(line, 5 * CONTEXT, fields) if knowledge else []
+    return Brief(line, dict(fields), _windows(line), _different(found), tuple(tried))
+
+
+def _different(found: Sequence[Found]) -> tuple[Found, ...]:
+    """The likest of those that have the same operators, :data:`CONTEXT` at most."""
+    first: dict[tuple[str, ...], Found] = {}
+    for it in found:
+        first.setdefault(tuple(part.operator for part in parts(it.known.formula) if isinstance(part, Call)), it)
+    return tuple(first.values())[:CONTEXT]
 
 
 def _windows(idea: str) -> tuple[int, ...]:

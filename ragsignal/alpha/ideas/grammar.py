@@ -192,11 +192,14 @@ class TextGrammar:
         if slot.wants is Kind.GROUP:
             yield from self._plain((Kind.GROUP,), level)
         elif slot.wants is Kind.TRUTH:
-            tail = Tail(level, level + 1, must=True, compares=True)
-            yield from ((text, Word((*it.then, tail), it.reaches)) for text, it in self._operand(level + 1))
+            for text, word in self._operand(level + 1):
+                tail = Tail(level, word.reaches, must=True, signs="comparing")
+                yield text, Word((*word.then, tail), word.reaches)
             yield from self._plain((Kind.TRUTH,), level)
         elif slot.role in ("argument", "last", "whole"):
             yield from self._side(slot)
+        elif slot.role == "zero":
+            yield from (*self._operand(level, negated=False), ("0", Word()))
         else:
             yield from self._operand(level, negated=slot.role == "left")
             if slot.role in ("scaled", "compared"):
@@ -204,23 +207,26 @@ class TextGrammar:
 
     def _side(self, slot: Slot) -> Iterator[tuple[str, Word]]:
         """Words that begin an operand after which a sign may come."""
-        level = slot.level
-        for text, word in self._operand(level):
-            must = slot.role == "whole" and text in self.fields  # a field alone says no more than its name
-            yield text, Word((*word.then, Tail(level, word.reaches, must)), word.reaches)
+        level, whole = slot.level, slot.role == "whole"
+        for text, word in self._operand(level, kinds=(Kind.SERIES,) if whole else _SERIES):
+            # a field alone says no more than its name, and a condition alone tells two kinds of stocks apart
+            tail = Tail(level, word.reaches, must=whole and text in self.fields, signs="arithmetic" if whole else "all")
+            yield text, Word((*word.then, tail), word.reaches)
         for text in self._numbers():
-            tail = Tail(level, level, must=slot.role != "last", number=False)
-            yield text, Word((tail,), level if slot.role == "last" else level + 1)
+            last = slot.role == "last"
+            yield text, Word(() if last else (Tail(level, level, must=True, signs="scaling"),), level + (not last))
 
-    def _operand(self, level: int, negated: bool = True) -> Iterator[tuple[str, Word]]:
+    def _operand(
+        self, level: int, negated: bool = True, kinds: tuple[Kind, ...] = _SERIES
+    ) -> Iterator[tuple[str, Word]]:
         """Words that begin a series, a condition, a bracket or a minus sign."""
         if level > self.limits.depth:
             return
-        yield from self._plain(_SERIES, level)
+        yield from self._plain(kinds, level)
         if level == self.limits.depth:
             return
         inner = Slot(Kind.SERIES, level + 1, "left")
-        yield "(", Word((inner, Tail(level, level + 1, must=True), ")"), level + 1)
+        yield "(", Word((inner, Tail(level, level, must=True, signs="arithmetic"), ")"), level + 1)
         if negated and self._negates:
             yield "-", Word((Slot(Kind.SERIES, level + 1, "negated"),), level + 1)
 
@@ -250,13 +256,16 @@ class TextGrammar:
     def _tail(self, tail: Tail) -> Iterator[tuple[str, Word]]:
         if not tail.must:
             yield "", Word()
-        reaches = tail.level + 1 if tail.must else tail.deepest + 1
-        if reaches > self.limits.depth:
+        if tail.reaches > self.limits.depth:
             return
         for sign, gives in self._signs.items():
-            if gives is Kind.TRUTH or not tail.compares:
-                role = "right" if not tail.number else "compared" if gives is Kind.TRUTH else "scaled"
-                yield sign, Word((Slot(Kind.SERIES, tail.level + 1, role),), reaches)
+            compares, scales = gives is Kind.TRUTH, sign in (" * ", " / ")
+            wanted = {"all": True, "arithmetic": not compares, "comparing": compares, "scaling": scales}[tail.signs]
+            if wanted:
+                # a field is compared with no number but 0, and a sum with a number ranks stocks as before
+                role = ("zero" if tail.is_bare else "compared") if compares else "scaled" if scales else "right"
+                role = "right" if tail.signs == "scaling" else role
+                yield sign, Word((Slot(Kind.SERIES, tail.level + 1, role),), tail.reaches)
 
     def _numbers(self, zero: bool = False) -> tuple[str, ...]:
         return tuple(text_of(Number(value)) for value in (*self.limits.numbers, *((0.0,) if zero else ())))
@@ -285,6 +294,4 @@ def _takes(operator: Operator, window: Window, number: Number) -> bool:
 
 def _raised(symbol: Symbol, reaches: int) -> Symbol:
     """A symbol under which something stands in so many operators."""
-    if isinstance(symbol, Tail) and not symbol.must and symbol.deepest < reaches:
-        return symbol._replace(deepest=reaches)
-    return symbol
+    return symbol._replace(deepest=max(symbol.deepest, reaches)) if isinstance(symbol, Tail) else symbol

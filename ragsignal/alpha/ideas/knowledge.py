@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from ragsignal.alpha.ideas.words import field_names, phrase
 from ragsignal.artifacts import Weights
-from ragsignal.data import BAR_FIELDS, Call, Formula, Kind, digest_of, parse, parts
+from ragsignal.data import BAR_FIELDS, Call, Formula, Kind, depth, digest_of, parse, parts
 from ragsignal.errors import ConfigError, ModelError
 from ragsignal.retrieval import EmbeddingCache, load_sentence_model
+from ragsignal.utils import Steps, silent_steps
 
-FLOOR = 0.35
+FLOOR = 0.4
 """Cosine below which a formula does not fit an idea; what was measured: docs/alpha-ideas.md."""
 _ROWS = 64
 _MOST_LINES = 10_000
@@ -88,14 +89,23 @@ class Knowledge:
         A file of vectors, made on first use: each sentence is encoded once.
     floor : float
         What is less like an idea than this, by cosine, does not fit it.
+    progress : callable, optional
+        Called with (sentences encoded, sentences to encode) where some were never encoded.
     """
 
-    def __init__(self, known: Sequence[Known], encoder: SentenceEncoder, cache: Path, floor: float = FLOOR) -> None:
+    def __init__(
+        self,
+        known: Sequence[Known],
+        encoder: SentenceEncoder,
+        cache: Path,
+        floor: float = FLOOR,
+        progress: Steps = silent_steps,
+    ) -> None:
         if not -1.0 <= floor <= 1.0:
             raise ConfigError(f"floor = {floor:g}: a cosine of -1 to 1 was expected, such as {FLOOR}")
         self.known = tuple({digest_of(it.formula): it for it in reversed(known)}.values())[::-1]
         self.floor = floor
-        self._encoder, self._cache = encoder, EmbeddingCache(cache)
+        self._encoder, self._cache, self._progress = encoder, EmbeddingCache(cache), progress
 
     def search(self, idea: str, count: int, fields: Mapping[str, Kind] = BAR_FIELDS) -> list[Found]:
         """The formulas of some fields that say what is most like an idea, at most ``count``, likest first."""
@@ -111,7 +121,7 @@ class Knowledge:
             return []
         distinct = sorted({idea, *sentences})
         place = {text: number for number, text in enumerate(distinct)}
-        vectors = self._cache.vectors(self._encoder.digest, distinct, self._encoder.encode, _ROWS)
+        vectors = self._cache.vectors(self._encoder.digest, distinct, self._encoder.encode, _ROWS, self._progress)
         if not np.isfinite(vectors).all():
             raise ModelError("the encoder makes vectors that are no numbers; name another one in ideas.encoder")
         index = faiss.IndexFlatIP(vectors.shape[1])
@@ -120,16 +130,20 @@ class Knowledge:
         return [(int(row), float(cosine)) for row, cosine in zip(rows[0], cosines[0], strict=True)]
 
 
-def explained(named: Mapping[str, Formula]) -> list[Known]:
-    """Formulas and all operators within them in words, each formula once; wholes come before parts."""
-    wholes = [Known(formula, phrase(formula), name) for name, formula in named.items()]
-    inner = [
-        Known(part, phrase(part), f"a part of {name}")
-        for name, formula in named.items()
-        for part in parts(formula)
-        if isinstance(part, Call) and part is not formula
-    ]
-    return list({digest_of(it.formula): it for it in reversed(wholes + inner)}.values())[::-1]
+def explained(named: Mapping[str, Formula], deepest: int = 3) -> list[Known]:
+    """Formulas and operators within them in words, each formula once; wholes come before parts.
+
+    Parameters
+    ----------
+    named : mapping of str to Formula
+    deepest : int
+        Operators within each other in what is explained: the words of deeper ones are too long to be like an idea's.
+    """
+    of = {name: [part for part in parts(it) if isinstance(part, Call)] for name, it in named.items()}
+    wholes = [Known(named[name], phrase(named[name]), name) for name in named]
+    inner = [Known(part, phrase(part), f"a part of {name}") for name, calls in of.items() for part in calls]
+    known = [it for it in wholes + inner if depth(it.formula) <= deepest]
+    return list({digest_of(it.formula): it for it in reversed(known)}.values())[::-1]
 
 
 def read_own(path: Path, fields: Mapping[str, Kind] = BAR_FIELDS) -> list[Known]:

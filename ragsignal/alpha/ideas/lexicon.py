@@ -19,14 +19,24 @@ class Slot(NamedTuple):
 class Tail(NamedTuple):
     """What may follow an operand: a sign and another operand; ``must`` where without it the part would be none.
 
-    ``deepest`` is the greatest number of operators around anything in the operand, the outer ones included.
+    ``deepest`` is the greatest number of operators around anything in the operand, the outer ones included; ``signs``
+    says which of them: ``all``, ``arithmetic``, ``comparing``, or ``scaling`` behind a number.
     """
 
     level: int
     deepest: int
     must: bool = False
-    compares: bool = False
-    number: bool = True
+    signs: str = "all"
+
+    @property
+    def reaches(self) -> int:
+        """How many operators stand around the operand with the sign."""
+        return self.level + 1 if self.must else self.deepest + 1
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the operand is a field."""
+        return self.deepest < self.level + 1 + self.must
 
 
 class Literal(NamedTuple):

@@ -55,10 +55,10 @@ class FormulaTemplate:
 
 
 TEMPLATES = (
-    FormulaTemplate("momentum: {x} rises, and goes on rising", "rank(ts_returns({x}, {w}))", "level"),
+    FormulaTemplate("momentum: stocks whose {x} rose go on rising", "rank(ts_returns({x}, {w}))", "level"),
     FormulaTemplate("momentum: mean {x}", "rank(ts_mean({x}, {w}))", "signed"),
-    FormulaTemplate("reversal: {x} fell, and comes back", "rank(-ts_returns({x}, {w}))", "level"),
-    FormulaTemplate("reversal: low mean {x} comes back", "rank(-ts_mean({x}, {w}))", "signed"),
+    FormulaTemplate("reversal: stocks whose {x} fell come back", "rank(-ts_returns({x}, {w}))", "level"),
+    FormulaTemplate("reversal: stocks with a low mean {x} come back", "rank(-ts_mean({x}, {w}))", "signed"),
     FormulaTemplate("mean reversion: {x} is below its average", "rank(ts_mean({x}, {w}) / {x})", "level"),
     FormulaTemplate(
         "trend: short average of {x} above the long one", "rank(ts_mean({x}, {v}) / ts_mean({x}, {w}))", "level"

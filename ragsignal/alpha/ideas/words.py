@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragsignal.data import FACTOR_WORDS, NEWS_WORDS, OPERATORS, Call, Field, Formula, parts, text_of
+from ragsignal.data import FACTOR_WORDS, NEWS_WORDS, Call, Field, Formula, parts, words_of
 
 _BAR_WORDS = {
     "open": "open price",
@@ -30,13 +30,16 @@ def describe(formula: Formula) -> str:
 
 
 def phrase(formula: Formula) -> str:
-    """A formula in words, operators within others in brackets."""
+    """A formula in words, operators within others in brackets, fields as people call them."""
+    return words_of(_renamed(formula))
+
+
+def _renamed(formula: Formula) -> Formula:
     if isinstance(formula, Field):
-        return field_words(formula.name)
-    if not isinstance(formula, Call):
-        return text_of(formula)
-    told = (f"({phrase(part)})" if isinstance(part, Call) else phrase(part) for part in formula.arguments)
-    return OPERATORS[formula.operator].words.format(*told)
+        return Field(field_words(formula.name), formula.kind)
+    if isinstance(formula, Call):
+        return Call(formula.operator, tuple(map(_renamed, formula.arguments)))
+    return formula
 
 
 def field_names(formula: Formula) -> frozenset[str]:

@@ -22,7 +22,8 @@ def _number(values: FloatArray) -> FloatArray:
 
 
 def _total(values: FloatArray) -> FloatArray:
-    return np.asarray(np.sum(np.where(np.isnan(values), 0.0, values), axis=1, keepdims=True))
+    found = np.sum(np.where(np.isnan(values), 0.0, values), axis=1, keepdims=True)
+    return np.where(np.isinf(found), np.nan, found)  # too large a sum is none, and nothing is measured by it
 
 
 def _demean(values: FloatArray) -> FloatArray:

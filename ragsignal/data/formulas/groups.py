@@ -33,7 +33,7 @@ class _Cells:
         """Sum over the group of each place; what is missing is not read."""
         filled = np.where(self.missing, 0.0, values).ravel()
         cells = np.bincount(self.index.ravel(), weights=filled, minlength=self.width * len(values))
-        return self._back(np.asarray(cells, dtype=np.float64))
+        return self._back(np.where(np.isinf(cells), np.nan, cells))
 
     def number(self) -> FloatArray:
         """Members of the group of each place."""

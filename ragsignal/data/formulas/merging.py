@@ -51,6 +51,7 @@ def merged(state: State, join: Join, length: int) -> State:
 def _aligned(windows: FloatArray, bars: int) -> FloatArray:
     out = np.full((bars, *windows.shape[1:]), np.nan)
     out[bars - len(windows) :] = windows
+    np.copyto(out, np.nan, where=np.isinf(out))  # too large a sum is none, and nothing is measured by it
     return out
 
 

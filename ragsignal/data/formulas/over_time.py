@@ -10,7 +10,7 @@ import ragsignal.data.formulas.merging as merging
 import ragsignal.data.rolling as rolling
 from ragsignal.data.formulas.formula import Kind
 from ragsignal.data.formulas.registry import Operator, register
-from ragsignal.data.formulas.ties import ROUNDING, difference
+from ragsignal.data.formulas.ties import difference
 from ragsignal.data.rolling import TIE
 from ragsignal.types import FloatArray
 
@@ -78,7 +78,7 @@ def _kurtosis(values: FloatArray, length: int) -> FloatArray:
 def _rank(values: FloatArray, length: int) -> FloatArray:
     """Rank of the present value among the last ``length``, in (0, 1]; ties share the mean rank."""
     now = values[length - 1 :]
-    width = np.maximum(TIE * np.abs(now), ROUNDING * merging.highest(np.abs(values), length)[length - 1 :])
+    width = TIE * np.abs(now)
     low, high, true = now - width, now + width, np.empty(now.shape, dtype=bool)
     below, within = (np.zeros(now.shape, dtype=np.min_scalar_type(length)) for _ in range(2))
     for _, lag in _lags(values, length):

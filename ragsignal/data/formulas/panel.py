@@ -31,7 +31,7 @@ class FieldPanel:
     Raises
     ------
     DataError
-        If a field has another shape, or an infinity.
+        If a field has another shape, or an infinity, or groups are not named by whole numbers.
     """
 
     days: NDArray[np.datetime64]
@@ -40,6 +40,9 @@ class FieldPanel:
     kinds: Mapping[str, Kind]
 
     def __post_init__(self) -> None:
+        for name, kind in self.kinds.items():
+            if kind is Kind.GROUP and name in self.fields:
+                _check_groups(name, self.fields[name])
         for name, values in self.fields.items():
             if values.shape != self.shape:
                 raise DataError(
@@ -68,6 +71,13 @@ class FieldPanel:
         return FieldPanel(
             self.days[:days], self.symbols, {name: it[:days] for name, it in self.fields.items()}, self.kinds
         )
+
+
+def _check_groups(name: str, values: FloatArray) -> None:
+    known = values[~np.isnan(values)]
+    odd = known[known != np.floor(known)]
+    if len(odd):
+        raise DataError(f"the groups {name} are named by whole numbers, and {odd[0]:g} is none: number the groups")
 
 
 def field_panel(frames: Mapping[str, pd.DataFrame], further: Mapping[str, FloatArray] | None = None) -> FieldPanel:

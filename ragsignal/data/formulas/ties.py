@@ -2,8 +2,8 @@
 
 Where a rank, a sign or a branch hangs on the last bit of a number, multiplying all prices by a constant would flip it.
 So the difference of two numbers that agree to :data:`~ragsignal.data.rolling.TIE` of their size is exactly 0, and
-neighbours in the order of a day that agree so far share their rank, or that differ by no more than the rounding of the
-largest of the day.
+neighbours in the order of a day that agree so far share their rank, or that differ by no more than the rounding of what
+is usual on the day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ragsignal.data.rolling import TIE
 from ragsignal.types import BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-13
-"""What sums that should be 0 are off by, as a share of what they are ranked among."""
+"""What sums that should be 0 are off by, as a share of what is usual among what they are ranked with."""
 
 
 def difference(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -63,9 +63,18 @@ def _apart(ordered: FloatArray) -> BoolArray:
     """Which values, in their order, do not agree with the one before; those that are missing agree with none."""
     apart = np.ones(ordered.shape, dtype=bool)
     before, after = ordered[:, :-1], ordered[:, 1:]
-    noise = ROUNDING * np.fmax.reduce(np.abs(ordered), axis=1, keepdims=True, initial=0.0)
-    apart[:, 1:] = ~(after - before <= np.maximum(TIE * np.maximum(np.abs(before), np.abs(after)), noise))
+    size = np.maximum(np.abs(before), np.abs(after))
+    apart[:, 1:] = ~(after - before <= np.maximum(TIE * size, ROUNDING * _usual(ordered)))
     return apart
+
+
+def _usual(ordered: FloatArray) -> FloatArray:
+    """The size of what is usual on each day: the larger of its lower and upper tenth, so that no outlier moves it."""
+    known = np.sum(~np.isnan(ordered), axis=1, keepdims=True)
+    place = np.minimum(np.maximum(known // 10, 1), np.maximum(known - 1, 0))
+    places = np.concatenate([place, np.maximum(known - 1 - place, 0)], axis=1)
+    tenths = np.take_along_axis(ordered, places, axis=1)
+    return np.asarray(np.fmax.reduce(np.abs(tenths), axis=1, keepdims=True, initial=0.0))
 
 
 def _ends(begins: BoolArray) -> tuple[IntArray, IntArray]:

@@ -113,8 +113,8 @@ class Plan:
         return self.root / kind / f"{step.train_end}-{self._address(step, kind)[:16]}"
 
     def times(self, step: Step, kind: TrainedKind) -> Path:
-        """File of how long the training of ``kind`` for a step took: no artifact holds it, as it is not decided."""
-        return self.root / "times" / kind / f"{self.folder(step, kind).name}.json"
+        """File beside an artifact that says how long its training took, which would make two equal artifacts differ."""
+        return self.folder(step, kind).with_suffix(".seconds.json")
 
     def before(self, step: Step) -> Step | None:
         """The step whose weights ``step`` goes on from; None of one that is trained from nothing."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ragsignal.data.formulas.evaluate as evaluate
+import ragsignal.data.rolling as rolling
 from ragsignal.data.formulas import OPERATORS, Evaluator, FieldPanel, Formula, Kind, Operator, memory, parse
 from ragsignal.types import FloatArray
 from tests.data.formulas.trees import formulas, panel, sample_of
@@ -231,6 +232,54 @@ def test_odd_panels_give_numbers_or_nothing_and_no_warning(text: str) -> None:
             assert found.shape == given.shape
             assert not np.isinf(found).any()
             assert all(np.array_equal(before[name], it, equal_nan=True) for name, it in given.fields.items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ts_std(close, 3)",
+        "ts_zscore(close, 3)",
+        "ts_corr(close, close, 3)",
+        "ts_sum(abs(close) * 1e8, 3)",
+        "close * close",
+    ],
+)
+def test_what_is_too_large_is_missing(text: str) -> None:
+    assert np.isnan(column(text, 1e300, -1e300, 1e300, 1e300)[2:]).all()
+
+
+@pytest.mark.parametrize("text", ["zscore(close)", "scale(close)", "demean(close)", "group_scale(close, sector)"])
+def test_a_day_that_is_too_large_is_missing(text: str) -> None:
+    values = values_on(text, close=[[1.5e308, -1.5e308, 1.5e308, 1.5e308]], sector=[[1.0, 1, 1, 1]])
+    assert np.isnan(values).all()
+
+
+def test_an_outlier_does_not_tie_the_others() -> None:
+    values = values_on("rank(close)", close=[[1e30, 0.001, 0.002, 0.003, 0.004, -1e30, 1e-19, -1e-19]])
+    np.testing.assert_allclose(values[0] * 8, [8, 4, 5, 6, 7, 1, 2.5, 2.5])
+
+
+def check_laws(formula: Formula) -> None:
+    """No later bar is read, and none from before what is remembered."""
+    for seed in (0, 1):
+        check_no_later_bar_is_read(formula, panel(seed=seed), 29)
+        check_memory(formula, panel(seed=seed))
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        Operator("broken", (Kind.SERIES,), Kind.SERIES, lambda it: it - np.nanmean(it, axis=0), "time", "{0}"),
+        Operator("broken", (Kind.SERIES,), Kind.SERIES, lambda it: np.roll(it, -1, axis=0), "time", "{0}"),
+        Operator("broken", (Kind.SERIES,), Kind.SERIES, lambda it: rolling.ema(it, 0.1), "time", "{0}"),
+        Operator("broken", (Kind.SERIES,), Kind.SERIES, lambda it: np.cumsum(it, axis=0), "time", "{0}"),
+    ],
+)
+def test_an_operator_that_breaks_a_law_is_found(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATORS, "broken", operator)
+    formula = parse("broken(open)")
+    with pytest.raises(AssertionError):
+        check_laws(formula)
 
 
 @pytest.mark.parametrize("text", _TEXTS)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.data.formulas import Evaluator, field_panel, parse
+from ragsignal.data.formulas import Evaluator, FieldPanel, Kind, field_panel, parse
 from ragsignal.errors import DataError
 
 
@@ -49,3 +49,10 @@ def test_wrong_fields_are_told(values: np.ndarray, said: str) -> None:
     with pytest.raises(DataError, match=said) as told:
         field_panel(FRAMES, {"cap": values})
     assert "\n" not in str(told.value)
+
+
+def test_groups_are_whole_numbers() -> None:
+    panel = field_panel(FRAMES)
+    fields = {**panel.fields, "sector": np.array([[1, 2], [1, np.nan], [1, 2.5]])}
+    with pytest.raises(DataError, match=r"the groups sector are named by whole numbers, and 2\.5 is none"):
+        FieldPanel(panel.days, panel.symbols, fields, {"sector": Kind.GROUP})
