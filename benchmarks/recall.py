@@ -14,11 +14,10 @@ information coefficient is that of the vote of all hits and the next return, clo
 from __future__ import annotations
 
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Measure, in_turn, main
+from benchmarks.harness import Measure, main
 from ragsignal.config import TrainSpec
 from ragsignal.data import daily_ranks
 from ragsignal.llm import VoteScorer
@@ -126,6 +125,8 @@ STEP = 5  # days from one on which hits are asked for to the next
 TRIED = (Naming(), Naming(title_weight=0.5), Naming(title_weight=1.0), Naming(title_weight=0.0))
 """Ways to name among which validation chooses, the published one first."""
 SEEDS = (0, 1, 2)
+QUERIES = 512
+"""Of one call that is timed."""
 COMMAND = "RAGSIGNAL_US_PRICES=table.parquet python -m benchmarks.recall"
 
 
@@ -335,13 +336,16 @@ def _alone(found: Mapping[str, Found], what: str) -> Measure:
 
 
 def _speed(ways: Mapping[str, CorpusRetriever], examples: Sequence[Example]) -> Measure:
-    asked = [it.query for it in examples][-512:]
-    work: dict[str, Callable[[], Any]] = {name: lambda it=it: it.retrieve(asked) for name, it in ways.items()}
-    taken = {name: 1000 * statistics.median(times) / len(asked) for name, times in in_turn(work, rounds=3).items()}
-    detail = {f"{name}_ms": round(value, 4) for name, value in taken.items()} | {"queries_a_call": len(asked), "k": K}
-    return Measure(
-        "recall, time of a query", taken["recall"], "ms", "FinSeer and shape: see detail", "", COMMAND, detail
-    )
+    """Seconds of one core, and not of the clock: other work on the machine does not show."""
+    asked = [it.query for it in examples][-QUERIES:]
+    taken = {}
+    for name, retriever in ways.items():
+        retriever.retrieve(asked[:1])  # builds the trie, or the vectors
+        began = time.process_time()
+        retriever.retrieve(asked)
+        taken[name] = 1000 * (time.process_time() - began) / len(asked)
+    detail = {f"{name}_ms": round(value, 3) for name, value in taken.items()} | {"queries_a_call": len(asked), "k": K}
+    return Measure("recall, time of a query", taken["recall"], "ms of a core", "", "", COMMAND, detail)
 
 
 def _say(what: str, done: int, total: int) -> None:
