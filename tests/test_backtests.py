@@ -70,9 +70,10 @@ def test_the_positive_control_is_found_by_retrieval_and_by_nothing_else() -> Non
     assert abs(acc["no-retrieval"] - 0.50) <= 0.02
 
 
-def test_the_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart() -> None:
-    record = json.loads((FOLDER / "advise_sample.record.json").read_text(encoding="utf-8"))
-    spec = load_train_spec(FOLDER / "advise_sample.train.toml")
+@pytest.mark.parametrize("name", ["advise", "advise_sample"])
+def test_a_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart(name: str) -> None:
+    record = json.loads((FOLDER / f"{name}.record.json").read_text(encoding="utf-8"))
+    spec = load_train_spec(FOLDER / f"{name}.train.toml")
     ladder = record["ladder"]
     for key, value in spec.advise.model_dump(mode="json").items():
         assert ladder[key] == value
