@@ -83,6 +83,21 @@ def test_a_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart(nam
     assert record["exponent"]["low"] < 0.0 < 0.44 < 0.72 < record["exponent"]["high"]
 
 
+def test_the_record_of_going_on_stands_beside_training_anew_with_every_interval() -> None:
+    record = json.loads((FOLDER / "warm.record.json").read_text(encoding="utf-8"))
+    ways = {row["way"]: row for row in record["ways"]}
+    assert {"anew", "all", "all, replay", "all, replay, ewc", "lora, replay"} == set(ways)
+    spec = load_spec(FOLDER / "warm.toml")
+    assert spec.walk_forward is not None
+    for name, row in ways.items():
+        assert row["ic"]["low"] <= row["ic"]["difference"] <= row["ic"]["high"]
+        assert (row["less anew"] is None) == (name == "anew")
+        steps = [year["steps"] for year in row["years"]]
+        assert steps[0] <= 400
+        assert name == "anew" or set(steps[1:]) == {spec.walk_forward.warm_steps}
+    assert all(cell["in_sample"] == (cell["period"] < cell["step"]) for cell in record["matrix"]["cells"])
+
+
 def _without_places(spec: dict[str, Any]) -> dict[str, Any]:
     """A spec without its paths, which differ from machine to machine."""
     read = RunSpec.model_validate_json(json.dumps(spec)).model_dump(mode="json", by_alias=True)
