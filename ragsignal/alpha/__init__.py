@@ -16,6 +16,7 @@ from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
 from ragsignal.alpha.ideas.opened import open_knowledge, open_source
 from ragsignal.alpha.ideas.propose import Proposal, Proposed, Refused, Source, propose, propose_all, review
 from ragsignal.alpha.ideas.words import describe
+from ragsignal.alpha.ledger import count_evaluated
 from ragsignal.alpha.result import (
     ALPHAS,
     LEVEL,
@@ -63,6 +64,7 @@ __all__ = [
     "Watch",
     "WindowDays",
     "WindowFigures",
+    "count_evaluated",
     "describe",
     "explained",
     "open_knowledge",

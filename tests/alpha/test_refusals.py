@@ -36,6 +36,7 @@ def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"alpha": {"popluation": 12}}, "alpha.popluation: unknown key. Did you mean 'population'"),
         ({"alpha": {"horizon": 3}}, "alpha.horizon"),
         ({"alpha": {"windows": []}}, "alpha.windows"),
+        ({"alpha": {"windows": [5, 505]}}, "alpha.windows.*less than or equal to 504"),
         ({"alpha": {"depth": 0}}, "alpha.depth"),
         ({"alpha": {"search_end": "soon"}}, "a day was expected"),
         ({"alpha": {"known": "absent.toml"}}, "alpha.known: no file .*absent.toml"),

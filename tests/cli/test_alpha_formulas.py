@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 from ragsignal.cli import main
+from ragsignal.config import load_spec
 from ragsignal.data import BAR_FIELDS, OPERATORS
+from ragsignal.study import TrialLedger, bars_between, ledger_path
 from tests.specs import write_spec
 
 Answered = tuple[int, Any, str]
@@ -49,6 +51,20 @@ def test_all_operators_are_listed(alpha: Callable[..., Answered]) -> None:
     assert by_name["ts_quantile"]["numbers"] == [0.0, 1.0]
     assert by_name["where"]["takes"] == ["a condition", "a series", "a series"]
     assert all(name in words for name in OPERATORS)
+
+
+def test_a_formula_may_begin_with_a_minus_and_is_counted_as_a_trial(
+    alpha: Callable[..., Answered], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):
+        code, record, _ = alpha("eval", "SPEC", "-ts_delta(close, 5) / close")
+        assert (code, record["text"]) == (0, "-ts_delta(close, 5) / close")
+    ledger = TrialLedger(ledger_path())
+    data = load_spec(tmp_path / "small.toml").data
+    trials = ledger.against(bars_between(data, data.start, data.end))
+    assert [it.command for it in trials] == ["alpha eval"]
+    ledger.close()
 
 
 def test_a_formula_is_scored_by_year_and_its_values_written(alpha: Callable[..., Answered], tmp_path: Path) -> None:
@@ -87,6 +103,8 @@ def test_a_formula_is_scored_by_year_and_its_values_written(alpha: Callable[...,
         (("TMP/none.toml", "close"), {}, 2, "none.toml"),
         (("SPEC", "close"), {"data": {"symbols": []}}, 2, "symbols"),
         (("SPEC",), {}, 2, "Missing argument 'formula'"),
+        (("SPEC", "CLOSE"), {}, 2, "no field CLOSE. Did you mean 'close'"),
+        (("SPEC", "close", "--otu", "x"), {}, 2, r"unexpected extra argument.*otu"),
         (("SPEC", "close", "--out", "TMP/folder.parquet"), {}, 2, "is a folder; name a file in it"),
     ],
 )
