@@ -137,7 +137,7 @@ class SizeAdvice:
     def _digest(self) -> str:
         from ragsignal.training.ranks.train import COMPUTING
 
-        known = [identity(self.run.spec), self.run.prices.digest, self.run.news_recipe, versions_of(COMPUTING)]
+        known = [identity(self.run.spec), self.run.prices.digest, self.run.further_recipe, versions_of(COMPUTING)]
         return json_digest(known)
 
     def _refuse_foreign(self) -> None:

@@ -320,6 +320,15 @@ def test_too_few_days_are_refused(tmp_path: Path) -> None:
         SizeAdvice(long).estimate()
 
 
+def test_points_of_other_formulas_are_no_rungs_of_this_ladder(tmp_path: Path) -> None:
+    def digest(*formulas: str) -> str:
+        table = {"name": "fade", "known_through": date(2008, 12, 31)}
+        alphas = [{**table, "formula": formula} for formula in formulas]
+        return SizeAdvice(run_of(tmp_path, corpus={"alphas": alphas} if alphas else {}), 1)._digest
+
+    assert len({digest(), digest("-ts_delta(close, 1)"), digest("-ts_delta(close, 2)")}) == 3
+
+
 def test_a_folder_that_is_not_this_ladders_is_refused(built: Path, tmp_path: Path) -> None:
     for changes in ({"advise": {"steps": 6}}, {"boosting": {"trees": 4}}, {"ranks": {"window": 2}}):
         with pytest.raises(ConfigError, match=r"holds the ladder of another spec.*name another `out`"):
