@@ -18,7 +18,7 @@ Line = dict[str, Any]
 """A generation as JSON holds it."""
 
 
-class Journal:
+class SearchJournal:
     """The lines of one search.
 
     Parameters

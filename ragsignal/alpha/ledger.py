@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragsignal.alpha.evolution import Individual
-from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Looks, WindowDays
-from ragsignal.alpha.scoring import Score
-from ragsignal.alpha.windows import Market
+from ragsignal.alpha.result import LEVEL, CandidateAlpha, JudgedAlpha, Looks, WindowDays
+from ragsignal.alpha.scoring import FormulaScore
+from ragsignal.alpha.windows import SearchMarket
 from ragsignal.config import RunSpec, SearchSpec, Target
 from ragsignal.study import Trial, TrialLedger, bars_between, ledger_path
 from ragsignal.utils import day_of, json_digest
@@ -23,7 +23,7 @@ def count_search(
     spec: SearchSpec,
     windows: Sequence[WindowDays],
     tried: Sequence[Individual],
-    candidates: Sequence[Candidate],
+    candidates: Sequence[CandidateAlpha],
     kept: Sequence[JudgedAlpha],
 ) -> Looks:
     """Write a search into the user's ledger of trials, and tell how often its holdout was looked at.
@@ -49,7 +49,7 @@ def count_search(
     return Looks(len(own), others, bool(own & before), p, claims, evaluated)
 
 
-def count_tested(spec: SearchSpec, market: Market, tried: Sequence[tuple[str, Score]]) -> None:
+def count_tested(spec: SearchSpec, market: SearchMarket, tried: Sequence[tuple[str, FormulaScore]]) -> None:
     """Count formulas that a session tested, by digest and score, as trials on the search window."""
     days = market.part("search").days
     search = bars_between(spec.data, day_of(days[0].item()), day_of(days[-1].item()))

@@ -90,7 +90,7 @@ def _print_findings(findings: FormulaFindings) -> None:
     people.print(shown)
     say(findings.words)
     say(f"a value on {percent(findings.coverage)} of the bars")
-    say(f"{percent(findings.turnover)} of a book that holds its ranks is turned over a bar")
+    say(f"{percent(findings.turnover)} of the money is bought and sold in a bar by a portfolio that holds its ranks")
     if not findings.whole.ic.distinguishable:
         say("The correlation cannot be told apart from 0.")
 

@@ -139,7 +139,7 @@ def compare_methods(spec: RunSpec, progress: Progress = silent, command: str = "
     wide = _of_all_prices(study, questions)
     learn = _cells(wide, learned)
     trained = train_methods(spec, progress, command)
-    run = _Asked(study, questions, valid)
+    run = _AskedWays(study, questions, valid)
     ways = [way for variant in study.spec.variants if variant.reads_text for way in run.ways(variant)]
     baselines = free_baselines(wide, learn, wide.is_query)
     named = [replace(it, name=BASELINES[it.name]) for it in baselines if it.name in BASELINES]
@@ -160,7 +160,7 @@ def compare_methods(spec: RunSpec, progress: Progress = silent, command: str = "
     )
 
 
-class _Asked:
+class _AskedWays:
     """Asks the variants of a study, and keeps what each answer took."""
 
     def __init__(self, study: Study, questions: Questions, valid: Sequence[Example]) -> None:

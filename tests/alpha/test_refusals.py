@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ragsignal.alpha import Search
-from ragsignal.alpha.journal import Journal
+from ragsignal.alpha.journal import SearchJournal
 from ragsignal.config import load_search_spec
 from ragsignal.errors import ConfigError, RagSignalError, StoreError
 from tests.searches import SMALL_SEARCH, search_spec
@@ -109,4 +109,4 @@ def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
 
 def test_a_journal_that_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RagSignalError, match=r"cannot be used: .* name another out"):
-        Journal(tmp_path, "search")
+        SearchJournal(tmp_path, "search")

@@ -80,8 +80,8 @@ def test_a_formula_is_scored_by_year_and_its_values_written(alpha: Callable[...,
     assert record["coverage"] == 1.0
     # ranks of four stocks, centred: -3, -1, 1 and 3 eighths of a book of 1
     book = values.to_numpy() + 0.625
-    assert record["turnover"] == pytest.approx(np.abs(np.diff(book, axis=0)).sum(axis=1).mean() / 2)
-    assert "of a book that holds its ranks is turned over a bar" in words
+    assert record["turnover"] == pytest.approx(np.abs(np.diff(book, axis=0)).sum(axis=1).mean())
+    assert "bought and sold in a bar by a portfolio that holds its ranks" in words
 
 
 @pytest.mark.parametrize(
