@@ -18,7 +18,7 @@ from ragsignal.alpha.ideas.propose import Proposal, Proposed, Refused, Source, p
 from ragsignal.alpha.ideas.words import describe
 from ragsignal.alpha.result import (
     ALPHAS,
-    LEVEL,
+    CLAIM_LEVEL,
     RECORD,
     CandidateAlpha,
     JudgedAlpha,
@@ -34,9 +34,9 @@ from ragsignal.alpha.words import search_words
 
 __all__ = [
     "ALPHAS",
+    "CLAIM_LEVEL",
     "ENDING",
     "JOURNAL",
-    "LEVEL",
     "RECORD",
     "Brief",
     "CandidateAlpha",
