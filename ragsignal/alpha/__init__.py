@@ -19,7 +19,7 @@ from ragsignal.alpha.ideas.words import describe
 from ragsignal.alpha.ledger import count_evaluated
 from ragsignal.alpha.result import (
     ALPHAS,
-    LEVEL,
+    CLAIM_LEVEL,
     RECORD,
     CandidateAlpha,
     JudgedAlpha,
@@ -35,9 +35,9 @@ from ragsignal.alpha.words import search_words
 
 __all__ = [
     "ALPHAS",
+    "CLAIM_LEVEL",
     "ENDING",
     "JOURNAL",
-    "LEVEL",
     "RECORD",
     "Brief",
     "CandidateAlpha",

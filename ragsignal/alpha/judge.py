@@ -16,7 +16,7 @@ from ragsignal import statistics
 from ragsignal.alpha.evolution import Evolution, Individual
 from ragsignal.alpha.figures import decay_of, ic_by_year, net_returns, window_figures
 from ragsignal.alpha.likeness import FormulaPool
-from ragsignal.alpha.result import LEVEL, CandidateAlpha, JudgedAlpha, Population
+from ragsignal.alpha.result import CLAIM_LEVEL, CandidateAlpha, JudgedAlpha, Population
 from ragsignal.alpha.scoring import FormulaScore, FormulaScorer
 from ragsignal.alpha.windows import SearchMarket
 from ragsignal.config import AlphaSpec
@@ -81,7 +81,7 @@ class Judge:
                 correlation=self._correlation(scorers[0], formula, formulas),
                 deflated_sharpe=self._deflated(formula),
                 p_holm=float(p),
-                claim=bool(p < LEVEL and windows[-1].ic > 0.0),
+                claim=bool(p < CLAIM_LEVEL and windows[-1].ic > 0.0),
             )
             for number, (formula, windows, p) in enumerate(zip(formulas, figures, adjusted, strict=True), 1)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragsignal.alpha.evolution import Individual
-from ragsignal.alpha.result import LEVEL, CandidateAlpha, JudgedAlpha, Looks, WindowDays
+from ragsignal.alpha.result import CLAIM_LEVEL, CandidateAlpha, JudgedAlpha, Looks, WindowDays
 from ragsignal.alpha.scoring import FormulaScore
 from ragsignal.alpha.windows import SearchMarket
 from ragsignal.config import RunSpec, SearchSpec, Target
@@ -45,7 +45,7 @@ def count_search(
         ledger.close()
     others = len(before - own)
     p = {it.name: _corrected(it, len(kept), others) for it in kept}
-    claims = tuple(it.name for it in kept if it.claim and p[it.name] < LEVEL)
+    claims = tuple(it.name for it in kept if it.claim and p[it.name] < CLAIM_LEVEL)
     return Looks(len(own), others, bool(own & before), p, claims, evaluated)
 
 

@@ -14,7 +14,7 @@ from ragsignal.data import text_of
 from ragsignal.utils import Record, plain
 
 ALPHAS, RECORD = "alphas.toml", "search.json"
-LEVEL = 0.05
+CLAIM_LEVEL = 0.05
 """A claim needs a corrected p-value below this."""
 
 
