@@ -48,6 +48,12 @@ def test_a_spec_that_cannot_be_searched_is_refused(changes: dict[str, Any], said
         load_search_spec(path)
 
 
+def test_a_wrong_value_in_a_list_is_one_mistake(tmp_path: Path) -> None:
+    path = write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, alpha={"windows": [-1]}))
+    with pytest.raises(ConfigError, match=r"1 mistake\(s\)\n  alpha.windows.0: [^\n]+$"):
+        load_search_spec(path)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
