@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ragsignal.alpha.evolution import Individual
 from ragsignal.alpha.result import CLAIM_LEVEL, CandidateAlpha, JudgedAlpha, Looks, WindowDays
 from ragsignal.alpha.scoring import FormulaScore
-from ragsignal.alpha.windows import SearchMarket
+from ragsignal.alpha.windows import Part
 from ragsignal.config import RunSpec, SearchSpec, Target
 from ragsignal.study import Trial, TrialLedger, bars_between, ledger_path
 from ragsignal.utils import day_of, json_digest
@@ -49,9 +49,9 @@ def count_search(
     return Looks(len(own), others, bool(own & before), p, claims, evaluated)
 
 
-def count_tested(spec: SearchSpec, market: SearchMarket, tried: Sequence[tuple[str, FormulaScore]]) -> None:
-    """Count formulas that a session tested, by digest and score, as trials on the search window."""
-    days = market.part("search").days
+def count_tested(spec: SearchSpec, part: Part, tried: Sequence[tuple[str, FormulaScore]]) -> None:
+    """Count formulas that a session or a generation tested, by digest and score, as trials on the search window."""
+    days = part.days
     search = bars_between(spec.data, day_of(days[0].item()), day_of(days[-1].item()))
     ledger = TrialLedger(ledger_path())
     try:

@@ -15,7 +15,7 @@ from ragsignal.alpha.evolution import Evolution, Generation, Individual, Watch, 
 from ragsignal.alpha.grammar import Grammar
 from ragsignal.alpha.journal import SearchJournal
 from ragsignal.alpha.judge import Judge, best_of_selection
-from ragsignal.alpha.ledger import count_search
+from ragsignal.alpha.ledger import count_search, count_tested
 from ragsignal.alpha.result import SearchResult, WindowDays
 from ragsignal.alpha.scoring import FormulaScorer
 from ragsignal.alpha.windows import Part, SearchMarket, WindowName
@@ -127,6 +127,8 @@ class Search:
 
         def tell(generation: Generation) -> None:
             told.append(generation)
+            tried = [(it.digest, it.score) for it in loop.individuals.values()]
+            count_tested(self.spec, self.part, tried)  # whoever ends the search here has seen them
             watch(generation)
 
         loop = Evolution(self.spec.alpha, FormulaScorer(self.part), pool, journal, self.known, self.progress, tell)

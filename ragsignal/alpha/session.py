@@ -152,7 +152,7 @@ class Session:
         ]
         scored = [(it, self._parsed(it.formula)) for it in entries]
         scores = [(it, formula, self.scorer.score(formula).score) for it, formula in scored]
-        count_tested(self.prepared.spec, self.prepared.market, [(digest_of(it), score) for _, it, score in scores])
+        count_tested(self.prepared.spec, self.scorer.part, [(digest_of(it), score) for _, it, score in scores])
         tested = [it.model_copy(update=_result(digest_of(formula), score)) for it, formula, score in scores]
         self._put(tested)
         return tested

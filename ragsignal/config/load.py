@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ragsignal.config.alpha import SearchSpec
 from ragsignal.config.kept_alphas import put_alphas
@@ -35,6 +35,14 @@ def load_train_spec(path: str | Path, settings: Sequence[str] = ()) -> TrainSpec
         With every mistake found, each with its place and, for a typo, the nearest known key.
     """
     return _load(path, TrainSpec, settings)
+
+
+_SIGNS: Mapping[type[BaseModel], tuple[str, str, str]] = {
+    RunSpec: ("variant", "a run spec", "ragsignal backtest SPEC"),
+    TrainSpec: ("split", "a training spec", "ragsignal train"),
+    SearchSpec: ("alpha", "a search spec", "ragsignal alpha search SPEC"),
+}
+"""The table that only this kind of spec has, what the kind is called, and a command that reads it."""
 
 
 def load_search_spec(path: str | Path, settings: Sequence[str] = ()) -> SearchSpec:
@@ -111,11 +119,24 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    _check_kind(raw, kind, path)
     override(raw, settings)
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
     put_alphas(raw)
     return checked(raw, kind, " --set ".join([str(path), *settings]))
+
+
+def _check_kind(raw: RawTable, kind: type[BaseModel], path: Path) -> None:
+    """Refuse a spec of another kind in a line: all of its tables would be mistakes."""
+    sign, expected, _ = _SIGNS[kind]
+    there = next(((other, words, command) for other, words, command in _SIGNS.values() if other in raw), None)
+    if sign not in raw and there is not None:
+        other, words, command = there
+        raise ConfigError(
+            f"{path} is {words}, as it has a table [{other}]: `{command}` reads it; {expected} with a table [{sign}] "
+            "was expected (docs/spec.md)"
+        )
 
 
 def checked(raw: RawTable, kind: type[T], where: str | Path) -> T:

@@ -21,8 +21,9 @@ def explain(
     overlaid: Mapping[str, type[BaseModel]],
 ) -> str:
     """All mistakes of a spec, a line each; ``overlaid`` are the tables that a variant holds a part of."""
-    lines = [f"{where}: {error.error_count()} mistake(s)"]
-    for item in error.errors():
+    mistakes = [item for item in error.errors() if not _is_echo(item["loc"], item["type"], error)]
+    lines = [f"{where}: {len(mistakes)} mistake(s)"]
+    for item in mistakes:
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key." + did_you_mean(str(item["loc"][-1]), _known_keys(item["loc"], kind, overlaid))
@@ -34,6 +35,12 @@ def explain(
             message = "one value, where a list was expected: [[variant]] for tables, [...] for values"
         lines.append(f"  {_place(item['loc'], raw)}: {message}")
     return "\n".join(lines)
+
+
+def _is_echo(loc: tuple[int | str, ...], kind: str, error: ValidationError) -> bool:
+    """A list is said to be too short because what stands in it is wrong, which is told already."""
+    inside = [item["loc"] for item in error.errors() if item["loc"][: len(loc)] == loc and item["loc"] != loc]
+    return kind == "too_short" and bool(inside)
 
 
 def _place(loc: tuple[int | str, ...], raw: RawTable) -> str:

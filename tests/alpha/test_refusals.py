@@ -10,10 +10,10 @@ import pytest
 
 from ragsignal.alpha import Search
 from ragsignal.alpha.journal import SearchJournal
-from ragsignal.config import load_search_spec
+from ragsignal.config import load_search_spec, load_spec
 from ragsignal.errors import ConfigError, RagSignalError, StoreError
 from tests.searches import SMALL_SEARCH, search_spec
-from tests.specs import changed, write
+from tests.specs import changed, write, write_spec
 
 ALPHAS = '[[alpha]]\nname = "fade"\nformula = "{formula}"\nknown_through = 2011-12-30\n'
 
@@ -45,6 +45,20 @@ def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_spec_that_cannot_be_searched_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     path = write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, **changes))
     with pytest.raises(ConfigError, match=said):
+        load_search_spec(path)
+
+
+def test_a_spec_of_another_kind_is_told_in_a_line(tmp_path: Path) -> None:
+    search, run = write(tmp_path / "hunt.toml", SMALL_SEARCH), write_spec(tmp_path)
+    with pytest.raises(ConfigError, match=r"^[^\n]*hunt.toml is a search spec.*`ragsignal alpha search SPEC`[^\n]*$"):
+        load_spec(search)
+    with pytest.raises(ConfigError, match=r"^[^\n]*small.toml is a run spec.*with a table \[alpha\][^\n]*$"):
+        load_search_spec(run)
+
+
+def test_a_wrong_value_in_a_list_is_one_mistake(tmp_path: Path) -> None:
+    path = write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, alpha={"windows": [-1]}))
+    with pytest.raises(ConfigError, match=r"1 mistake\(s\)\n  alpha.windows.0: [^\n]+$"):
         load_search_spec(path)
 
 

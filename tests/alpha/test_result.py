@@ -15,6 +15,7 @@ from ragsignal.alpha import (
     ALPHAS,
     LEVEL,
     RECORD,
+    Generation,
     Search,
     SearchResult,
     count_evaluated,
@@ -86,6 +87,24 @@ def test_every_formula_is_a_trial_on_the_days_that_it_was_tried_on() -> None:
     assert len(ledger.against(search)) == result.evaluated == result.looks.evaluated
     assert len(ledger.against(selection)) == len(result.candidates)
     assert len(ledger.against(holdout)) == len(result.kept) == result.looks.own
+    ledger.close()
+
+
+def test_formulas_of_a_search_that_was_given_up_are_trials_too() -> None:
+    class GivenUpError(Exception):
+        pass
+
+    def give_up(generation: Generation) -> None:
+        seen.append(generation.evaluated)
+        raise GivenUpError
+
+    seen: list[int] = []
+    search = Search(search_spec())
+    with pytest.raises(GivenUpError):
+        search.run(watch=give_up)
+    ledger = TrialLedger(ledger_path())
+    days = search.part.days.astype("datetime64[D]")
+    assert len(ledger.against(bars_between(search.spec.data, days[0].item(), days[-1].item()))) == seen[0]
     ledger.close()
 
 

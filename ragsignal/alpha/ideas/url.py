@@ -23,7 +23,7 @@ _AGAIN = (408, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60.0
 _MOST_BYTES = 1 << 20
 _SHOWN = 5  # lines that could not be read, with the reasons, in the next question
-_SIGNS_BEFORE = re.compile(r"^\s*(?:[-*•]\s+|\(?\d+[.):]\s+)?`*|`*[;,.]?\s*$")
+_SIGNS_BEFORE = re.compile(r"^\s*(?:[-*•]\s+|\(?\d+[.):]\s+)?[`*]*|[`*]*[;,.]?\s*$")
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def test_no_key_in_the_environment(key: str | None, monkeypatch: pytest.MonkeyPa
 
 
 def test_signs_around_a_line_are_no_part_of_it() -> None:
-    answer = "```python\n1. rank(close)\n- `rank(-close)`;\n\n2) -rank(open)\n* rank(high),\n-rank(low)\n```"
+    answer = "```python\n1. rank(close)\n- `rank(-close)`;\n\n2) **-rank(open)**\n* rank(high),\n-rank(low)\n```"
     assert lines_of(answer) == ["rank(close)", "rank(-close)", "-rank(open)", "rank(high)", "-rank(low)"]
 
 
