@@ -213,7 +213,8 @@ class RunSpec(Table):
             if variant.retrieval.of_recall:
                 raise ValueError(
                     f"variant {variant.name!r}: retrieval.{variant.retrieval.of_recall[0]} is read by retriever = "
-                    '"recall" alone, which no variant names; write it, or delete the key'
+                    '"recall" alone, which no variant names; write it, or delete the key; in a sweep name the variants '
+                    "that are recalls: --variant NAME"
                 )
 
     def _check_decisions(self, raw: VariantSpec, variant: Variant) -> None:
