@@ -178,6 +178,7 @@ def test_a_spec_that_cannot_be_meant_is_refused(tmp_path: Path, table: dict[str,
     [
         ({"hidden": 20}, "hidden 20 must be an even multiple of heads 4"),
         ({"letters": 0}, "recall.letters: Input should be greater than or equal to 1"),
+        ({"seed": -1}, "recall.seed: Input should be greater than or equal to 0"),
         ({"lettres": 2}, "recall.lettres: unknown key. Did you mean 'letters'?"),
     ],
 )
