@@ -29,7 +29,7 @@ def search(seed: int) -> dict[str, Any]:
     import numpy as np
 
     from ragsignal.alpha import Search
-    from ragsignal.alpha.scoring import Scorer, correlations
+    from ragsignal.alpha.scoring import FormulaScorer, correlations
     from ragsignal.config import SearchSpec
     from ragsignal.data import parse
     from ragsignal.parallel import ProcessPool
@@ -61,7 +61,7 @@ def search(seed: int) -> dict[str, Any]:
         os.environ["RAGSIGNAL_CACHE"] = cache
         result = prepared.run(ProcessPool(2))
     seconds = time.perf_counter() - began
-    holdout = Scorer(prepared.market.part("holdout"))
+    holdout = FormulaScorer(prepared.market.part("holdout"))
     ranks, where = holdout.ranks(parse(PLANTED))
     likeness = []
     for it in result.claims:

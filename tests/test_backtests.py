@@ -70,9 +70,10 @@ def test_the_positive_control_is_found_by_retrieval_and_by_nothing_else() -> Non
     assert abs(acc["no-retrieval"] - 0.50) <= 0.02
 
 
-def test_the_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart() -> None:
-    record = json.loads((FOLDER / "advise_sample.record.json").read_text(encoding="utf-8"))
-    spec = load_train_spec(FOLDER / "advise_sample.train.toml")
+@pytest.mark.parametrize("name", ["advise", "advise_sample"])
+def test_a_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart(name: str) -> None:
+    record = json.loads((FOLDER / f"{name}.record.json").read_text(encoding="utf-8"))
+    spec = load_train_spec(FOLDER / f"{name}.train.toml")
     ladder = record["ladder"]
     for key, value in spec.advise.model_dump(mode="json").items():
         assert ladder[key] == value
@@ -80,6 +81,21 @@ def test_the_committed_advice_is_of_the_committed_spec_and_tells_nothing_apart()
     assert ladder["data"]["end"] == str(spec.data.end) == "2010-12-31"
     assert record["advice"]["flat"]
     assert record["exponent"]["low"] < 0.0 < 0.44 < 0.72 < record["exponent"]["high"]
+
+
+def test_the_record_of_going_on_stands_beside_training_anew_with_every_interval() -> None:
+    record = json.loads((FOLDER / "warm.record.json").read_text(encoding="utf-8"))
+    ways = {row["way"]: row for row in record["ways"]}
+    assert {"anew", "all", "all, replay", "all, replay, ewc", "lora, replay"} == set(ways)
+    spec = load_spec(FOLDER / "warm.toml")
+    assert spec.walk_forward is not None
+    for name, row in ways.items():
+        assert row["ic"]["low"] <= row["ic"]["difference"] <= row["ic"]["high"]
+        assert (row["less anew"] is None) == (name == "anew")
+        steps = [year["steps"] for year in row["years"]]
+        assert steps[0] <= 400
+        assert name == "anew" or set(steps[1:]) == {spec.walk_forward.warm_steps}
+    assert all(cell["in_sample"] == (cell["period"] < cell["step"]) for cell in record["matrix"]["cells"])
 
 
 def _without_places(spec: dict[str, Any]) -> dict[str, Any]:

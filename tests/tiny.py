@@ -19,7 +19,7 @@ from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS
 from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, news_recipe
 from ragsignal.retrieval.numeric import EXTRA, READS
-from ragsignal.retrieval.recall.titles import Vocabulary, letters_recipe
+from ragsignal.retrieval.recall.titles import TitleVocabulary, letters_recipe
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower
 from ragsignal.training.ranks.boosting import fit_boosting
 from ragsignal.types import FloatArray, Recipe
@@ -85,11 +85,13 @@ def tiny_finseer(
     return save_artifact(folder, Card(**fields | changes), lambda scratch: save_tower(tower, scratch))
 
 
-TINY_VOCABULARY = Vocabulary(tuple(SEQUENCES), lookback=5, letters=3, trends=(-0.001, 0.001), movements=(0.015, 0.02))
+TINY_VOCABULARY = TitleVocabulary(
+    tuple(SEQUENCES), lookback=5, letters=3, trends=(-0.001, 0.001), movements=(0.015, 0.02)
+)
 
 
 def tiny_recall(
-    folder: Path, seed: int = 0, vocabulary: Vocabulary = TINY_VOCABULARY, bins: Bins | None = None, **changes: Any
+    folder: Path, seed: int = 0, vocabulary: TitleVocabulary = TINY_VOCABULARY, bins: Bins | None = None, **changes: Any
 ) -> Artifact:
     """An artifact of an untrained language model of one layer, with opinions far enough apart to rank by."""
     from ragsignal.retrieval.recall.model import new_model, save_model

@@ -16,11 +16,12 @@ from ragsignal.alpha.ideas.knowledge import Knowledge, Known, explained
 from ragsignal.alpha.ideas.opened import open_knowledge, open_source
 from ragsignal.alpha.ideas.propose import Proposal, Proposed, Refused, Source, propose, propose_all, review
 from ragsignal.alpha.ideas.words import describe
+from ragsignal.alpha.ledger import count_evaluated
 from ragsignal.alpha.result import (
     ALPHAS,
-    LEVEL,
+    CLAIM_LEVEL,
     RECORD,
-    Candidate,
+    CandidateAlpha,
     JudgedAlpha,
     Looks,
     Population,
@@ -34,12 +35,12 @@ from ragsignal.alpha.words import search_words
 
 __all__ = [
     "ALPHAS",
+    "CLAIM_LEVEL",
     "ENDING",
     "JOURNAL",
-    "LEVEL",
     "RECORD",
     "Brief",
-    "Candidate",
+    "CandidateAlpha",
     "Entry",
     "Generation",
     "Individual",
@@ -63,6 +64,7 @@ __all__ = [
     "Watch",
     "WindowDays",
     "WindowFigures",
+    "count_evaluated",
     "describe",
     "explained",
     "open_knowledge",

@@ -1,8 +1,8 @@
 """The loop: formulas are drawn, ranked on the search window, and the better ones have children.
 
-It holds the search window's :class:`~ragsignal.alpha.scoring.Scorer` and nothing else of the market. Every generation
-has a generator of random numbers of its own, and workers only score, so that neither the number of processes nor a kill
-changes what is found.
+It holds the search window's :class:`~ragsignal.alpha.scoring.FormulaScorer` and nothing else of the market. Every
+generation has a generator of random numbers of its own, and workers only score, so that neither the number of processes
+nor a kill changes what is found.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from ragsignal.alpha.grammar import Grammar
-from ragsignal.alpha.journal import Journal, Line
+from ragsignal.alpha.journal import Line, SearchJournal
 from ragsignal.alpha.levels import LevelProbe
 from ragsignal.alpha.likeness import FormulaPool
-from ragsignal.alpha.scoring import Score, Scored, Scorer, score_all
+from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored, score_all
 from ragsignal.alpha.variation import crossover, join, mutate
 from ragsignal.config import AlphaSpec
 from ragsignal.data import Formula, canonical, digest_of, parse, size, text_of
@@ -38,7 +38,7 @@ class Individual:
 
     formula: Formula
     digest: str
-    score: Score
+    score: FormulaScore
 
     @property
     def strength(self) -> float:
@@ -71,20 +71,20 @@ class Evolution:
     Parameters
     ----------
     alpha : AlphaSpec
-    scorer : Scorer
+    scorer : FormulaScorer
         Of the search window.
     pool : parallel.Pool
         Where formulas are scored.
-    journal : Journal
+    journal : SearchJournal
         What an earlier run of the same search had done.
     known : sequence of Formula, optional
         Formulas that found ones have to differ from.
     """
 
     alpha: AlphaSpec
-    scorer: Scorer
+    scorer: FormulaScorer
     pool: Pool
-    journal: Journal
+    journal: SearchJournal
     known: Sequence[Formula] = ()
     progress: Progress = silent
     watch: Watch = watch_nothing
@@ -216,7 +216,7 @@ class Evolution:
         born = []
         for text, row in line["rows"]:
             formula = parse(text)
-            score = Score(**{**row, **{key: math.nan for key in ("ic", "t") if row[key] is None}})
+            score = FormulaScore(**{**row, **{key: math.nan for key in ("ic", "t") if row[key] is None}})
             born.append(Individual(formula, digest_of(formula), score))
         self.individuals |= {it.digest: it for it in born}
         self._latest, self.elite = [it.digest for it in born], list(line["elite"])

@@ -9,16 +9,21 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from ragsignal.alpha.scoring import Scorer, centred_ranks, correlations, earned_by, mean_and_t, turnover_of, weights_of
+from ragsignal.alpha.scoring import (
+    FormulaScorer,
+    centred_ranks,
+    correlations,
+    earned_by,
+    mean_and_t,
+    turnover_of,
+    weights_of,
+)
 from ragsignal.alpha.windows import Part, WindowName
 from ragsignal.config import SearchSpec
 from ragsignal.data import Formula
 from ragsignal.statistics import (
-    Interval,
     bars_a_year,
-    block_length,
-    day_weights,
-    interval_of_draws,
+    mean_interval,
     sharpe,
     sharpe_error,
 )
@@ -76,11 +81,11 @@ class WindowFigures:
     gross_sharpe: float
 
 
-def window_figures(scorer: Scorer, formula: Formula, spec: SearchSpec) -> WindowFigures:
+def window_figures(scorer: FormulaScorer, formula: Formula, spec: SearchSpec) -> WindowFigures:
     """Figures of a formula on the window of a scorer."""
     part = scorer.part
     series, there = scorer.daily(formula)
-    interval = ic_interval(series[there], spec.alpha.horizon)
+    interval = mean_interval(series[there], overlap=spec.alpha.horizon)
     ranks, where = scorer.ranks(formula)
     weights = weights_of(ranks, spec.alpha.horizon)
     net, gross = earned_by(weights, part.earned, spec.alpha.cost_bps), earned_by(weights, part.earned)
@@ -106,23 +111,14 @@ def window_figures(scorer: Scorer, formula: Formula, spec: SearchSpec) -> Window
     )
 
 
-def ic_interval(series: FloatArray, horizon: int) -> Interval:
-    """Mean of daily rank correlations with an interval that resamples blocks of days, longer where labels overlap."""
-    n_days = len(series)
-    if not n_days:
-        return Interval(math.nan, math.nan, math.nan)
-    draws = day_weights(n_days, overlap=horizon) @ series / n_days
-    return interval_of_draws(float(series.mean()), draws, n_days, block_length(n_days, horizon))
-
-
-def ic_by_year(scorer: Scorer, formula: Formula) -> dict[int, float]:
+def ic_by_year(scorer: FormulaScorer, formula: Formula) -> dict[int, float]:
     """Mean rank correlation by calendar year of the window."""
     series, there = scorer.daily(formula)
     years = scorer.part.days[there].astype("datetime64[Y]").astype(int) + 1970
     return {int(year): float(series[there][years == year].mean()) for year in np.unique(years)}
 
 
-def decay_of(seen: Scorer, formula: Formula) -> tuple[float, ...]:
+def decay_of(seen: FormulaScorer, formula: Formula) -> tuple[float, ...]:
     """Mean rank correlation with what a single bar earns, 1 to :data:`DECAY` bars after the formula is known.
 
     On search and selection days alone: the holdout is looked at for what judges, and for nothing else.
@@ -136,7 +132,7 @@ def decay_of(seen: Scorer, formula: Formula) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _mean_ic(scorer: Scorer, formula: Formula, labels: FloatArray) -> float:
+def _mean_ic(scorer: FormulaScorer, formula: Formula, labels: FloatArray) -> float:
     ranks, where = scorer.ranks(formula)
     known = np.isfinite(labels)
     series, there = correlations(ranks, centred_ranks(labels, known), where & known)
@@ -154,7 +150,7 @@ def _quantiles(ranks: FloatArray, where: BoolArray, labels: FloatArray) -> tuple
     return tuple(1e4 * total / size if size else math.nan for total, size in zip(sums, sizes, strict=True))
 
 
-def net_returns(scorer: Scorer, formula: Formula, spec: SearchSpec, *, costs: bool) -> FloatArray:
+def net_returns(scorer: FormulaScorer, formula: Formula, spec: SearchSpec, *, costs: bool) -> FloatArray:
     """Simple returns (n_days,) of the portfolio that holds a formula's ranks, on the days of the window."""
     part: Part = scorer.part
     weights = weights_of(scorer.ranks(formula)[0], spec.alpha.horizon)

@@ -18,7 +18,7 @@ Line = dict[str, Any]
 """A generation as JSON holds it."""
 
 
-class Journal:
+class SearchJournal:
     """The lines of one search.
 
     Parameters
@@ -103,5 +103,6 @@ class Journal:
 
     def _append(self, line: Line) -> None:
         assert self.path is not None
-        with needs_room(self.path), self.path.open("ab", buffering=0) as file:
-            file.write((json.dumps([json_digest(line), line]) + "\n").encode())
+        text = (json.dumps([json_digest(line), line]) + "\n").encode()
+        with needs_room(self.path), self.path.open("ab") as file:  # buffered: what is written in part is an error
+            file.write(text)

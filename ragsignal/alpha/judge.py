@@ -16,9 +16,9 @@ from ragsignal import statistics
 from ragsignal.alpha.evolution import Evolution, Individual
 from ragsignal.alpha.figures import decay_of, ic_by_year, net_returns, window_figures
 from ragsignal.alpha.likeness import FormulaPool
-from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Population
-from ragsignal.alpha.scoring import Score, Scorer
-from ragsignal.alpha.windows import Market
+from ragsignal.alpha.result import CLAIM_LEVEL, CandidateAlpha, JudgedAlpha, Population
+from ragsignal.alpha.scoring import FormulaScore, FormulaScorer
+from ragsignal.alpha.windows import SearchMarket
 from ragsignal.config import AlphaSpec
 from ragsignal.data import OPERATORS, Call, Formula, digest_of, text_of
 from ragsignal.types import FloatArray
@@ -30,8 +30,8 @@ _BLOCKS = 16  # of the cross-validation: 12,870 ways to halve the days, as in th
 
 
 def best_of_selection(
-    elite: Sequence[Individual], selection: Scorer, alpha: AlphaSpec
-) -> tuple[tuple[Candidate, ...], list[Individual]]:
+    elite: Sequence[Individual], selection: FormulaScorer, alpha: AlphaSpec
+) -> tuple[tuple[CandidateAlpha, ...], list[Individual]]:
     """Rank the candidates on the selection window; returns all of them, best first, and those that are kept."""
     scored = {it.digest: selection.score(it.formula).score for it in elite}
     ordered = sorted(elite, key=lambda it: (-_held(it, scored[it.digest]), it.digest))
@@ -45,27 +45,27 @@ class Judge:
 
     Parameters
     ----------
-    market : Market
+    market : SearchMarket
     loop : Evolution
         The finished search.
     known : sequence of Formula
         Formulas that kept ones are compared with.
     """
 
-    def __init__(self, market: Market, loop: Evolution, known: Sequence[Formula]) -> None:
+    def __init__(self, market: SearchMarket, loop: Evolution, known: Sequence[Formula]) -> None:
         self._market, self._loop, self._known = market, loop, known
         self._spec = market.spec
 
     @cached_property
-    def _seen(self) -> Scorer:
-        return Scorer(self._market.part("seen"))
+    def _seen(self) -> FormulaScorer:
+        return FormulaScorer(self._market.part("seen"))
 
     def kept(self, chosen: Sequence[Individual]) -> tuple[JudgedAlpha, ...]:
         """Judge the kept formulas: the one place that reads the holdout."""
         if not chosen:
             return ()
-        scorers = [Scorer(self._market.part(name)) for name in ("search", "selection", "holdout")]
-        whole = Scorer(self._market.part("all"))
+        scorers = [FormulaScorer(self._market.part(name)) for name in ("search", "selection", "holdout")]
+        whole = FormulaScorer(self._market.part("all"))
         formulas = [oriented(it) for it in chosen]
         figures = [tuple(window_figures(scorer, it, self._spec) for scorer in scorers) for it in formulas]
         adjusted = statistics.holm([it[-1].p for it in figures])
@@ -81,7 +81,7 @@ class Judge:
                 correlation=self._correlation(scorers[0], formula, formulas),
                 deflated_sharpe=self._deflated(formula),
                 p_holm=float(p),
-                claim=bool(p < LEVEL and windows[-1].ic > 0.0),
+                claim=bool(p < CLAIM_LEVEL and windows[-1].ic > 0.0),
             )
             for number, (formula, windows, p) in enumerate(zip(formulas, figures, adjusted, strict=True), 1)
         )
@@ -91,7 +91,7 @@ class Judge:
         formulas = [oriented(it) for it in population[:_MOST]]
         if len(formulas) < 2:
             return Population(len(formulas), math.nan, math.nan, math.nan)
-        selection = Scorer(self._market.part("selection"))
+        selection = FormulaScorer(self._market.part("selection"))
         return Population(
             len(formulas),
             statistics.backtest_overfitting(self._returns(self._seen, formulas, costs=False), _BLOCKS),
@@ -99,10 +99,10 @@ class Judge:
             statistics.superior_predictive_ability(self._returns(selection, formulas, costs=True)),
         )
 
-    def _returns(self, scorer: Scorer, formulas: Sequence[Formula], *, costs: bool) -> FloatArray:
+    def _returns(self, scorer: FormulaScorer, formulas: Sequence[Formula], *, costs: bool) -> FloatArray:
         return np.column_stack([net_returns(scorer, it, self._spec, costs=costs) for it in formulas])
 
-    def _correlation(self, search: Scorer, formula: Formula, formulas: Sequence[Formula]) -> float:
+    def _correlation(self, search: FormulaScorer, formula: Formula, formulas: Sequence[Formula]) -> float:
         pool = FormulaPool(2.0, 2.0)
         for other in (*self._known, *formulas):
             if other != formula:
@@ -129,15 +129,15 @@ def oriented(it: Individual) -> Formula:
 _MINUS = OPERATORS["neg"]
 
 
-def _held(it: Individual, score: Score) -> float:
+def _held(it: Individual, score: FormulaScore) -> float:
     """T-statistic on the selection window with the sign of the search; below all others where it is dead."""
     return -math.inf if score.dead else score.t * float(np.sign(it.score.ic))
 
 
-def _candidate(it: Individual, selection: Score, kept: bool) -> Candidate:
+def _candidate(it: Individual, selection: FormulaScore, kept: bool) -> CandidateAlpha:
     sign = float(np.sign(it.score.ic)) or 1.0
     formula = oriented(it)
-    return Candidate(
+    return CandidateAlpha(
         formula=text_of(formula),
         digest=digest_of(formula),
         search_ic=sign * it.score.ic,

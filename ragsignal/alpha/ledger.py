@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragsignal.alpha.evolution import Individual
-from ragsignal.alpha.result import LEVEL, Candidate, JudgedAlpha, Looks, WindowDays
-from ragsignal.alpha.scoring import Score
-from ragsignal.alpha.windows import Market
-from ragsignal.config import SearchSpec
+from ragsignal.alpha.result import CLAIM_LEVEL, CandidateAlpha, JudgedAlpha, Looks, WindowDays
+from ragsignal.alpha.scoring import FormulaScore
+from ragsignal.alpha.windows import SearchMarket
+from ragsignal.config import RunSpec, SearchSpec, Target
 from ragsignal.study import Trial, TrialLedger, bars_between, ledger_path
 from ragsignal.utils import day_of, json_digest
 
 SEARCHED, SELECTED, JUDGED = "alpha search", "alpha selection", "alpha holdout"
 """Commands in the ledger, by the window that a formula was tried on."""
+EVALUATED = "alpha eval"
+"""The command in the ledger of a formula that was scored by itself."""
+_LOOKS = frozenset({SEARCHED, SELECTED, JUDGED, EVALUATED})
 
 
 def count_search(
     spec: SearchSpec,
     windows: Sequence[WindowDays],
     tried: Sequence[Individual],
-    candidates: Sequence[Candidate],
+    candidates: Sequence[CandidateAlpha],
     kept: Sequence[JudgedAlpha],
 ) -> Looks:
     """Write a search into the user's ledger of trials, and tell how often its holdout was looked at.
 
     A formula is one trial on the same bars however often it is tried there: a search that is run again adds none. The
-    p-values of the kept formulas are corrected (Bonferroni) for every other formula that was ever judged on bars that
-    share a day and a symbol with this holdout.
+    p-values of the kept formulas are corrected for every other formula that was ever tried on bars that share a day and
+    a symbol with this holdout: judged there, or searched, selected or evaluated by a spec whose windows were others.
     """
     search, selection, holdout = (bars_between(spec.data, it.first, it.last) for it in windows)
     own = {configuration(spec, it.digest) for it in kept}
     ledger = TrialLedger(ledger_path())
     try:
-        before = {it.configuration for it in ledger.against(holdout) if it.command == JUDGED}
+        before = {it.configuration for it in ledger.against(holdout) if it.command in _LOOKS}
         ledger.add(search, [Trial(configuration(spec, it.digest), SEARCHED, it.score.sharpe) for it in tried])
         ledger.add(selection, [Trial(configuration(spec, it.digest), SELECTED, None) for it in candidates])
         ledger.add(holdout, [Trial(one, JUDGED, None) for one in sorted(own)])
@@ -42,11 +45,11 @@ def count_search(
         ledger.close()
     others = len(before - own)
     p = {it.name: _corrected(it, len(kept), others) for it in kept}
-    claims = tuple(it.name for it in kept if it.claim and p[it.name] < LEVEL)
+    claims = tuple(it.name for it in kept if it.claim and p[it.name] < CLAIM_LEVEL)
     return Looks(len(own), others, bool(own & before), p, claims, evaluated)
 
 
-def count_tested(spec: SearchSpec, market: Market, tried: Sequence[tuple[str, Score]]) -> None:
+def count_tested(spec: SearchSpec, market: SearchMarket, tried: Sequence[tuple[str, FormulaScore]]) -> None:
     """Count formulas that a session tested, by digest and score, as trials on the search window."""
     days = market.part("search").days
     search = bars_between(spec.data, day_of(days[0].item()), day_of(days[-1].item()))
@@ -57,12 +60,30 @@ def count_tested(spec: SearchSpec, market: Market, tried: Sequence[tuple[str, Sc
         ledger.close()
 
 
+def count_evaluated(spec: RunSpec, digest: str) -> None:
+    """Count a formula that was scored by itself, as a trial on the traded days of a spec."""
+    label = spec.evaluation
+    bars = bars_between(spec.data, spec.data.start, spec.data.end)
+    ledger = TrialLedger(ledger_path())
+    try:
+        ledger.add(bars, [Trial(_tried_for(digest, label.target, label.horizon), EVALUATED, None)])
+    finally:
+        ledger.close()
+
+
 def configuration(spec: SearchSpec, digest: str) -> str:
     """Digest of what a formula was tried for: the same formula for another label is another trial."""
-    alpha = spec.alpha
-    return json_digest({"formula": digest, "target": alpha.target, "horizon": alpha.horizon})
+    return _tried_for(digest, spec.alpha.target, spec.alpha.horizon)
+
+
+def _tried_for(digest: str, target: Target, horizon: int) -> str:
+    return json_digest({"formula": digest, "target": target, "horizon": horizon})
 
 
 def _corrected(it: JudgedAlpha, kept: int, others: int) -> float:
-    """Holm's p-value where nobody looked before; else Bonferroni's over all looks."""
-    return it.p_holm if not others else min(1.0, it.holdout.p * (kept + others))
+    """Holm's p-value where nobody looked before; else one that gets stricter with each look.
+
+    After ``n`` others, ``k`` formulas share ``level * k / ((n + 1) * (n + k + 1))``. Over however many later looks that
+    adds up to less than ``level / (1 + those of the first)``, where Bonferroni's ``level * k / (n + k)`` has no limit.
+    """
+    return it.p_holm if not others else min(1.0, it.holdout.p * (others + 1) * (others + kept + 1))

@@ -14,7 +14,7 @@ from ragsignal.data import text_of
 from ragsignal.utils import Record, plain
 
 ALPHAS, RECORD = "alphas.toml", "search.json"
-LEVEL = 0.05
+CLAIM_LEVEL = 0.05
 """A claim needs a corrected p-value below this."""
 
 
@@ -30,7 +30,7 @@ class WindowDays:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateAlpha:
     """One of the best of the search, and how it did on the selection window; ``t`` has the sign of the search."""
 
     formula: str
@@ -135,7 +135,7 @@ class SearchResult:
     evaluated: int
     dead: dict[str, int]
     generations: tuple[Generation, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CandidateAlpha, ...]
     kept: tuple[JudgedAlpha, ...]
     population: Population
     looks: Looks

@@ -21,7 +21,7 @@ _MEMORY = 1 << 27  # bytes of parts that a worker keeps
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class FormulaScore:
     """What a formula was worth on one window.
 
     Parameters
@@ -49,7 +49,7 @@ class Score:
 class Scored:
     """A score, and the formula's ranks on some days of the window: what tells whether two formulas are alike."""
 
-    score: Score
+    score: FormulaScore
     profile: FloatArray
 
     def correlation(self, other: Scored) -> float:
@@ -57,7 +57,7 @@ class Scored:
         return abs(float(self.profile @ other.profile))
 
 
-class Scorer:
+class FormulaScorer:
     """Scores formulas on one window; a worker process holds one."""
 
     def __init__(self, part: Part) -> None:
@@ -97,10 +97,10 @@ class Scorer:
         if days < _LEAST_SHARE * self.part.labelled:
             moving = where.sum(axis=1) >= LEAST_SYMBOLS
             dead = "few" if moving.mean() < _LEAST_SHARE else "constant"
-            return Scored(Score(math.nan, math.nan, days, None, dead), np.zeros(1))
+            return Scored(FormulaScore(math.nan, math.nan, days, None, dead), np.zeros(1))
         ic, t = mean_and_t(series[there])
         gross = earned_by(weights_of(ranks), self.part.earned)
-        return Scored(Score(ic, t, days, sharpe_of(gross), ""), _profile(ranks))
+        return Scored(FormulaScore(ic, t, days, sharpe_of(gross), ""), _profile(ranks))
 
 
 def _profile(ranks: FloatArray) -> FloatArray:
@@ -110,7 +110,7 @@ def _profile(ranks: FloatArray) -> FloatArray:
     return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-12))
 
 
-def score_all(scorer: Scorer, formulas: Sequence[Formula]) -> list[Scored]:
+def score_all(scorer: FormulaScorer, formulas: Sequence[Formula]) -> list[Scored]:
     """Scores of several formulas, which share what they have in common: a task of a worker process."""
     return [scorer.score(formula) for formula in formulas]
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from ragsignal.alpha.evolution import Evolution, Generation, Individual, Watch, watch_nothing
 from ragsignal.alpha.grammar import Grammar
-from ragsignal.alpha.journal import Journal
+from ragsignal.alpha.journal import SearchJournal
 from ragsignal.alpha.judge import Judge, best_of_selection
 from ragsignal.alpha.ledger import count_search
 from ragsignal.alpha.result import SearchResult, WindowDays
-from ragsignal.alpha.scoring import Scorer
-from ragsignal.alpha.windows import Market, Part, WindowName
+from ragsignal.alpha.scoring import FormulaScorer
+from ragsignal.alpha.windows import Part, SearchMarket, WindowName
 from ragsignal.config import SearchSpec
 from ragsignal.data import OPERATORS, Formula, Prices, digest_of, load_prices, name_symbols, parse
 from ragsignal.errors import ConfigError
@@ -62,7 +62,7 @@ class Search:
             spec = spec.model_copy(update={"data": data})
         history = prices or load_prices(spec.data, (), progress)
         self.spec, self.progress = spec, progress
-        self.market = Market(spec, history.select(spec.data.symbols).between(None, spec.data.end))
+        self.market = SearchMarket(spec, history.select(spec.data.symbols).between(None, spec.data.end))
         self.known = [self._read("known", it.formula) for it in spec.alpha.known]
         self.seeds = [self._read("seeds", it) for it in spec.alpha.seeds]
 
@@ -87,7 +87,7 @@ class Search:
     def estimate(self, processes: int) -> SearchCost:
         """What the search will cost; scores some random formulas, and keeps nothing."""
         alpha = self.spec.alpha
-        grammar, scorer, rng = Grammar.of(alpha), Scorer(self.part), np.random.default_rng(alpha.seed)
+        grammar, scorer, rng = Grammar.of(alpha), FormulaScorer(self.part), np.random.default_rng(alpha.seed)
         drawn = [grammar.ramped(rng, alpha.depth) for _ in range(_SAMPLE)]
         began = time.perf_counter()
         for formula in drawn:
@@ -114,7 +114,7 @@ class Search:
             If trials cannot be counted, or the journal cannot be used.
         """
         frame = RunFrame()
-        kept_journal = Journal(journal, self.digest)
+        kept_journal = SearchJournal(journal, self.digest)
         try:
             result = self._judged(frame, pool or InProcessPool(), kept_journal, watch)
             kept_journal.drop()
@@ -122,17 +122,17 @@ class Search:
         finally:
             kept_journal.close()
 
-    def _judged(self, frame: RunFrame, pool: Pool, journal: Journal, watch: Watch) -> SearchResult:
+    def _judged(self, frame: RunFrame, pool: Pool, journal: SearchJournal, watch: Watch) -> SearchResult:
         told: list[Generation] = []
 
         def tell(generation: Generation) -> None:
             told.append(generation)
             watch(generation)
 
-        loop = Evolution(self.spec.alpha, Scorer(self.part), pool, journal, self.known, self.progress, tell)
+        loop = Evolution(self.spec.alpha, FormulaScorer(self.part), pool, journal, self.known, self.progress, tell)
         elite = loop.run()
         self.progress("judge", 0, 2)
-        candidates, kept = best_of_selection(elite, Scorer(self.market.part("selection")), self.spec.alpha)
+        candidates, kept = best_of_selection(elite, FormulaScorer(self.market.part("selection")), self.spec.alpha)
         judge = Judge(self.market, loop, self.known)
         alphas, population = judge.kept(kept), judge.population(loop.population)
         self.progress("judge", 1, 2)

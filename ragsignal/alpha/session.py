@@ -28,11 +28,11 @@ from ragsignal.alpha.ideas.propose import Proposed, Source, propose_all
 from ragsignal.alpha.ledger import count_tested
 from ragsignal.alpha.likeness import common_share, inner_parts
 from ragsignal.alpha.result import RECORD, SearchResult
-from ragsignal.alpha.scoring import Score, Scored, Scorer
+from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored
 from ragsignal.alpha.search import JOURNAL, Search
 from ragsignal.alpha.session_file import Entry, Idea, Searched, SearchFigures, SessionFile, read_session, write_session
 from ragsignal.config import IdeasSpec, did_you_mean, load_search_spec
-from ragsignal.data import Explained, Formula, digest_of, explain, library, parse, text_of
+from ragsignal.data import ExplainedPart, Formula, digest_of, explain, library, parse, text_of
 from ragsignal.errors import ConfigError
 from ragsignal.parallel import Pool
 from ragsignal.utils import NewRun, Progress, locked, silent
@@ -93,9 +93,9 @@ class Session:
         return Search(self.spec, progress=self.progress)
 
     @cached_property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> FormulaScorer:
         """Scores on the search window: all that a session sees."""
-        return Scorer(self.prepared.part)
+        return FormulaScorer(self.prepared.part)
 
     @cached_property
     def source(self) -> Source:
@@ -157,7 +157,7 @@ class Session:
         self._put(tested)
         return tested
 
-    def explain(self, name: str) -> tuple[Explained, ...]:
+    def explain(self, name: str) -> tuple[ExplainedPart, ...]:
         """The parts of a formula in words, from the inside out."""
         return explain(self._parsed(self._find(name).formula))
 
@@ -267,7 +267,7 @@ class _Change:
     file: SessionFile
 
 
-def _result(digest: str, score: Score) -> dict[str, object]:
+def _result(digest: str, score: FormulaScore) -> dict[str, object]:
     ic, t = (0.0 if math.isnan(it) else round(float(it), 6) for it in (score.ic, score.t))
     tested = SearchFigures(digest=digest, ic=ic, t=t, days=score.days, dead=score.dead)
     return {"tested": tested, "status": "tested"}

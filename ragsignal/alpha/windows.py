@@ -76,7 +76,7 @@ class Part:
         return json_digest([days, self.panel.symbols, arrays, array_digest(self.labels), array_digest(self.earned)])
 
 
-class Market:
+class SearchMarket:
     """All bars of a search, of which windows are cut.
 
     Parameters

@@ -67,11 +67,11 @@ def _of_looks(result: SearchResult) -> list[str]:
     ]
     if looks.others:
         lines.append(
-            f"This holdout had been looked at before: {looks.others} other formula(s) were judged on days of it, and "
+            f"This holdout had been looked at before: {looks.others:,} other formula(s) were tried on days of it, and "
             "p-values are corrected for them too. Days that nobody has looked at judge better."
         )
     if looks.repeated:
-        lines.append("The same formulas were judged on these days before: this look tells nothing new.")
+        lines.append("Formulas of these were tried on these days before: of them this look tells nothing new.")
     return lines
 
 

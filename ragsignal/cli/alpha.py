@@ -11,7 +11,7 @@ from ragsignal.cli.terminal import Commands
 
 alpha_app = Commands(help="Formulas that rank stocks: search for them, and judge them.")
 alpha_app.command("operators")(list_operators)
-alpha_app.command("eval")(evaluate_formula)
+alpha_app.command("eval", context_settings={"ignore_unknown_options": True})(evaluate_formula)  # -close is a formula
 alpha_app.command()(ideas)
 alpha_app.command()(search)
 alpha_app.command()(chat)

@@ -37,6 +37,8 @@ note NAME WORDS       write words beside a formula
 search                search from these formulas on; the holdout is looked at once, at the end
 page [FILE]           write the page of the session
 quit                  leave; everything is in the file"""
+_ALONE = ("show", "search", "help", "quit", "exit")
+_SHOWN = 200  # characters of a line that was read
 
 
 def chat(spec: SessionPath, model: IdeaModel = None, url: IdeaUrl = None) -> None:
@@ -65,7 +67,7 @@ def _lines() -> Iterator[str]:
             except (EOFError, KeyboardInterrupt):
                 return
     for line in sys.stdin:
-        say(f"> {line.rstrip()}")
+        say(f"> {_short(line.rstrip())}")
         yield line
 
 
@@ -90,13 +92,14 @@ class Chat:
 
     def take(self, line: str) -> bool:
         """Answer a line; tells whether more are read."""
-        words, _, rest = line.strip().partition(" ")
-        if words in ("quit", "exit"):
+        words, *behind = line.split(maxsplit=1)[:2] or [""]
+        command, rest = words.lower(), "".join(behind).strip()
+        if command in ("quit", "exit") and not rest:
             return False
-        if not words:
+        if not command:
             return True
         try:
-            self._answer(words, rest.strip(), line.strip())
+            self._answer(command, rest, line.strip())
         except RagSignalError as error:
             note(str(error))
         except KeyboardInterrupt:
@@ -106,11 +109,18 @@ class Chat:
     def _answer(self, command: str, rest: str, line: str) -> None:
         from ragsignal.config import did_you_mean
 
+        if rest and command in _ALONE:  # "search for calm stocks" must not look at the holdout
+            raise ConfigError(
+                f"{command} takes no words behind it; write {command} alone, or, if this is an idea: idea "
+                f"{_short(line)}"
+            )
         if command in self._commands:
             self._commands[command](rest)
             return
         if not rest:  # a single word is a command that was misspelt
-            raise ConfigError(f"there is no command {command!r}.{did_you_mean(command, [*self._commands, 'quit'])}")
+            raise ConfigError(
+                f"there is no command {_short(command)!r}.{did_you_mean(command, [*self._commands, 'quit'])}"
+            )
         self._idea(line)
 
     def _idea(self, rest: str) -> None:
@@ -158,7 +168,10 @@ class Chat:
             say(f"{part.text}: {part.words}")
 
     def _like(self, rest: str) -> None:
-        for it in self.session.like(_one(rest, "like")):
+        alike = [it for it in self.session.like(_one(rest, "like")) if max(it.correlation, it.shared) > 0.0]
+        if not alike:
+            note(f"{rest} is like no other formula: it ranks nothing on search days, and no part of it stands in one")
+        for it in alike:
             say(f"{it.name}: rank correlation {it.correlation:.2f}, shares {100 * it.shared:.0f} %: {it.formula}")
 
     def _drop(self, rest: str) -> None:
@@ -185,6 +198,10 @@ class Chat:
         from ragsignal.cli.alpha_page import write_session_page
 
         say(f"page: {write_session_page(self.session, Path(rest) if rest else None)}")
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}... ({len(line):,} characters)"
 
 
 def _named(text: str) -> tuple[str | None, str]:

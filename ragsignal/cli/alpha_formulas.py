@@ -65,12 +65,15 @@ def evaluate_formula(spec: SpecPath, formula: FormulaText, out: ValuesFile = Non
 
     loaded = load_spec(spec, settings or ())
     with progress_bars() as progress:
+        from ragsignal.alpha import count_evaluated
         from ragsignal.evaluation import check_values_file, formula_findings, write_values
         from ragsignal.study import Study
 
         if out is not None:
             check_values_file(out)
-        findings = formula_findings(Study(loaded, progress), formula)
+        study = Study(loaded, progress)
+        findings = formula_findings(study, formula)
+        count_evaluated(study.spec, findings.digest)
         if out is not None:
             write_values(findings, out)
     _print_findings(findings)
@@ -87,7 +90,7 @@ def _print_findings(findings: FormulaFindings) -> None:
     people.print(shown)
     say(findings.words)
     say(f"a value on {percent(findings.coverage)} of the bars")
-    say(f"{percent(findings.turnover)} of a book that holds its ranks is turned over a bar")
+    say(f"{percent(findings.turnover)} of the money is bought and sold in a bar by a portfolio that holds its ranks")
     if not findings.whole.ic.distinguishable:
         say("The correlation cannot be told apart from 0.")
 

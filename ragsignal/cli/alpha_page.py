@@ -54,5 +54,11 @@ def _write(text: str, out: Path) -> Path:
 
     if out.is_dir():
         raise ConfigError(f"{out} is a folder; name the file of the page: --out {out / 'page.html'}")
-    write_file(out, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
+    try:
+        write_file(out, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
+    except OSError as error:
+        raise ConfigError(
+            f"the page {out} cannot be written: {error.strerror}; name a file in a folder that is there and may be "
+            "written to: --out FILE"
+        ) from error
     return out

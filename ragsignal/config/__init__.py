@@ -23,6 +23,7 @@ from ragsignal.config.prices import EVERY, MADE_UP, DataSpec, UniverseSpec
 from ragsignal.config.run import CostSpec, EvaluationSpec, ProbeSpec, RunSpec
 from ragsignal.config.tables import (
     LETTERED,
+    LONGEST_WINDOW,
     RANKED,
     WALK,
     CorpusSpec,
@@ -56,6 +57,7 @@ from ragsignal.config.walk_forward import WalkForwardSpec
 __all__ = [
     "EVERY",
     "LETTERED",
+    "LONGEST_WINDOW",
     "MADE_UP",
     "RANKED",
     "WALK",

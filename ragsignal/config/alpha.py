@@ -6,7 +6,18 @@ from pydantic import Field, model_validator
 
 from ragsignal.config.ideas import IdeasSpec
 from ragsignal.config.prices import DataSpec
-from ragsignal.config.tables import AtLeastOne, Day, FilePath, Horizon, KeptAlpha, Name, Names, Table, Target
+from ragsignal.config.tables import (
+    AtLeastOne,
+    Day,
+    FilePath,
+    Horizon,
+    KeptAlpha,
+    Name,
+    Names,
+    Table,
+    Target,
+    WindowBars,
+)
 
 FILL_LAG = 1
 """Bars from the close at which a formula is known to the open at which an order is filled."""
@@ -44,7 +55,7 @@ class AlphaSpec(Table):
     population: int = Field(default=200, ge=10)
     generations: int = Field(default=10, ge=1)
     depth: int = Field(default=5, ge=1, le=8)
-    windows: tuple[AtLeastOne, ...] = Field(default=(2, 3, 5, 10, 20, 40, 60), min_length=1, strict=False)
+    windows: tuple[WindowBars, ...] = Field(default=(2, 3, 5, 10, 20, 40, 60), min_length=1, strict=False)
     fields: Names = ()
     levels: bool = False
     parsimony: float = Field(default=0.05, ge=0)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ragsignal.config.tables import AtLeastOne, FilePath, Table
+from ragsignal.config.tables import AtLeastOne, FilePath, Table, WindowBars
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _SECRETS = re.compile(r"(sk|pk|hf|gsk|key|xai)[-_]\w{8}", re.IGNORECASE)
@@ -67,7 +67,7 @@ class IdeasSpec(Table):
     library: FilePath | None = None
     floor: float = Field(default=0.4, ge=-1, le=1)
     depth: int = Field(default=4, ge=1, le=12)
-    windows: tuple[AtLeastOne, ...] = Field(default=(1, 2, 3, 5, 10, 20, 60, 120, 250), min_length=1, strict=False)
+    windows: tuple[WindowBars, ...] = Field(default=(1, 2, 3, 5, 10, 20, 60, 120, 250), min_length=1, strict=False)
     temperature: float = Field(default=1.0, ge=0.01, le=100)
     tokens: int = Field(default=48, ge=1, le=200)
     threads: AtLeastOne | None = None

@@ -61,5 +61,6 @@ def _known_keys(
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """A sentence with the nearest known word, or with all of them; begins with a space."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+    lowered = {name.lower(): name for name in reversed(known)}
+    near = difflib.get_close_matches(word, known, n=1) or difflib.get_close_matches(word.lower(), lowered, n=1)
+    return f" Did you mean {lowered.get(near[0].lower(), near[0])!r}?" if near else f" Known: {', '.join(known)}."

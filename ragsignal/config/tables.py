@@ -107,6 +107,9 @@ Count = Annotated[int, Field(ge=0)]
 Horizon = Annotated[Literal[1, 5, 10, 20], BeforeValidator(_whole)]
 """Bars that a label looks ahead."""
 AtLeastOne = Annotated[int, Field(ge=1)]
+LONGEST_WINDOW = 504
+"""The longest window of a formula, in bars: two years of days."""
+WindowBars = Annotated[int, Field(ge=1, le=LONGEST_WINDOW)]
 FilePath = Annotated[Path, Field(strict=False)]
 ReaderRef = Annotated[str, _may_walk("stockllm")]
 EncoderRef = Annotated[str, _may_walk("finseer-text", "finseer-numeric", "recall")]

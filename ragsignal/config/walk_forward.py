@@ -31,11 +31,11 @@ class WalkForwardSpec(Table):
 
     ``warm``: StockLLM of each step but the first goes on from the weights of the step before, for ``warm_steps`` steps
     in the place of ``ranks.steps`` (of a reader of text: of all its epochs), at ``warm_rate`` times the learning rate.
-    ``warm_weights`` says what is trained:
-    ``all`` of a reader of ranks, or a ``lora`` of ``warm_rank`` on its frozen weights; a reader of text goes on with
-    its adapter, ``lora``. With ``replay`` older days are drawn too, those of ``half_life`` bars ago half as often as
-    the newest; without it only days that the step before did not train on. ``ewc`` is the weight of elastic weight
-    consolidation, which holds those weights back that mattered on the days of the step before; 0: none.
+    ``warm_weights`` says what is trained: ``all`` of a reader of ranks, or a ``lora`` of ``warm_rank`` on its frozen
+    weights; a reader of text goes on with its adapter, ``lora``. It draws days that the step before did not train on;
+    with ``replay`` older ones too, those of ``half_life`` bars ago half as often as the newest. ``ewc`` is the weight
+    of elastic weight consolidation, which holds those weights back that mattered on the days of the step before; 0:
+    none.
     """
 
     train: TrainSpec
@@ -52,7 +52,7 @@ class WalkForwardSpec(Table):
     warm_steps: AtLeastOne = _unless(100)
     warm_rate: float = _unless(1.0, gt=0)
     warm_rank: AtLeastOne = _unless(8)
-    replay: bool = _unless(True)
+    replay: bool = _unless(False)
     half_life: AtLeastOne = _unless(500)
     ewc: float = _unless(0.0, ge=0)
 
@@ -87,10 +87,10 @@ class WalkForwardSpec(Table):
         if self.window == "sliding":
             raise ValueError(
                 'warm = true goes on from weights that saw all days before, so window = "sliding" would leave nothing '
-                'out; write window = "expanding", and half_life = BARS to draw older days less often'
+                'out; write window = "expanding" (a warm step draws new days alone, unless replay = true)'
             )
         if not self.replay and "half_life" in changed:
-            raise ValueError("half_life says how often older days are drawn, and replay = false draws none; delete one")
+            raise ValueError("half_life says how often older days are drawn: write replay = true, or delete half_life")
         if self.train.stockllm.reader == "text":
             self._check_warm_text()
         elif self.warm_weights == "all" and "warm_rank" in changed:

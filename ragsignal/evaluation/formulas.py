@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from ragsignal.data import (
 )
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.evaluation.days import rank_correlations
-from ragsignal.statistics import Interval, block_length, day_weights, interval_of_draws
+from ragsignal.statistics import Interval, mean_interval
 from ragsignal.study import Study
 from ragsignal.types import BoolArray, FloatArray
 from ragsignal.utils import write_file
@@ -56,7 +55,8 @@ class FormulaFindings:
     coverage : float
         Share of the window's bars on which the formula has a value.
     turnover : float
-        Mean share of a book of the day's ranks, centred and scaled to 1, that is turned over a bar.
+        Mean share of the money that is bought and sold in a bar by a portfolio of the day's ranks, half long and half
+        short.
     whole : IcOfPeriod
         Of all days.
     years : tuple of IcOfPeriod
@@ -145,8 +145,8 @@ class _Scored:
 
     @property
     def turnover(self) -> float:
-        """Mean share of the book that changes from a day to the next."""
-        return float(np.abs(np.diff(self.book, axis=0)).sum(axis=1).mean() / 2) if len(self.book) > 1 else 0.0
+        """Mean share of the money that is bought and sold from a day to the next."""
+        return float(np.abs(np.diff(self.book, axis=0)).sum(axis=1).mean()) if len(self.book) > 1 else 0.0
 
     def daily_ic(self, outcomes: FloatArray) -> FloatArray:
         """Rank correlation of each day; NaN where fewer than three stocks have both a value and an outcome."""
@@ -164,11 +164,7 @@ class _Scored:
 
 def _period(name: str, daily: FloatArray, overlap: int) -> IcOfPeriod:
     known = daily[~np.isnan(daily)]
-    if not len(known):
-        return IcOfPeriod(name, 0, Interval(math.nan, math.nan, math.nan))
-    draws = day_weights(len(known), overlap=overlap) @ known / len(known)
-    interval = interval_of_draws(float(known.mean()), draws, len(known), block_length(len(known), overlap))
-    return IcOfPeriod(name, len(known), interval)
+    return IcOfPeriod(name, len(known), mean_interval(known, overlap=overlap))
 
 
 def check_values_file(path: Path) -> None:

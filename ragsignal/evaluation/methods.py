@@ -27,13 +27,13 @@ from ragsignal.evaluation.metrics import BALANCED_ACCURACY, METRICS, Metric, Met
 from ragsignal.evaluation.protocol import overlap_of
 from ragsignal.evaluation.questions import QuestionCounts, Questions, build_questions
 from ragsignal.evaluation.run import counted, forecast_of, predictions_of, prepare
-from ragsignal.evaluation.slope import CALIBRATION_SLOPE
+from ragsignal.evaluation.slope import CALIBRATION_SLOPE, log_odds
 from ragsignal.llm import calibrated, probability_of
 from ragsignal.signals import Pipeline, ReadOnce
 from ragsignal.statistics import LEVEL, Interval, holm
 from ragsignal.study import RunFrame, Study, data_digests, notes_on_training
 from ragsignal.training import Example, TrainedMethod, fit_calibration, method_examples, methods_of, train_methods
-from ragsignal.types import BoolArray, FloatArray, Query
+from ragsignal.types import BoolArray, Query
 from ragsignal.utils import Progress, Record, silent, versions_of
 
 FIGURES: dict[str, Metric] = {
@@ -57,7 +57,6 @@ BASELINES = {
 }
 CALIBRATED = ", calibrated"
 _LIBRARIES = ("torch", "transformers", "peft", "scikit-learn", "numpy", "pandas")
-_EDGE = 1e-9
 _TIMED = 32  # prompts
 
 WayKind = Literal["prompted", "trained", "baseline"]
@@ -139,7 +138,7 @@ def compare_methods(spec: RunSpec, progress: Progress = silent, command: str = "
     wide = _of_all_prices(study, questions)
     learn = _cells(wide, learned)
     trained = train_methods(spec, progress, command)
-    run = _Asked(study, questions, valid)
+    run = _AskedWays(study, questions, valid)
     ways = [way for variant in study.spec.variants if variant.reads_text for way in run.ways(variant)]
     baselines = free_baselines(wide, learn, wide.is_query)
     named = [replace(it, name=BASELINES[it.name]) for it in baselines if it.name in BASELINES]
@@ -160,7 +159,7 @@ def compare_methods(spec: RunSpec, progress: Progress = silent, command: str = "
     )
 
 
-class _Asked:
+class _AskedWays:
     """Asks the variants of a study, and keeps what each answer took."""
 
     def __init__(self, study: Study, questions: Questions, valid: Sequence[Example]) -> None:
@@ -183,11 +182,9 @@ class _Asked:
         rise = np.array([it.rise for it in self._valid])
         answered = np.isfinite(said)
         method = methods_of(self._study.spec).train.stockllm.calibration
-        fitted = fit_calibration(_log_odds(said[answered]), rise[answered], method)
+        fitted = fit_calibration(log_odds(said[answered]), rise[answered], method)
         moved = np.full(len(forecast.probability), np.nan)
-        moved[forecast.answered] = probability_of(
-            calibrated(_log_odds(forecast.probability[forecast.answered]), fitted)
-        )
+        moved[forecast.answered] = probability_of(calibrated(log_odds(forecast.probability[forecast.answered]), fitted))
         made = of_probability(variant.name + CALIBRATED, "variant", moved, signal=variant.signal)
         return Way("prompted", made, 0, {}, calibration=fitted)
 
@@ -209,11 +206,6 @@ def _reading_cost(pipeline: Pipeline, queries: Sequence[Query]) -> Record:
         "cpu_ms_a_prompt": round(spent, 1),
         "tokens_a_prompt": round(sum(it.tokens for it in scores) / len(scores), 1),
     }
-
-
-def _log_odds(probability: FloatArray) -> FloatArray:
-    p = np.clip(probability, _EDGE, 1.0 - _EDGE)
-    return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def _method_of(spec: RunSpec, variant: Variant) -> MethodName | None:

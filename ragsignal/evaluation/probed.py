@@ -20,7 +20,7 @@ _WITH_ENCODER = ("finseer", "embedding", "shape")
 _BY_STATE = ("finseer", "state")
 
 
-class Metric(Protocol):
+class RetrievalMetric(Protocol):
     """What compares queries with candidates."""
 
     @property
@@ -79,7 +79,7 @@ class DayMetric:
 class ProbedMetric:
     """A metric, and the variants that retrieve by it; it is named as the first of them."""
 
-    metric: Metric
+    metric: RetrievalMetric
     variants: list[str] = field(default_factory=list)
 
     @property
@@ -130,7 +130,7 @@ def _without_metric(variant: Variant) -> str | None:
     return None
 
 
-def _metric_of(study: Study, variant: Variant) -> Metric:
+def _metric_of(study: Study, variant: Variant) -> RetrievalMetric:
     study.parts.check(_voting(variant))
     if variant.retrieval.finds_days:
         return DayMetric(study.parts.day_retriever(variant.retrieval))

@@ -16,14 +16,15 @@ _LEAST = 1e-9  # spread of log-odds below which there is nothing to be calibrate
 _EDGE = 1e-12
 
 
-def _log_odds(probability: FloatArray) -> FloatArray:
+def log_odds(probability: FloatArray) -> FloatArray:
+    """Log-odds (n,) of probabilities, which may be 0 or 1."""
     p = np.clip(probability, _EDGE, 1.0 - _EDGE)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def _sums(sample: Sample) -> FloatArray:
     """Sums (n_days, 3 x bins) of the queries of each bin: rises, queries, log-odds."""
-    odds = _log_odds(sample.probability)
+    odds = log_odds(sample.probability)
     cell = sample.day * SLOPE_BINS + equal_mass_bins(odds, SLOPE_BINS)
     size = sample.n_days * SLOPE_BINS
     columns = [np.bincount(cell, weights=it, minlength=size) for it in (sample.rose, np.ones(len(odds)), odds)]

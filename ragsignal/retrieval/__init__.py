@@ -13,7 +13,13 @@ from ragsignal.retrieval.numeric import EXTRA, READS, NumericEncoder, features, 
 from ragsignal.retrieval.probes import KnownWindows, linear_probe, nearest_probe
 from ragsignal.retrieval.recall.reader import RecallReader
 from ragsignal.retrieval.recall.retriever import Naming, RecallRetriever
-from ragsignal.retrieval.recall.titles import TITLE_TOKENS, CorpusTokens, Vocabulary, fit_vocabulary, letters_recipe
+from ragsignal.retrieval.recall.titles import (
+    TITLE_TOKENS,
+    CorpusTokens,
+    TitleVocabulary,
+    fit_vocabulary,
+    letters_recipe,
+)
 from ragsignal.retrieval.regimes import Macro, RegimeDays, read_macro
 from ragsignal.retrieval.retrievers import (
     CorpusEncoder,
@@ -61,7 +67,7 @@ __all__ = [
     "ShapeEncoder",
     "StateMetric",
     "TextEncoder",
-    "Vocabulary",
+    "TitleVocabulary",
     "build_corpus",
     "features",
     "fit_vocabulary",

@@ -66,18 +66,20 @@ class Interval:
         return Interval(self.difference * factor, self.low * factor, self.high * factor, self.p)
 
 
-def mean_interval(series: FloatArray, seed: int = 0) -> Interval:
+def mean_interval(series: FloatArray, seed: int = 0, overlap: int = 1) -> Interval:
     """Mean of a time series with a 95 % interval that resamples days in blocks.
 
     Parameters
     ----------
     series : (n_days,) float64
         For a paired comparison: the difference of the two variants, day by day.
+    overlap : int
+        How many consecutive days share a part of their outcome.
     """
-    return ratio_interval(series, np.ones_like(series), seed)
+    return ratio_interval(series, np.ones_like(series), seed, overlap)
 
 
-def ratio_interval(numerators: FloatArray, denominators: FloatArray, seed: int = 0) -> Interval:
+def ratio_interval(numerators: FloatArray, denominators: FloatArray, seed: int = 0, overlap: int = 1) -> Interval:
     """``sum(numerators) / sum(denominators)`` over days, with an interval that resamples whole days in blocks.
 
     Signals of one day share that day's move, so days are drawn, not signals. Fewer than 100 days say nothing: their
@@ -87,13 +89,16 @@ def ratio_interval(numerators: FloatArray, denominators: FloatArray, seed: int =
     ----------
     numerators, denominators : (n_days,) float64
         In the order of time. Denominators positive: a day without a signal is left out.
+    overlap : int
+        How many consecutive days share a part of their outcome.
     """
     estimate = _ratio(np.sum(numerators), np.sum(denominators))
     n_days = len(numerators)
     if not np.isfinite(estimate) or n_days < LEAST_DAYS:
         return unbounded(estimate)
-    weights = day_weights(n_days, seed)
-    return interval_of_draws(estimate, (weights @ numerators) / (weights @ denominators), n_days, block_length(n_days))
+    weights = day_weights(n_days, seed, overlap=overlap)
+    draws = (weights @ numerators) / (weights @ denominators)
+    return interval_of_draws(estimate, draws, n_days, block_length(n_days, overlap))
 
 
 def unbounded(estimate: float) -> Interval:

@@ -93,12 +93,14 @@ def _check(runs: Path) -> None:
     try:
         runs.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"no run can be written to {runs}: {error}; choose another folder with --out") from error
+        raise ConfigError(
+            f"no run can be written to {runs}: {error}; choose another folder: --out, or out in the spec"
+        ) from error
     there = runs if runs.exists() else runs.parent
     if not there.is_dir():
-        raise ConfigError(f"{there} is a file; runs need a folder: choose another one with --out")
+        raise ConfigError(f"{there} is a file; runs need a folder: choose another one: --out, or out in the spec")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{there} may not be written to; choose another folder with --out")
+        raise ConfigError(f"{there} may not be written to; choose another folder: --out, or out in the spec")
     latest = runs / LATEST
     if latest.is_dir() and not latest.is_symlink():
         raise ConfigError(

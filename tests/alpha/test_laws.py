@@ -13,8 +13,8 @@ import pytest
 
 from ragsignal.alpha import Search
 from ragsignal.alpha.evolution import Evolution, Generation
-from ragsignal.alpha.journal import Journal
-from ragsignal.alpha.scoring import Scorer
+from ragsignal.alpha.journal import SearchJournal
+from ragsignal.alpha.scoring import FormulaScorer
 from ragsignal.config import SearchSpec
 from ragsignal.data import Prices, load_prices, text_of
 from ragsignal.parallel import InProcessPool, ProcessPool
@@ -28,7 +28,7 @@ def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found_by(spec: SearchSpec, prices: Prices) -> list[tuple[str, float, float]]:
     """All formulas that the loop evaluates, with what they were worth."""
-    loop = Evolution(spec.alpha, Scorer(Search(spec, prices).part), InProcessPool(), Journal(None, ""))
+    loop = Evolution(spec.alpha, FormulaScorer(Search(spec, prices).part), InProcessPool(), SearchJournal(None, ""))
     loop.run()
     return [(text_of(it.formula), it.score.ic, it.score.t) for it in loop.individuals.values()]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ragsignal.alpha import Search
-from ragsignal.alpha.journal import Journal
+from ragsignal.alpha.journal import SearchJournal
 from ragsignal.config import load_search_spec
 from ragsignal.errors import ConfigError, RagSignalError, StoreError
 from tests.searches import SMALL_SEARCH, search_spec
@@ -36,6 +36,7 @@ def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"alpha": {"popluation": 12}}, "alpha.popluation: unknown key. Did you mean 'population'"),
         ({"alpha": {"horizon": 3}}, "alpha.horizon"),
         ({"alpha": {"windows": []}}, "alpha.windows"),
+        ({"alpha": {"windows": [5, 505]}}, "alpha.windows.*less than or equal to 504"),
         ({"alpha": {"depth": 0}}, "alpha.depth"),
         ({"alpha": {"search_end": "soon"}}, "a day was expected"),
         ({"alpha": {"known": "absent.toml"}}, "alpha.known: no file .*absent.toml"),
@@ -108,4 +109,4 @@ def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
 
 def test_a_journal_that_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RagSignalError, match=r"cannot be used: .* name another out"):
-        Journal(tmp_path, "search")
+        SearchJournal(tmp_path, "search")

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ragsignal.alpha import ALPHAS, RECORD, Search, SearchResult, search_words, write_search
+from ragsignal.alpha import (
+    ALPHAS,
+    LEVEL,
+    RECORD,
+    Search,
+    SearchResult,
+    count_evaluated,
+    ledger,
+    search_words,
+    write_search,
+)
+from ragsignal.alpha.figures import WindowFigures
+from ragsignal.alpha.result import JudgedAlpha
 from ragsignal.config import AlphaSpec, load_search_spec
 from ragsignal.data import Prices, bars_until_known, digest_of, load_prices, parse
 from ragsignal.study import TrialLedger, bars_between, ledger_path
 from tests.searches import FADE, SMALL_SEARCH, foreseen_market, search_spec
-from tests.specs import changed, write
+from tests.specs import changed, spec, write
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +40,10 @@ def searched(seeds: tuple[str, ...] = (f"-({FADE})",), prices: Prices | None = N
     """A search where a formula is right every time; it is among the seeds, upside down."""
     spec = search_spec(alpha={"seeds": list(seeds), "generations": 1, **alpha})
     return Search(spec, prices or foreseen_market(spec)).run()
+
+
+def _holdout_p(kept: JudgedAlpha, p: float) -> tuple[WindowFigures, ...]:
+    return (*kept.windows[:-1], replace(kept.holdout, p=p))
 
 
 def test_what_is_always_right_is_found_with_its_sign() -> None:
@@ -85,7 +102,46 @@ def test_a_second_look_at_a_holdout_is_counted_and_corrected_for() -> None:
     if others:
         assert any("looked at before" in line for line in search_words(edited))
         name = edited.kept[0].name
-        assert edited.looks.p[name] == pytest.approx(edited.kept[0].holdout.p * (len(edited.kept) + len(others)))
+        kept = len(edited.kept)
+        p = edited.kept[0].holdout.p * (len(others) + 1) * (len(others) + kept + 1)
+        assert edited.looks.p[name] == pytest.approx(min(1.0, p))
+
+
+def test_searching_one_holdout_again_and_again_claims_on_noise_no_more_than_its_level() -> None:
+    claimed, rng = 0, np.random.default_rng(0)
+    result = searched()
+    kept = [replace(result.kept[0], name=f"k{number}") for number in range(5)]
+    for _ in range(2000):
+        for look in range(20):
+            p = rng.uniform(size=len(kept))
+            worst = replace(kept[0], p_holm=min(1.0, 5 * p.min()), windows=_holdout_p(kept[0], p.min()))
+            claimed_now = ledger._corrected(worst, len(kept), len(kept) * look) < LEVEL
+            claimed += claimed_now
+            if claimed_now:
+                break
+    assert claimed / 2000 < 0.075  # 0.05 of the first and 0.05 / 6 of all others; Bonferroni's would be 0.17
+
+
+def test_days_of_the_holdout_that_were_searched_before_count_as_looks() -> None:
+    early = search_spec()
+    first = Search(early).run()
+    moved = search_spec(
+        data={"start": date(2010, 6, 1), "end": date(2012, 6, 29)},
+        alpha={"search_end": date(2011, 3, 31), "selection_end": date(2011, 12, 30), "generations": 1},
+    )
+    result = Search(moved).run()
+    assert first.evaluated - len(result.kept) <= result.looks.others <= first.evaluated
+    assert any("looked at before" in line for line in search_words(result))
+
+
+def test_a_formula_that_was_evaluated_on_the_holdout_counts_as_a_look() -> None:
+    run = spec(
+        data={"source": "noise", "symbols": list(SMALL_SEARCH["data"]["symbols"])}
+        | {"start": date(2013, 1, 2), "end": date(2013, 6, 28)}
+    )
+    for _ in range(2):
+        count_evaluated(run, digest_of(parse("rank(ts_skew(returns, 7))")))
+    assert searched().looks.others == 1
 
 
 def test_a_claim_that_earlier_looks_undo_is_none() -> None:

@@ -10,7 +10,7 @@ from scipy.stats import rankdata, spearmanr
 
 from ragsignal.alpha import Search
 from ragsignal.alpha.figures import DECAY, decay_of, window_figures
-from ragsignal.alpha.scoring import Scorer, centred_ranks, correlations, earned_by, turnover_of, weights_of
+from ragsignal.alpha.scoring import FormulaScorer, centred_ranks, correlations, earned_by, turnover_of, weights_of
 from ragsignal.data import load_prices, parse
 from tests.searches import FADE, foreseen_market, search_spec
 
@@ -68,13 +68,13 @@ def test_a_formula_that_knows_what_follows_has_a_rank_correlation_of_one_and_los
     spec = search_spec()
     search = Search(spec, foreseen_market(spec))
     for name in ("search", "selection", "holdout"):
-        figures = window_figures(Scorer(search.market.part(name)), parse(FADE), spec)
+        figures = window_figures(FormulaScorer(search.market.part(name)), parse(FADE), spec)
         assert figures.ic == pytest.approx(1.0)
         assert figures.days == search.market.part(name).labelled
         assert list(figures.quantiles) == sorted(figures.quantiles)
         assert figures.gross_sharpe > figures.sharpe > 0
         assert figures.p < 0.01
-    decay = decay_of(Scorer(search.market.part("seen")), parse(FADE))
+    decay = decay_of(FormulaScorer(search.market.part("seen")), parse(FADE))
     assert len(decay) == DECAY
     assert decay[0] == pytest.approx(1.0)
     assert max(decay[2:]) < 0.3
@@ -82,13 +82,13 @@ def test_a_formula_that_knows_what_follows_has_a_rank_correlation_of_one_and_los
 
 @pytest.mark.parametrize(("text", "dead"), [("close / close", "constant"), ("ts_mean(returns, 300)", "few")])
 def test_a_formula_that_ranks_nothing_is_dead(text: str, dead: str) -> None:
-    scored = Scorer(Search(search_spec()).part).score(parse(text))
+    scored = FormulaScorer(Search(search_spec()).part).score(parse(text))
     assert scored.score.dead == dead
     assert np.isnan(scored.score.ic)
 
 
 def test_the_fitness_knows_no_sign_and_alike_formulas_are_told() -> None:
-    scorer = Scorer(Search(search_spec()).part)
+    scorer = FormulaScorer(Search(search_spec()).part)
     plain, turned, other = (scorer.score(parse(it)) for it in (FADE, f"-({FADE})", "volume / ts_mean(volume, 5)"))
     assert plain.score.ic == pytest.approx(-turned.score.ic)
     assert plain.correlation(turned) == pytest.approx(1.0)

@@ -97,6 +97,38 @@ def said(session: Session, lines: Sequence[str], capsys: pytest.CaptureFixture[s
     return capsys.readouterr().err
 
 
+@pytest.mark.parametrize("line", ["search for calm stocks", "Search now", "show me stocks that fell", "quit smoking"])
+def test_an_idea_that_begins_like_a_command_is_not_taken_for_it(
+    session: Session, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "search", lambda *_: pytest.fail("the holdout was looked at"))
+    assert f"if this is an idea: idea {line}" in said(session, [line], capsys)
+
+
+def test_a_command_may_be_written_large_and_followed_by_a_tab(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "f1: rank(volume)" in said(session, ["Add\trank(volume)"], capsys)
+
+
+def test_a_long_line_is_told_short(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(said(session, ["y" * 100_000], capsys)) < 1000
+
+
+@pytest.mark.parametrize("where", ["none/page.html", "file/page.html"])
+def test_a_page_that_cannot_be_written_ends_nothing(
+    session: Session, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    told = said(session, [f"page {tmp_path / where}", "add rank(volume)"], capsys)
+    assert "cannot be written" in told
+    assert "f1: rank(volume)" in told
+
+
+def test_a_formula_that_ranks_nothing_is_like_no_other(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "flat is like no other formula" in said(session, ["add flat = close * 0", "like flat"], capsys)
+
+
 LINES = ("add fade = -ts_delta(close, 5) / close", "add volume - ts_mean(volume, 5)", "test", "show", "explain fade")
 
 

@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 from ragsignal.cli import main
+from ragsignal.config import load_spec
 from ragsignal.data import BAR_FIELDS, OPERATORS
+from ragsignal.study import TrialLedger, bars_between, ledger_path
 from tests.specs import write_spec
 
 Answered = tuple[int, Any, str]
@@ -51,6 +53,20 @@ def test_all_operators_are_listed(alpha: Callable[..., Answered]) -> None:
     assert all(name in words for name in OPERATORS)
 
 
+def test_a_formula_may_begin_with_a_minus_and_is_counted_as_a_trial(
+    alpha: Callable[..., Answered], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):
+        code, record, _ = alpha("eval", "SPEC", "-ts_delta(close, 5) / close")
+        assert (code, record["text"]) == (0, "-ts_delta(close, 5) / close")
+    ledger = TrialLedger(ledger_path())
+    data = load_spec(tmp_path / "small.toml").data
+    trials = ledger.against(bars_between(data, data.start, data.end))
+    assert [it.command for it in trials] == ["alpha eval"]
+    ledger.close()
+
+
 def test_a_formula_is_scored_by_year_and_its_values_written(alpha: Callable[..., Answered], tmp_path: Path) -> None:
     text = "rank(ts_delta(close, 5)) * -1"
     code, record, words = alpha("eval", "SPEC", text, "--out", "TMP/values.parquet", "--set", "data.start=2014-06-02")
@@ -64,8 +80,8 @@ def test_a_formula_is_scored_by_year_and_its_values_written(alpha: Callable[...,
     assert record["coverage"] == 1.0
     # ranks of four stocks, centred: -3, -1, 1 and 3 eighths of a book of 1
     book = values.to_numpy() + 0.625
-    assert record["turnover"] == pytest.approx(np.abs(np.diff(book, axis=0)).sum(axis=1).mean() / 2)
-    assert "of a book that holds its ranks is turned over a bar" in words
+    assert record["turnover"] == pytest.approx(np.abs(np.diff(book, axis=0)).sum(axis=1).mean())
+    assert "bought and sold in a bar by a portfolio that holds its ranks" in words
 
 
 @pytest.mark.parametrize(
@@ -87,6 +103,8 @@ def test_a_formula_is_scored_by_year_and_its_values_written(alpha: Callable[...,
         (("TMP/none.toml", "close"), {}, 2, "none.toml"),
         (("SPEC", "close"), {"data": {"symbols": []}}, 2, "symbols"),
         (("SPEC",), {}, 2, "Missing argument 'formula'"),
+        (("SPEC", "CLOSE"), {}, 2, "no field CLOSE. Did you mean 'close'"),
+        (("SPEC", "close", "--otu", "x"), {}, 2, r"unexpected extra argument.*otu"),
         (("SPEC", "close", "--out", "TMP/folder.parquet"), {}, 2, "is a folder; name a file in it"),
     ],
 )

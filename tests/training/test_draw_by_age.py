@@ -30,7 +30,7 @@ def drawn(n: int, seed: int = 0, last: date = DAYS[150], **keys: Any) -> list[Ex
 def test_examples_a_half_life_older_are_drawn_half_as_often_and_stay_in_their_order() -> None:
     ages: Counter[int] = Counter()
     for seed in range(300):
-        found = drawn(20, seed, half_life=50)
+        found = drawn(20, seed, replay=True, half_life=50)
         assert [EXAMPLES.index(it) for it in found] == sorted({EXAMPLES.index(it) for it in found})
         ages.update((DAYS[-1] - it.query.as_of).days // 50 for it in found)
     assert ages[1] / ages[0] == pytest.approx(0.5, abs=0.06)
@@ -45,7 +45,7 @@ def test_without_replay_there_are_days_after_those_of_the_step_before_alone() ->
 
 
 def test_few_examples_are_all_drawn() -> None:
-    assert drawn(len(EXAMPLES), half_life=10) == EXAMPLES
+    assert drawn(len(EXAMPLES), replay=True, half_life=10) == EXAMPLES
 
 
 def test_no_new_day_is_an_error_that_says_what_to_write() -> None:

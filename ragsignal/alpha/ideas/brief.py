@@ -15,8 +15,9 @@ from ragsignal.errors import ConfigError, LookAheadError
 CONTEXT = 6
 """Formulas of the library that a language model is shown at most."""
 _LONGEST_IDEA = 500
-_BARS = re.compile(r"(\d{1,4})[ -]?(bar|day|session|week|month|year)s?\b")
-_BARS_IN = {"bar": 1, "day": 1, "session": 1, "week": 5, "month": 20, "year": 250}
+_BARS = re.compile(r"(\d{1,4})[ -]?(bar|day|session|week|month|quarter|year)s?\b")
+_ONE = re.compile(r"(?<![\d-])(?<!\d )\b(yesterday|week|month|quarter|year)(?:ly|'s)?\b")
+_BARS_IN = {"bar": 1, "day": 1, "session": 1, "yesterday": 1, "week": 5, "month": 20, "quarter": 60, "year": 250}
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def _different(found: Sequence[Found]) -> tuple[Found, ...]:
 
 def _windows(idea: str) -> tuple[int, ...]:
     named = {int(number) * _BARS_IN[unit] for number, unit in _BARS.findall(idea.lower())}
+    named |= {_BARS_IN[unit] for unit in _ONE.findall(idea.lower())}
     return tuple(sorted(bars for bars in named if 1 <= bars <= LONGEST))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ragsignal.alpha.ideas.tokens import Vocabulary, vocabulary_of
+from ragsignal.alpha.ideas.tokens import TokenVocabulary, vocabulary_of
 from ragsignal.artifacts import Weights
 from ragsignal.errors import ModelError
 from ragsignal.llm import computing, load_causal, load_tokenizer
@@ -32,7 +32,7 @@ class CausalModel:
         self._cache: Any = None
 
     @property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> TokenVocabulary:
         """What its tokens add to a text."""
         return vocabulary_of(self._tokenizer, self._model.config.get_text_config().vocab_size)
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.alpha.ideas.words import field_names, phrase
+from ragsignal.alpha.ideas.words import phrase
 from ragsignal.artifacts import Weights
-from ragsignal.data import BAR_FIELDS, Call, Formula, Kind, depth, digest_of, parse, parts
+from ragsignal.data import BAR_FIELDS, Call, Formula, Kind, depth, digest_of, fields_of, parse, parts
 from ragsignal.errors import ConfigError, ModelError
 from ragsignal.retrieval import EmbeddingCache, load_sentence_model
 from ragsignal.utils import Steps, silent_steps
@@ -109,7 +109,7 @@ class Knowledge:
 
     def search(self, idea: str, count: int, fields: Mapping[str, Kind] = BAR_FIELDS) -> list[Found]:
         """The formulas of some fields that say what is most like an idea, at most ``count``, likest first."""
-        fitting = [it for it in self.known if field_names(it.formula) <= fields.keys()]
+        fitting = [it for it in self.known if fields_of(it.formula) <= fields.keys()]
         near = self.nearest(idea, [it.words for it in fitting], count)
         return [Found(fitting[place], cosine) for place, cosine in near if cosine >= self.floor]
 

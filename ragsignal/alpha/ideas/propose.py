@@ -14,8 +14,8 @@ from typing import Protocol
 
 from ragsignal.alpha.ideas.brief import Brief, Tried, polish
 from ragsignal.alpha.ideas.knowledge import Knowledge
-from ragsignal.alpha.ideas.words import describe, field_names
-from ragsignal.data import Call, Formula, Kind, depth, digest_of, parse, parts, text_of
+from ragsignal.alpha.ideas.words import describe
+from ragsignal.data import Call, Formula, Kind, depth, digest_of, fields_of, parse, parts, text_of
 from ragsignal.errors import ConfigError
 
 MOST = 500
@@ -96,14 +96,14 @@ class Harvest:
 
 def _says_nothing(formula: Formula) -> str:
     """Why a formula cannot rank stocks; empty where it may."""
-    if not field_names(formula):
+    if not fields_of(formula):
         return "it reads no field"
     if depth(formula) == 0:
         return "it is a field, and no formula"
     for part in parts(formula):
         if isinstance(part, Call) and part.operator != "mul" and len(part.arguments) > 1:
             left, right = part.arguments[:2]
-            if (isinstance(left, Call) and left == right) or (field_names(left) and left == right):
+            if (isinstance(left, Call) and left == right) or (fields_of(left) and left == right):
                 return f"it has {part.operator} of a part and itself"
     return ""
 

@@ -14,7 +14,7 @@ from ragsignal.types import BoolArray, FloatArray, IntArray
 _KEPT = 1 << 14  # states whose tokens are remembered; some kB each
 
 
-class Vocabulary:
+class TokenVocabulary:
     """A tokenizer's vocabulary.
 
     Parameters
@@ -45,7 +45,7 @@ class _Branch:
         self.tokens: list[int] = []
 
 
-def vocabulary_of(tokenizer: Any, width: int) -> Vocabulary:
+def vocabulary_of(tokenizer: Any, width: int) -> TokenVocabulary:
     """The vocabulary of a tokenizer of transformers, whatever its kind.
 
     A token's text is what it adds behind another one: so the blank before a word stays, which byte pairs write as
@@ -68,7 +68,7 @@ def vocabulary_of(tokenizer: Any, width: int) -> Vocabulary:
         if number not in special and text.startswith(before):
             texts[number] = text[len(before) :]
     end = tokenizer.eos_token_id
-    return Vocabulary(texts, [] if end is None or end >= width else [end])
+    return TokenVocabulary(texts, [] if end is None or end >= width else [end])
 
 
 class Masks:
@@ -77,7 +77,7 @@ class Masks:
     Parameters
     ----------
     grammar : TextGrammar
-    vocabulary : Vocabulary
+    vocabulary : TokenVocabulary
     name : str
         Of the model, for messages.
 
@@ -87,7 +87,7 @@ class Masks:
         If the vocabulary lacks a character of formulas as a token of its own: then a text might have no next token.
     """
 
-    def __init__(self, grammar: TextGrammar, vocabulary: Vocabulary, name: str) -> None:
+    def __init__(self, grammar: TextGrammar, vocabulary: TokenVocabulary, name: str) -> None:
         missing = sorted(
             it
             for it in grammar.alphabet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragsignal.data import FACTOR_WORDS, NEWS_WORDS, Call, Field, Formula, parts, words_of
+from ragsignal.data import FACTOR_WORDS, NEWS_WORDS, Call, Field, Formula, words_of
 
 _BAR_WORDS = {
     "open": "open price",
@@ -40,8 +40,3 @@ def _renamed(formula: Formula) -> Formula:
     if isinstance(formula, Call):
         return Call(formula.operator, tuple(map(_renamed, formula.arguments)))
     return formula
-
-
-def field_names(formula: Formula) -> frozenset[str]:
-    """The fields that a formula reads."""
-    return frozenset(part.name for part in parts(formula) if isinstance(part, Field))

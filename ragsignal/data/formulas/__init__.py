@@ -25,7 +25,7 @@ from ragsignal.data.formulas.library import STAND_INS, LibraryFormula, library
 from ragsignal.data.formulas.panel import FieldPanel, field_panel
 from ragsignal.data.formulas.parse import BAR_FIELDS, parse
 from ragsignal.data.formulas.registry import OPERATORS, Operator, check_call, fits, kind_of, memory
-from ragsignal.data.formulas.words import Explained, explain, words_of
+from ragsignal.data.formulas.words import ExplainedPart, explain, words_of
 from ragsignal.data.formulas.write import canonical, digest_of, text_of
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "AlphaDays",
     "Call",
     "Evaluator",
-    "Explained",
+    "ExplainedPart",
     "Field",
     "FieldPanel",
     "Formula",

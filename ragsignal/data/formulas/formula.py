@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-LONGEST = 504
-"""The longest window, in bars: two years of days."""
+from ragsignal.config import LONGEST_WINDOW
+
+LONGEST = LONGEST_WINDOW
+"""The longest window, in bars."""
 
 
 class Kind(enum.Enum):

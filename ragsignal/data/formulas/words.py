@@ -10,7 +10,7 @@ from ragsignal.data.formulas.write import text_of
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedPart:
     """A part of a formula as text and in words."""
 
     text: str
@@ -27,7 +27,7 @@ def words_of(formula: Formula) -> str:
     return OPERATORS[formula.operator].words.format(*told)
 
 
-def explain(formula: Formula) -> tuple[Explained, ...]:
+def explain(formula: Formula) -> tuple[ExplainedPart, ...]:
     """Each operator of the formula with what it is called on, from the inside out; equal parts once."""
     calls = dict.fromkeys(part for part in reversed([*parts(formula)]) if isinstance(part, Call))
-    return tuple(Explained(text_of(part), words_of(part)) for part in calls)
+    return tuple(ExplainedPart(text_of(part), words_of(part)) for part in calls)

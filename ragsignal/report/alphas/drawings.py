@@ -71,7 +71,7 @@ def decay(values: Sequence[float | None], words: str) -> str:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class DrawnWindow:
     """A window on the line of days: where it begins and how wide it is, in per cent."""
 
     name: str
@@ -81,12 +81,12 @@ class Stretch:
     width: float
 
 
-def stretches(windows: Sequence[tuple[str, date, date]]) -> list[Stretch]:
+def stretches(windows: Sequence[tuple[str, date, date]]) -> list[DrawnWindow]:
     """The windows of a search on one line of days."""
     begin, end = min(first for _, first, _ in windows), max(last for _, _, last in windows)
     whole = max(1, (end - begin).days)
     return [
-        Stretch(
+        DrawnWindow(
             name, first, last, round(100 * (first - begin).days / whole, 2), round(100 * (last - first).days / whole, 2)
         )
         for name, first, last in windows

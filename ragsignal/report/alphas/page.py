@@ -60,6 +60,7 @@ def _rendered(record: Record | None, session: SessionFile | None, name: str) -> 
         session=session,
         windows=drawings.stretches([_window(it) for it in record["windows"]]) if record else [],
         kept=record["kept"] if record else [],
+        beside=_beside_the_kept(record) if record else [],
         candidates=record["candidates"][:_LISTED] if record else [],
         draw=drawings,
         say=said,
@@ -68,6 +69,12 @@ def _rendered(record: Record | None, session: SessionFile | None, name: str) -> 
         style=joined("style.css", "explained.css", "alphas.css"),
         script=joined("page.js"),
     )
+
+
+def _beside_the_kept(record: Record) -> list[str]:
+    """What is said of the search besides its verdict and its kept formulas, which have places of their own."""
+    names = tuple(f"{kept['name']}: " for kept in record["kept"])
+    return [line for line in record["times"]["words"][1:] if not line.startswith(names)]
 
 
 def said(formula: str) -> str:

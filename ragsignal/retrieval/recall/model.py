@@ -18,12 +18,12 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from ragsignal.artifacts import check_fit, reading
 from ragsignal.config import RecallTraining
-from ragsignal.retrieval.recall.titles import REPAIR, VOCABULARY_FILE, Vocabulary
+from ragsignal.retrieval.recall.titles import REPAIR, VOCABULARY_FILE, TitleVocabulary
 from ragsignal.types import FloatArray, IntArray
 from ragsignal.utils import quiet_loading
 
 
-def new_model(vocabulary: Vocabulary, settings: RecallTraining) -> Any:
+def new_model(vocabulary: TitleVocabulary, settings: RecallTraining) -> Any:
     """An untrained model whose weights the seed alone decides; the process's random numbers stay as they were."""
     make: Any = LlamaConfig
     config = make(
@@ -82,7 +82,7 @@ class CachedScorer:
         return scores
 
 
-def save_model(model: Any, vocabulary: Vocabulary, folder: Path) -> None:
+def save_model(model: Any, vocabulary: TitleVocabulary, folder: Path) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``titles.json``."""
     with quiet_loading():
         model.save_pretrained(str(folder))

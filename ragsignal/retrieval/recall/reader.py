@@ -11,7 +11,7 @@ from ragsignal.artifacts import Artifact, reading
 from ragsignal.data import Bins
 from ragsignal.errors import ModelError
 from ragsignal.retrieval.corpus import Corpus
-from ragsignal.retrieval.recall.titles import REPAIR, VOCABULARY_FILE, CorpusTokens, Vocabulary, letters_recipe
+from ragsignal.retrieval.recall.titles import REPAIR, VOCABULARY_FILE, CorpusTokens, TitleVocabulary, letters_recipe
 from ragsignal.types import Recipe
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class RecallReader:
         return {**letters_recipe(self._bins), "artifact": self._artifact.digest}
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> TitleVocabulary:
         """The tokens."""
         path = self._artifact.folder / VOCABULARY_FILE
         with reading(path, "the tokens of a recall", REPAIR):
             raw = json.loads(path.read_text(encoding="utf-8"))
             edges = {name: tuple(raw[name]) for name in ("sequences", "trends", "movements")}
-            return Vocabulary(**raw | edges)
+            return TitleVocabulary(**raw | edges)
 
     def tokens(self, corpus: Corpus) -> CorpusTokens:
         """Tokens of a corpus.

@@ -43,7 +43,7 @@ def letters_recipe(bins: Bins) -> Recipe:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class TitleVocabulary:
     """The tokens: letters, then states of the market, then indicators, then "any title" and "now name it".
 
     Parameters
@@ -189,7 +189,7 @@ def _recent_mean(values: FloatArray, place: IntArray, known: NDArray[np.datetime
     return total / count
 
 
-def fit_vocabulary(corpus: Corpus, sequences: tuple[str, ...], letters: int, states: int, seen: int) -> Vocabulary:
+def fit_vocabulary(corpus: Corpus, sequences: tuple[str, ...], letters: int, states: int, seen: int) -> TitleVocabulary:
     """Fit the edges of the states at equal shares of the days that the first ``seen`` candidates tell of.
 
     Parameters
@@ -211,7 +211,7 @@ def fit_vocabulary(corpus: Corpus, sequences: tuple[str, ...], letters: int, sta
     def edges(values: FloatArray) -> tuple[float, ...]:
         return tuple(float(f"{edge:.6g}") for edge in np.quantile(values[known], shares))
 
-    return Vocabulary(sequences, corpus.scaled.shape[1], letters, edges(moves.trend), edges(moves.movement))
+    return TitleVocabulary(sequences, corpus.scaled.shape[1], letters, edges(moves.trend), edges(moves.movement))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,12 +221,12 @@ class CorpusTokens:
     Parameters
     ----------
     corpus : Corpus
-    vocabulary : Vocabulary
+    vocabulary : TitleVocabulary
     bins : Bins
     """
 
     corpus: Corpus
-    vocabulary: Vocabulary
+    vocabulary: TitleVocabulary
     bins: Bins
 
     @cached_property

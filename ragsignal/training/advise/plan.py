@@ -15,6 +15,7 @@ import numpy as np
 from ragsignal.config import TrainSpec
 from ragsignal.errors import ConfigError, DataError
 from ragsignal.statistics import LEAST_DAYS
+from ragsignal.training.ranks.boosting import check_splits
 from ragsignal.training.ranks.examples import RankExamples
 from ragsignal.types import BoolArray, IntArray
 from ragsignal.utils import Record
@@ -117,12 +118,8 @@ def check_days(spec: TrainSpec, examples: RankExamples) -> None:
             f"the smallest share, advise.fractions = {share:g}, holds {days} training days, and a step reads ranks.days"
             f" = {spec.ranks.days} on end; take larger shares, lower ranks.days, or begin data.start earlier"
         )
-    labels, least = int(latest(examples, share).train.sum()), 2 * spec.boosting.least_rows
-    if labels * spec.boosting.rows < least:
-        raise DataError(
-            f"the smallest share, advise.fractions = {share:g}, holds {labels} labels, of which a tree of the teacher "
-            f"sees {spec.boosting.rows:g}, and needs {least} to split; take larger shares, or lower boosting.least_rows"
-        )
+    what = f"the smallest share, advise.fractions = {share:g}, holds"
+    check_splits(int(latest(examples, share).train.sum()), spec.boosting, what, "take larger shares")
 
 
 def latest(examples: RankExamples, fraction: float) -> RankExamples:

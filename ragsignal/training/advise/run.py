@@ -141,7 +141,7 @@ class SizeAdvice:
         return json_digest(known)
 
     def _refuse_foreign(self) -> None:
-        """Refuse a folder whose points are of other data, or were trained otherwise: they are no rungs of this one."""
+        """Refuse a folder whose points are of other data, or were trained otherwise."""
         path = self.folder / _LADDER
         if not path.is_file():
             if self.folder.is_dir() and any(self.folder.iterdir()):

@@ -12,6 +12,7 @@ import numpy as np
 from ragsignal.artifacts import Artifact, refuse_foreign, save_artifact
 from ragsignal.config import BoostingTraining
 from ragsignal.data import RANK_LETTERS, Letters
+from ragsignal.errors import DataError
 from ragsignal.llm import RANKS_RECIPE, STATES_RECIPE, Boosting, as_numbers, beside_bars
 from ragsignal.training.calibration import fit_calibration, validation_metrics
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
@@ -38,6 +39,7 @@ def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Ar
     """
     refuse_foreign(run.folder("classifier"))
     examples = examples or rank_examples(run)
+    check_splits(int(examples.train.sum()), run.spec.boosting, "the training days hold", "begin data.start earlier")
     rows, targets = examples.letters.letters[examples.train], examples.targets[examples.train]
     states, valid_states = None, None
     if run.spec.boosting.state:
@@ -61,6 +63,29 @@ def train_boosting(run: TrainingRun, examples: RankExamples | None = None) -> Ar
         calibration=calibration,
     )
     return save_artifact(run.folder("classifier"), run.card("classifier", result), model.save)
+
+
+def check_splits(labels: int, boosting: BoostingTraining, what: str, repair: str) -> None:
+    """Refuse labels of which no tree can make a split: all scores would be one number, and nothing would be learned.
+
+    Parameters
+    ----------
+    labels : int
+        Stock-days that are learned from.
+    boosting : BoostingTraining
+    what, repair : str
+        Begin, and end, of the message.
+
+    Raises
+    ------
+    DataError
+    """
+    least = 2 * boosting.least_rows
+    if labels * boosting.rows < least:
+        raise DataError(
+            f"{what} {labels:,} labels, of which a tree of boosting sees {boosting.rows:g}, and needs {least:,} to "
+            f"split; {repair}, or lower boosting.least_rows"
+        )
 
 
 def boosting_recipe(run: TrainingRun) -> Recipe:

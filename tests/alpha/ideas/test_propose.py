@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,12 +67,38 @@ def test_an_idea_finds_its_template(idea: str, expected: str, tmp_path: Path) ->
     assert {it.came_from for it in proposals} == {"templates"}
 
 
+@pytest.mark.parametrize(
+    ("idea", "first"),
+    [
+        ("stocks that fell this week", "rank(-ts_returns(close, 5))"),
+        ("stocks near their yearly high", "rank(close / ts_max(high, 250))"),
+        ("stocks near their yearly low", "rank(ts_min(low, 250) / close)"),
+        ("winners of the last quarter keep winning", "rank(ts_returns(close, 60))"),
+        ("busy stocks of 20 days", "rank(volume / ts_mean(volume, 20))"),
+        ("the typical price is below its average of 20 days", "rank(ts_mean(vwap, 20) / vwap)"),
+    ],
+)
+def test_an_idea_in_everyday_words_comes_first(idea: str, first: str, tmp_path: Path) -> None:
+    proposals = propose(idea, BAR_FIELDS, TemplateSource(made_knowledge(tmp_path)), count=3)
+    assert text_of(proposals[0].formula) == first
+
+
+def test_a_template_stands_for_an_idea_once(tmp_path: Path) -> None:
+    proposals = propose(
+        "stocks that fell, and come back", BAR_FIELDS, TemplateSource(made_knowledge(tmp_path)), count=3
+    )
+    without_fields = {re.sub("close|volume|open|high|low|vwap|returns", "x", text_of(it.formula)) for it in proposals}
+    assert len(without_fields) == len(proposals) == 3
+
+
 def test_windows_that_the_idea_names_are_taken(tmp_path: Path) -> None:
     proposals = propose("momentum of volume over 3 weeks", BAR_FIELDS, TemplateSource(made_knowledge(tmp_path)), 2)
     windows = {part.bars for it in proposals for part in parts(it.formula) if isinstance(part, Window)}
     assert 15 in windows
     assert windows <= {15, 3}  # a quarter of it is the shorter one
     assert polish("the last 2 months, or 30-day means").windows == (30, 40)
+    assert polish("yearly highs, last month's fall, yesterday").windows == (1, 20, 250)
+    assert polish("6 months, a 52-week high").windows == (120, 260)
 
 
 def test_equal_seeds_give_equal_formulas(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from ragsignal.config import CorpusSpec
 from ragsignal.data.bins import shipped_bins
 from ragsignal.errors import ConfigError
 from ragsignal.retrieval.corpus import Corpus, build_corpus
-from ragsignal.retrieval.recall.titles import CorpusTokens, MarketMoves, Vocabulary, fit_vocabulary
+from ragsignal.retrieval.recall.titles import CorpusTokens, MarketMoves, TitleVocabulary, fit_vocabulary
 from tests.markets import Frames, bars, markets, queries_of
 from tests.tiny import TINY_VOCABULARY
 
 SPEC = CorpusSpec(stride=2, indicators=("adj_close", "volume", "movement"))
 
 
-def tokens_of(corpus: Corpus, vocabulary: Vocabulary = TINY_VOCABULARY) -> CorpusTokens:
+def tokens_of(corpus: Corpus, vocabulary: TitleVocabulary = TINY_VOCABULARY) -> CorpusTokens:
     return CorpusTokens(corpus, vocabulary, shipped_bins())
 
 

@@ -56,7 +56,7 @@ def test_a_day_that_is_a_half_life_older_is_drawn_half_as_often(age: int, half_l
 
 
 def test_windows_are_drawn_by_their_age_and_the_oldest_too() -> None:
-    start, rng = start_of(model_of(), half_life=100), np.random.default_rng(0)
+    start, rng = start_of(model_of(), replay=True, half_life=100), np.random.default_rng(0)
     firsts = np.array([start.draw(rng, 0, 576, 599) for _ in range(4000)])
     ages = 599 - (firsts + DAYS - 1)
     assert ages.min() == 0
