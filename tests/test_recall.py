@@ -23,6 +23,7 @@ from ragsignal.retrieval.recall.trie import Level
 from ragsignal.study import Study, estimate, work_of
 from ragsignal.study.walk_forward.address import address, training_order
 from ragsignal.trading import run_spec
+from ragsignal.trading.sweep.grid import spec_at
 from ragsignal.utils import silent
 from tests.specs import HOLD, RANDOM, SMALL, spec, train_spec, write_spec, write_train_spec
 from tests.tiny import tiny_finseer, tiny_recall
@@ -177,6 +178,7 @@ def test_a_spec_that_cannot_be_meant_is_refused(tmp_path: Path, table: dict[str,
     [
         ({"hidden": 20}, "hidden 20 must be an even multiple of heads 4"),
         ({"letters": 0}, "recall.letters: Input should be greater than or equal to 1"),
+        ({"seed": -1}, "recall.seed: Input should be greater than or equal to 0"),
         ({"lettres": 2}, "recall.lettres: unknown key. Did you mean 'letters'?"),
     ],
 )
@@ -206,6 +208,13 @@ def test_an_artifact_of_other_windows_or_outcomes_is_refused(
     run = run.model_copy(update={"corpus": run.corpus.model_copy(update=changes)})
     with pytest.raises(ModelError, match=words):
         Study(run).pipeline(run.variants[0])
+
+
+def test_a_sweep_of_its_keys_says_how_to_leave_the_control_out(artifact: Artifact) -> None:
+    run = run_of(artifact)
+    assert [it.retrieval.titles for it in spec_at(run, {"retrieval.titles": 3}, ["recall"]).variants] == [3, 2]
+    with pytest.raises(ConfigError, match=r"'random': retrieval\.titles is read by .*in a sweep .*--variant NAME"):
+        spec_at(run, {"retrieval.titles": 3}, ["random"])
 
 
 # --- step by step

@@ -89,6 +89,27 @@ class Artifact:
                 f"what it was trained on, or train again: {self.card.command}"
             )
 
+    def check_formulas(self, given: Mapping[str, str]) -> None:
+        """Refuse sequences of kept formulas that have the name of others that were trained on.
+
+        Parameters
+        ----------
+        given : mapping of str to str
+            Formulas by name.
+
+        Raises
+        ------
+        ModelError
+            Naming both formulas.
+        """
+        trained: Mapping[str, str] = self.card.recipe.get("formulas", {})
+        for name, formula in trained.items():
+            if given.get(name, formula) != formula:
+                raise ModelError(
+                    f"{self.ref} was trained with {name} = {formula!r}, and corpus.alphas has {given[name]!r}; give "
+                    f"one of the two another name, or train it again: {self.card.command}"
+                )
+
     def check_base(self, digest: str) -> None:
         """Refuse to be laid over other weights than those it was trained on.
 

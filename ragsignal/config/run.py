@@ -17,6 +17,7 @@ from ragsignal.config.tables import (
     WALK,
     ClassifierRef,
     CorpusSpec,
+    Count,
     Day,
     ExternalSpec,
     Horizon,
@@ -130,7 +131,7 @@ class ProbeSpec(Table):
     k: int = Field(default=50, ge=1, le=1000)
     state: StateName = "volatility_20"
     buckets: int = Field(default=3, ge=2, le=10)
-    seed: int = 0
+    seed: Count = 0
 
 
 class RunSpec(Table):
@@ -213,7 +214,8 @@ class RunSpec(Table):
             if variant.retrieval.of_recall:
                 raise ValueError(
                     f"variant {variant.name!r}: retrieval.{variant.retrieval.of_recall[0]} is read by retriever = "
-                    '"recall" alone, which no variant names; write it, or delete the key'
+                    '"recall" alone, which no variant names; write it, or delete the key; in a sweep name the variants '
+                    "that are recalls: --variant NAME"
                 )
 
     def _check_decisions(self, raw: VariantSpec, variant: Variant) -> None:

@@ -70,7 +70,7 @@ class StockLLMTraining(Table):
     full_vocabulary: float = Field(default=0.0, ge=0)
     calibration: Literal["platt", "temperature", "none"] = "platt"
     report_to: Names = ()
-    seed: int = 0
+    seed: Count = 0
 
     @model_validator(mode="after")
     def _check(self) -> StockLLMTraining:
@@ -91,7 +91,7 @@ class FeedbackTraining(Table):
     queries: int = Field(default=480, ge=2)
     candidates: int = Field(default=32, ge=4)
     block: int = Field(default=16, ge=4)
-    seed: int = 0
+    seed: Count = 0
 
 
 class FinseerTraining(Table):
@@ -135,7 +135,7 @@ class FinseerTraining(Table):
     numeric_learning_rate: float = Field(default=1e-3, gt=0)
     numeric_batch_size: int = Field(default=32, ge=1)
     save_steps: int = Field(default=20, ge=1)
-    seed: int = 0
+    seed: Count = 0
 
 
 class RecallTraining(Table):
@@ -162,7 +162,7 @@ class RecallTraining(Table):
     valid_share: float = Field(default=0.2, gt=0, lt=1)
     eval_steps: int = Field(default=20, ge=1)
     patience: int = Field(default=5, ge=1)
-    seed: int = 0
+    seed: Count = 0
 
     @model_validator(mode="after")
     def _check(self) -> RecallTraining:
@@ -190,7 +190,7 @@ class ClassifierTraining(Table):
     batch_size: int = Field(default=32, ge=1)
     eval_steps: int = Field(default=50, ge=1)
     patience: int = Field(default=3, ge=1)
-    seed: int = 0
+    seed: Count = 0
 
 
 class BoostingTraining(Table):
@@ -209,7 +209,7 @@ class BoostingTraining(Table):
     factors: float = Field(default=0.5, gt=0, le=1)
     rows: float = Field(default=0.7, gt=0, le=1)
     state: bool = Field(default=False, exclude_if=lambda it: not it)
-    seed: int = 0
+    seed: Count = 0
 
 
 class RanksTraining(Table):
@@ -242,7 +242,7 @@ class RanksTraining(Table):
     patience: int = Field(default=4, ge=1)
     k: tuple[Count, ...] = Field(default=(0,), min_length=1, strict=False)
     candidates: tuple[Literal["random", "shape"], ...] = Field(default=("random", "shape"), min_length=1, strict=False)
-    seed: int = 0
+    seed: Count = 0
 
     @property
     def reads_hits(self) -> bool:
@@ -293,7 +293,7 @@ class DaysTraining(Table):
     weights: tuple[float, ...] = Field(default=(0.0, 0.5, 1.0), min_length=1, strict=False)
     average: float = Field(default=0.998, ge=0, lt=1)
     eval_steps: int = Field(default=125, ge=1)
-    seed: int = 0
+    seed: Count = 0
 
 
 class TrainSpec(Table):

@@ -34,11 +34,17 @@ def check_alphas(parts: Parts, variant: Variant) -> None:
     ConfigError
         If the reader was trained with formulas and the spec has none or others, or if no variant of the spec reads
         those that it has.
+    ModelError
+        If a retriever or a reader of sequences learned another formula by a name of the spec's.
     """
     spec, artifacts = parts.spec, parts.artifacts(variant)
     for artifact in artifacts.values():
         if reads_alphas(artifact):
             _check_reader(parts, variant, artifact)
+    if variant.reads_sequences and spec.corpus.reads_alphas:
+        for role in ("retriever", "reader"):
+            if role in artifacts:
+                artifacts[role].check_formulas(parts.materials.alpha_days.formulas)
     if not spec.corpus.alphas or uses_alphas(spec, variant, artifacts.values()):
         return
     if not any(_may_use(parts, other) for other in spec.variants):

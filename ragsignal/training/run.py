@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from ragsignal.data import (
     make_split,
     usual_gap_of,
 )
-from ragsignal.errors import ConfigError, DataError
+from ragsignal.errors import ConfigError, DataError, ModelError
 from ragsignal.llm import Template
 from ragsignal.retrieval import Corpus
 from ragsignal.study import Materials, NewsSource, TrainedKind, open_store, with_symbols
@@ -241,9 +242,18 @@ class TrainingRun:
         return self.scratch(kind) / json_digest(decides)[:16]
 
     def card_recipe(self, recipe: Recipe) -> Recipe:
-        """Return ``recipe`` as a card has it: with the split, and the horizon of the labels."""
+        """Return ``recipe`` as a card has it: with the split, the horizon of the labels, and formulas of sequences."""
         ahead = self.spec.corpus.model_dump(include={"horizon"})  # empty at 1 bar, as cards have always been
-        return {"split": self.spec.split.model_dump(mode="json"), **ahead, **recipe}
+        return {"split": self.spec.split.model_dump(mode="json"), **ahead, **self._formulas, **recipe}
+
+    @property
+    def _formulas(self) -> Recipe:
+        """The kept formulas among the corpus's sequences, by name: a name alone does not say which formula it was."""
+        corpus = self.spec.corpus
+        if not corpus.reads_alphas:
+            return {}
+        known = self.materials.alpha_days.formulas.items()
+        return {"formulas": {name: text for name, text in known if not corpus.indicators or name in corpus.indicators}}
 
     def card(self, kind: Kind, result: TrainingResult) -> Card:
         """Return the card of an artifact of this spec; letters count for its ``trained_through`` too."""
@@ -266,7 +276,7 @@ class TrainingRun:
             seed=int(result.recipe.get("seed", 0)),
             versions=versions_of(_LIBRARIES),
             command=self.command,
-            metrics=dict(result.metrics),
+            metrics=_finite(kind, result.metrics),
             calibration=result.calibration,
         )
 
@@ -295,3 +305,20 @@ class TrainingRun:
                 "move data.start, split.valid_from or data.end"
             )
         return examples
+
+
+def _finite(kind: Kind, metrics: Mapping[str, object]) -> dict[str, object]:
+    """Metrics as a card has them; raises ``ModelError`` where a training ran away, and left no numbers."""
+    broken = [name for name, value in metrics.items() if not _is_finite(value)]
+    if broken:
+        raise ModelError(
+            f"the training of {kind} has come to no finite number of {', '.join(broken)}, so that nothing was learned "
+            "that can be used; lower its learning_rate (of a warm step warm_rate), and train again"
+        )
+    return dict(metrics)
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, Mapping | list | tuple):
+        return all(map(_is_finite, value.values() if isinstance(value, Mapping) else value))
+    return not isinstance(value, float) or math.isfinite(value)

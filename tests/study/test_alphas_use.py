@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,18 @@ from hypothesis import strategies as st
 from ragsignal.audit.signals import signals, visibility
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.config import CorpusSpec, KeptAlpha, RunSpec, load_spec
-from ragsignal.data import RANK_FACTORS, alpha_days, build_rank_letters, load_prices, with_alphas
-from ragsignal.errors import ConfigError, DataError, LookAheadError
+from ragsignal.data import RANK_FACTORS, SEQUENCES, alpha_days, build_rank_letters, load_prices, with_alphas
+from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError
 from ragsignal.explanation import explain
 from ragsignal.retrieval import Beside, build_corpus
 from ragsignal.signals import queries_of
 from ragsignal.study import Study
+from ragsignal.study.walk_forward.plan import _other_formulas
 from ragsignal.training.ranks.boosting import train_boosting
 from ragsignal.training.run import TrainingRun
 from ragsignal.utils import silent
 from tests.specs import HOLD, VOTE, spec, train_spec, write_spec
+from tests.tiny import TINY_VOCABULARY, tiny_finseer, tiny_recall
 from tests.universe import universe
 
 FADE: dict[str, Any] = {"name": "fade", "formula": "-ts_delta(close, 1) / close", "known_through": date(2008, 12, 31)}
@@ -83,6 +86,45 @@ def test_their_windows_are_ranks_among_the_stocks_of_the_day() -> None:
     assert set(np.unique(np.round(corpus.values * 12).astype(int))) == {1, 3, 5, 7, 9, 11}  # six stocks
     without = CorpusSpec(indicators=("close",), alphas=(KeptAlpha.model_validate(FADE),))
     assert not without.reads_alphas
+
+
+def test_a_retriever_that_learned_another_formula_by_the_name_is_refused(tmp_path: Path) -> None:
+    names = (*SEQUENCES, "alpha.fade", "alpha.range")
+    formulas = Study(voting()).materials.alpha_days.formulas
+    for known in ("-ts_delta(close, 2)", formulas["alpha.fade"]):
+        recipe = {"formulas": {**formulas, "alpha.fade": known}}
+        tiny_finseer(tmp_path / known[-4:], sequences=names, recipe=recipe)
+        tiny_recall(
+            tmp_path / ("recall" + known[-4:]), vocabulary=replace(TINY_VOCABULARY, sequences=names), recipe=recipe
+        )
+
+    def keys(retriever: str, encoder: str) -> Any:
+        table = {"retriever": retriever, "encoder": str(tmp_path / encoder), "k": 3}
+        indicators = ["adj_close", "alpha.fade"]
+        run = voting(indicators=indicators).model_dump(mode="json", by_alias=True)
+        run["variant"] = [VOTE | {"retrieval": table}, HOLD]
+        study = Study(RunSpec.model_validate(run))
+        return study.pipeline(study.spec.variants[0]).recipe
+
+    same = formulas["alpha.fade"][-4:]
+    for retriever, prefix in (("finseer", ""), ("recall", "recall")):
+        with pytest.raises(
+            ModelError, match=r"was trained with alpha\.fade = '-ts_delta\(close, 2\)', and corpus\.alphas"
+        ):
+            keys(retriever, prefix + ", 2)")
+        assert keys(retriever, prefix + same)
+
+
+def test_a_card_names_the_formulas_that_sequences_were_made_of() -> None:
+    data, corpus = {"symbols": SYMBOLS[:6]}, {"alphas": [FADE, RANGE]}
+    for indicators, known in (
+        (["adj_close"], None),
+        (["alpha.fade"], ["alpha.fade"]),
+        ([], ["alpha.fade", "alpha.range"]),
+    ):
+        run = TrainingRun(train_spec(data=data, corpus={**corpus, "indicators": indicators}))
+        formulas = run.card_recipe({}).get("formulas")
+        assert (formulas and list(formulas)) == known
 
 
 def test_another_formula_is_another_signal_and_the_same_one_is_a_hit() -> None:
@@ -274,3 +316,24 @@ def test_a_sequence_that_no_formula_is_called_by_is_told() -> None:
     wanted = voting(indicators=["alpha.fad"])
     with pytest.raises(ConfigError, match=r"unknown \['alpha.fad'\].*formulas are named as alpha.NAME"):
         Study(wanted).pipeline(wanted.variants[0]).signals(queries_of(Study(wanted).materials.traded.frames, 5)[-1:])
+
+
+@pytest.mark.parametrize(
+    ("reader", "given", "refused"),
+    [
+        ("ranks", [], True),
+        ("ranks", [RANGE], True),
+        ("ranks", [FADE], False),
+        ("text", [], False),
+        ("text", [FADE | {"formula": "close"}], True),
+    ],
+)
+def test_steps_of_other_formulas_are_refused_before_anything_is_trained(
+    reader: Any, given: list[dict[str, Any]], refused: bool
+) -> None:
+    kind = {"classifier": {"kind": "boosting"}} if reader == "ranks" else {}
+    train = train_spec(stockllm={"reader": reader}, corpus={"target": "relative", "alphas": [FADE]}, **kind)
+    run = voting(indicators=["adj_close"], alphas=given)
+    found = _other_formulas(run, train)
+    assert bool(found) == refused
+    assert all(it.startswith("corpus.alphas has fade = ") for it in found)

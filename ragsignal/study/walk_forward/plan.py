@@ -204,6 +204,7 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
         for key in _ALWAYS
         if getattr(spec.corpus, key) != getattr(train.corpus, key)
     ]
+    differing += _other_formulas(spec, train)
     for variant in spec.variants:
         if "stockllm" in variant.retrained:
             llm, reader = variant.llm, "ranks" if variant.llm.is_artifact else "text"
@@ -217,6 +218,16 @@ def _refuse_another_study(spec: RunSpec, train: TrainSpec) -> None:
             ]
     if differing:
         raise ConfigError(f"walk_forward.train: {'; '.join(differing)}; write the same in both")
+
+
+def _other_formulas(spec: RunSpec, train: TrainSpec) -> list[str]:
+    """Names of kept formulas that mean others in the run than in training; a reader of ranks needs all that it read."""
+    given, trained = ({it.name: it.formula for it in corpus.alphas} for corpus in (spec.corpus, train.corpus))
+    return [
+        f"corpus.alphas has {name} = {given.get(name)!r} in the run, {formula!r} in training"
+        for name, formula in trained.items()
+        if given.get(name, formula if train.stockllm.reader == "text" else None) != formula
+    ]
 
 
 def _refuse_start(train: TrainSpec) -> None:

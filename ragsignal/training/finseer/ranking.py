@@ -89,10 +89,13 @@ def gather(feedback: Feedback, examples: Sequence[Example], corpus: str) -> list
     return queries
 
 
-def hold_out(queries: Sequence[ScoredQuery], share: float) -> tuple[list[ScoredQuery], list[ScoredQuery]]:
+def hold_out(
+    queries: Sequence[ScoredQuery], share: float, key: str = "finseer.valid_share"
+) -> tuple[list[ScoredQuery], list[ScoredQuery]]:
     """Split by time: the last ``share`` of the blocks validates, one at least.
 
-    Training queries whose outcome was not known yet as of the first validation query are left out.
+    Training queries whose outcome was not known yet as of the first validation query are left out. ``key`` is where
+    ``share`` stands in a spec.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def hold_out(queries: Sequence[ScoredQuery], share: float) -> tuple[list[ScoredQ
     if not train:
         raise ConfigError(
             f"{len(queries)} queries with teacher scores in {len(blocks)} blocks leave none to train on when the last "
-            f"{share:.0%} are held out; raise feedback.queries, or lower finseer.valid_share"
+            f"{share:.3g} of them are held out; raise feedback.queries, or lower {key}"
         )
     return train, valid
 

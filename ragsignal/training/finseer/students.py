@@ -47,6 +47,8 @@ def start_of(run: TrainingRun, encoder: EncoderName) -> Artifact | None:
             f"finseer.start = {ref!r} has seen days through {start.card.trained_through}, but this training ends on "
             f"{run.split.train.known_by}: train the first one on the same split, or on an earlier one"
         )
+    if corpus.reads_alphas:
+        start.check_formulas(run.materials.alpha_days.formulas)
     start.check_study(corpus.target, corpus.lookback, corpus.horizon)
     start.check_template(READS if encoder == "numeric" else line_recipe(run.bins))
     return start

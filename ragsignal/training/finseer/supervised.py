@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact, save_artifact
 from ragsignal.data import StateBuckets
+from ragsignal.errors import ModelError
 from ragsignal.retrieval import KnownWindows, linear_probe, nearest_probe
 from ragsignal.training.examples import Example, draw
 from ragsignal.training.finseer.students import (
@@ -69,7 +71,7 @@ def train_contrast(run: TrainingRun, encoder: EncoderName) -> Artifact:
     LookAheadError
         If ``finseer.start`` has seen later days.
     ModelError
-        If the base weights, or those to begin from, cannot be used.
+        If the base weights, or those to begin from, cannot be used; or if the training ran away.
     """
     kind, settings, start = KINDS[encoder], run.spec.finseer, start_of(run, encoder)
     train, valid = hold_out_days(run.train, settings.valid_share)
@@ -131,7 +133,7 @@ class _Probes:
 
     def figures(self, student: Student) -> dict[str, float]:
         """Balanced accuracy and log-loss by probe and label."""
-        known, later = (student.query_vectors(it.queries) for it in (self._known, self._later))
+        known, later = (_finite(student.query_vectors(it.queries)) for it in (self._known, self._later))
         found: dict[str, float] = {}
         for name, classes in self._classes.items():
             learned = KnownWindows(known, _of_queries(self._known, name), classes)
@@ -150,6 +152,15 @@ class _Probes:
             found[f"{name}_balanced_accuracy_base"] = float(shares[np.unique(later)].mean())  # a guess by the shares
             found[f"{name}_log_loss_base"] = float(-np.log(shares[later]).mean())
         return found
+
+
+def _finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(vectors).all():
+        raise ModelError(
+            "the contrast has run away: the encoder's vectors are no finite numbers any more; lower finseer."
+            "numeric_learning_rate (of text: finseer.learning_rate), or raise finseer.temperature, and train again"
+        )
+    return vectors
 
 
 def _of_queries(windows: LabelledWindows, name: str) -> IntArray:

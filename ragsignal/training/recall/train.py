@@ -52,7 +52,7 @@ def train_recall(run: TrainingRun) -> Artifact:
     _check_letters(run)
     feedback = load_feedback(run.folder("feedback"))
     refuse_stale(run, feedback)
-    train, valid = hold_out(gather(feedback, run.train, run.corpus.digest), settings.valid_share)
+    train, valid = hold_out(gather(feedback, run.train, run.corpus.digest), settings.valid_share, "recall.valid_share")
     tokens = _tokens(run, train)
     metrics = _suffixed(order_agreement(RecallStudent(tokens, settings).similarities(valid), valid), "_untrained")
     recipe = _recipe(run, feedback)

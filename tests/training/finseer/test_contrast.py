@@ -309,6 +309,11 @@ def test_bars_of_hours_have_no_market_state(tmp_path: Path) -> None:
         train_finseer(hours, "numeric")
 
 
+def test_a_contrast_that_runs_away_says_what_to_lower(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"contrast has run away: .*lower finseer\.numeric_learning_rate"):
+        train_finseer(run_of(tmp_path, numeric_learning_rate=1e30), "numeric")
+
+
 def test_too_few_days_to_hold_any_out_are_refused(run: TrainingRun) -> None:
     with pytest.raises(ConfigError, match=r"2 queries on 1 days leave none to train on"):
         hold_out_days(run.train[:2], 0.2)

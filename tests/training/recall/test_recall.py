@@ -227,3 +227,17 @@ def test_a_folder_of_somebody_else_is_not_replaced(bench: TrainingRun, tmp_path:
     (tmp_path / "recall" / "mine.txt").write_text("mine")
     with pytest.raises(ModelError, match=r"holds no card.json, so it is not ours to replace; name another folder"):
         recall.train_recall(dataclasses.replace(bench, spec=spec))
+
+
+def test_a_training_that_runs_away_says_so_in_one_line(bench: TrainingRun, tmp_path: Path) -> None:
+    table = bench.spec.recall.model_copy(update={"learning_rate": 1e12, "steps": 20})
+    run = TrainingRun(bench.spec.model_copy(update={"recall": table, "out": tmp_path}))
+    with pytest.raises(ModelError, match=r"training of recall has come to no finite number of .*loss.*learning_rate"):
+        trained(run)
+
+
+def test_a_share_that_leaves_nothing_is_named_by_its_own_key(bench: TrainingRun, tmp_path: Path) -> None:
+    table = bench.spec.recall.model_copy(update={"valid_share": 0.999})
+    run = TrainingRun(bench.spec.model_copy(update={"recall": table, "out": tmp_path}))
+    with pytest.raises(ConfigError, match=r"the last 0\.999 of them are held out; .*lower recall\.valid_share"):
+        trained(run)
