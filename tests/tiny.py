@@ -17,7 +17,7 @@ from ragsignal.data.factors import SEQUENCES
 from ragsignal.data.news.factors import NEWS_FACTORS
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.data.rank_letters import RANK_LETTERS
-from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, news_recipe
+from ragsignal.llm.rank_recipe import RANKS_RECIPE, STATES_RECIPE, news_recipe
 from ragsignal.retrieval.numeric import EXTRA, READS
 from ragsignal.retrieval.recall.titles import TitleVocabulary, letters_recipe
 from ragsignal.retrieval.tower import TowerConfig, new_tower, save_tower

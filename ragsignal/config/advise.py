@@ -29,7 +29,9 @@ class AdviseTraining(Table):
     @field_validator("sizes")
     @classmethod
     def _check_sizes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        _check_rungs("sizes", sizes, "a curve over fewer has no lowest point; write sizes = [8, 16, 32, 64, 128]")
+        _check_distinct_three(
+            "sizes", sizes, "a curve over fewer has no lowest point; write sizes = [8, 16, 32, 64, 128]"
+        )
         if min(sizes) < _LEAST_WIDTH:
             raise ValueError(f"{min(sizes)} is no width of a model; {_LEAST_WIDTH} is the least")
         return tuple(sorted(sizes))
@@ -37,7 +39,9 @@ class AdviseTraining(Table):
     @field_validator("fractions")
     @classmethod
     def _check_fractions(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        _check_rungs("fractions", fractions, "two make no slope with an error; write fractions = [0.25, 0.5, 1.0]")
+        _check_distinct_three(
+            "fractions", fractions, "two make no slope with an error; write fractions = [0.25, 0.5, 1.0]"
+        )
         outside = [share for share in fractions if not 0.0 < share <= 1.0]
         if outside:
             raise ValueError(f"{outside[0]:g} is no share of the training days; above 0 and at most 1 was expected")
@@ -46,7 +50,7 @@ class AdviseTraining(Table):
         return tuple(sorted(fractions))
 
 
-def _check_rungs(what: str, values: Sequence[float], why: str) -> None:
+def _check_distinct_three(what: str, values: Sequence[float], why: str) -> None:
     twice = [value for value, times in Counter(values).items() if times > 1]
     if twice:
         raise ValueError(f"{twice[0]:g} stands there twice; name each of the {what} once")

@@ -25,21 +25,17 @@ from ragsignal.llm.load import adapter_of, load_stockllm, load_text_scorer
 from ragsignal.llm.prompt import Template, TextlessPrompter
 from ragsignal.llm.rank_ensemble import RankEnsemble, memory_of, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, HitFeatures, hit_features, hit_width, hits_by_count, reads_hits
-from ragsignal.llm.ranks import (
-    NO_HITS,
+from ragsignal.llm.rank_recipe import (
     RANKS_RECIPE,
     STATES_RECIPE,
-    DayScorer,
-    RankPrompt,
-    RankScorer,
     alphas_recipe,
     beside_bars,
-    day_scorer,
     news_recipe,
     reads_alphas,
     reads_news,
     reads_states,
 )
+from ragsignal.llm.ranks import NO_HITS, DayScorer, RankPrompt, RankScorer, day_scorer
 from ragsignal.llm.stockllm import StockLLM, token_ids
 from ragsignal.llm.vote import VoteScorer
 

@@ -29,7 +29,7 @@ from ragsignal.llm.day_scores import UniverseReader, as_days
 from ragsignal.llm.day_vote import factor_product, products_without_each
 from ragsignal.llm.device import checked_device, computing
 from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
-from ragsignal.llm.ranks import RANKS_RECIPE
+from ragsignal.llm.rank_recipe import RANKS_RECIPE
 from ragsignal.types import FloatArray, Hit, IntArray, Recipe
 
 _REPAIR = "train it again: ragsignal train days SPEC"

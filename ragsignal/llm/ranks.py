@@ -10,7 +10,7 @@ its place among the scores of the day's other stocks without hits, as theirs are
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,10 +23,6 @@ from numpy.typing import NDArray
 
 from ragsignal.artifacts import Artifact
 from ragsignal.data import (
-    NEWS_FACTORS,
-    RANK_FACTORS,
-    RANK_LETTERS,
-    STATE_FORMULAS,
     Letters,
     RankLetters,
     daily_ranks,
@@ -38,6 +34,7 @@ from ragsignal.llm.changed_letters import Changed
 from ragsignal.llm.letters import last_days, spelled
 from ragsignal.llm.rank_ensemble import RankEnsemble, seed_folders
 from ragsignal.llm.rank_hits import HITS_RECIPE, hit_features, hits_by_count, reads_hits
+from ragsignal.llm.rank_recipe import RANKS_RECIPE, STATES_RECIPE, beside_bars, reads_states
 from ragsignal.types import FeedBars, FloatArray, Hit, Prompt, Query, Recipe, Score
 from ragsignal.utils import json_digest
 
@@ -48,28 +45,6 @@ NO_HITS = (
     "then `ragsignal train stockllm SPEC`)"
 )
 """Said of a reader of ranks that is given a retriever."""
-
-RANKS_RECIPE: Recipe = {"reader": "ranks/1", "letters": RANK_LETTERS, "factors": json_digest(list(RANK_FACTORS))}
-"""What a reader of ranks reads; in its card and in every signal's recipe."""
-
-STATES_RECIPE: Recipe = {"states": json_digest(STATE_FORMULAS)}
-"""Of a reader that was trained with the market's state beside the letters; in its card and its signals."""
-
-
-def news_recipe(news: Recipe | None) -> Recipe:
-    """Of a reader of letters with the day's news among them; ``news`` says what scored them, None: it reads none."""
-    return {} if news is None else {"news": {"factors": list(NEWS_FACTORS), **news}}
-
-
-def alphas_recipe(alphas: Mapping[str, str] | None) -> Recipe:
-    """Of a reader of letters with kept formulas among them, by name and text; None: it reads none."""
-    return {} if alphas is None else {"alphas": dict(alphas)}
-
-
-def beside_bars(letters: RankLetters) -> Recipe:
-    """What stands in these letters beside the factors of bars: formulas, news, or nothing."""
-    return alphas_recipe(letters.alphas) | news_recipe(letters.news)
-
 
 _BLOCK = 64  # days that are scored together
 _SAME = 1e-4  # of a close, relative: two vendors' adjusted prices of one stock differ by less, in a window of days
@@ -212,21 +187,6 @@ def day_scorer(artifact: Artifact, device: str = "cpu", threads: int | None = No
     if artifact.card.kind == "classifier":
         return Boosting.load(artifact.folder, reads_states(artifact))
     return RankEnsemble(seed_folders(artifact.folder), device, threads)
-
-
-def reads_states(artifact: Artifact) -> bool:
-    """Whether a reader of rank letters was trained with the market's state beside them (``boosting.state``)."""
-    return "states" in artifact.card.template
-
-
-def reads_news(artifact: Artifact) -> bool:
-    """Whether a reader of rank letters was trained with the day's news among them (a table ``[news]``)."""
-    return "news" in artifact.card.template
-
-
-def reads_alphas(artifact: Artifact) -> bool:
-    """Whether a reader of rank letters was trained with kept formulas among them (``corpus.alphas``)."""
-    return "alphas" in artifact.card.template
 
 
 class RankScorer:

@@ -22,14 +22,7 @@ from ragsignal.data.windows import cut_queries
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.llm.rank_ensemble import RankEnsemble
-from ragsignal.llm.ranks import (
-    NO_UNIVERSE,
-    TOO_LITTLE_HISTORY,
-    RankPrompt,
-    RankScorer,
-    day_scorer,
-    spelled,
-)
+from ragsignal.llm.ranks import NO_UNIVERSE, TOO_LITTLE_HISTORY, RankPrompt, RankScorer, day_scorer, spelled
 from ragsignal.retrieval.retrievers import NoRetriever
 from ragsignal.signals.pipeline import TOO_FEW_BARS, RagPipeline
 from ragsignal.signals.store import SignalStore

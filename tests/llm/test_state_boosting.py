@@ -13,7 +13,8 @@ from ragsignal.data.rank_letters import RankLetters, build_rank_letters
 from ragsignal.data.windows import cut_queries
 from ragsignal.errors import ModelError
 from ragsignal.llm.boosting import Boosting, as_numbers
-from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, RankScorer, day_scorer, reads_states
+from ragsignal.llm.rank_recipe import RANKS_RECIPE, STATES_RECIPE, reads_states
+from ragsignal.llm.ranks import RankScorer, day_scorer
 from ragsignal.retrieval.retrievers import NoRetriever
 from ragsignal.signals.pipeline import RagPipeline
 from ragsignal.signals.store import SignalStore

@@ -12,7 +12,7 @@ import pytest
 from ragsignal.config import RunSpec, TrainSpec, load_spec
 from ragsignal.data import NEWS_FACTORS, RANK_FACTORS
 from ragsignal.errors import ConfigError, LookAheadError, ModelError
-from ragsignal.llm.ranks import RANKS_RECIPE, news_recipe, reads_news
+from ragsignal.llm.rank_recipe import RANKS_RECIPE, news_recipe, reads_news
 from ragsignal.signals import queries_of
 from ragsignal.study import Study
 from ragsignal.training.days.examples import day_examples

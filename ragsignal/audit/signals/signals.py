@@ -17,15 +17,14 @@ import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.signals.decisions import audit_decisions
+from ragsignal.audit.signals.future import ChangeFuture, Frames
 from ragsignal.audit.signals.news import audited_news, known_news, poisoned_news
 from ragsignal.audit.signals.retrieval import LARGEST, cut_corpus, is_embedded, with_corpus
 from ragsignal.audit.signals.starts import LateStart
 from ragsignal.audit.signals.variants import AuditedVariant, audited_variants, spread_from_last
 from ragsignal.audit.signals.visibility import (
-    ChangeFuture,
     Changes,
     DayView,
-    Frames,
     FutureTest,
     NewsView,
     Visibility,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -24,7 +24,8 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.audit.code.cuts import Market
-from ragsignal.audit.signals.news import AuditedNews, ChangeNews, PlantedNews, planted_by_date, planted_early
+from ragsignal.audit.signals.future import HONEST, ChangeFuture, Frames, Plant, changed
+from ragsignal.audit.signals.news import AuditedNews, PlantedNews, planted_by_date, planted_early
 from ragsignal.audit.signals.variants import spread_from_last
 from ragsignal.config import CorpusSpec
 from ragsignal.data import (
@@ -48,28 +49,6 @@ from ragsignal.retrieval import Beside, Corpus, build_corpus
 from ragsignal.signals import queries_of
 from ragsignal.types import Query
 from ragsignal.utils import Progress, day_of, silent, upper
-
-Frames = Mapping[str, pd.DataFrame]
-
-
-@dataclass(frozen=True)
-class ChangeFuture:
-    """How the future is changed: of a market from a point of its own days on, and of news from a day on."""
-
-    market: Callable[[Market, int], Market]
-    news: ChangeNews
-
-
-@dataclass(frozen=True)
-class Plant:
-    """What is done to all prices, and to all news, before anything is made of them."""
-
-    frames: Callable[[Frames], Frames] = dict
-    news: Callable[[NewsItems], NewsItems] | None = None
-
-
-HONEST = Plant()
-"""Nothing is done to them."""
 
 SECONDS = 45.0
 """What the cuts, and what the poisons, may take; where all would take longer, they are spread over the window."""
@@ -346,12 +325,12 @@ class FutureTest:
         visible: dict[Visibility, list[str]] = {visibility: [] for visibility in self.visibilities}
         queries: list[str] = []
         for number, day in enumerate(points):
-            cut = self._made_of(_changed(change, history, day), plant, change, day)
+            cut = self._made_of(changed(change, history, day), plant, change, day)
             for visibility, words in visible.items():
                 if cut.digest(visibility, day) != whole.digest(visibility, day):
                     words.append(f"what is visible as of {day}")
             known = [query for query in all_queries if query.as_of <= day]
-            made = self._queries(plant.frames(_changed(change, self.traded, day).frames))
+            made = self._queries(plant.frames(changed(change, self.traded, day).frames))
             queries += _first_difference(known, [query for query in made if query.as_of <= day])
             if what:
                 self.progress(what, number + 1, len(points))
@@ -385,10 +364,6 @@ class FutureTest:
 
     def _queries(self, frames: Frames) -> list[Query]:
         return queries_of(frames, self.spec.lookback)
-
-
-def _changed(change: ChangeFuture, market: Market, day: date) -> Market:
-    return change.market(market, int(market.days.searchsorted(pd.Timestamp(day), side="right")) - 1)
 
 
 def read_early(frames: Frames, bars: int) -> dict[str, pd.DataFrame]:

@@ -20,7 +20,7 @@ from ragsignal.data.formulas.formula import (
     parts,
     size,
 )
-from ragsignal.data.formulas.kept import ALPHA, AlphaDays, alpha_days, alpha_names, is_alpha
+from ragsignal.data.formulas.kept import ALPHA, AlphaDays, alpha_days, is_alpha
 from ragsignal.data.formulas.library import STAND_INS, LibraryFormula, library
 from ragsignal.data.formulas.panel import FieldPanel, field_panel
 from ragsignal.data.formulas.parse import BAR_FIELDS, parse
@@ -47,7 +47,6 @@ __all__ = [
     "Operator",
     "Window",
     "alpha_days",
-    "alpha_names",
     "canonical",
     "check_call",
     "depth",

@@ -33,11 +33,6 @@ LEAST_STOCKS = 5
 """Stocks that a formula is ranked among: fewer have no ranks worth the name."""
 
 
-def alpha_names(alphas: Sequence[KeptAlpha]) -> tuple[str, ...]:
-    """Names of formulas as sequences and as factors: ``alpha.fade``."""
-    return tuple(ALPHA + alpha.name for alpha in alphas)
-
-
 def is_alpha(name: str) -> bool:
     """Whether a sequence or a factor is a kept formula."""
     return name.startswith(ALPHA)

@@ -320,7 +320,7 @@ def test_too_few_days_are_refused(tmp_path: Path) -> None:
         SizeAdvice(long).estimate()
 
 
-def test_points_of_other_formulas_are_no_rungs_of_this_ladder(tmp_path: Path) -> None:
+def test_points_of_other_formulas_are_refused(tmp_path: Path) -> None:
     def digest(*formulas: str) -> str:
         table = {"name": "fade", "known_through": date(2008, 12, 31)}
         alphas = [{**table, "formula": formula} for formula in formulas]

@@ -24,7 +24,8 @@ from ragsignal.config import BoostingTraining, TrainSpec
 from ragsignal.data.labels import forward_returns
 from ragsignal.errors import DataError, ModelError
 from ragsignal.llm.boosting import Boosting
-from ragsignal.llm.ranks import RANKS_RECIPE, STATES_RECIPE, day_scorer
+from ragsignal.llm.rank_recipe import RANKS_RECIPE, STATES_RECIPE
+from ragsignal.llm.ranks import day_scorer
 from ragsignal.study.study import Study
 from ragsignal.training.ranks.boosting import fit_boosting, train_boosting
 from ragsignal.training.ranks.examples import RankExamples, rank_examples
