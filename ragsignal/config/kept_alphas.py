@@ -43,7 +43,8 @@ def read_alphas(path: Path, key: str = "corpus.alphas") -> list[dict[str, Any]]:
         read = AlphaFile.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(explain(path, raw, error, AlphaFile, {})) from None
-    return [alpha.model_dump() for alpha in read.alpha]
+    # records leave the digest out; a spec that is being read needs it to refuse a formula that was changed
+    return [alpha.model_dump() | {"digest": alpha.digest} for alpha in read.alpha]
 
 
 def put_alphas(raw: RawTable) -> None:

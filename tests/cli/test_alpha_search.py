@@ -37,7 +37,7 @@ def test_a_search_writes_its_files_and_says_what_came_out(searched: Command, tmp
     code, answered, words = searched("--set", "alpha.generations=2")
     assert code == 0
     folder = Path(answered["run_dir"])
-    assert {"alphas.toml", "audit.json", "search.json"} <= {it.name for it in folder.iterdir()}
+    assert {it.name for it in folder.iterdir()} == {"alphas.toml", "audit.json", "search.html", "search.json"}
     assert folder == (tmp_path / "runs" / "hunt" / "latest").resolve()
     assert not (tmp_path / "runs" / "hunt" / "search.jsonl").exists()
     assert answered["verdict"] == "not distinguishable from noise"

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from ragsignal.audit.signals import signals, visibility
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.config import CorpusSpec, KeptAlpha, RunSpec, load_spec
-from ragsignal.data import RANK_FACTORS, SEQUENCES, alpha_days, build_rank_letters, load_prices, with_alphas
+from ragsignal.data import (
+    RANK_FACTORS,
+    SEQUENCES,
+    alpha_days,
+    build_rank_letters,
+    digest_of,
+    load_prices,
+    parse,
+    with_alphas,
+)
 from ragsignal.errors import ConfigError, DataError, LookAheadError, ModelError
 from ragsignal.explanation import explain
 from ragsignal.retrieval import Beside, build_corpus
@@ -69,6 +78,15 @@ def voting(**corpus: Any) -> RunSpec:
         corpus={"indicators": ["alpha.fade", "alpha.range"], "alphas": [FADE, RANGE], **corpus},
         variant=[VOTE, HOLD],
     )
+
+
+def test_a_file_whose_formula_was_edited_is_refused(tmp_path: Path) -> None:
+    sound = f'{ONE}digest = "{digest_of(parse("-ts_delta(close, 1)"))}"\n'
+    assert "digest" not in str(load_spec(with_file(tmp_path, sound)).model_dump(mode="json"))
+    assert Study(load_spec(with_file(tmp_path, sound))).materials.alpha_days.formulas
+    edited = load_spec(with_file(tmp_path, sound.replace("close, 1", "close, 2")))
+    with pytest.raises(ConfigError, match="fade is not the formula that was tested"):
+        _ = Study(edited).materials.alpha_days
 
 
 def test_formulas_of_a_file_are_part_of_the_spec_and_of_the_corpus(tmp_path: Path) -> None:
