@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import Server, running
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# A machine that is busy with something else makes every example slow: that is no finding of a test.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 _ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 if _ONE_OF_SEVERAL:
     # Processes that each start a thread for every core wait for one another ten times as long as they compute.
