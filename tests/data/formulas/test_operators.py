@@ -190,6 +190,13 @@ def test_no_tree_reads_a_later_bar(formula: Formula, day: int, seed: int) -> Non
     check_no_later_bar_is_read(formula, panel(seed=seed), day)
 
 
+def test_what_is_missing_is_one_nan_whatever_made_it() -> None:
+    formula = parse("ts_slope(ts_returns(open < open, 2), 3)")  # 0 / 0: its sign bit is that of a lane
+    check_no_later_bar_is_read(formula, panel(seed=1), 15)
+    values = Evaluator(panel(seed=1)).values(formula)
+    assert {it.tobytes() for it in values[np.isnan(values)]} == {np.float64(np.nan).tobytes()}
+
+
 def check_memory(formula: Formula, given: FieldPanel) -> None:
     """The last day has the same bits on a panel that begins as early as the formula remembers."""
     first = max(0, len(given.days) - 1 - memory(formula))
