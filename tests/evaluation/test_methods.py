@@ -42,7 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("methods")
     write_market(folder)
     path = write_methods_specs(folder)
-    done = CliRunner().invoke(app, ["train", "methods", str(path), "--out", str(folder / "runs")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAGSIGNAL_CACHE", str(folder / "cache"))  # what is in the store already costs no tokens
+        done = CliRunner().invoke(app, ["train", "methods", str(path), "--out", str(folder / "runs")])
     assert done.exit_code == 0, done.output
     return folder
 
