@@ -29,6 +29,7 @@ from ragsignal.data.rank_letters import RankLetters, build_rank_letters
 from ragsignal.errors import DataError
 from ragsignal.llm.boosting import Boosting
 from ragsignal.retrieval import corpus as corpora
+from ragsignal.retrieval import sequences
 from ragsignal.retrieval.retrievers import CorpusRetriever, RandomRetriever
 from ragsignal.signals import recorded as prefetch
 from ragsignal.signals.pipeline import RagPipeline
@@ -122,13 +123,13 @@ def _full_sample(values: np.ndarray, lengths: list[int]) -> np.ndarray:
 def test_a_sequence_that_reads_later_bars_is_caught_by_cut_and_poison(
     monkeypatch: pytest.MonkeyPatch, leak: Callable[[np.ndarray, list[int]], np.ndarray]
 ) -> None:
-    honest = corpora.compute_stacked
+    honest = sequences.compute_stacked
 
     def leaky(frames: Sequence[pd.DataFrame], names: Any) -> tuple[np.ndarray, np.ndarray]:
         values, scaled = honest(frames, names)
         return values, leak(scaled, [len(frame) for frame in frames])
 
-    monkeypatch.setattr(corpora, "compute_stacked", leaky)
+    monkeypatch.setattr(sequences, "compute_stacked", leaky)
     found = verdicts(audit(audit_signals, SHAPE))
     assert found["signal-prefix", "shape"] == found["signal-poison", "shape"] == "failed"
 
