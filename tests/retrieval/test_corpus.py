@@ -19,12 +19,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ragsignal.config import CorpusSpec, Horizon, Target
+from ragsignal.config import CorpusSpec, KeptAlpha, Horizon, Target
 from ragsignal.data import calendar_of, factors, shipped_bins, windows
 from ragsignal.data.labels import movement_of
 from ragsignal.errors import ConfigError, DataError, StoreError
 from ragsignal.retrieval import corpus as corpus_module
 from ragsignal.retrieval.corpus import Corpus, build_corpus, load_or_build
+from ragsignal.retrieval.sequences import Beside
 from tests.made_news import drawn_items, made, news_of
 from tests.markets import Frames, bars, days_of, markets, poisoned, until
 
@@ -389,6 +390,7 @@ def test_other_prices_or_another_spec_are_another_corpus(two: Frames, tmp_path: 
         "end": date(2020, 2, 6),
         "target": "open_to_open",
         "horizon": 5,
+        "alphas": (KeptAlpha(name="fade", formula="-close", known_through=date(2019, 1, 2)),),
     }
     load_or_build(two, "prices", SHORT, tmp_path)
     load_or_build(two, "other prices", SHORT, tmp_path)
@@ -415,7 +417,7 @@ OF_NEWS = CorpusSpec(indicators=("close", "news_sentiment", "news_count"), lookb
 
 
 def test_news_are_sequences_beside_the_others_which_stay_as_they_are() -> None:
-    corpus, plain = build_corpus(NEWS_FRAMES, OF_NEWS, news_of(NEWS_FRAMES)), build_corpus(NEWS_FRAMES, SHORT)
+    corpus, plain = build_corpus(NEWS_FRAMES, OF_NEWS, Beside(news_of(NEWS_FRAMES))), build_corpus(NEWS_FRAMES, SHORT)
     assert corpus.sequences == ("close", "news_count", "news_sentiment")
     news = news_of(NEWS_FRAMES)
     for candidate in records(corpus):
@@ -436,24 +438,24 @@ def test_news_are_sequences_beside_the_others_which_stay_as_they_are() -> None:
 def test_no_later_item_moves_what_is_visible(bar: int) -> None:
     frames = NEWS_FRAMES
     day = days_of(frames)[bar]
-    whole = build_corpus(frames, OF_NEWS, news_of(frames))
+    whole = build_corpus(frames, OF_NEWS, Beside(news_of(frames)))
     items = drawn_items(tuple(frames), calendar_of(frames.values()))
     close = items.close.instants(np.array([day], "datetime64[D]"))[0]
     cut = until(frames, day)
-    assert build_corpus(cut, OF_NEWS, made(items.take(items.available_at <= close), cut)).digest_as_of(day) == (
+    assert build_corpus(cut, OF_NEWS, Beside(made(items.take(items.available_at <= close), cut))).digest_as_of(day) == (
         whole.digest_as_of(day)
     )
     fewer = items.take(items.available_at <= close - np.timedelta64(5, "D"))
-    assert build_corpus(cut, OF_NEWS, made(fewer, cut)).digest_as_of(day) != whole.digest_as_of(day)
+    assert build_corpus(cut, OF_NEWS, Beside(made(fewer, cut))).digest_as_of(day) != whole.digest_as_of(day)
 
 
 def test_other_news_are_another_corpus_in_the_cache_and_none_is_the_old_one(tmp_path: Path) -> None:
     frames = NEWS_FRAMES
-    first = load_or_build(frames, "prices", OF_NEWS, tmp_path, news_of(frames))
-    assert load_or_build(frames, "prices", OF_NEWS, tmp_path, news_of(frames, seed=1)).digest != first.digest
+    first = load_or_build(frames, "prices", OF_NEWS, tmp_path, Beside(news_of(frames)))
+    assert load_or_build(frames, "prices", OF_NEWS, tmp_path, Beside(news_of(frames, seed=1))).digest != first.digest
     plain = load_or_build(frames, "prices", SHORT, tmp_path)
     folders = len(list((tmp_path / "corpora").iterdir()))
-    assert load_or_build(frames, "prices", SHORT, tmp_path, news_of(frames)).digest == plain.digest
+    assert load_or_build(frames, "prices", SHORT, tmp_path, Beside(news_of(frames))).digest == plain.digest
     assert len(list((tmp_path / "corpora").iterdir())) == folders == 3
 
 
@@ -463,7 +465,7 @@ def test_a_sequence_of_news_without_news_says_what_to_write() -> None:
     ):
         build_corpus(NEWS_FRAMES, OF_NEWS)
     with pytest.raises(ConfigError, match=r"unknown \['news_mood'\]; known are .* news_sentiment, news_count"):
-        build_corpus(NEWS_FRAMES, CorpusSpec(indicators=("news_mood",)), news_of(NEWS_FRAMES))
+        build_corpus(NEWS_FRAMES, CorpusSpec(indicators=("news_mood",)), Beside(news_of(NEWS_FRAMES)))
 
 
 def test_letters_of_news_are_cut_at_fixed_edges() -> None:
