@@ -19,7 +19,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ragsignal.config import CorpusSpec, KeptAlpha, Horizon, Target
+from ragsignal.config import CorpusSpec, Horizon, KeptAlpha, Target
 from ragsignal.data import calendar_of, factors, shipped_bins, windows
 from ragsignal.data.labels import movement_of
 from ragsignal.errors import ConfigError, DataError, StoreError
