@@ -13,7 +13,7 @@ import pytest
 
 from ragsignal.alpha import (
     ALPHAS,
-    LEVEL,
+    CLAIM_LEVEL,
     RECORD,
     Generation,
     Search,
@@ -134,7 +134,7 @@ def test_searching_one_holdout_again_and_again_claims_on_noise_no_more_than_its_
         for look in range(20):
             p = rng.uniform(size=len(kept))
             worst = replace(kept[0], p_holm=min(1.0, 5 * p.min()), windows=_holdout_p(kept[0], p.min()))
-            claimed_now = ledger._corrected(worst, len(kept), len(kept) * look) < LEVEL
+            claimed_now = ledger._corrected(worst, len(kept), len(kept) * look) < CLAIM_LEVEL
             claimed += claimed_now
             if claimed_now:
                 break

@@ -17,22 +17,23 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 @pytest.fixture
-def read_by_another(tmp_path: Path) -> tuple[Path, sqlite3.Connection]:
-    """A new file that another connection reads, so that its journal cannot be switched."""
+def written_by_another(tmp_path: Path) -> tuple[Path, sqlite3.Connection]:
+    """A new file that another connection is about to write, so that its journal cannot be switched."""
     path = tmp_path / "file.sqlite"
-    other = sqlite3.connect(path, check_same_thread=False)
+    other = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     other.execute("CREATE TABLE first (name TEXT)")
-    other.execute("BEGIN")
-    other.execute("SELECT * FROM first").fetchall()
+    other.execute("BEGIN IMMEDIATE")
     return path, other
 
 
 def test_a_file_that_another_process_opens_at_the_same_time_is_waited_for(
-    read_by_another: tuple[Path, sqlite3.Connection],
+    written_by_another: tuple[Path, sqlite3.Connection],
 ) -> None:
-    path, other = read_by_another
+    path, other = written_by_another
+    plain = sqlite3.connect(path, timeout=60)
     with pytest.raises(sqlite3.OperationalError, match="locked"):  # what SQLite does without us: it does not wait
-        _prepare(sqlite3.connect(path, timeout=60))
+        _prepare(plain)
+    plain.close()
     done = threading.Timer(0.2, other.close)
     done.start()
     opened = open_database(path, _prepare)
@@ -42,9 +43,9 @@ def test_a_file_that_another_process_opens_at_the_same_time_is_waited_for(
 
 
 def test_one_that_is_never_let_go_is_an_error_in_the_end(
-    read_by_another: tuple[Path, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+    written_by_another: tuple[Path, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, other = read_by_another
+    path, other = written_by_another
     monkeypatch.setattr(database, "_PATIENCE", 0.1)
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         open_database(path, _prepare)
