@@ -8,7 +8,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # A rival of the model pass, built from source (ten minutes, once); nothing else needs it.
 RIVAL := --no-binary llama-cpp-python llama-cpp-python==0.3.36
 
-.PHONY: setup backtest paper test quick check records bench format wheel clean
+.PHONY: setup backtest paper test quick check hunt records bench format wheel clean
 
 setup: .venv/ready
 
@@ -43,6 +43,9 @@ check: .venv/weights           ## what has to be green before a commit
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(PARALLEL)
+
+hunt: .venv/weights            ## the laws on examples that no run has drawn yet; what it finds becomes an @example
+	$(BIN)/pytest $(PARALLEL) -m hypothesis --hypothesis-profile=hunt
 
 bench: .venv/weights           ## every measurement of benchmarks/, each beside its rival: some 45 minutes on two quiet cores
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(RIVAL) || echo "without llama.cpp: its ratio is left out"

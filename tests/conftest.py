@@ -14,7 +14,11 @@ from tests.postgres import Server, running
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # A machine that is busy with something else makes every example slow: that is no finding of a test.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The suite draws the same examples every time, so that whether a change lands does not hang on the draw;
+# `make hunt` draws others.
+settings.register_profile("suite", _UNHURRIED, derandomize=True)
+settings.register_profile("hunt", _UNHURRIED, derandomize=False, print_blob=True)
 settings.load_profile("suite")
 _ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 if _ONE_OF_SEVERAL:

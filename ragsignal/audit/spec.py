@@ -66,7 +66,7 @@ class Audit:
             "spec": self.spec.model_dump(mode="json", by_alias=True),
             "verdict": self.verdict,
             "tests": tests,
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds, 3),
         }
         if self.dropped_bars:
             record["dropped_bars"] = self.dropped_bars

@@ -203,7 +203,7 @@ def _reading_cost(pipeline: Pipeline, queries: Sequence[Query]) -> Record:
     scores = reader.score(prompts)
     spent = 1000 * (time.process_time() - began) / len(prompts)
     return {
-        "cpu_ms_a_prompt": round(spent, 1),
+        "cpu_ms_a_prompt": round(spent, 3),
         "tokens_a_prompt": round(sum(it.tokens for it in scores) / len(scores), 1),
     }
 

@@ -155,7 +155,7 @@ def _row(spec: TrainSpec, artifact: Artifact, cpu_seconds: float) -> TrainedMeth
         examples=artifact.card.train.queries,
         steps=figures["steps"],
         best_step=figures["best_step"],
-        cpu_seconds=round(cpu_seconds, 1),
+        cpu_seconds=round(cpu_seconds, 3),
     )
 
 

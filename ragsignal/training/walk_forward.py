@@ -168,7 +168,7 @@ class WalkForwardTraining:
             began = time.perf_counter()
             self._do(task)
             self._seconds[task.kind] = time.perf_counter() - began
-            write_json(self.plan.times(task.step, task.kind), {"seconds": round(self._seconds[task.kind], 1)})
+            write_json(self.plan.times(task.step, task.kind), {"seconds": round(self._seconds[task.kind], 3)})
             if on_finish:
                 on_finish(task, self._seconds[task.kind] / 60, self._minutes(tasks[number + 1 :]))
         return [load_artifact(self.plan.folder(step, kind), kind) for step in self.plan.steps for kind in self.kinds]

@@ -152,7 +152,7 @@ def _keep(path: Path, record: Record) -> None:
 
 def _times(began: float) -> Record:
     """Seconds of a core since ``began``, and the most memory that this process has had."""
-    times: Record = {"seconds": round(time.process_time() - began, 2)}
+    times: Record = {"seconds": round(time.process_time() - began, 3)}
     if sys.platform != "win32":
         unit = 1 if sys.platform == "darwin" else 1024
         times["megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MEGABYTE)
