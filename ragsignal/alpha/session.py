@@ -27,7 +27,7 @@ from ragsignal.alpha.ideas.opened import open_source
 from ragsignal.alpha.ideas.propose import Proposed, Source, propose_all
 from ragsignal.alpha.ledger import count_tested
 from ragsignal.alpha.likeness import common_share, inner_parts
-from ragsignal.alpha.result import RECORD, SearchResult
+from ragsignal.alpha.result import SearchResult
 from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored
 from ragsignal.alpha.search import JOURNAL, Search
 from ragsignal.alpha.session_file import Entry, Idea, Searched, SearchFigures, SessionFile, read_session, write_session
@@ -210,19 +210,12 @@ class Session:
                     change.file = change.file.having(entry)
         return folder, result
 
-    def last_run(self) -> Path:
-        """The folder of the last search; raises ``ConfigError`` where there is none."""
-        searches = self.file.search
-        folder = self.path.parent / searches[-1].folder if searches else None
-        if folder is None or not (folder / RECORD).is_file():
-            raise ConfigError(f"{self.path} has no search whose record is there; run one: search")
-        return folder
-
     def _seeded(self) -> Search:
         """The search of the spec, with the formulas that are not dropped among its first population."""
         own = [it.formula for it in self.file.formula if it.status != "dropped"]
-        alpha = self.spec.alpha.model_copy(update={"seeds": tuple(dict.fromkeys((*self.spec.alpha.seeds, *own)))})
-        return Search(self.spec.model_copy(update={"alpha": alpha}), progress=self.progress)
+        spec, prices = self.prepared.spec, self.prepared.market.prices
+        alpha = spec.alpha.model_copy(update={"seeds": tuple(dict.fromkeys((*spec.alpha.seeds, *own)))})
+        return Search(spec.model_copy(update={"alpha": alpha}), prices, self.progress)
 
     def _tried(self) -> list[Tried]:
         best = sorted(

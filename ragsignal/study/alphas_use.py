@@ -47,22 +47,12 @@ def check_alphas(parts: Parts, variant: Variant) -> None:
                 artifacts[role].check_formulas(parts.materials.alpha_days.formulas)
     if not spec.corpus.alphas or uses_alphas(spec, variant, artifacts.values()):
         return
-    if not any(_may_use(parts, other) for other in spec.variants):
+    if not parts.some_variant(uses_alphas, lambda train: bool(train.corpus.alphas)):
         raise ConfigError(
             f"spec {spec.name!r} has corpus.alphas, and no variant reads them: name a reader that was trained with the "
             "same file (ragsignal train stockllm SPEC), or a retriever of sequences with the formulas among "
             "corpus.indicators; or delete the key"
         )
-
-
-def _may_use(parts: Parts, variant: Variant) -> bool:
-    """Whether a variant of the same spec uses formulas; of one that is retrained, whether it is trained with some."""
-    if not variant.has_signal or variant.is_external:
-        return False
-    if variant.retrained:
-        walk = parts.spec.walk_forward
-        return walk is not None and bool(walk.train.corpus.alphas)
-    return uses_alphas(parts.spec, variant, parts.artifacts(variant).values())
 
 
 def _check_reader(parts: Parts, variant: Variant, artifact: Artifact) -> None:

@@ -40,22 +40,12 @@ def check_news(parts: Parts, variant: Variant) -> None:
             _check_reader(parts, variant, artifact)
     if spec.news is None or uses_news(spec, variant, artifacts.values()):
         return
-    if not any(_may_use(parts, other) for other in spec.variants):
+    if not parts.some_variant(uses_news, lambda train: train.news is not None):
         raise ConfigError(
             f"spec {spec.name!r} has a table [news], and no variant reads it: name a reader that was trained with the "
             'same table (ragsignal train stockllm SPEC), a sequence in corpus.indicators, such as "news_sentiment", or '
             "llm.headlines; or delete the table"
         )
-
-
-def _may_use(parts: Parts, variant: Variant) -> bool:
-    """Whether a variant of the same spec uses news; of one that is retrained, whether it is trained with some."""
-    if not variant.has_signal:
-        return False
-    if variant.retrained:
-        walk = parts.spec.walk_forward
-        return walk is not None and walk.train.news is not None
-    return uses_news(parts.spec, variant, parts.artifacts(variant).values())
 
 
 def _check_reader(parts: Parts, variant: Variant, artifact: Artifact) -> None:

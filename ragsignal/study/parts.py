@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, partial
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ragsignal.artifacts import Artifact, Kind, Weights, load_artifact, resolve
-from ragsignal.config import ExternalSpec, LLMSpec, RetrievalSpec, RunSpec, Variant
+from ragsignal.config import ExternalSpec, LLMSpec, RetrievalSpec, RunSpec, TrainSpec, Variant
 from ragsignal.data import Decisions, MarketDays
 from ragsignal.errors import ConfigError, LookAheadError
 from ragsignal.llm import (
@@ -203,6 +203,18 @@ class Parts:
             artifact.check_study(corpus.target, corpus.lookback, corpus.horizon)
         gap_of_evidence(variant, self.artifacts(variant), self.materials)
         return max((day for _, day in self.fitted(variant)), default=None)
+
+    def some_variant(
+        self, uses: Callable[[RunSpec, Variant, Iterable[Artifact]], bool], teaches: Callable[[TrainSpec], bool]
+    ) -> bool:
+        """Whether any variant ``uses`` something; of those that are retrained, whether their spec ``teaches`` it."""
+        walk = self.spec.walk_forward
+        return any(
+            (walk is not None and teaches(walk.train))
+            if it.retrained
+            else uses(self.spec, it, self.artifacts(it).values())
+            for it in self.spec.variants
+        )
 
     def _check_hits(self, variant: Variant) -> None:
         """Refuse a retriever before a reader that never saw such hits: what it would make of one is noise."""

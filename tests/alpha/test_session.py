@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ragsignal.alpha.search import Search
 from ragsignal.alpha.session_file import Entry, SessionFile
 from ragsignal.cli.alpha_chat import Chat
 from ragsignal.config import load_spec
-from ragsignal.data import Prices, load_prices
+from ragsignal.data import Prices, load_prices, name_symbols
 from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.signals import queries_of
 from ragsignal.study import Study, TrialLedger, bars_between, ledger_path
@@ -154,10 +155,35 @@ def test_a_search_begins_with_the_formulas_and_its_file_can_be_traded(session: S
     seeds = session._seeded().spec.alpha.seeds
     assert seeds == ("rank(volume)", "ts_zscore(close, 5)")
     folder, result = session.search()
-    assert session.last_run() == folder
+    assert session.path.parent / session.file.search[0].folder == folder
     assert session.file.search[0].verdict == result.verdict
     kept = [it.formula for it in session.file.formula if it.status == "kept"]
     assert kept == [it.formula for it in result.kept if it.formula not in seeds]
+
+
+@pytest.mark.parametrize("symbols", ["named", "all"])
+def test_a_session_reads_prices_once(
+    session: Session, tmp_path: Path, symbols: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if symbols == "all":  # they are looked up in the prices, which are read for that
+        (tmp_path / "prices").mkdir()
+        for name, frame in load_prices(session.spec.data).frames.items():
+            frame.to_csv(tmp_path / "prices" / f"{name}.csv", index_label="Date")
+        data = {"source": "folder", "path": "prices", "symbols": "all"}
+        session = Session.open(session.path, write(tmp_path / "hunt.toml", changed(SMALL_SEARCH, data=data)))
+    read: list[str] = []
+    for function in (load_prices, name_symbols):
+        counted = partial(_counted, read, function)
+        monkeypatch.setattr(f"ragsignal.alpha.search.{function.__name__}", counted)
+    session.add("ts_zscore(close, 5)")
+    session.test()
+    session.search()
+    assert len(read) == 1
+
+
+def _counted(read: list[str], function: Callable[..., object], *given: object) -> object:
+    read.append(function.__name__)
+    return function(*given)
 
 
 @pytest.mark.slow
@@ -237,7 +263,5 @@ def test_there_has_to_be_a_file_and_a_sound_spec(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(f"*{ENDING}"))
 
 
-def test_without_a_search_there_is_no_run(session: Session) -> None:
-    with pytest.raises(ConfigError, match="has no search whose record is there"):
-        session.last_run()
+def test_a_session_without_its_formulas_takes_one() -> None:
     assert SessionFile(spec="a").having(Entry(name="b", formula="open")).find("b") is not None

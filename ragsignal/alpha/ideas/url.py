@@ -211,9 +211,3 @@ def lines_of(answer: str) -> list[str]:
     """The lines of an answer without numbers, dots and quotes around them; fences and empty lines are left out."""
     lines = (_SIGNS_BEFORE.sub("", line).strip() for line in answer.splitlines() if not line.strip().startswith("```"))
     return [line for line in lines if line]
-
-
-def paraphrase(client: ChatClient, words: str) -> str:
-    """A model's own sentence for a formula's words; what :func:`~.words.describe` says stays the default."""
-    question = f"Say in one plain sentence, without advice, what this measure of a stock says: {words}"
-    return " ".join(client.ask([{"role": "user", "content": question}], 0.0, 0).split())

@@ -14,10 +14,10 @@ import pytest
 
 from ragsignal.alpha.ideas.brief import Tried, message_of, polish
 from ragsignal.alpha.ideas.propose import propose, propose_all
-from ragsignal.alpha.ideas.url import ChatClient, Server, UrlSource, lines_of, paraphrase
+from ragsignal.alpha.ideas.url import ChatClient, Server, UrlSource, lines_of
 from ragsignal.data import BAR_FIELDS, OPERATORS, parse, text_of
 from ragsignal.data.prices import load_sample
-from ragsignal.errors import ConfigError, LookAheadError, ModelError, RagSignalError
+from ragsignal.errors import ConfigError, LookAheadError, ModelError
 from tests.alpha.ideas.readers import made_knowledge
 
 KEY = "sk-secret-0123456789"
@@ -209,10 +209,3 @@ def test_no_key_in_the_environment(key: str | None, monkeypatch: pytest.MonkeyPa
 def test_signs_around_a_line_are_no_part_of_it() -> None:
     answer = "```python\n1. rank(close)\n- `rank(-close)`;\n\n2) **-rank(open)**\n* rank(high),\n-rank(low)\n```"
     assert lines_of(answer) == ["rank(close)", "rank(-close)", "-rank(open)", "rank(high)", "-rank(low)"]
-
-
-def test_a_model_may_say_a_formula_in_its_own_words(server: Answers) -> None:
-    server.says("Stocks\nthat trade a lot.")
-    assert paraphrase(client_of(server), "rank of volume") == "Stocks that trade a lot."
-    assert "rank of volume" in server.bodies[0]["messages"][0]["content"]
-    assert issubclass(ModelError, RagSignalError)
