@@ -68,6 +68,8 @@ def test_a_wrong_value_in_a_list_is_one_mistake(tmp_path: Path) -> None:
         ({"data": {"symbols": ["AAA"]}}, r"data.symbols: 1 symbol\(s\), and formulas rank at least 10"),
         ({"alpha": {"fields": ["close", "clsoe"]}}, "alpha.fields: there is no field 'clsoe'. Did you mean 'close'"),
         ({"alpha": {"seeds": ["rank(clsoe)"]}}, "alpha.seeds: .* no field clsoe"),
+        ({"alpha": {"seeds": ["rank(5)"]}}, "alpha.seeds: .*rank.5.*it reads no field"),
+        ({"alpha": {"fields": ["returns"], "seeds": ["5"]}}, "alpha.seeds: .*write a field into it: returns "),
         ({"alpha": {"seeds": ["ts_delay(close, -1)"]}}, "alpha.seeds: .* no later one can be reached"),
         ({"alpha": {"fields": ["returns"], "seeds": ["rank(close)"]}}, "alpha.seeds: .* no field close"),
         ({"alpha": {"search_end": date(2012, 3, 30)}}, "alpha.search_end: the search window has 63 bars .* fewer than"),

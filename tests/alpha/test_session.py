@@ -212,6 +212,7 @@ def test_the_formulas_of_a_search_are_traded_after_it_and_not_before(session: Se
     [
         ("tset", "there is no command 'tset'. Did you mean 'test'?"),
         ("add clsoe", "Did you mean 'close'"),
+        ("add flat = rank(5)", "'rank(5)': it reads no field"),
         ("add x = ts_delta(close, -1)", "no later one can be reached"),
         ("add fade = open", "there is a formula fade already"),
         ("add other = -ts_delta(close, 5)", "fade is the same formula"),

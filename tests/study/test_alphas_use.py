@@ -310,6 +310,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     [
         ({"formula": "ts_delta(close, -1)"}, "corpus.alphas: fade: .* no later one can be reached"),
         ({"formula": "clsoe"}, "corpus.alphas: fade: .* Did you mean 'close'"),
+        ({"formula": "rank(5)"}, "corpus.alphas: fade: .*it reads no field"),
         ({"digest": "0" * 64}, "fade is not the formula that was tested"),
         ({"formula": "ts_mean(ts_mean(close, 504), 504)"}, "fade gives no value on any of"),
     ],

@@ -96,8 +96,6 @@ class Harvest:
 
 def _says_nothing(formula: Formula) -> str:
     """Why a formula cannot rank stocks; empty where it may."""
-    if not fields_of(formula):
-        return "it reads no field"
     if depth(formula) == 0:
         return "it is a field, and no formula"
     for part in parts(formula):

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 from ragsignal.config import did_you_mean
-from ragsignal.data.formulas.formula import Call, Field, Formula, Kind, Number, Window
+from ragsignal.data.formulas.formula import Call, Field, Formula, Kind, Number, Window, fields_of
 from ragsignal.data.formulas.registry import OPERATORS, check_call, kind_of
 from ragsignal.errors import ConfigError
 
@@ -21,6 +21,7 @@ BAR_FIELDS: Mapping[str, Kind] = dict.fromkeys(
 """What every panel of bars has. ``vwap`` is the typical price (high + low + close) / 3, as bars tell no more."""
 LONGEST_TEXT = 4000
 _DEEPEST = 40  # brackets in brackets; Python's own parser gives up at some 100
+_NAMED = 8  # fields in a message
 _SIGNS: dict[type[ast.AST], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
@@ -51,7 +52,7 @@ def parse(text: str, fields: Mapping[str, Kind] = BAR_FIELDS) -> Formula:
     Raises
     ------
     ConfigError
-        If it cannot be read: the text, the place, what was expected there.
+        If it cannot be read, or reads no field: the text, the place, what was expected there.
     """
     if len(text) > LONGEST_TEXT:
         raise ConfigError(f"a formula of {len(text)} characters; at most {LONGEST_TEXT} are read")
@@ -78,8 +79,11 @@ class _Reader:
         self.text, self.fields = text, fields
 
     def formula(self, tree: ast.expr) -> Formula:
-        """The whole; a window alone is a number, and none of the two is a formula."""
+        """The whole; what reads no field is the same of all stocks, and ranks none."""
         read = self.part(tree, Kind.SERIES, 0)
+        if not fields_of(read):
+            some = ", ".join([*self.fields][:_NAMED]) + (" ..." if len(self.fields) > _NAMED else "")
+            raise self.error(tree, f"it reads no field, and is the same of all stocks; write a field into it: {some}")
         if kind_of(read) not in (Kind.SERIES, Kind.TRUTH):
             raise self.error(tree, f"a series or a condition was expected, and this is {kind_of(read).value}")
         return read

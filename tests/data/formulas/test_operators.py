@@ -22,7 +22,12 @@ _FULL = {it.name: it for it in OPERATORS.values() if it.gives is not Kind.GROUP}
 # groups are no formula by themselves: they are looked at through what is in them
 _TEXTS = sorted(
     {sample_of(it, window) for it in _FULL.values() for window in (max(2, it.shortest), 5, 12)}
-    | {"group_mean(close, bucket(volume, 4))", "ts_mean(3, 2)", "rank(2)", "group_rank(1, bucket(close, 2))"}
+    | {
+        "group_mean(close, bucket(volume, 4))",
+        "ts_mean(3, 2) + open",
+        "rank(2) - open",
+        "group_rank(1, bucket(close, 2))",
+    }
 )
 
 
