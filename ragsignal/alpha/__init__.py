@@ -28,7 +28,7 @@ from ragsignal.alpha.result import (
     SearchResult,
     WindowDays,
 )
-from ragsignal.alpha.search import JOURNAL, Search, SearchCost
+from ragsignal.alpha.search import Search, SearchCost
 from ragsignal.alpha.session import ENDING, Likeness, Session
 from ragsignal.alpha.session_file import Entry, SearchFigures, SessionFile, read_session, write_session
 from ragsignal.alpha.words import search_words
@@ -37,7 +37,6 @@ __all__ = [
     "ALPHAS",
     "CLAIM_LEVEL",
     "ENDING",
-    "JOURNAL",
     "RECORD",
     "Brief",
     "CandidateAlpha",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +26,14 @@ from ragsignal.parallel import InProcessPool, Pool
 from ragsignal.study import RunFrame
 from ragsignal.utils import Progress, day_of, json_digest, silent
 
-JOURNAL = "search.jsonl"
+Tell = Callable[[str], None]
+"""Takes a line for people."""
 _SAMPLE = 24  # formulas that are timed for an estimate
 _WINDOWS: tuple[WindowName, ...] = ("search", "selection", "holdout")
+
+
+def tell_nothing(line: str) -> None:
+    """Show no line."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +101,25 @@ class Search:
         evaluations = alpha.population * alpha.generations
         return SearchCost(evaluations, processes, each * evaluations / processes)
 
-    def run(self, pool: Pool | None = None, journal: Path | None = None, watch: Watch = watch_nothing) -> SearchResult:
+    def run(
+        self,
+        pool: Pool | None = None,
+        folder: Path | None = None,
+        watch: Watch = watch_nothing,
+        tell: Tell = tell_nothing,
+    ) -> SearchResult:
         """Search, select, and look at the holdout.
 
         Parameters
         ----------
         pool : parallel.Pool, optional
             Where formulas are scored; by default in this process.
-        journal : Path, optional
-            The file by which a killed search goes on.
+        folder : Path, optional
+            Where the journal is kept by which a killed search goes on.
         watch : callable, optional
             Told after each generation how far the search is.
+        tell : callable, optional
+            Given a line if other searches lie in the folder that are not done: this one begins anew.
 
         Raises
         ------
@@ -114,13 +127,15 @@ class Search:
             If trials cannot be counted, or the journal cannot be used.
         """
         frame = RunFrame()
-        kept_journal = SearchJournal(journal, self.digest)
+        journal = SearchJournal(folder, self.digest)
         try:
-            result = self._judged(frame, pool or InProcessPool(), kept_journal, watch)
-            kept_journal.drop()
+            if journal.others:
+                tell(_words_of(journal.others))
+            result = self._judged(frame, pool or InProcessPool(), journal, watch)
+            journal.drop()
             return result
         finally:
-            kept_journal.close()
+            journal.close()
 
     def _judged(self, frame: RunFrame, pool: Pool, journal: SearchJournal, watch: Watch) -> SearchResult:
         told: list[Generation] = []
@@ -146,6 +161,13 @@ class Search:
             self.spec, self.market.prices.digest, windows, len(tried), _dead(tried), tuple(told), candidates, alphas,
             population, looks, frame.times(),
         )  # fmt: skip
+
+
+def _words_of(others: Sequence[Path]) -> str:
+    return (
+        "a search that is not done lies beside this one, with another spec, other prices or other formulas; it goes on "
+        f"where all of them are as they were: {', '.join(map(str, others))} (delete what is not wanted)"
+    )
 
 
 def _dead(tried: Sequence[Individual]) -> dict[str, int]:

@@ -29,7 +29,7 @@ from ragsignal.alpha.ledger import count_tested
 from ragsignal.alpha.likeness import common_share, inner_parts
 from ragsignal.alpha.result import SearchResult
 from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored
-from ragsignal.alpha.search import JOURNAL, Search
+from ragsignal.alpha.search import Search, Tell, tell_nothing
 from ragsignal.alpha.session_file import Entry, Idea, Searched, SearchFigures, SessionFile, read_session, write_session
 from ragsignal.config import IdeasSpec, did_you_mean, load_search_spec
 from ragsignal.data import ExplainedPart, Formula, digest_of, explain, library, parse, text_of
@@ -188,8 +188,11 @@ class Session:
         pool: Pool | None = None,
         watch: Watch = watch_nothing,
         write: Callable[[SearchResult, Path], object] = write_search,
+        tell: Tell = tell_nothing,
     ) -> tuple[Path, SearchResult]:
         """Search from the formulas of the session on; selects, and looks at the holdout once, as any search does.
+
+        One that was killed goes on if the formulas are those that it began with; arguments as of :meth:`Search.run`.
 
         Returns
         -------
@@ -198,7 +201,7 @@ class Session:
         """
         runs = self.spec.out / self.spec.name
         search, run = self._seeded(), NewRun(runs)
-        result = search.run(pool, runs / JOURNAL, watch)
+        result = search.run(pool, runs, watch, tell)
         folder, _ = run.write(partial(write, result))
         with self._changing() as change:
             done = Searched(folder=_relative(folder, self.path), verdict=result.verdict, day=date.today())

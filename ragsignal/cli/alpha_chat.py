@@ -103,7 +103,7 @@ class Chat:
         except RagSignalError as error:
             note(str(error))
         except KeyboardInterrupt:
-            note("stopped; what was done until then is in the file, and a search goes on where it was")
+            note("stopped; what was done is in the file, and a search from the same formulas goes on where it was")
         return True
 
     def _answer(self, command: str, rest: str, line: str) -> None:
@@ -188,7 +188,7 @@ class Chat:
 
         with open_pool(os.cpu_count()) as pool:
             write = partial(write_audited, self.session.prepared)
-            folder, result = self.session.search(pool, say_generation, write)
+            folder, result = self.session.search(pool, say_generation, write, note)
         people.print(table_of(result))
         for line in search_words(result):
             say(line)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ragsignal.cli.options import DryRun, Settings
 from ragsignal.cli.sweep import LocalJobs
-from ragsignal.cli.terminal import answer, people, percent, progress_bars, say
+from ragsignal.cli.terminal import answer, note, people, percent, progress_bars, say
 from ragsignal.utils import NewRun, write_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
 
     loaded = load_search_spec(spec, settings or ())
     with progress_bars() as progress:
-        from ragsignal.alpha import JOURNAL, RECORD, Search, search_words
+        from ragsignal.alpha import RECORD, Search, search_words
         from ragsignal.parallel import open_pool
         from ragsignal.report import SEARCH_PAGE
 
@@ -42,7 +42,7 @@ def search(spec: SearchSpecPath, jobs: LocalJobs = None, dry_run: DryRun = False
         runs = loaded.out / loaded.name
         run = NewRun(runs)
         with open_pool(jobs) as pool:
-            result = prepared.run(pool, runs / JOURNAL, say_generation)
+            result = prepared.run(pool, runs, say_generation, note)
         folder, (record, findings) = run.write(partial(write_audited, prepared, result))
     people.print(table_of(result))
     for line in search_words(result):

@@ -92,7 +92,7 @@ class _KilledError(Exception):
 
 @pytest.mark.parametrize("after", [1, 2])
 def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(after: int, tmp_path: Path) -> None:
-    spec, journal = search_spec(), tmp_path / "search.jsonl"
+    spec = search_spec()
     whole = Search(spec).run()
 
     def kill(generation: Generation) -> None:
@@ -100,10 +100,11 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(after: int, tmp_
             raise _KilledError
 
     with pytest.raises(_KilledError):
-        Search(spec).run(journal=journal, watch=kill)
+        Search(spec).run(folder=tmp_path, watch=kill)
+    (journal,) = tmp_path.glob("*.jsonl")
     with journal.open("ab") as file:
         file.write(b'["cut short')
-    resumed = Search(spec).run(journal=journal)
+    resumed = Search(spec).run(folder=tmp_path)
     assert _plain(resumed) == _plain(whole)
     assert not journal.exists()
 

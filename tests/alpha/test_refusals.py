@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from ragsignal.alpha import Search
 from ragsignal.alpha.journal import SearchJournal
+from ragsignal.alpha.search import Tell, tell_nothing
 from ragsignal.config import load_search_spec, load_spec
 from ragsignal.errors import ConfigError, RagSignalError, StoreError
 from tests.searches import SMALL_SEARCH, search_spec
@@ -93,7 +96,9 @@ def test_a_file_of_known_formulas_becomes_part_of_the_spec(tmp_path: Path) -> No
         Search(load_search_spec(path))
 
 
-def _run_until_killed(path: Path, **changes: Any) -> None:
+def _run_until_killed(folder: Path, tell: Tell = tell_nothing, **changes: Any) -> set[Path]:
+    """Begin a search, and leave its journal; returns all journals of the folder."""
+
     class KilledError(Exception):
         pass
 
@@ -101,28 +106,47 @@ def _run_until_killed(path: Path, **changes: Any) -> None:
         raise KilledError
 
     with pytest.raises(KilledError):
-        Search(search_spec(**changes)).run(journal=path, watch=kill)
+        Search(search_spec(**changes)).run(folder=folder, watch=kill, tell=tell)
+    return {*folder.glob("*.jsonl")}
 
 
-def test_the_journal_of_another_search_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "search.jsonl"
-    _run_until_killed(path)
+def test_another_search_begins_anew_and_leaves_the_journal_of_a_killed_one(tmp_path: Path) -> None:
+    (killed,) = _run_until_killed(tmp_path)
+    whole = killed.read_bytes()
     for changes in ({"alpha": {"seed": 1}}, {"data": {"seed": 1}}, {"alpha": {"search_end": date(2012, 6, 28)}}):
-        with pytest.raises(ConfigError, match=r"is of another search: .* or delete the file") as told:
-            Search(search_spec(**changes)).run(journal=path)
-        assert "\n" not in str(told.value)
+        told: list[str] = []
+        (other,) = _run_until_killed(tmp_path, told.append, **changes) - {killed}
+        assert [it for it in told if "is not done" in it and str(killed) in it and "\n" not in it] == told != []
+        assert killed.read_bytes() == whole
+        other.unlink()
+
+
+def test_who_waits_for_the_same_search_begins_it_when_that_one_is_done(tmp_path: Path) -> None:
+    first, waiting = SearchJournal(tmp_path, "a"), ThreadPoolExecutor(1)
+    second = waiting.submit(SearchJournal, tmp_path, "a")
+    time.sleep(0.1)  # until it waits
+    first.add({"generation": 0})
+    first.drop()
+    assert second.result(10).lines == []
+    second.result().drop()
+    waiting.shutdown()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "search.jsonl"
-    _run_until_killed(path)
+    (path,) = _run_until_killed(tmp_path)
     sound = path.read_bytes()
     for damaged in (sound.replace(b'"elite"', b'"elyte"'), b"garbage\n" + sound, sound.replace(b'"ic": ', b'"ic": 1')):
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=r"is damaged in line [12]: .* delete the file"):
-            Search(search_spec()).run(journal=path)
+            Search(search_spec()).run(folder=tmp_path)
+    (other,) = _run_until_killed(tmp_path / "other", alpha={"seed": 1})
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(StoreError, match=r"is damaged in line 1: .* delete the file"):
+        Search(search_spec()).run(folder=tmp_path)
 
 
 def test_a_journal_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "search-a.jsonl").mkdir()
     with pytest.raises(RagSignalError, match=r"cannot be used: .* name another out"):
-        SearchJournal(tmp_path, "search")
+        SearchJournal(tmp_path, "a")

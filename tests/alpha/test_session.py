@@ -161,6 +161,34 @@ def test_a_search_begins_with_the_formulas_and_its_file_can_be_traded(session: S
     assert kept == [it.formula for it in result.kept if it.formula not in seeds]
 
 
+class _KilledError(Exception):
+    """What a test ends a search with."""
+
+
+def _killed(_: object) -> None:
+    raise _KilledError
+
+
+def test_after_a_killed_search_other_formulas_begin_anew_and_the_same_ones_go_on(session: Session) -> None:
+    session.add("ts_zscore(close, 5)", "mine")
+    with pytest.raises(_KilledError):
+        session.search(watch=_killed)
+    runs = session.spec.out / session.spec.name
+    (journal,) = runs.glob("*.jsonl")
+    session.add("ts_delta(volume, 3)", "later")
+    told: list[str] = []
+    session.search(tell=told.append)
+    assert len(told) == 1
+    assert str(journal) in told[0]
+    assert [*runs.glob("*.jsonl")] == [journal]
+    for entry in session.file.formula:
+        if entry.name != "mine":
+            session.drop(entry.name)
+    session.search(tell=told.append)  # from the formulas with which the killed one began
+    assert len(told) == 1
+    assert not journal.exists()
+
+
 @pytest.mark.parametrize("symbols", ["named", "all"])
 def test_a_session_reads_prices_once(
     session: Session, tmp_path: Path, symbols: str, monkeypatch: pytest.MonkeyPatch

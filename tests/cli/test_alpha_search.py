@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from ragsignal.alpha import Search
 from ragsignal.cli import main
-from tests.searches import SMALL_SEARCH
+from tests.searches import SMALL_SEARCH, search_spec
 from tests.specs import changed, write
 
 Answered = tuple[int, Any, str]
@@ -39,7 +40,7 @@ def test_a_search_writes_its_files_and_says_what_came_out(searched: Command, tmp
     folder = Path(answered["run_dir"])
     assert {it.name for it in folder.iterdir()} == {"alphas.toml", "audit.json", "search.html", "search.json"}
     assert folder == (tmp_path / "runs" / "hunt" / "latest").resolve()
-    assert not (tmp_path / "runs" / "hunt" / "search.jsonl").exists()
+    assert not [*(tmp_path / "runs" / "hunt").glob("*.jsonl")]
     assert answered["verdict"] == "not distinguishable from noise"
     assert answered["evaluated"] == 24
     assert "Not distinguishable from noise" in words
@@ -77,8 +78,14 @@ def test_what_is_wrong_is_told_without_a_traceback(searched: Command, setting: s
 
 
 def test_a_damaged_journal_fails_with_exit_code_1(searched: Command, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "hunt").mkdir(parents=True)
-    (tmp_path / "runs" / "hunt" / "search.jsonl").write_text("garbage\n")
+    journal = tmp_path / "runs" / "hunt" / f"search-{Search(search_spec()).digest[:12]}.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("garbage\n")
     code, answered, words = searched()
     assert (code, answered) == (1, None)
     assert "is damaged in line 1" in words
+    code, answered, words = searched("--set", "alpha.generations=1")
+    assert code == 0
+    assert "note: a search that is not done lies beside this one" in words
+    assert str(journal) in words
+    assert journal.read_text() == "garbage\n"
