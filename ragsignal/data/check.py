@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ragsignal.data.bar_names import AS_DAYS, BarNames, days_in_zone, moments_of
-from ragsignal.data.exchange_day import exchange_days, repair_of
+from ragsignal.data.exchange_day import exchange_days, words_of_unclear
 from ragsignal.data.readers import COLUMNS, UNREADABLE, Sheet, parse_bars, price_files, read_sheet
 from ragsignal.data.rules import ROW_RULES, DroppedBar
 from ragsignal.types import IntArray
@@ -232,8 +232,7 @@ def _find_days(path: Path | str, symbols: Sequence[str], bars: pd.DataFrame, ins
         rows = np.flatnonzero((places == place) & ~np.isnat(days))
         found = exchange_days(days[rows] + (clocks[rows] * 1e6).astype("timedelta64[us]"), offsets[rows])
         if not found.clear:
-            rule = f"days unclear: midnight in {found.zone}, or a time on the days that are written"
-            repair = f"Write the exchange's own days; if that is its zone: {repair_of(found.zone)}."
+            rule, repair = words_of_unclear(found)
             inspection.report(path, rule, repair, symbols[place], _places(bars.index[rows], bars["date"].iloc[rows]))
         elif found.zone:
             days[rows], clocks[rows] = found.days, 0.0

@@ -5,6 +5,7 @@ the day in UTC is known a day too early, on Sundays and never on Fridays. But 21
 that bar belongs to the day in UTC. What decides is which reading gives an exchange's week.
 
     stamps ─► zones in which all of them are midnight ─► which days make a week: those as written, or the zone's
+           └► none, as of a close at 20:00 in New York ─► a zone whose days make a week, where those written do not
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _HOUR = 3600 * 10**6  # microseconds
 _DAY = 24 * _HOUR
 _PROBED = 8
 _NEW_YORK_CLOSE = (20, 22)  # hours in UTC
+_EVENING = 20  # hours in UTC: no exchange that opens on Sundays has bars from then on, but currencies and futures open
 _SESSION_END = 86_399 * 10**6  # 23:59:59: how Backtrader says that a bar has no time of day
 
 
@@ -50,14 +52,18 @@ class ExchangeDays:
     days : (n,) datetime64[D]
         The exchange's days.
     zone : str
-        A time zone of whose midnights the stamps are; empty if they mean the days that they name.
+        A time zone of whose midnights the stamps are, or in which they make a week; empty if they mean the days that
+        they name.
     clear : bool
         False if they may mean either; ``days`` are then those as written.
+    midnight : bool
+        Whether the stamps are midnights of the zone.
     """
 
     days: Days
     zone: str = ""
     clear: bool = True
+    midnight: bool = True
 
 
 def exchange_days(written: NDArray[np.datetime64], offset: NDArray[np.float64]) -> ExchangeDays:
@@ -78,7 +84,8 @@ def exchange_days(written: NDArray[np.datetime64], offset: NDArray[np.float64]) 
     minutes = np.nan_to_num(offset, nan=0.0).astype("timedelta64[m]")
     zone = _midnight_zone(written - minutes)
     if not zone:
-        return ExchangeDays(plain)
+        zone = _zone_of_week(plain, written - minutes)
+        return ExchangeDays(plain, zone, clear=not zone, midnight=False)
     days = _local(written - minutes, zone).astype("datetime64[D]")
     if (days == plain).all():
         return ExchangeDays(plain, zone)
@@ -121,6 +128,15 @@ def repair_of(zone: str) -> str:
     return f'pd.DatetimeIndex(pd.to_datetime(dates, utc=True)).tz_convert("{zone}").strftime("%Y-%m-%d")'
 
 
+def words_of_unclear(found: ExchangeDays) -> tuple[str, str]:
+    """Say why days are unclear, and what to do."""
+    if found.midnight:
+        rule = f"days unclear: midnight in {found.zone}, or a time on the days that are written"
+        return rule, f"Write the exchange's own days; if that is its zone: {repair_of(found.zone)}."
+    rule = f"days unclear: no week from Monday to Friday as they are written, but one by the clock of {found.zone}"
+    return rule, f"Write the exchange's own days; if those are meant: {repair_of(found.zone)}."
+
+
 def _midnight_zone(moments: NDArray[np.datetime64]) -> str:
     """The first zone of an exchange in which all moments in UTC are midnight; empty if there is none."""
     probes = moments[:: max(1, len(moments) // _PROBED)]
@@ -129,6 +145,20 @@ def _midnight_zone(moments: NDArray[np.datetime64]) -> str:
         if (_local(probes, zone).astype(np.int64) % _DAY <= _HOUR).all() and _at_midnight(moments, zone):
             return zone
     return ""
+
+
+def _zone_of_week(plain: Days, moments: NDArray[np.datetime64]) -> str:
+    """The first zone whose days go from Monday to Friday, where those as written (of a bar each) do not; or empty."""
+    as_written = week_of(plain)
+    daily = len(plain) >= _ENOUGH and float(np.median(np.diff(plain).astype(np.int64))) == 1.0
+    evening = (moments - moments.astype("datetime64[D]")).astype(np.int64) >= _EVENING * _HOUR
+    if not daily or as_written == 0 or (as_written != _NO_WEEK and not evening.all()):
+        return ""
+    named = [(zone, _local(moments, zone).astype("datetime64[D]")) for zone in EXCHANGE_ZONES]
+    of_a_bar_each = [(zone, days) for zone, days in named if len(np.unique(days)) == len(days)]
+    # where summer begins on other days than there, the first that is right on most days is wrong for weeks
+    best, days = min(of_a_bar_each, key=lambda it: int((~np.is_busday(it[1])).sum()), default=("", plain))
+    return best if week_of(days) == 0 else ""
 
 
 def _at_midnight(moments: NDArray[np.datetime64], zone: str) -> bool:

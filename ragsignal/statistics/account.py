@@ -23,13 +23,14 @@ _NOISE = 1e-12
 def bars_a_year(index: pd.DatetimeIndex) -> int:
     """Bars a year by the usual distance between bars, which a hole in the data does not change; at least 1.
 
-    Bars of days: 252 where a week has five of them; else a year has 365.25 / 7 weeks of as many as the median week, so
-    313 of six days and 365 of seven. Bars on every k-th day of trade: the k-th part of that. Farther apart: 365.25 days
-    over the mean distance, those beyond half of the median and one and a half of it left out: 52 of weeks, 26 of two
-    weeks, 12 of months, 4 of quarters.
+    Bars of days: 252 where a week has five of them; else a year has 365.25 / 7 weeks of as many as the week of the
+    median bar, so 313 of six days and 365 of seven. Bars on every k-th day of trade: the k-th part of that. Farther
+    apart: 365.25 days over the mean distance, those beyond half of the median and one and a half of it left out: 52 of
+    weeks, 26 of two weeks, 12 of months, 4 of quarters.
 
     Several bars a day: the median number of them on days that have more than half of the most, times what bars of one
-    a day would give. An hour of a session of six and a half hours is 7 x 252, and one of a market that never closes is
+    on each such day would give: the last hours of a Sunday, on which a market that trades round the clock opens, are no
+    sixth day. An hour of a session of six and a half hours is 7 x 252, and one of a market that never closes is
     24 x 365; of less than four weeks, which show no weekend, so is one whose bars fill whole days. A bar that ends at
     midnight is of the day that is over.
 
@@ -39,16 +40,17 @@ def bars_a_year(index: pd.DatetimeIndex) -> int:
         Days of the bars, or moments of their ends, in order; a single one is taken for a trading day.
     """
     moments = index.tz_localize(None)
-    days = moments.to_numpy(dtype="M8[D]")
-    if 2 * len(np.unique(days)) > len(days):
-        return _bars_of_days(days)
     ended_on = (moments - pd.Timedelta(1, "us")).to_numpy(dtype="M8[D]")
     each, counts = np.unique(ended_on, return_counts=True)
-    usual = round(float(np.median(counts[2 * counts > counts.max()])))
+    if 2 * len(each) > len(moments):
+        return _bars_of_days(moments.to_numpy(dtype="M8[D]"))
+    full = 2 * counts > counts.max()
+    usual = round(float(np.median(counts[full])))
     span = float(np.median(np.diff(moments.to_numpy(dtype="M8[m]")).astype(np.float64)))
-    if len(each) < 7 * _WEEKS and usual * span >= _WHOLE_DAY:  # too short to show weekends, but it trades at night
+    in_a_row = bool((np.diff(each[full]) == np.timedelta64(1, "D")).all())
+    if in_a_row and len(each) < 7 * _WEEKS and usual * span >= _WHOLE_DAY:  # it trades at night, and no weekend is seen
         return usual * round(_YEAR)
-    return usual * _bars_of_days(each)
+    return usual * _bars_of_days(each[full])
 
 
 def _bars_of_days(days: NDArray[np.datetime64]) -> int:
@@ -73,7 +75,7 @@ def _daily(days: NDArray[np.datetime64]) -> float:
     if len(whole) < _WEEKS:
         a_week = max(a_week, 5.0)
     elif step == 1.0:  # which days are traded may have changed (TASE, from Sunday to Thursday until 2025)
-        a_week = float(np.median(whole))
+        a_week = float(np.median(np.repeat(whole, whole)))  # of a bar, not of a week: years of one a week before days
     return (_TRADING_DAYS if a_week == 5.0 else _YEAR * a_week / 7.0) / step
 
 

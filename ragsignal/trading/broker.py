@@ -174,12 +174,18 @@ class _Positions(dict[Any, bt.Position]):
         return position
 
 
+def _worth(comminfo: Any, size: float, price: float) -> float:
+    return float(size * price * (1.0 if comminfo.stocklike else comminfo.p.mult))
+
+
 def _nothing_to_do(*_: Any, **__: Any) -> None:
     """Stand for what a strategy would do with an account that has ended."""
 
 
 class AccountRecorder(bt.Analyzer):
     """Writes down what the account of an :class:`AccountBroker` did: its value and exposure at each bar, and each fill.
+
+    A contract with a margin is worth its price times its multiplier, as its profit is; a share its price.
 
     Params: ``same_close`` tells from which price slippage is measured: the close of the order's bar, not the open of
     the next. ``intraday`` that bars are named by moments, and not by days.
@@ -195,7 +201,8 @@ class AccountRecorder(bt.Analyzer):
         self.funds: list[float] = []  # the account's money, after the payments of the bar
         self.payments: dict[pd.Timestamp, float] = {}
         self.exposure: list[float] = []
-        self.orders: list[tuple[Any, ...]] = []
+        self.orders: list[tuple[Any, ...]] = []  # a row a fill: an order may be filled in parts, and the rest expire
+        self._booked: dict[int, int] = {}  # fills by the order's number
         self.trades = 0
         self.rejected = 0
 
@@ -208,7 +215,7 @@ class AccountRecorder(bt.Analyzer):
         broker = self.strategy.broker
         broker.settle()
         held = [data for data in self.datas if broker.getposition(data).size]
-        invested = sum(abs(float(broker.getvalue([data]))) for data in held)
+        invested = sum(abs(_worth(self._comminfo(data), broker.getposition(data).size, data.close[0])) for data in held)
         self.days.append(self._name(self.strategy.datetime.datetime(0)))
         self.equity.append(broker.unit_value)
         self.funds.append(broker.funds)
@@ -224,14 +231,21 @@ class AccountRecorder(bt.Analyzer):
         """Keep what was filled; count what was refused."""
         if order.status in (order.Margin, order.Rejected):
             self.rejected += 1
-        if order.status != order.Completed:
-            return
-        size, price = float(order.executed.size), float(order.executed.price)
+        for fill in list(order.executed.exbits)[self._booked.get(order.ref, 0) :]:
+            self._book(order, fill)
+        self._booked[order.ref] = len(order.executed.exbits)
+
+    def _book(self, order: Any, fill: Any) -> None:
+        comminfo, size = self._comminfo(order.data), float(fill.size)
+        price = size * float(fill.price) / size  # as Backtrader works out the price of an order, to the last bit
         base = float(order.created.pclose if self.p.same_close else order.data.open[0])
-        slipped = abs(size) * abs(price - base) if order.exectype == order.Market else 0.0
-        day = self._name(bt.num2date(order.executed.dt))
-        commission = float(order.executed.comm)
-        self.orders.append((day, order.data._name, size, price, size * price, commission, slipped))
+        slipped = abs(_worth(comminfo, size, price - base)) if order.exectype == order.Market else 0.0
+        day = self._name(bt.num2date(fill.dt))
+        value = _worth(comminfo, size, price)
+        self.orders.append((day, order.data._name, size, price, value, float(fill.comm), slipped))
+
+    def _comminfo(self, data: Any) -> Any:
+        return self.strategy.broker.getcommissioninfo(data)
 
     def notify_trade(self, trade: Any) -> None:
         """Count positions that were opened."""

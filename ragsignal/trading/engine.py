@@ -41,6 +41,7 @@ from ragsignal.trading.feed import GuardedFeed, timeframe_of
 from ragsignal.trading.findings import findings_of
 from ragsignal.trading.findings.retrieved import run_evidence
 from ragsignal.trading.indicator import RagEvidence, RagMomentum
+from ragsignal.trading.lines import LineGuard
 from ragsignal.trading.notes import notes_on_accounts, notes_on_trading
 from ragsignal.trading.results import RunResult
 from ragsignal.trading.strategy import check_strategy, code_of, load_strategy
@@ -206,6 +207,7 @@ def add_variant(
     cerebro.addstrategy(strategy, **_params_of(variant.strategy, source))
     same_close = costs.execution == "same_close"
     cerebro.addanalyzer(AccountRecorder, _name="account", same_close=same_close, intraday=intraday)
+    cerebro.addanalyzer(LineGuard, _name="guard")
     cerebro.addanalyzer(RagEvidence, _name="evidence")
     cerebro.addanalyzer(TooDear, _name="too_dear")
 

@@ -101,13 +101,22 @@ class _GuardedLine(bt.linebuffer.LineBuffer):
     feed: Any
 
     def __getitem__(self, ago: int) -> float:
-        if self.lencount:
-            value: float = self.array[
-                self._idx + ago
-            ]  # as Backtrader does, without the property: prices are read often
+        place = self._idx + ago  # as Backtrader does, without the property: prices are read often
+        if self.lencount and place >= 0:
+            value: float = self.array[place]
             return value
-        raise LookAheadError(
-            f"the {self.name} of {self.feed._name} is read before its first bar, of {self.feed.first_day}: Backtrader "
-            "would give the last one of the data, which is the future. In the strategy skip feeds without a bar: if "
-            "not len(data): continue"
+        raise self._too_early(ago)
+
+    def get(self, ago: int = 0, size: int = 1) -> Any:
+        """The last ``size`` values up to ``ago``, as Backtrader's; none where that is before the first bar."""
+        return super().get(ago, size) if self._idx + ago >= 0 else []
+
+    def _too_early(self, ago: int) -> LookAheadError:
+        bars = self.lencount
+        when = f"{-ago} bars before its bar {bars}" if bars else f"before its first bar, of {self.feed.first_day}"
+        what, ask = ("a late one", f"len(data) <= {-ago}") if bars else ("the last one", "not len(data)")
+        skip = "wait for" if bars else "skip feeds without"
+        return LookAheadError(
+            f"the {self.name} of {self.feed._name} is read {when}: Backtrader would give {what} of the data, which is "
+            f"the future. In the strategy {skip} a bar: if {ask}: continue"
         )

@@ -60,11 +60,18 @@ def refuse_other_days(symbol: str, stamps: Sequence[datetime]) -> None:
     whole = [(stamp + _ROUNDED).replace(microsecond=0, tzinfo=None) for stamp in stamps]
     found = exchange_days(np.array(whole, dtype="datetime64[us]"), np.full(len(whole), np.nan))
     if not found.clear:
-        early = next(stamp for stamp in whole if stamp.hour or stamp.minute)
+        clocks = [stamp for stamp in whole if stamp.hour or stamp.minute]
+        odd = clocks[0] if found.midnight else next((it for it in whole if it.weekday() >= _SATURDAY), clocks[0])
+        what = (
+            f"stamped at midnight in {found.zone}, as UTC counts, that is a day early"
+            if found.midnight
+            else f"stamped on days that make no week from Monday to Friday, as those by the clock of {found.zone} do"
+        )
+        normal = "" if found.midnight else ".normalize()"
         raise DataError(
-            f"{symbol}: the feed's bars are stamped at midnight in {found.zone}, as UTC counts, that is a day "
-            f"early: {early} ({early:%A}) for example. Give the feed the exchange's days: frame.index = "
-            f'pd.to_datetime(frame.index, utc=True).tz_convert("{found.zone}").tz_localize(None)'
+            f"{symbol}: the feed's bars are {what}: {odd} ({odd:%A}) for example. Give the feed the exchange's days: "
+            f"frame.index = pd.to_datetime(frame.index, utc=True)"
+            f'.tz_convert("{found.zone}").tz_localize(None){normal}'
         )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from ragsignal.config import RunSpec, Variant
 from ragsignal.trading.strategy import load_strategy
 from ragsignal.trading.variant import VariantResult
+from ragsignal.types import BoolArray
 from ragsignal.utils import first_names
 
 _SHOWN = 5  # names in a sentence
@@ -132,7 +133,7 @@ def _counted(reasons: pd.Series) -> str:
 
 def _notes_on_ended(variants: Sequence[VariantResult], closes: pd.DataFrame) -> list[str]:
     """Name positions in a feed that ended before the run: Backtrader keeps them at the last price for ever."""
-    over = closes.columns[closes.iloc[-1].isna()]
+    over = [symbol for symbol in closes.columns if _has_ended(closes[symbol].notna().to_numpy())]
     ended = {str(symbol): pd.Timestamp(closes[symbol].dropna().index[-1]) for symbol in over}
     notes = []
     for variant in variants:
@@ -145,6 +146,17 @@ def _notes_on_ended(variants: Sequence[VariantResult], closes: pd.DataFrame) -> 
             "(day of the last bar, value). What a delisting pays may be less; end data.end there, or sell before."
         )
     return notes
+
+
+def _has_ended(there: BoolArray) -> bool:
+    """Whether a feed is silent at the end for longer than it has been at least twice before.
+
+    Beside bars of another calendar it is silent on every weekend; a halt is no habit.
+    """
+    bars = np.flatnonzero(there)
+    silences = np.sort(np.diff(bars) - 1)
+    usual = int(silences[-2]) if len(silences) > 1 else 0
+    return len(there) - 1 - int(bars[-1]) > usual
 
 
 def _left(variant: VariantResult, ended: Mapping[str, pd.Timestamp]) -> dict[str, float]:

@@ -45,8 +45,8 @@ class VariantResult:
     exposure : Series of float
         Sum of absolute position values over equity, at each close.
     orders : DataFrame
-        One row a completed order: ``date`` (of the fill), ``symbol``, ``size``, ``price``, ``value``,
-        ``commission``, ``slippage`` (money lost to slippage, positive).
+        One row a fill, of which an order mostly has one: ``date``, ``symbol``, ``size``, ``price``, ``value`` (of
+        futures with their multiplier), ``commission``, ``slippage`` (money lost to slippage, positive).
     signals : DataFrame
         One row a symbol and bar: ``date``, ``symbol``, ``value``, ``probability``, ``rank``, ``abstained`` (reason or
         None), ``target`` (open-to-open return that a next-open fill could earn, NaN at the end), ``key``, ``hits``

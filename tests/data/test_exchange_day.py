@@ -92,6 +92,36 @@ def test_stamps_without_a_zone_are_local_unless_only_another_zones_days_make_a_w
     assert not exchange_days(stripped.to_numpy().astype("datetime64[us]"), nan).clear
 
 
+OTHER_DAYS = [
+    ("America/New_York", "20:00", 0),  # the end of late trade: after midnight in UTC
+    ("America/New_York", "23:59", 0),
+    ("America/Los_Angeles", "17:00", 0),
+    ("America/New_York", "17:00", -1),  # currencies open on the evening before, on Sundays
+    ("America/Chicago", "17:00", -1),  # futures
+]
+
+
+@pytest.mark.parametrize(("zone", "at", "shift"), OTHER_DAYS)
+@pytest.mark.parametrize("offset", [0.0, np.nan])
+def test_stamps_whose_days_make_a_week_in_another_zone_alone_are_unclear(zone: str, at: str, shift: int, offset: float):
+    days = weekdays(zone, "2010-01-04", 300)
+    stamps = in_utc(days + pd.Timedelta(days=shift), zone, at).tz_localize(None)
+    found = exchange_days(stamps.to_numpy().astype("datetime64[us]"), np.full(300, offset))
+    assert not found.clear
+    local = stamps.tz_localize("UTC").tz_convert(found.zone).tz_localize(None).normalize()
+    assert local.equals(days)
+
+
+@pytest.mark.parametrize(
+    "off", [(), (5,), (6,), (4, 5), (3, 4)], ids=["24/7", "Sun-Fri", "Mon-Sat", "Tel Aviv", "Riyadh"]
+)
+@pytest.mark.parametrize("at", ["12:20", "15:40", "19:10"])
+def test_a_week_of_its_own_is_clear(off: tuple[int, ...], at: str):
+    every = pd.date_range("2010-01-04", periods=300)
+    days = every[~every.day_of_week.isin(off)]
+    assert (read_days(days + pd.Timedelta(f"{at}:00")) == days.to_numpy().astype("datetime64[D]")).all()
+
+
 # ---- files
 
 
@@ -153,9 +183,10 @@ def test_a_zone_whose_own_offset_was_changed_is_one_zone(tmp_path: Path, form: s
     assert (days_of(read(write(form, tmp_path, frame))) == days.to_numpy().astype("datetime64[D]")).all()
 
 
-def test_the_repair_of_unclear_days_works_as_it_is_printed(tmp_path: Path):
-    days = weekdays("Asia/Tokyo", "2020-01-06", 60)
-    stripped = in_utc(days, "Asia/Tokyo").tz_localize(None)  # the zone was thrown away: no more than a suspicion
+@pytest.mark.parametrize(("zone", "at"), [("Asia/Tokyo", "00:00"), ("America/New_York", "20:00")])
+def test_the_repair_of_unclear_days_works_as_it_is_printed(tmp_path: Path, zone: str, at: str):
+    days = weekdays(zone, "2020-01-06", 60)
+    stripped = in_utc(days, zone, at).tz_localize(None)  # the zone was thrown away: no more than a suspicion
     frame = bars(len(days), days=days).set_axis(stripped, axis=0)
     with pytest.raises(DataError, match="days unclear") as caught:
         read_folder(write("folder", tmp_path, frame))

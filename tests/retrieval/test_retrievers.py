@@ -200,6 +200,15 @@ def test_a_symbol_that_is_to_be_left_out_and_is_not_known_is_refused(
     assert retriever.abstains(query) is None
 
 
+@pytest.mark.parametrize("twin", ["AA.US", "aa", "AA-USD"])
+def test_a_stock_that_the_corpus_has_under_two_names_cannot_be_left_out(makers: Makers, twin: str) -> None:
+    frames = {"AA": bars(60), twin: bars(60), "AA-N": bars(60, 2), "B": bars(60, 1)}
+    retriever = makers.make("shape", build_corpus(frames, SPEC), exclude_own_symbol=True)
+    with pytest.raises(ConfigError, match=f"has 'AA' under another name too, '{twin}'"):
+        retriever.retrieve([queries_of(frames, "AA")[-1]])
+    assert all(retriever.retrieve([queries_of(frames, symbol)[-1]])[0] for symbol in ("B", "AA-N"))
+
+
 def test_names_of_one_stock_are_one_and_its_classes_two() -> None:
     for left, right in (("brk.b", "BRK-B"), ("AAPL.US", "aapl"), ("BTC/USD", "BTC-USD"), ("AAPL.OQ", "AAPL")):
         assert plain_name(left) == plain_name(right)

@@ -344,6 +344,30 @@ def test_bars_a_year_do_not_depend_on_a_hole_in_the_data(freq: str, before: int,
     assert bars_a_year(index[:before].append(later)) == bars_a_year(index)
 
 
+def test_years_of_weekly_bars_before_daily_ones_do_not_make_those_weekly() -> None:
+    days = pd.bdate_range("2010-01-01", "2012-12-31")
+    assert bars_a_year(pd.date_range("2000-01-07", "2009-12-31", freq="W-FRI").append(days)) == 252
+
+
+@pytest.mark.parametrize("weeks", [3, 50])
+@pytest.mark.parametrize(
+    ("freq", "opens", "closes", "a_day"),
+    [("4h", 22, 22, 6), ("h", 22, 22, 24), ("2h", 18, 18, 12)],
+)
+def test_a_market_that_opens_on_sunday_evening_has_five_days_of_hours(
+    weeks: int, freq: str, opens: int, closes: int, a_day: int
+) -> None:
+    every = pd.date_range("2015-01-05", periods=weeks * 7 * 24, freq="h")
+    ends = every[every.isin(pd.date_range(every[0], every[-1], freq=freq))]
+    weekday, hour = ends.day_of_week, ends.hour
+    shut = (weekday == 5) | ((weekday == 4) & (hour > closes)) | ((weekday == 6) & (hour <= opens))
+    assert bars_a_year(ends[~shut]) == a_day * 252
+
+
+def test_ten_days_of_half_days_of_a_market_that_never_closes_have_730_bars_a_year() -> None:
+    assert bars_a_year(pd.date_range("2015-01-01 12:00", periods=20, freq="12h")) == 730
+
+
 def _sessions(ends: list[str], days: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(sorted(day + pd.Timedelta(f"{end}:00") for day in days for end in ends))
 

@@ -244,3 +244,41 @@ def test_a_withdrawal_of_everything_ends_the_account_and_is_no_loss(amount: floa
     assert list(account.payments.values()) == pytest.approx([-105_000])
     assert [size for _, _, size, *_ in account.orders] == [500.0]
     assert ran.broker.fell_to is None
+
+
+# ---------------------------------------------------------------------------------------------------------------- fills
+
+
+@pytest.mark.parametrize("valid_bars", [3, 30])
+def test_an_order_that_is_filled_in_parts_is_booked_by_each_of_them_whether_or_not_the_rest_expires(
+    valid_bars: int,
+) -> None:
+    closes = [100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0]
+
+    def act(strategy: Any) -> None:
+        strategy.broker.set_filler(bt.broker.fillers.FixedSize(size=30))
+        last = strategy.data.datetime.datetime(0) + pd.offsets.BDay(valid_bars - 1)
+        strategy.buy(size=100, exectype=bt.Order.Limit, price=200.0, valid=last)
+
+    account = scripted(bars(closes), at_0=act).analyzers.account
+    sizes = {3: [30.0, 30.0], 30: [30.0, 30.0, 30.0, 10.0]}[valid_bars]
+    assert [row[2:5] for row in account.orders] == [
+        (size, opened, size * opened) for size, opened in zip(sizes, [100.0, 101.0, 102.0, 103.0], strict=False)
+    ]
+    held = sum(sizes)
+    paid = sum(row[4] for row in account.orders)
+    assert account.equity[-1] == pytest.approx(CASH - paid + held * closes[-1])
+
+
+def test_a_contract_is_traded_and_held_at_its_price_times_its_multiplier() -> None:
+    def act(strategy: Any) -> None:
+        strategy.broker.setcommission(commission=2.0, margin=1_000.0, mult=50.0)
+        strategy.broker.set_slippage_perc(0.001, slip_open=True, slip_match=True, slip_out=True)
+        strategy.buy(size=10)
+
+    account = scripted(bars([100.0, 100.0, 110.0]), at_0=act).analyzers.account
+    ((_, _, size, price, value, commission, slippage),) = account.orders
+    assert (size, price, value, commission) == (10.0, 100.1, 10 * 50 * 100.1, 20.0)
+    assert slippage == pytest.approx(10 * 50 * 0.1)
+    assert account.equity[-1] == pytest.approx(CASH - 20 + 10 * 50 * (110 - 100.1))
+    assert account.exposure[-1] == pytest.approx(10 * 50 * 110 / account.equity[-1])

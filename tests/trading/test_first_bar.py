@@ -7,6 +7,8 @@ import math
 from typing import Any
 
 import backtrader as bt
+import numpy as np
+import pandas as pd
 import pytest
 
 from ragsignal.errors import LookAheadError
@@ -246,3 +248,51 @@ def test_the_books_of_a_run_stay_open_beside_a_feed_that_has_not_begun() -> None
     held = trade(spec(variant=[HOLD]).variants[0], spec(variant=[HOLD]), frames)
     assert list(held.equity.index) == list(OLD.index)
     assert list(held.orders["symbol"]) == ["OLD", "NEW"]
+
+
+def test_a_run_refuses_a_price_farther_back_than_the_data_go() -> None:
+    with pytest.raises(LookAheadError, match=r"close of NEW is read 4 bars before its bar 1: .*if len\(data\) <= 4"):
+        guarded(does=lambda strategy: len(strategy.data1) and strategy.data1.close[-4])
+    seen: list[list[float]] = []
+    guarded(does=lambda strategy: seen.append(list(strategy.data1.close.get(ago=-2, size=2))))
+    closes = NEW["close"].tolist()
+    late = len(OLD) - len(NEW)
+    assert seen == [[]] * (late + 3) + [closes[bar - 3 : bar - 1] for bar in range(3, len(NEW))]
+
+
+class Nested(bt.Indicator):
+    lines = ("mean",)
+
+    def __init__(self) -> None:
+        self.inner = bt.ind.SMA(self.data, period=3)
+        self.l.mean = self.inner * 1.0
+
+
+class ReadsMeans(bt.Strategy):
+    """Trades on nothing but what indicators of the late feed say, and notes it."""
+
+    seen: list[tuple[float, ...]] = []  # noqa: RUF012 - the run has the strategy in its hands
+
+    def __init__(self) -> None:
+        self.mean, self.nested = bt.ind.SMA(self.data1, period=3), Nested(self.data1)
+        self.moved = self.data1.close - self.data1.close(-1)
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        values = self.mean[0], self.mean[-1], self.nested[0], self.nested.inner[0], self.moved[0]
+        self.seen.append((*values, *([*self.mean.get(ago=-1, size=1)] or [math.nan])))
+        if self.mean[0] > 0.0 and not self.getposition(self.data).size:
+            self.buy(self.data, size=1)
+
+
+def test_in_a_run_an_indicator_of_a_feed_that_has_not_begun_is_in_its_warm_up() -> None:
+    ReadsMeans.seen.clear()
+    table = {"class": "tests.trading.test_first_bar:ReadsMeans"}
+    one = spec(variant=[{"name": "hold", "signal": "none", "strategy": table}])
+    traded = trade(one.variants[0], one, {"OLD": OLD, "NEW": NEW})
+    mean, moved = NEW["close"].rolling(3).mean(), NEW["close"].diff()
+    expected = pd.DataFrame([mean, mean.shift(), mean, mean, moved, mean.shift()]).T.reindex(OLD.index)
+    assert np.array(ReadsMeans.seen) == pytest.approx(expected.to_numpy(), nan_ok=True)
+    assert traded.orders["date"].tolist() == [OLD.index[len(OLD) - len(NEW) + 3]]

@@ -413,6 +413,18 @@ def test_a_feed_with_midnights_of_an_exchange_is_refused_and_the_repair_works(zo
 
 
 @pytest.mark.parametrize("modes", EACH_WAY, ids=str)
+def test_a_feed_with_bars_after_midnight_in_utc_is_refused_and_the_repair_works(modes: Modes) -> None:
+    late = YEAR.set_axis((YEAR.index + pd.Timedelta(hours=20)).tz_localize("America/New_York"), axis=0)
+    with pytest.raises(
+        DataError, match=r"AA: .*no week from Monday to Friday, as those by the clock of America"
+    ) as caught:
+        run(fresh(), {"AA": late}, modes)
+    line = str(caught.value).partition("frame.index = ")[2]
+    fixed = late.set_axis(eval(line, {"pd": pd, "frame": late}), axis=0)  # noqa: S307 - as it is printed
+    assert fixed.index.equals(YEAR.index)
+
+
+@pytest.mark.parametrize("modes", EACH_WAY, ids=str)
 def test_a_feed_of_one_bar_a_day_at_the_close_of_new_york_in_utc_is_of_these_days(modes: Modes) -> None:
     at_close = YEAR.set_axis((YEAR.index + pd.Timedelta(hours=16)).tz_localize("America/New_York"), axis=0)
     assert run(fresh(), {"AA": at_close}, modes).signals() == expected({"AA": YEAR})

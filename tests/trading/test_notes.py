@@ -142,3 +142,18 @@ def test_a_whole_window_is_not_mentioned() -> None:
 def test_nothing_is_said_of_a_run_in_which_all_traded() -> None:
     result = run_spec(spec(variant=[MOMENTUM, HOLD]))
     assert notes_on_trading(result.spec, result.variants, result.closes) == []
+
+
+@pytest.mark.parametrize("last_stock_day", ["2015-12-24", "2015-12-18"])
+def test_beside_a_market_that_never_closes_a_weekend_is_no_end_and_a_week_is(
+    tmp_path: Path, last_stock_day: str
+) -> None:
+    days = {
+        "COIN": pd.date_range("2014-01-01", "2015-12-27"),
+        "STOCK": pd.bdate_range("2014-01-01", last_stock_day, freq="C", holidays=["2015-05-25", "2015-09-07"]),
+    }
+    for number, (symbol, index) in enumerate(days.items()):
+        bars(len(index), number, days=index).to_csv(tmp_path / f"{symbol}.csv", index_label="date")
+    table = {"source": "folder", "path": str(tmp_path), "symbols": list(days), "end": pd.Timestamp("2015-12-27").date()}
+    notes = run_spec(spec(data=table, variant=[HOLD])).notes
+    assert any("no bars any more" in note for note in notes) == (last_stock_day == "2015-12-18")

@@ -24,14 +24,12 @@ import numpy as np
 
 from ragsignal.audit.code.cuts import Market
 from ragsignal.config import CostSpec
-from ragsignal.trading import PreloadedFeed, set_costs
+from ragsignal.trading import PreloadedFeed, lines_of, named_lines, set_costs
 from ragsignal.types import FloatArray
 
 RaisedBy = Literal["code", "lines", "period"]
 """Where an error came from: the subject's own code at a bar or before the first one; lines that are computed for all
 bars at once; an indicator that has fewer bars than its period."""
-
-_MOST_CLOCKS = 20  # between a line and its feed
 
 
 class Mode(NamedTuple):
@@ -259,8 +257,8 @@ class LineRecorder(bt.Analyzer):
     def start(self) -> None:
         """Find the lines: all of them exist by now."""
         recording: _Recording = self.p.recording
-        own = [(line, name) for line, name in _named_lines(self.strategy) if name != "datetime"]
-        self._lines = list(_lines_of(self.strategy))
+        own = [(line, name) for line, name in named_lines(self.strategy) if name != "datetime"]
+        self._lines = list(lines_of(self.strategy))
         self._own = [line for line, _ in own]
         owner = type(self.strategy).__name__
         recording.labels = _distinct([label for label, _, _ in self._lines] + [f"{owner}.{name}" for _, name in own])
@@ -281,47 +279,6 @@ class LineRecorder(bt.Analyzer):
 
 def _at(values: Sequence[float], place: int) -> float:
     return values[place] if 0 <= place < len(values) else float("nan")
-
-
-def _lines_of(strategy: Any) -> Iterator[tuple[str, Any, Any]]:
-    """(label, feed whose bars it counts, line) of every indicator of a strategy and of every one inside it."""
-    feeds: dict[int, Any] = {}
-    for data in strategy.datas:
-        feeds |= {id(data): data, id(data.lines): data} | {id(line): data for line in data.lines}
-
-    def walk(owner: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-        for child in getattr(owner, "_lineiterators", {}).get(bt.LineIterator.IndType, []):
-            feed = _feed_of(child, feeds)
-            if feed is None:
-                continue  # it counts bars of its own making: at which of them it stands cannot be told
-            label = f"{path}{type(child).__name__}({feed._name})"
-            for line, name in _named_lines(child):
-                yield f"{label}.{name}" if name else label, feed, line
-            yield from walk(child, f"{label} > ")
-
-    yield from walk(strategy, "")
-
-
-def _named_lines(owner: Any) -> Iterator[tuple[Any, str]]:
-    """(line, name), with an empty name for a line that has none."""
-    aliases = owner.lines.getlinealiases() if hasattr(owner.lines, "getlinealiases") else ()
-    for place, line in enumerate(owner.lines):
-        yield line, aliases[place] if place < len(aliases) else ""
-
-
-def _feed_of(child: Any, feeds: dict[int, Any]) -> Any:
-    """Go up the clocks until a feed, or a line of one, is met."""
-    clock = child
-    for _ in range(_MOST_CLOCKS):
-        if clock is None:
-            return None
-        if id(clock) in feeds:
-            return feeds[id(clock)]
-        if isinstance(clock, bt.lineseries.LineSeriesStub) and id(clock.lines[0]) in feeds:
-            return feeds[id(clock.lines[0])]
-        above = getattr(clock, "_clock", None)
-        clock = above if above is not None else getattr(getattr(clock, "_owner", None), "_clock", None)
-    return None
 
 
 def _distinct(labels: list[str]) -> list[str]:
