@@ -99,9 +99,31 @@ def test_a_label_counts_before_every_word_of_the_argument(step: str, argued: str
 
 
 @pytest.mark.parametrize(
+    "mentioned",
+    [
+        "**Investment Thesis**: Our prior rating: {} came too early.",
+        "**Investment Thesis**: last month's rating - {} - was wrong",
+        "- Analyst consensus rating: {}",
+        "**Rating rationale**: {} would come too early.",
+    ],
+)
+@given(st.sampled_from(STEPS), st.sampled_from(STEPS))
+def test_a_rating_that_is_mentioned_is_not_the_decision(mentioned: str, step: str, other: str) -> None:
+    decided = f"**Rating**: {step.title()}"
+    assert rating_of(f"{decided} (previous rating: {other.title()})") == step
+    assert rating_of(f"{decided}\n\n{mentioned.format(other.title())}\n") == step
+    assert rating_of(f"{mentioned.format(other.title())}\n1. **Final Rating:** **{step.upper()}**\n") == step
+    assert rating_of(f"Rating: {other}\n**Rating after claim check**: {step.title()} (as rated)") == step
+
+
+@pytest.mark.parametrize(
     ("said", "words"),
     [
         ("**Rating**: Strong", "unknown rating 'strong'"),
+        ("**Rating**: Hold/Underweight", "several ratings: hold, underweight"),
+        ("Rating: **Buy** or **Hold**", "several ratings: buy, hold"),
+        ("FINAL TRANSACTION PROPOSAL: **BUY/HOLD/SELL**", "several ratings: buy, hold"),
+        ("The old rating: Buy. And\nour new rating: Sell.", "several ratings: buy, sell"),
         ("Some would buy, and I might sell.", "no rating"),
         ("A **BUY** for the bulls, a **SELL** for the bears.", "several ratings: buy, sell"),
         ("   ", "is empty"),
