@@ -26,6 +26,7 @@ _HEADED = re.compile(
     re.IGNORECASE,
 )
 _OTHER = re.compile(rf"{_MARKS}(?:/|\||->|\u2192|\bor\b|\bto\b){_MARKS}(?P<word>{'|'.join(STEPS)})\b", re.IGNORECASE)
+_THOUGHT = re.compile(r"<think>.*?</think>", re.IGNORECASE | re.DOTALL)
 _LEGEND = re.compile(r"rating\s*(scale|options|legend)", re.IGNORECASE)
 _STRESSED = re.compile(
     r"\b(BUY|OVERWEIGHT|HOLD|UNDERWEIGHT|SELL)\b|\*\*(buy|overweight|hold|underweight|sell)\*\*", re.I
@@ -42,7 +43,7 @@ def rating_of(text: str) -> str:
     A line that begins with ``Rating: Buy`` counts before a rating that is mentioned within one (``the prior rating:
     Hold``), this before ``FINAL TRANSACTION PROPOSAL: **BUY**``, and this before a line such as ``Recommendation:
     Buy``; the last of a kind before those above it. A text without any of them has to stress one word alone, as
-    **SELL** or SELL.
+    **SELL** or SELL. What stands in ``<think>`` is not read.
 
     Raises
     ------
@@ -50,7 +51,8 @@ def rating_of(text: str) -> str:
         If there is none, if labels name something else or two steps at once, if ratings that are only mentioned
         differ, or if several words are stressed.
     """
-    lines = [line for line in unicodedata.normalize("NFKC", text).splitlines() if not _LEGEND.search(line)]
+    text = _THOUGHT.sub("", unicodedata.normalize("NFKC", text))
+    lines = [line for line in text.splitlines() if not _LEGEND.search(line)]
     named: list[str] = []
     for label in (_RATING, _MENTIONED, _PROPOSAL, _HEADED):
         words = [_one_word(found, line) for line in lines if (found := label.search(line))]

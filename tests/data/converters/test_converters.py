@@ -116,6 +116,27 @@ def test_a_rating_that_is_mentioned_is_not_the_decision(mentioned: str, step: st
     assert rating_of(f"Rating: {other}\n**Rating after claim check**: {step.title()} (as rated)") == step
 
 
+def test_what_a_model_thought_aloud_is_not_the_decision() -> None:
+    assert rating_of("<think>\nRating: Sell?\n</think>\nI settle on **BUY**.") == "buy"
+    assert rating_of("**Rating**: Buy\n<think>\nRating: Sell\n</think>") == "buy"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    log = new_log(tmp_path / "agents", "NVDA", "2024-05-10")
+    log.write_bytes(b"\xef\xbb\xbf" + log.read_bytes())
+    assert rows(read_tradingagents(tmp_path / "agents")) == [("NVDA", "2024-05-10", "buy")]
+    run = '\ufeff{"date": "2025-03-03", "decisions": {"AAPL": {"action": "short"}}}\n'
+    (tmp_path / "run.jsonl").write_text(run, encoding="utf-8")
+    assert rows(read_ai_hedge_fund(tmp_path / "run.jsonl")) == [("AAPL", "2025-03-03", "short")]
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_json_without_an_end_to_its_depth_is_refused_in_a_line(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"run.{ending}"
+    file.write_text("[" * 100_000, encoding="utf-8")
+    refused(lambda: read_ai_hedge_fund(file), str(file), "delete the")
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
