@@ -204,7 +204,7 @@ def _rounded(column: pa.ChunkedArray, texts: Texts) -> BoolArray:
     """Which ids (n,) may be those of several items: 1.23E+12 as text, or a whole number that no double can hold."""
     if pa.types.is_floating(column.type):
         numbers = column.to_numpy(zero_copy_only=False).astype(np.float64)  # NaN where there is none
-        return np.abs(numbers) >= _WHOLE
+        return np.asarray(np.abs(numbers) >= _WHOLE)
     return np.array([_ROUNDED.match(text) is not None for text in texts.tolist()], bool)
 
 
