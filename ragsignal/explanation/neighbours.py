@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ragsignal.config import Variant
 from ragsignal.data import QueryCutter, calendar_of, days_of, label_tables
-from ragsignal.explanation.explanation import DECIMALS, Neighbours, side_of
+from ragsignal.explanation.explanation import DECIMALS, Neighbours
 from ragsignal.signals import Pipeline
 from ragsignal.statistics import clustered_share
 from ragsignal.study import Study
@@ -65,7 +65,7 @@ class Past:
             last=days[-1].item() if len(days) else None,
             earlier=len(self.day),
             unstored=self.unstored,
-            words=self._words(len(spoken), int(true.sum()), len(days), probability),
+            words=self._words(self.probability[spoken], int(true.sum()), len(days)),
         )
 
     def _nearest(self, probability: float) -> IntArray:
@@ -82,15 +82,15 @@ class Past:
     def _by_probability(self) -> IntArray:
         return np.argsort(self.probability, kind="stable")
 
-    def _words(self, signals: int, true: int, days: int, probability: float) -> str:
+    def _words(self, values: FloatArray, true: int, days: int) -> str:
         left = f"; {self.unstored:,} more are not in the store, and would cost model calls" if self.unstored else ""
-        if not signals:
+        if not len(values):
             return f"no earlier signal had an outcome by then{left}"
-        side = {"rise": "above", "fall": "below", "neither": "at"}[side_of(probability)]
+        sides = " on both sides of one half" if values.min() < 0.5 < values.max() else ""
         bars = "bars" if is_intraday(self.day) else "days"
         return (
-            f"of the {signals:,} earlier signals with the nearest P ({side} one half, as this one, or about it), on "
-            f"{days:,} {bars}, {true:,} came true{left}"
+            f"of the {len(values):,} earlier signals with the nearest P ({values.min():.4f} to {values.max():.4f}"
+            f"{sides}), on {days:,} {bars}, {true:,} came true{left}"
         )
 
 

@@ -252,6 +252,18 @@ def test_neighbours_are_the_nearest_in_p_and_of_equal_ones_the_latest() -> None:
         assert list(past._nearest(own)) == list(np.argsort(distance, kind="stable")[:NEAREST])
 
 
+def test_few_earlier_signals_are_all_neighbours_and_the_words_say_how_far_they_reach() -> None:
+    """Of 60 there are no 400 like this one: those of the other side were called "above one half, as this one"."""
+    probability = np.round(np.linspace(0.1, 0.8, 60), 6)
+    past = Past(np.arange(60)[::-1].astype("datetime64[D]"), probability, np.ones(60), np.arange(60), 0)
+    one = past.like(0.7)
+    assert one.signals == 60
+    assert one.true == (probability > 0.5).sum()
+    assert "nearest P (0.1000 to 0.8000 on both sides of one half), on 60 days" in one.words
+    above = Past(past.day[:9], np.full(9, 0.6), np.ones(9), np.arange(9), 0).like(0.7)
+    assert "nearest P (0.6000 to 0.6000), on 9 days, 9 came true" in above.words
+
+
 # --- what cannot be explained
 
 SATURDAY = DAY + timedelta(days=5 - DAY.weekday())

@@ -171,8 +171,8 @@ def _records(file: Path) -> Iterator[tuple[Any, str]]:
             if line.strip():
                 try:
                     yield json.loads(line), f"{file}, line {number}"
-                except json.JSONDecodeError as error:
-                    raise DataError(f"{file}: no JSON at line {number}: {error.msg}; delete the line") from None
+                except (json.JSONDecodeError, RecursionError) as error:
+                    raise DataError(f"{file}: no JSON at line {number}: {error}; delete the line") from None
         return
     data = read_json(file)
     if isinstance(data, list):

@@ -221,7 +221,7 @@ def read_text(file: Path) -> str:
         If it cannot be read, or is not in UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({error}); expected text in UTF-8; save it so, or delete it") from None
 
@@ -242,6 +242,8 @@ def read_json(file: Path) -> Any:
             f"{file}: no JSON at line {error.lineno}: {error.msg}; the run that wrote it may have been cut off: "
             "run it again, or delete the file"
         ) from None
+    except RecursionError:
+        raise DataError(f"{file}: JSON that is nested too deeply; expected a run's results; delete the file") from None
 
 
 def iso_day(text: object, place: str) -> str:

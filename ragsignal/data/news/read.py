@@ -32,7 +32,8 @@ _MIDNIGHT = timedelta(hours=24)
 _STAMPS: tuple[str, ...] = ("published_at", "received_at")
 _TEXTS: tuple[str, ...] = ("id", "headline", "body")
 _NOTHING = ("", "nan", "NaN", "None", "null", "<NA>")  # as programs write a cell that is empty
-_ROUNDED = re.compile(r"\d(?:\.\d+)?E\+\d+$")  # 1.23E+12
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?[Ee]\+\d+$")  # 1.23E+12, 1,23E+12
+_WHOLE = 2.0**53  # from here on not every whole number has a double of its own
 _ZONE = (
     "Write ISO times with a zone, such as 2014-01-15T21:00:00Z; one without, or a day alone, counts for the session "
     "after its day."
@@ -187,8 +188,9 @@ def _problems(rows: NewsRows, stamps: dict[str, Stamps], texts: dict[str, Texts]
         repair = 'Write it into these rows, or say in the spec how long an item takes: news.lag = "5 min".'
         found.append(("no received_at", stamps["received_at"].missing, repair))
     empty = {name: np.isin(texts[name].astype(str), _NOTHING) for name in ("id", "headline")}
-    rounded = np.array([_ROUNDED.match(text) is not None for text in texts["id"].tolist()], bool)
-    found.append(("id that a spreadsheet has rounded", rounded, "Write it in full: others may have become the same."))
+    who = "column of floats" if pa.types.is_floating(rows.columns["id"].type) else "spreadsheet"
+    rounded = _rounded(rows.columns["id"], texts["id"])
+    found.append((f"id that a {who} has rounded", rounded, "Write it in full: others may have become the same."))
     found.append(("no id", empty["id"], "Give every item an id of its own; its address on the web will do."))
     found.append(("no headline", empty["headline"], "Write one, or delete these rows."))
     return [
@@ -196,6 +198,14 @@ def _problems(rows: NewsRows, stamps: dict[str, Stamps], texts: dict[str, Texts]
         for rule, broken, repair in found
         if broken.any()
     ]
+
+
+def _rounded(column: pa.ChunkedArray, texts: Texts) -> BoolArray:
+    """Which ids (n,) may be those of several items: 1.23E+12 as text, or a whole number that no double can hold."""
+    if pa.types.is_floating(column.type):
+        numbers = column.to_numpy(zero_copy_only=False).astype(np.float64)  # NaN where there is none
+        return np.asarray(np.abs(numbers) >= _WHOLE)
+    return np.array([_ROUNDED.match(text) is not None for text in texts.tolist()], bool)
 
 
 def _availability(stamps: dict[str, Stamps], rules: NewsRules) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:

@@ -17,6 +17,7 @@ _DAY = rf"^\d{{4}}-\d{{2}}-\d{{2}}(?:{_CLOCK})?$"
 _MOMENT = rf"^\d{{4}}-\d{{2}}-\d{{2}}{_CLOCK} ?(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}})$"
 _EPOCH = r"^\d{10}(?:\d{3})?$"  # seconds or milliseconds since 1970, in UTC
 _TEN_DIGITS = 10
+_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2262-01-01")  # 9999-12-31 says that nobody knows
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,7 @@ def read_stamps(column: pa.ChunkedArray) -> Stamps:
         values = column.cast(pa.timestamp("us", "UTC" if zoned else None), safe=False)
         moments = values.to_numpy(zero_copy_only=False).astype("datetime64[us]")
         missing = np.isnat(moments)
+        moments = _within(moments)
         nothing = np.full(len(moments), "NaT", "datetime64[us]")
         return Stamps(moments if zoned else nothing, (nothing if zoned else moments).astype("datetime64[D]"), missing)
     text = pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
@@ -78,10 +80,14 @@ def _read_texts(text: pa.ChunkedArray) -> Stamps:
 
 
 def _moments(texts: pd.Series) -> NDArray[np.datetime64]:
-    """Moments in UTC of ISO texts; NaT for a day such as the 31st of February, and outside 1677 to 2262."""
+    """Moments in UTC of ISO texts; NaT for a day such as the 31st of February, and outside 1678 to 2261."""
     found = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    moments: NDArray[np.datetime64] = found.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    return moments
+    return _within(found.dt.tz_localize(None).to_numpy().astype("datetime64[us]"))
+
+
+def _within(moments: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """The moments from 1678 to 2261, NaT for others."""
+    return np.where((moments >= _FIRST) & (moments < _LAST), moments, np.datetime64("NaT", "us"))
 
 
 def _since_1970(texts: pa.ChunkedArray) -> NDArray[np.datetime64]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ragsignal.data import canonical_header, csv_path, nearest_symbol, parse_bars
@@ -21,6 +22,7 @@ from ragsignal.errors import DataError
 from ragsignal.trading.live.bars import Bar, Event, Polled
 
 _NEEDED = ("date", "open", "high", "low", "close", "volume")
+_ADJUSTED = "adj close"
 _FORM = "Date,Open,High,Low,Close,Volume, with or without Adj Close"
 _AT_REST = 60.0  # seconds after which nobody is writing the rest of a line
 _KEPT = 256  # bytes before the place that was read up to, by which a file that was rewritten is known
@@ -102,7 +104,7 @@ class _GrowingFile:
             return []
         self._gone, self._seen = False, state
         self._tell_of_rest(status, polled)
-        return self._lines(whole)
+        return self._lines(whole, polled)
 
     def _tell_of_rest(self, status: os.stat_result, polled: Polled) -> None:
         """Tell, once, of a last line that nobody ends."""
@@ -126,27 +128,37 @@ class _GrowingFile:
         self._before = (self._before + whole)[-_KEPT:]
         return whole
 
-    def _lines(self, whole: bytes) -> list[_Line]:
+    def _lines(self, whole: bytes, polled: Polled) -> list[_Line]:
         records = [it for it in csv.reader(whole.decode("utf-8-sig", "replace").splitlines()) if it]
         if not self._header and records:
             self._header = canonical_header(records.pop(0))
-            missing = [name for name in _NEEDED if name not in self._header]
-            if missing:
-                raise DataError(
-                    f"{self._path}: its first line is no header with {', '.join(missing)}; write one: {_FORM}"
-                )
+            self._refuse_header()
+        fields = len(self._header)
+        for record in [it for it in records if any(it[fields:])]:
+            words = f"{','.join(record)!r} has {len(record)} fields, and the header {fields}; correct it at the source"
+            polled.events.append(Event("bad", self._symbol, None, f"{words}, and it is read again"))
         # a line that has too few fields keeps its empty ones, and is refused as a bar
-        return [{**dict(zip(self._header, record, strict=False)), "symbol": self._symbol} for record in records]
+        empty = dict.fromkeys(self._header, "")
+        whole_lines = [{**empty, **dict(zip(self._header, it, strict=False))} for it in records if not any(it[fields:])]
+        return [{**line, "symbol": self._symbol} for line in whole_lines]
+
+    def _refuse_header(self) -> None:
+        missing = [name for name in _NEEDED if name not in self._header]
+        if missing:
+            raise DataError(f"{self._path}: its first line is no header with {', '.join(missing)}; write one: {_FORM}")
+        twice = [name for name in (*_NEEDED, _ADJUSTED) if self._header.count(name) > 1]
+        if twice:
+            raise DataError(f"{self._path}: column more than once: {', '.join(twice)}; keep one of them")
 
 
 def _parse(lines: list[_Line], polled: Polled) -> None:
     """Turn lines into bars; what has no day becomes an event."""
-    names = ("symbol", *_NEEDED, *({"adj close"} if any("adj close" in line for line in lines) else ()))
+    names = ("symbol", *_NEEDED, *({_ADJUSTED} if any(_ADJUSTED in line for line in lines) else ()))
     table = pd.DataFrame({name: [line.get(name, "") for line in lines] for name in names})
     bars = parse_bars(table)
     adjusted = bars["close"]
-    if "adj close" in table:  # of some files: others are adjusted already
-        adjusted = bars["adj close"].where(table["adj close"] != "", adjusted)
+    if _ADJUSTED in table:  # of some files: others are adjusted already
+        adjusted = bars[_ADJUSTED].where(np.array([_ADJUSTED in line for line in lines]), adjusted)
     factor = adjusted / bars["close"]
     prices = [(bars[name] * factor).tolist() for name in ("open", "high", "low", "close")]
     volume = (bars["volume"] / factor).tolist()

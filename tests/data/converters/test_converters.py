@@ -99,9 +99,52 @@ def test_a_label_counts_before_every_word_of_the_argument(step: str, argued: str
 
 
 @pytest.mark.parametrize(
+    "mentioned",
+    [
+        "**Investment Thesis**: Our prior rating: {} came too early.",
+        "**Investment Thesis**: last month's rating - {} - was wrong",
+        "- Analyst consensus rating: {}",
+        "**Rating rationale**: {} would come too early.",
+    ],
+)
+@given(st.sampled_from(STEPS), st.sampled_from(STEPS))
+def test_a_rating_that_is_mentioned_is_not_the_decision(mentioned: str, step: str, other: str) -> None:
+    decided = f"**Rating**: {step.title()}"
+    assert rating_of(f"{decided} (previous rating: {other.title()})") == step
+    assert rating_of(f"{decided}\n\n{mentioned.format(other.title())}\n") == step
+    assert rating_of(f"{mentioned.format(other.title())}\n1. **Final Rating:** **{step.upper()}**\n") == step
+    assert rating_of(f"Rating: {other}\n**Rating after claim check**: {step.title()} (as rated)") == step
+
+
+def test_what_a_model_thought_aloud_is_not_the_decision() -> None:
+    assert rating_of("<think>\nRating: Sell?\n</think>\nI settle on **BUY**.") == "buy"
+    assert rating_of("**Rating**: Buy\n<think>\nRating: Sell\n</think>") == "buy"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    log = new_log(tmp_path / "agents", "NVDA", "2024-05-10")
+    log.write_bytes(b"\xef\xbb\xbf" + log.read_bytes())
+    assert rows(read_tradingagents(tmp_path / "agents")) == [("NVDA", "2024-05-10", "buy")]
+    run = '\ufeff{"date": "2025-03-03", "decisions": {"AAPL": {"action": "short"}}}\n'
+    (tmp_path / "run.jsonl").write_text(run, encoding="utf-8")
+    assert rows(read_ai_hedge_fund(tmp_path / "run.jsonl")) == [("AAPL", "2025-03-03", "short")]
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_json_without_an_end_to_its_depth_is_refused_in_a_line(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"run.{ending}"
+    file.write_text("[" * 100_000, encoding="utf-8")
+    refused(lambda: read_ai_hedge_fund(file), str(file), "delete the")
+
+
+@pytest.mark.parametrize(
     ("said", "words"),
     [
         ("**Rating**: Strong", "unknown rating 'strong'"),
+        ("**Rating**: Hold/Underweight", "several ratings: hold, underweight"),
+        ("Rating: **Buy** or **Hold**", "several ratings: buy, hold"),
+        ("FINAL TRANSACTION PROPOSAL: **BUY/HOLD/SELL**", "several ratings: buy, hold"),
+        ("The old rating: Buy. And\nour new rating: Sell.", "several ratings: buy, sell"),
         ("Some would buy, and I might sell.", "no rating"),
         ("A **BUY** for the bulls, a **SELL** for the bears.", "several ratings: buy, sell"),
         ("   ", "is empty"),

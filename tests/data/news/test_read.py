@@ -147,6 +147,16 @@ def test_texts_of_parquet_may_be_of_any_kind(tmp_path: Path) -> None:
         assert (moments(items), items.headlines.tolist()) == (["2014-01-15T21:00:00"], ["a"])
 
 
+def test_ids_that_a_column_of_floats_cannot_hold_are_refused(tmp_path: Path) -> None:
+    """pandas makes floats of whole numbers where one is missing: these two were revisions of one item."""
+    rows = {"symbol": ["AAA"] * 2, "headline": ["a", "b"], "published_at": ["2014-01-15T10:00Z", "2014-01-15T11:00Z"]}
+    pd.DataFrame({"id": [1234567890123456789.0, 1234567890123456790.0], **rows}).to_parquet(tmp_path / "news.parquet")
+    with pytest.raises(DataError, match="id that a column of floats has rounded at row 0, row 1"):
+        read_news(tmp_path / "news.parquet", ("AAA",), RULES)
+    pd.DataFrame({"id": [123456789012345.0, 123456789012346.0], **rows}).to_parquet(tmp_path / "news.parquet")
+    assert len(read_news(tmp_path / "news.parquet", ("AAA",), RULES).items) == 2
+
+
 def test_csv_and_parquet_give_the_same_items_in_any_order_of_rows(tmp_path: Path) -> None:
     base = datetime(2014, 1, 15, 12, tzinfo=UTC)
     table = pd.DataFrame(
@@ -191,6 +201,13 @@ WRONG: list[tuple[str, str]] = [
     (HEAD + OK + "1,aaa,2014-01-15,a\n", "'aaa' at line 3 is nearly 'AAA'"),
     (HEAD + OK + "1,$AAA,2014-01-15,a\n", "'[$]AAA' at line 3 is nearly 'AAA'"),
     (HEAD + OK + "1.23E+12,AAA,2014-01-15,a\n", "id that a spreadsheet has rounded at line 3"),
+    (HEAD + OK + "1.23e+12,AAA,2014-01-15,a\n", "id that a spreadsheet has rounded at line 3"),
+    (
+        "id;symbol;published_at;headline\n1,23E+12;AAA;2014-01-15;a\n",
+        "id that a spreadsheet has rounded at line 2",
+    ),
+    (HEAD + OK + "1,AAA,9999-12-31,a\n", "published_at that is no time at line 3"),
+    (HEAD + OK + "1,AAA,9999-12-31T23:59:59Z,a\n", "published_at that is no time at line 3"),
     (HEAD + OK + "nan,AAA,2014-01-15,a\n", "no id at line 3"),
     (HEAD + OK + "1,AAA,2014-01-15,None\n", "no headline at line 3"),
 ]

@@ -86,6 +86,31 @@ def test_prices_are_adjusted_where_a_file_has_an_adjusted_close(tmp_path: Path) 
     assert bar.values == (5.0, 6.0, 4.0, 5.0, 200.0)
 
 
+@pytest.mark.parametrize("end", [",\n", "\n", ",nan\n"])
+def test_a_line_that_lacks_its_adjusted_close_is_no_bar(tmp_path: Path, end: str) -> None:
+    """It would be a bar in another basis than those before it: here of twice their prices."""
+    good = "2024-01-08,10,12,8,10,100,5\n"
+    one = source(tmp_path, f"{HEADER[:-1]},Adj Close\n{good}2024-01-09,10,12,8,10,100{end}")
+    (tmp_path / "B.csv").write_text(HEADER + FIRST)
+    first, second = one.poll().bars
+    assert (first.fault, second.fault) == (None, "prices missing or not above zero")
+    both = FolderSource(tmp_path, ["A", "B"]).poll().bars
+    assert both[-1].values == (10.0, 11.0, 9.0, 10.5, 100.0)  # a file without the column is adjusted already
+
+
+def test_a_line_with_too_many_fields_is_told_of_and_not_read(tmp_path: Path) -> None:
+    polled = source(tmp_path, HEADER + "2024-01-08,1,010,1,011,1,009,1,010,100\n" + SECOND[:-1] + ",\n").poll()
+    assert [bar.day for bar in polled.bars] == [date(2024, 1, 9)]
+    (event,) = polled.events
+    assert event.kind == "bad"
+    assert "has 10 fields, and the header 6; correct it at the source" in event.words
+
+
+def test_a_header_with_two_closes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"A\.csv: column more than once: close; keep one of them"):
+        source(tmp_path, "Date,Open,High,Low,Close,Close,Volume\n").poll()
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
