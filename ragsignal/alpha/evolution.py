@@ -17,13 +17,15 @@ from ragsignal.alpha.grammar import Grammar
 from ragsignal.alpha.journal import Line, SearchJournal
 from ragsignal.alpha.levels import LevelProbe
 from ragsignal.alpha.likeness import FormulaPool
-from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored, score_all
+from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored, dead_score, score_all
 from ragsignal.alpha.variation import crossover, join, mutate
 from ragsignal.config import AlphaSpec
 from ragsignal.data import Formula, canonical, digest_of, parse, size, text_of
 from ragsignal.parallel import Pool
 from ragsignal.utils import Progress, silent
 
+LEVELS = "levels"
+"""Why a formula is left out that depends on the level of adjusted prices."""
 _TRIES = 60  # draws for each place in a population, until there is nothing new to be drawn
 _TOURNAMENT = 4
 # shares of children that are drawn anew, join two formulas, or cross them; the rest are mutants
@@ -123,7 +125,8 @@ class Evolution:
             self._profiles = dict(zip(self.elite, profiles[len(self.known) :], strict=True))
             for number in range(len(self.journal.lines), self.alpha.generations):
                 children = self._children(number)
-                self._settle(number, children, scores(children), known)
+                found = scores(children)
+                self._settle(number, children, found if number else self._of_seeds(children, found), known)
         return [self.individuals[it] for it in self.elite]
 
     def _tell(self, done: int) -> None:
@@ -146,6 +149,18 @@ class Evolution:
             if digest not in found and digest not in self.individuals and self._may_be(child):
                 found[digest] = child
         return list(found.values())
+
+    def compares_levels(self, formula: Formula) -> bool:
+        """Whether a formula may not be kept, as it compares adjusted prices with numbers that they do not change."""
+        return not self.alpha.levels and self._probe.compares_levels(formula)
+
+    def _of_seeds(self, first: Sequence[Formula], scored: Sequence[Scored]) -> list[Scored]:
+        """Scores of the first population; a seed that reads levels is a trial, and nothing comes of it."""
+        seeds = {digest_of(parse(it)) for it in self.alpha.seeds}
+        return [
+            dead_score(LEVELS) if digest_of(it) in seeds and (not self._may_be(it) or self.compares_levels(it)) else one
+            for it, one in zip(first, scored, strict=True)
+        ]
 
     def _may_be(self, formula: Formula) -> bool:
         return self.alpha.levels or not self._probe.reads_levels(formula)

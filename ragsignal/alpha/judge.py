@@ -79,7 +79,7 @@ class Judge:
                 by_year=ic_by_year(whole, formula),
                 decay=decay_of(self._seen, formula),
                 correlation=self._correlation(scorers[0], formula, formulas),
-                deflated_sharpe=self._deflated(formula),
+                deflated_sharpe=self.deflated(formula, len(self._loop.individuals)),
                 p_holm=float(p),
                 claim=bool(p < CLAIM_LEVEL and windows[-1].ic > 0.0),
             )
@@ -109,12 +109,13 @@ class Judge:
                 pool.take(other, search.score(other))
         return pool.correlation(search.score(formula))
 
-    def _deflated(self, formula: Formula) -> float:
+    def deflated(self, formula: Formula, trials: int) -> float:
+        """Deflated Sharpe ratio after costs on search and selection days, over so many formulas of either sign."""
         ratios = [it.score.sharpe for it in self._loop.individuals.values() if it.score.sharpe is not None]
         if len(ratios) < 2:
             return math.nan
         returns = net_returns(self._seen, formula, self._spec, costs=True)
-        return statistics.deflated_sharpe(returns, 2 * len(self._loop.individuals), float(np.var(ratios, ddof=1)))
+        return statistics.deflated_sharpe(returns, 2 * trials, float(np.var(ratios, ddof=1)))
 
 
 def oriented(it: Individual) -> Formula:

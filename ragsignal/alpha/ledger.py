@@ -31,6 +31,7 @@ def count_search(
     A formula is one trial on the same bars however often it is tried there: a search that is run again adds none. The
     p-values of the kept formulas are corrected for every other formula that was ever tried on bars that share a day and
     a symbol with this holdout: judged there, or searched, selected or evaluated by a spec whose windows were others.
+    For one that is new there, those that this search found again are earlier looks like any.
     """
     search, selection, holdout = (bars_between(spec.data, it.first, it.last) for it in windows)
     own = {configuration(spec, it.digest) for it in kept}
@@ -43,10 +44,10 @@ def count_search(
         evaluated = len(ledger.against(search))
     finally:
         ledger.close()
-    others = len(before - own)
-    p = {it.name: _corrected(it, len(kept), others) for it in kept}
+    again, new = (len(kept), len(before - own)), (len(own - before), len(before))
+    p = {it.name: _corrected(it, *(again if configuration(spec, it.digest) in before else new)) for it in kept}
     claims = tuple(it.name for it in kept if it.claim and p[it.name] < CLAIM_LEVEL)
-    return Looks(len(own), others, bool(own & before), p, claims, evaluated)
+    return Looks(len(own), len(before - own), bool(own & before), p, claims, evaluated)
 
 
 def count_tested(spec: SearchSpec, part: Part, tried: Sequence[tuple[str, FormulaScore]]) -> None:

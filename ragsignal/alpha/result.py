@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -114,7 +114,8 @@ class Looks:
     """How often the holdout was looked at: formulas of this search, of others before it, and whether it is a repeat.
 
     ``p`` by name of a kept formula is its holdout p-value corrected for all of them, ``claims`` those that stand then.
-    ``evaluated`` counts all trials on bars that share a day and a symbol with the search window, by any command.
+    ``evaluated`` counts all trials on bars that share a day and a symbol with the search window, by any command, and
+    ``deflated`` is the deflated Sharpe ratio of each over all of them: other searches of these days count.
     """
 
     own: int
@@ -123,6 +124,7 @@ class Looks:
     p: dict[str, float]
     claims: tuple[str, ...]
     evaluated: int
+    deflated: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class FormulaScore:
     sharpe : float or None
         Per bar, of the portfolio that holds its ranks, before costs; None below 100 days.
     dead : str
-        Why it cannot be ranked: ``few`` days with values, or ``constant`` ones; empty for one that can.
+        Why it cannot be ranked: ``few`` days with values, ``constant`` ones, or ``levels`` of adjusted prices that a
+        seed may not read; empty for one that can.
     """
 
     ic: float
@@ -53,7 +54,9 @@ class Scored:
     profile: FloatArray
 
     def correlation(self, other: Scored) -> float:
-        """Rank correlation of the values of two formulas, without its sign."""
+        """Rank correlation of the values of two formulas, without its sign; 0 where one of them ranks nothing."""
+        if self.score.dead or other.score.dead:
+            return 0.0
         return abs(float(self.profile @ other.profile))
 
 
@@ -96,11 +99,15 @@ class FormulaScorer:
         days = int(there.sum())
         if days < _LEAST_SHARE * self.part.labelled:
             moving = where.sum(axis=1) >= LEAST_SYMBOLS
-            dead = "few" if moving.mean() < _LEAST_SHARE else "constant"
-            return Scored(FormulaScore(math.nan, math.nan, days, None, dead), np.zeros(1))
+            return dead_score("few" if moving.mean() < _LEAST_SHARE else "constant", days)
         ic, t = mean_and_t(series[there])
         gross = earned_by(weights_of(ranks), self.part.earned)
         return Scored(FormulaScore(ic, t, days, sharpe_of(gross), ""), _profile(ranks))
+
+
+def dead_score(why: str, days: int = 0) -> Scored:
+    """What a formula is worth that ranks nothing."""
+    return Scored(FormulaScore(math.nan, math.nan, days, None, why), np.zeros(1))
 
 
 def _profile(ranks: FloatArray) -> FloatArray:

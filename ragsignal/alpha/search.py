@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ragsignal.alpha.evolution import Evolution, Generation, Individual, Watch, watch_nothing
+from ragsignal.alpha.evolution import LEVELS, Evolution, Generation, Individual, Watch, watch_nothing
 from ragsignal.alpha.grammar import Grammar
 from ragsignal.alpha.journal import SearchJournal
-from ragsignal.alpha.judge import Judge, best_of_selection
+from ragsignal.alpha.judge import Judge, best_of_selection, oriented
 from ragsignal.alpha.ledger import count_search, count_tested
 from ragsignal.alpha.result import SearchResult, WindowDays
 from ragsignal.alpha.scoring import FormulaScorer
@@ -147,7 +147,8 @@ class Search:
             watch(generation)
 
         loop = Evolution(self.spec.alpha, FormulaScorer(self.part), pool, journal, self.known, self.progress, tell)
-        elite = loop.run()
+        best = loop.run()
+        elite = [it for it in best if not loop.compares_levels(it.formula)]
         self.progress("judge", 0, 2)
         candidates, kept = best_of_selection(elite, FormulaScorer(self.market.part("selection")), self.spec.alpha)
         judge = Judge(self.market, loop, self.known)
@@ -156,10 +157,14 @@ class Search:
         tried = list(loop.individuals.values())
         windows = tuple(_days_of(self.market.part(name)) for name in _WINDOWS)
         looks = count_search(self.spec, windows, tried, candidates, alphas)
+        deflated = {
+            it.name: judge.deflated(oriented(one), looks.evaluated) for it, one in zip(alphas, kept, strict=True)
+        }
         self.progress("judge", 2, 2)
+        dead = _dead(tried, len(best) - len(elite))
         return SearchResult(
-            self.spec, self.market.prices.digest, windows, len(tried), _dead(tried), tuple(told), candidates, alphas,
-            population, looks, frame.times(),
+            self.spec, self.market.prices.digest, windows, len(tried), dead, tuple(told), candidates, alphas,
+            population, replace(looks, deflated=deflated), frame.times(),
         )  # fmt: skip
 
 
@@ -170,8 +175,10 @@ def _words_of(others: Sequence[Path]) -> str:
     )
 
 
-def _dead(tried: Sequence[Individual]) -> dict[str, int]:
-    return dict(sorted(Counter(it.score.dead for it in tried if it.score.dead).items()))
+def _dead(tried: Sequence[Individual], left_out: int) -> dict[str, int]:
+    """Formulas that rank nothing by why, those of the best that were ``left_out`` for levels among them."""
+    counts = Counter({LEVELS: left_out}) + Counter(it.score.dead for it in tried if it.score.dead)
+    return dict(sorted(counts.items()))
 
 
 def _days_of(part: Part) -> WindowDays:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ragsignal.alpha.evolution import LEVELS
 from ragsignal.alpha.result import JudgedAlpha, SearchResult
 
 
@@ -23,7 +24,7 @@ def search_words(result: SearchResult) -> list[str]:
         lines = [f"Not distinguishable from noise: none of {len(kept)} kept formulas ranks holdout days beyond chance."]
     lines += [_after_costs(result)] if claims else []
     lines += [_of_kept(it, result) for it in kept]
-    return [*lines, *_of_population(result), *_of_looks(result)]
+    return [*lines, *_of_left_out(result), *_of_population(result), *_of_looks(result)]
 
 
 def _after_costs(result: SearchResult) -> str:
@@ -44,8 +45,20 @@ def _of_kept(it: JudgedAlpha, result: SearchResult) -> str:
         f"[{figures.low:+.4f}, {figures.high:+.4f}], p {figures.p:.3g}, corrected "
         f"{result.looks.p[it.name]:.3g}; after costs of {bps:g} bp a side "
         f"{100 * figures.earned:+.1f} % a year, Sharpe {figures.sharpe:.2f} [{figures.sharpe_low:.2f}, "
-        f"{figures.sharpe_high:.2f}]; deflated Sharpe on the days before {_percent(it.deflated_sharpe)}."
+        f"{figures.sharpe_high:.2f}]; deflated Sharpe on the days before "
+        f"{_percent(result.looks.deflated[it.name])}."
     )
+
+
+def _of_left_out(result: SearchResult) -> list[str]:
+    count = result.dead.get(LEVELS, 0)
+    if not count:
+        return []
+    return [
+        f"{count} seed(s) or candidate(s) were left out: they depend on the level of adjusted prices or volume, in "
+        "which later splits and dividends stand; write them as ratios, such as close / ts_mean(close, 20), or set "
+        "alpha.levels = true."
+    ]
 
 
 def _of_population(result: SearchResult) -> list[str]:

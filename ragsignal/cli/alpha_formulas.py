@@ -65,15 +65,12 @@ def evaluate_formula(spec: SpecPath, formula: FormulaText, out: ValuesFile = Non
 
     loaded = load_spec(spec, settings or ())
     with progress_bars() as progress:
-        from ragsignal.alpha import count_evaluated
         from ragsignal.evaluation import check_values_file, formula_findings, write_values
         from ragsignal.study import Study
 
         if out is not None:
             check_values_file(out)
-        study = Study(loaded, progress)
-        findings = formula_findings(study, formula)
-        count_evaluated(study.spec, findings.digest)
+        findings = formula_findings(Study(loaded, progress), formula)
         if out is not None:
             write_values(findings, out)
     _print_findings(findings)

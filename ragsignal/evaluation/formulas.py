@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ragsignal.alpha import count_evaluated
 from ragsignal.data import (
     Call,
     Evaluator,
@@ -78,7 +79,7 @@ class FormulaFindings:
 
 
 def formula_findings(study: Study, text: str) -> FormulaFindings:
-    """Read a formula and score it on the traded symbols of a spec.
+    """Read a formula, score it on the traded symbols of a spec, and count it as a trial on these days.
 
     What it ranks is ``evaluation.target`` after ``evaluation.horizon`` bars. Days of ``data.start`` to ``data.end`` are
     scored; bars before them fill windows.
@@ -89,6 +90,8 @@ def formula_findings(study: Study, text: str) -> FormulaFindings:
         If the formula cannot be read, or there are fewer than three symbols to rank.
     DataError
         If it has no value on any bar of the window, or ranks no day of it.
+    StoreError
+        If the trial cannot be counted.
     """
     spec = study.spec
     formula = parse(text)
@@ -104,6 +107,7 @@ def formula_findings(study: Study, text: str) -> FormulaFindings:
     daily = scored.daily_ic(outcomes)
     days, overlap = scored.days, spec.evaluation.horizon
     year_of = days.astype("datetime64[Y]")
+    count_evaluated(spec, digest_of(formula))  # before anybody sees a figure
     return FormulaFindings(
         text_of(formula),
         digest_of(formula),

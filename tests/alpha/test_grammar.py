@@ -76,6 +76,28 @@ def test_formulas_of_price_levels_are_told_from_those_of_ratios(text: str, reads
     assert LevelProbe(60).reads_levels(parse(text)) is reads
 
 
+@pytest.mark.parametrize(
+    ("text", "compares"),
+    [
+        ("where(close < 2, returns, -returns)", True),
+        ("ts_count(close < 0.25, 20)", True),
+        ("max(close, 0.5) / close", True),
+        ("ts_sum(returns >= close, 5)", True),
+        ("vwap < volume", True),
+        ("where(returns < 0.02, returns, -returns)", False),
+        ("ts_delta(close, 5) / close", False),
+        ("min(returns, volume)", False),
+        ("rank(volume / ts_mean(volume, 20)) - rank(ts_mean(returns, 5))", False),
+        ("ts_corr(log(close), log(volume), 10)", False),
+        ("ts_skew(log(close), 10)", False),
+    ],
+)
+def test_formulas_that_compare_price_levels_with_what_does_not_move_with_them_are_told(
+    text: str, compares: bool
+) -> None:
+    assert LevelProbe(60).compares_levels(parse(text)) is compares
+
+
 def test_the_common_part_is_the_largest_one_whatever_the_order_of_operands() -> None:
     known = inner_parts([parse("rank(close / open) * volume")])
     assert common_share(parse("rank(close / open)"), known) == 1.0

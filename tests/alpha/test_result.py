@@ -24,9 +24,10 @@ from ragsignal.alpha import (
     write_search,
 )
 from ragsignal.alpha.figures import WindowFigures
+from ragsignal.alpha.levels import LevelProbe
 from ragsignal.alpha.result import JudgedAlpha
 from ragsignal.config import AlphaSpec, load_search_spec
-from ragsignal.data import Prices, bars_until_known, digest_of, load_prices, parse
+from ragsignal.data import Prices, bars_until_known, digest_of, fields_of, load_prices, parse
 from ragsignal.study import TrialLedger, bars_between, ledger_path
 from tests.searches import FADE, SMALL_SEARCH, foreseen_market, search_spec
 from tests.specs import changed, spec, write
@@ -141,6 +142,29 @@ def test_searching_one_holdout_again_and_again_claims_on_noise_no_more_than_its_
     assert claimed / 2000 < 0.075  # 0.05 of the first and 0.05 / 6 of all others; Bonferroni's would be 0.17
 
 
+def test_a_new_formula_beside_one_that_was_judged_before_is_a_later_look() -> None:
+    result = searched()
+    old, new = (
+        replace(result.kept[0], name=it, digest=it, p_holm=0.04, windows=_holdout_p(result.kept[0], 0.02))
+        for it in "ab"
+    )
+    market = search_spec(data={"seed": 5})  # other bars than those that were searched
+    assert ledger.count_search(market, result.windows, [], [], [old]).p == {"a": 0.04}
+    looks = ledger.count_search(market, result.windows, [], [], [old, new])
+    assert looks.p == {"a": 0.04, "b": pytest.approx(0.02 * 2 * 3)}
+    assert looks.claims == ("a",)
+
+
+def test_trials_of_other_searches_on_the_same_days_deflate_too() -> None:
+    first = searched()
+    name = first.kept[0].name
+    assert first.looks.deflated[name] == first.kept[0].deflated_sharpe
+    second = searched(seed=3, population=60)
+    best = second.kept[0]
+    assert second.looks.evaluated > second.evaluated
+    assert second.looks.deflated[best.name] < best.deflated_sharpe
+
+
 def test_days_of_the_holdout_that_were_searched_before_count_as_looks() -> None:
     early = search_spec()
     first = Search(early).run()
@@ -180,6 +204,34 @@ def test_known_formulas_are_not_found_again(tmp_path: Path) -> None:
     again = Search(spec, foreseen_market(spec)).run()
     assert FADE not in {it.formula for it in again.candidates}
     assert all(it.correlation < spec.alpha.correlation for it in again.kept)
+
+
+@pytest.mark.parametrize("known", ["sign(close)", "ts_mean(returns, 504)"])
+def test_a_known_formula_that_ranks_nothing_is_like_no_other(known: str) -> None:
+    kept = {"name": "flat", "formula": known, "known_through": date(2010, 1, 4)}
+    result = searched(known=[kept])
+    assert all(it.correlation < result.spec.alpha.correlation for it in result.kept)
+
+
+LEVEL_SEEDS = ("close", "ts_sum(close < 2, 2) - returns")
+
+
+def test_seeds_that_read_price_levels_are_told_and_left_out() -> None:
+    result = searched(seeds=(*LEVEL_SEEDS, f"-({FADE})"))
+    assert result.dead["levels"] == len(LEVEL_SEEDS)
+    told = "2 seed(s) or candidate(s) were left out"
+    assert any(line.startswith(told) for line in search_words(result))
+    asked = searched(seeds=LEVEL_SEEDS, levels=True)
+    assert "levels" not in asked.dead
+    assert not any("left out" in line for line in search_words(asked))
+
+
+def test_candidates_that_compare_price_levels_with_numbers_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LevelProbe, "compares_levels", lambda _probe, formula: "returns" in fields_of(formula))
+    result = Search(search_spec()).run()
+    assert result.candidates
+    assert not any("returns" in it.formula for it in result.candidates)
+    assert result.dead["levels"] == result.spec.alpha.candidates - len(result.candidates)
 
 
 def test_the_record_is_json_and_the_same_for_the_same_search(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ragsignal.data import Prices, forward_returns
 from ragsignal.evaluation import formula_findings
-from ragsignal.study import Study
+from ragsignal.study import Study, TrialLedger, bars_between, ledger_path
 from tests.specs import spec
 
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD", "EEE"]
@@ -29,6 +31,17 @@ def test_the_correlation_is_that_of_pandas(study: Study) -> None:
     by_year = daily.groupby(daily.index.year).mean()
     assert {int(it.name): it.ic.difference for it in findings.years} == pytest.approx(by_year.to_dict())
     assert findings.whole.ic.low < findings.whole.ic.difference < findings.whole.ic.high
+
+
+def test_a_call_from_python_is_a_trial_as_one_of_the_command_is(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSIGNAL_CACHE", str(tmp_path))
+    for text in ("rank(volume)", "rank(volume)", "-rank(volume)"):
+        formula_findings(study, text)
+    ledger = TrialLedger(ledger_path())
+    assert len(ledger.against(bars_between(study.spec.data, study.spec.data.start, study.spec.data.end))) == 2
+    ledger.close()
 
 
 def test_bars_before_the_window_fill_it(study: Study) -> None:
