@@ -103,13 +103,12 @@ def chosen_contrast(root: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def arms_of(root: Path, encoder: EncoderName, contrast: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """``[retrieval]`` of every arm."""
-    teacher, losses = root / "teacher", {"kl": {}, "infonce": {"loss": "infonce"}}
-    found: dict[str, Artifact] = {
-        arm: trained(root / f"{encoder}-{arm}", encoder, teacher, **keys) for arm, keys in losses.items()
-    }
+    teacher, found = root / "teacher", dict[str, Artifact]()
+    for loss in ("kl", "infonce"):
+        found[loss] = trained(root / f"{encoder}-{loss}", encoder, teacher, loss=loss)
     found["supcon"] = trained(root / f"{encoder}-supcon", encoder, teacher, loss="supcon", **contrast)
     start = str(found["supcon"].folder)
-    found["supcon-kl"] = trained(root / f"{encoder}-supcon-kl", encoder, teacher, start=start)
+    found["supcon-kl"] = trained(root / f"{encoder}-supcon-kl", encoder, teacher, loss="kl", start=start)
     arms: dict[str, dict[str, Any]] = {
         arm: {"retriever": "finseer", "encoder": str(artifact.folder)} for arm, artifact in found.items()
     }

@@ -17,6 +17,7 @@ from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
 from ragsignal.config.tables import WALK, Table
 from ragsignal.config.train import TrainSpec
+from ragsignal.config.unread import check_unread
 from ragsignal.errors import ConfigError
 from ragsignal.utils import expanded, masked
 
@@ -124,7 +125,11 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
     put_alphas(raw)
-    return checked(raw, kind, " --set ".join([str(path), *settings]))
+    where = " --set ".join([str(path), *settings])
+    spec = checked(raw, kind, where)
+    if isinstance(spec, RunSpec | TrainSpec | SearchSpec):
+        check_unread(spec, masked(where), settings)
+    return spec
 
 
 def _check_kind(raw: RawTable, kind: type[BaseModel], path: Path) -> None:

@@ -250,7 +250,7 @@ def test_a_wrong_training_spec_is_told_with_its_place(tmp_path: Path, changes: T
 
 
 def test_a_hub_id_is_not_taken_for_a_path(load: Load) -> None:
-    spec = load(llm={"model": "owner/name"}, variant=rag(retrieval={"encoder": "owner/name"}))
+    spec = load(llm={"model": "owner/name"}, variant=rag(retrieval={"retriever": "embedding", "encoder": "owner/name"}))
     assert spec.llm.model == spec.variants[0].retrieval.encoder == "owner/name"
 
 

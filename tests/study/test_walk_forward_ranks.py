@@ -122,6 +122,7 @@ def test_signals_come_from_the_step_of_their_day(
 
 def test_a_reader_of_text_in_training_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     (tmp_path / "walk.toml").write_text(RUN, encoding="utf-8")
-    (tmp_path / "walk.train.toml").write_text(TRAIN.replace('reader = "ranks"', 'reader = "text"'), encoding="utf-8")
+    of_text = TRAIN.split("[ranks]")[0].replace('reader = "ranks"', 'reader = "text"')
+    (tmp_path / "walk.train.toml").write_text(of_text, encoding="utf-8")
     with pytest.raises(ConfigError, match="reads ranks, training text"):
         _ = Study(load_spec(tmp_path / "walk.toml")).plan
