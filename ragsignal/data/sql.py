@@ -40,6 +40,14 @@ _ONE_SELECT = (
     "one SELECT of symbol, date, open, high, low, close, volume was expected; it is read in a transaction that cannot "
     "write"
 )
+_NO_PARAMETERS = "a query takes no parameters: write their values into it"
+_REPAIRS = {  # by what SQLite and psycopg say
+    "is locked": "another program writes to it: try again when that is done",
+    "Incorrect number of bindings": _NO_PARAMETERS,
+    "bind message supplies": _NO_PARAMETERS,
+    'at or near "%"': _NO_PARAMETERS,
+    'at or near ":"': _NO_PARAMETERS,
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,8 @@ def _complaint(source: SqlSource, error: Exception) -> str:
             f"cannot read the database {source.database}: {said}; start its server, or correct data.url (host, port, "
             "name, user, and the environment variable with the password)"
         )
-    return f"cannot read {source.words}: {said}; {_ONE_SELECT}"
+    repairs = [repair for words, repair in _REPAIRS.items() if words in said]
+    return f"cannot read {source.words}: {said}; {repairs[0] if repairs else _ONE_SELECT}"
 
 
 # ---- the connection

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -419,6 +420,32 @@ def test_bars_that_cannot_be_read_say_what_and_where(
     url = sqlite_of(tmp_path / "bars.db", change(rows_of()))
     with pytest.raises(DataError, match=message):
         read_sql(of(url, **where))
+
+
+@pytest.mark.parametrize("parameter", ["?", ":symbol", "@symbol", "$symbol"])
+def test_a_query_with_parameters_says_what_to_write(tmp_path: Path, parameter: str) -> None:
+    url = sqlite_of(tmp_path / "bars.db", rows_of())
+    with pytest.raises(DataError, match="a query takes no parameters: write their values into it"):
+        read_sql(of(url, query=f"SELECT * FROM bars WHERE symbol = {parameter}"))
+
+
+@pytest.mark.parametrize("parameter", ["$1", "%s", ":symbol"])
+def test_a_query_with_parameters_says_so_in_postgresql_too(postgres: Server, parameter: str) -> None:
+    url = fill(postgres, rows_of())
+    with pytest.raises(DataError, match="a query takes no parameters: write their values into it"):
+        read_sql(of(url, query=f"SELECT * FROM bars WHERE symbol = {parameter}"))
+
+
+def test_a_database_that_another_program_has_locked_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sqlite_of(tmp_path / "bars.db", rows_of())
+    writer = sqlite3.connect(tmp_path / "bars.db", isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.0))  # of five seconds
+    with pytest.raises(DataError, match="database is locked; another program writes to it: try again when that is"):
+        read_sql(of(url))
+    writer.close()
 
 
 def test_symbols_that_are_not_there_are_named_with_the_nearest(tmp_path: Path) -> None:
