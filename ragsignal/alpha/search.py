@@ -158,9 +158,18 @@ class Search:
         looks = count_search(self.spec, windows, tried, candidates, alphas)
         self.progress("judge", 2, 2)
         return SearchResult(
-            self.spec, self.market.prices.digest, windows, len(tried), _dead(tried), tuple(told), candidates, alphas,
-            population, looks, frame.times(),
-        )  # fmt: skip
+            spec=self.spec,
+            prices=self.market.prices.digest,
+            windows=windows,
+            evaluated=len(tried),
+            dead=_dead(tried),
+            generations=tuple(told),
+            candidates=candidates,
+            kept=alphas,
+            population=population,
+            looks=looks,
+            times=frame.times(),
+        )
 
 
 def _words_of(others: Sequence[Path]) -> str:
