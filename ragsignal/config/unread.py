@@ -17,6 +17,7 @@ from ragsignal.config.run import RunSpec
 from ragsignal.config.tables import Table
 from ragsignal.config.train import ClassifierTraining, StockLLMTraining, TrainSpec
 from ragsignal.config.variant import Variant
+from ragsignal.config.walk_forward import OF_WARM
 from ragsignal.errors import ConfigError
 
 T = TypeVar("T")
@@ -92,6 +93,12 @@ _OF_SEARCH: tuple[Rule[SearchSpec], ...] = (
     Rule("ideas", ("depth", "windows", "tokens", "threads"), "an ideas.model without ideas.url",
          lambda it: it.ideas is None or it.ideas.url is None, ("ideas.url",)),
 )  # fmt: skip
+_OF_RUN: tuple[Rule[RunSpec], ...] = (
+    Rule("walk_forward", OF_WARM, "walk_forward.warm = true",
+         lambda it: it.walk_forward is None or it.walk_forward.warm, ("walk_forward.warm",)),
+    Rule("walk_forward", ("half_life",), "walk_forward.replay = true",
+         lambda it: it.walk_forward is None or it.walk_forward.replay, ("walk_forward.replay",)),
+)  # fmt: skip
 _FOUND = ("retriever", "candidates", "signal")
 _READ = ("llm.model", "signal")
 _WITH_VECTORS = ("finseer", "embedding", "shape")
@@ -140,6 +147,7 @@ def check_unread(spec: Spec, where: str, settings: Sequence[str]) -> None:
     elif isinstance(spec, SearchSpec):
         _check(spec, _OF_SEARCH, where, settings)
     else:
+        _check(spec, _OF_RUN, where, settings)
         _check_variants(spec, where, settings)
 
 

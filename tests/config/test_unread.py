@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ragsignal.config import SearchSpec, TrainSpec, load_search_spec, load_spec, load_train_spec
+from ragsignal.config import RunSpec, SearchSpec, TrainSpec, load_search_spec, load_spec, load_train_spec
 from ragsignal.config.run import OVERLAID
-from ragsignal.config.unread import _OF_DATA, _OF_SEARCH, _OF_TRAINING, _OF_VARIANTS
+from ragsignal.config.unread import _OF_DATA, _OF_RUN, _OF_SEARCH, _OF_TRAINING, _OF_VARIANTS
 from ragsignal.errors import ConfigError
 from tests.searches import SMALL_SEARCH
-from tests.specs import HOLD, RANDOM, VOTE, changed, write, write_spec, write_train_spec
+from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, changed, write, write_spec, write_train_spec
 
 SUPCON = 'would be read by finseer.loss = "supcon" alone, and here nothing reads'
 RANKS = {"stockllm": {"reader": "ranks"}, "classifier": {"kind": "boosting"}}
@@ -69,6 +69,7 @@ def test_another_choice_by_set_leaves_the_keys_of_the_file_and_no_other_ones(tmp
         load_train_spec(path, ["finseer.loss=kl", "finseer.per_class=4"])
 
 
+LETTERS = [{"name": "ranks", "signal": "llm", "retrieval": {"retriever": "none"}}, VOTE, HOLD]
 RUNS: list[tuple[dict[str, Any], str]] = [
     ({"retrieval": {"seed": 0}, "variant": [VOTE, HOLD]}, 'retrieval.seed would be read by retriever = "random" alone'),
     ({"variant": [VOTE | {"retrieval": {"seed": 1}}, RANDOM, HOLD]}, "variant.vote.retrieval.seed would be read by"),
@@ -77,12 +78,10 @@ RUNS: list[tuple[dict[str, Any], str]] = [
     ({"variant": [RANDOM, HOLD], "retrieval": {"index": "exact"}}, 'retrieval.index would be read by retriever = "fin'),
     ({"retrieval": {"revision": "a"}}, 'retrieval.revision would be read by retriever = "embedding" alone'),
     ({"retrieval": {"encoder": "../e"}}, 'retrieval.encoder would be read by retriever = "finseer", "embedding" or'),
+    ({"llm": {"model": "shipped:stockllm", "template": "wide"}, "variant": LETTERS}, "llm.template would be read by a"),
     (
-        {
-            "llm": {"model": "shipped:stockllm", "dtype": "float32", "template": "wide"},
-            "variant": [{"name": "ranks", "signal": "llm", "retrieval": {"retriever": "none"}}, VOTE, HOLD],
-        },
-        "llm.template would be read by a model that reads text alone",
+        {"llm": {"model": "shipped:stockllm", "sha256": "0"}, "variant": LETTERS},
+        "llm.sha256 would be read by a model th",
     ),
     ({"external": {"hold": "keep"}}, 'external.hold would be read by signal = "external" alone'),
     ({"variant": [VOTE | {"classifier": "../c"}, HOLD]}, 'variant.vote.classifier would be read by signal = "classif'),
@@ -104,18 +103,34 @@ def test_a_key_of_a_run_that_no_variant_reads_is_refused(changes: dict[str, Any]
         {"retrieval": {"seed": 3, "storage": "float16"}},  # of one variant each
         {
             "llm": {"model": "shipped:stockllm", "template": "wide"},
-            "variant": [
-                {"name": "ranks", "signal": "llm", "retrieval": {"retriever": "none"}},
-                {"name": "bert", "signal": "classifier"},
-                HOLD,
-            ],
+            "variant": [*LETTERS, {"name": "bert", "signal": "classifier"}],
         },
+        {"retrieval": {"seed": 3}, "variant": [MOMENTUM, HOLD]},
         {"llm": {"template": "wide"}},  # while nobody reads by a model: a signal that is turned off
         {"retrieval": {"encoder": "../e"}, "variant": [VOTE | {"retrieval": {"retriever": "embedding"}}, RANDOM, HOLD]},
     ],
 )
 def test_a_key_that_one_variant_reads_may_stand_for_all(changes: dict[str, Any], tmp_path: Path) -> None:
     load_spec(write_spec(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("walk", "said"),
+    [
+        ({"warm_steps": 100}, "walk_forward.warm_steps would be read by walk_forward.warm = true alone"),
+        (
+            {"warm": True, "warm_steps": 9, "half_life": 500},
+            "walk_forward.half_life would be read by walk_forward.repl",
+        ),
+    ],
+)
+def test_a_key_of_warm_steps_is_refused_where_there_are_none(walk: dict[str, Any], said: str, tmp_path: Path) -> None:
+    write_train_spec(tmp_path, **RANKS, data={"end": date(2014, 12, 31)}, split={"valid_from": date(2014, 9, 1)})
+    read = {"name": "ranks", "signal": "llm", "llm": {"model": "walk:stockllm"}, "retrieval": {"retriever": "none"}}
+    path = write_spec(tmp_path, walk_forward={"train": "tiny.train.toml", **walk}, variant=[read, HOLD])
+    (tmp_path / "tiny.toml").rename(tmp_path / "tiny.train.toml")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_spec(path)
 
 
 def test_another_retriever_by_set_leaves_the_keys_of_the_file(tmp_path: Path) -> None:
@@ -135,7 +150,7 @@ def test_keys_of_a_local_model_are_refused_beside_a_url(tmp_path: Path) -> None:
 
 
 def test_every_rule_names_keys_that_there_are() -> None:
-    kinds = [(TrainSpec, [*_OF_DATA, *_OF_TRAINING]), (SearchSpec, _OF_SEARCH)]
+    kinds = [(TrainSpec, [*_OF_DATA, *_OF_TRAINING]), (SearchSpec, _OF_SEARCH), (RunSpec, _OF_RUN)]
     for kind, rules in kinds:
         for rule in rules:
             table = kind.model_fields[rule.table].annotation
