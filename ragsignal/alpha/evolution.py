@@ -221,7 +221,7 @@ class Evolution:
 
     def _line(self, number: int, born: Iterable[Individual]) -> Line:
         rows = [
-            [text_of(it.formula), {**asdict(it.score), "ic": _known(it.score.ic), "t": _known(it.score.t)}]
+            [text_of(it.formula), {**asdict(it.score), "ic": _or_none(it.score.ic), "t": _or_none(it.score.t)}]
             for it in born
         ]
         return {"generation": number, "rows": rows, "elite": self.elite, "fitness": sorted(self._fitness.items())}
@@ -263,5 +263,5 @@ def _text(formula: Formula) -> str:
     return text_of(canonical(formula))
 
 
-def _known(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -18,15 +18,10 @@ from ragsignal.alpha.scoring import (
     turnover_of,
     weights_of,
 )
-from ragsignal.alpha.windows import Part, WindowName
+from ragsignal.alpha.windows import WindowName
 from ragsignal.config import SearchSpec
 from ragsignal.data import Formula
-from ragsignal.statistics import (
-    bars_a_year,
-    mean_interval,
-    sharpe,
-    sharpe_error,
-)
+from ragsignal.statistics import bars_a_year, mean_interval, sharpe, sharpe_error
 from ragsignal.types import BoolArray, FloatArray
 from ragsignal.utils import day_of
 
@@ -152,6 +147,5 @@ def _quantiles(ranks: FloatArray, where: BoolArray, labels: FloatArray) -> tuple
 
 def net_returns(scorer: FormulaScorer, formula: Formula, spec: SearchSpec, *, costs: bool) -> FloatArray:
     """Simple returns (n_days,) of the portfolio that holds a formula's ranks, on the days of the window."""
-    part: Part = scorer.part
     weights = weights_of(scorer.ranks(formula)[0], spec.alpha.horizon)
-    return earned_by(weights, part.earned, spec.alpha.cost_bps if costs else 0.0)
+    return earned_by(weights, scorer.part.earned, spec.alpha.cost_bps if costs else 0.0)

@@ -15,7 +15,6 @@ import numpy as np
 from ragsignal import statistics
 from ragsignal.alpha.evolution import Evolution, Individual
 from ragsignal.alpha.figures import decay_of, ic_by_year, net_returns, window_figures
-from ragsignal.alpha.likeness import FormulaPool
 from ragsignal.alpha.result import CLAIM_LEVEL, CandidateAlpha, JudgedAlpha, Population
 from ragsignal.alpha.scoring import FormulaScore, FormulaScorer
 from ragsignal.alpha.windows import SearchMarket
@@ -103,11 +102,8 @@ class Judge:
         return np.column_stack([net_returns(scorer, it, self._spec, costs=costs) for it in formulas])
 
     def _correlation(self, search: FormulaScorer, formula: Formula, formulas: Sequence[Formula]) -> float:
-        pool = FormulaPool(2.0, 2.0)
-        for other in (*self._known, *formulas):
-            if other != formula:
-                pool.take(other, search.score(other))
-        return pool.correlation(search.score(formula))
+        own, others = search.score(formula), [it for it in (*self._known, *formulas) if it != formula]
+        return max((own.correlation(search.score(it)) for it in others), default=0.0)
 
     def deflated(self, formula: Formula, trials: int) -> float:
         """Deflated Sharpe ratio after costs on search and selection days, over so many formulas of either sign."""

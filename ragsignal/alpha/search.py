@@ -163,9 +163,18 @@ class Search:
         self.progress("judge", 2, 2)
         dead = _dead(tried, len(best) - len(elite))
         return SearchResult(
-            self.spec, self.market.prices.digest, windows, len(tried), dead, tuple(told), candidates, alphas,
-            population, replace(looks, deflated=deflated), frame.times(),
-        )  # fmt: skip
+            spec=self.spec,
+            prices=self.market.prices.digest,
+            windows=windows,
+            evaluated=len(tried),
+            dead=dead,
+            generations=tuple(told),
+            candidates=candidates,
+            kept=alphas,
+            population=population,
+            looks=replace(looks, deflated=deflated),
+            times=frame.times(),
+        )
 
 
 def _words_of(others: Sequence[Path]) -> str:

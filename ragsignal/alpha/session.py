@@ -30,7 +30,16 @@ from ragsignal.alpha.likeness import common_share, inner_parts
 from ragsignal.alpha.result import SearchResult
 from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored
 from ragsignal.alpha.search import Search, Tell, tell_nothing
-from ragsignal.alpha.session_file import Entry, Idea, Searched, SearchFigures, SessionFile, read_session, write_session
+from ragsignal.alpha.session_file import (
+    Entry,
+    Idea,
+    Searched,
+    SearchFigures,
+    SessionFile,
+    Status,
+    read_session,
+    write_session,
+)
 from ragsignal.config import IdeasSpec, did_you_mean, load_search_spec
 from ragsignal.data import ExplainedPart, Formula, digest_of, explain, library, parse, text_of
 from ragsignal.errors import ConfigError
@@ -108,21 +117,13 @@ class Session:
         What came of earlier formulas, on the search window, is told to what proposes new ones.
         """
         fields = self.scorer.part.panel.known
-        number = len(self.file.idea) + 1
         brief = polish(words, fields, self.source.knowledge, self._tried())
-        proposed = propose_all(brief, fields, self.source, count, seed=number)
-        added: list[Entry] = []
+        proposed = propose_all(brief, fields, self.source, count, seed=len(self.file.idea) + 1)
+        texts = [text_of(it.formula) for it in proposed.proposals]
         with self._changing() as change:
-            file = change.file
-            file = file.model_copy(update={"idea": (*file.idea, Idea(words=brief.idea, source=self.source.name))})
-            there = {_digest(it) for it in file.formula}
-            for proposal in proposed.proposals:
-                if digest_of(proposal.formula) not in there:
-                    text = text_of(proposal.formula)
-                    entry = Entry(name=_free_name(file), formula=text, came_from=f"idea {len(file.idea)}")
-                    file = file.having(entry)
-                    added.append(entry)
-            change.file = file
+            ideas = (*change.file.idea, Idea(words=brief.idea, source=self.source.name))
+            change.file = change.file.model_copy(update={"idea": ideas})
+            added = change.take(texts, came_from=f"idea {len(ideas)}", status="proposed")
         return added, proposed
 
     def add(self, text: str, name: str | None = None) -> Entry:
@@ -137,7 +138,7 @@ class Session:
         with self._changing() as change:
             if name is not None and change.file.find(name) is not None:
                 raise ConfigError(f"there is a formula {name} already; give this one another name, or drop that one")
-            twin = next((it for it in change.file.formula if _digest(it) == digest_of(formula)), None)
+            twin = next((it for it in change.file.formula if it.digest == digest_of(formula)), None)
             if twin is not None:
                 raise ConfigError(f"{twin.name} is the same formula: {twin.formula}")
             entry = _entry(name or _free_name(change.file), text_of(formula))
@@ -206,11 +207,7 @@ class Session:
         with self._changing() as change:
             done = Searched(folder=_relative(folder, self.path), verdict=result.verdict, day=date.today())
             change.file = change.file.model_copy(update={"search": (*change.file.search, done)})
-            for it in result.kept:
-                if it.digest not in {_digest(own) for own in change.file.formula}:
-                    found = {"came_from": f"search {folder.name}", "status": "kept"}
-                    entry = _entry(_free_name(change.file), it.formula).model_copy(update=found)
-                    change.file = change.file.having(entry)
+            change.take([it.formula for it in result.kept], came_from=f"search {folder.name}", status="kept")
         return folder, result
 
     def _seeded(self) -> Search:
@@ -260,7 +257,20 @@ class Session:
 
 @dataclass
 class _Change:
+    """A session file that is being changed."""
+
     file: SessionFile
+
+    def take(self, texts: Sequence[str], came_from: str, status: Status) -> list[Entry]:
+        """Add formulas under names that are free, but for those that are there already; returns what was added."""
+        there, added = {it.digest for it in self.file.formula}, list[Entry]()
+        for text in texts:
+            entry = Entry(name=_free_name(self.file), formula=text, came_from=came_from, status=status)
+            if entry.digest not in there:
+                self.file = self.file.having(entry)
+                there.add(entry.digest)
+                added.append(entry)
+        return added
 
 
 def _result(digest: str, score: FormulaScore) -> dict[str, object]:
@@ -276,13 +286,6 @@ def _entry(name: str, text: str) -> Entry:
         raise ConfigError(
             f"{name!r} is no name for a formula: letters, digits, '.', '_' and '-' were expected, such as fade_5"
         ) from None
-
-
-def _digest(entry: Entry) -> str:
-    try:
-        return digest_of(parse(entry.formula))
-    except ConfigError:
-        return ""
 
 
 def _free_name(file: SessionFile) -> str:

@@ -55,6 +55,14 @@ class Entry(Table):
     note: str = ""
     tested: SearchFigures | None = None
 
+    @property
+    def digest(self) -> str:
+        """That of the formula; empty of one that cannot be read, which is told when it is used."""
+        try:
+            return digest_of(parse(self.formula))
+        except ConfigError:
+            return ""
+
 
 class Searched(Table):
     """A search that was run out of the session: its folder, and its verdict."""
@@ -114,13 +122,9 @@ def read_session(path: Path) -> SessionFile:
 
 def _as_edited(entry: Entry) -> Entry:
     """The formula without its result, where it is no longer the one that was tested."""
-    if entry.tested is None:
+    if entry.tested is None or entry.tested.digest == entry.digest:
         return entry
-    try:
-        same = digest_of(parse(entry.formula)) == entry.tested.digest
-    except ConfigError:  # told when it is used
-        same = False
-    return entry if same else entry.model_copy(update={"tested": None, "status": "proposed"})
+    return entry.model_copy(update={"tested": None, "status": "proposed"})
 
 
 def write_session(path: Path, session: SessionFile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,12 @@ from ragsignal.config.override import override
 from ragsignal.config.run import OVERLAID, RunSpec
 from ragsignal.config.tables import WALK, Table
 from ragsignal.config.train import TrainSpec
-from ragsignal.config.unread import check_unread
+from ragsignal.config.unread import unread_keys
 from ragsignal.errors import ConfigError
 from ragsignal.utils import expanded, masked
 
 T = TypeVar("T", bound=Table)
+_LOG = logging.getLogger(__name__)
 SHIPPED = "shipped:"
 """Begins the name of a spec, or of an artifact, that this package brings."""
 _SPECS = Path(__file__).parent / "shipped"
@@ -125,10 +127,10 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
     _resolve_paths(raw, path.resolve().parent)
     _read_training(raw)
     put_alphas(raw)
-    where = " --set ".join([str(path), *settings])
-    spec = checked(raw, kind, where)
+    spec = checked(raw, kind, " --set ".join([str(path), *settings]))
     if isinstance(spec, RunSpec | TrainSpec | SearchSpec):
-        check_unread(spec, masked(where), settings)
+        for words in unread_keys(spec):
+            _LOG.warning("note: %s: %s", path, words)
     return spec
 
 

@@ -1,13 +1,13 @@
-"""Keys of a spec that stand in its file and that nothing reads: each is refused, as whoever wrote it wanted something.
+"""Keys of a spec that stand in its file and that nothing reads: each is told, as whoever wrote it wanted something.
 
 A key is read only where another one says so (``finseer.positives`` where ``finseer.loss`` is ``supcon``), and what
-several variants share has to be read by one of them. Where ``--set`` lays another choice over the file, the file's own
-keys stay: they belong to the choice that stands there.
+several variants share has to be read by one of them. They are told and not refused: a choice may be changed for a trial
+while the keys of the other one stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,7 +17,6 @@ from ragsignal.config.run import RunSpec
 from ragsignal.config.tables import Table
 from ragsignal.config.train import ClassifierTraining, StockLLMTraining, TrainSpec
 from ragsignal.config.variant import Variant
-from ragsignal.errors import ConfigError
 
 T = TypeVar("T")
 Spec = RunSpec | TrainSpec | SearchSpec
@@ -36,25 +35,16 @@ class Rule(Generic[T]):
         What reads them, as a spec says it.
     reads : callable
         Whether a spec, or a variant, does.
-    choices : sequence of str
-        Places, or the ends of places, that decide it.
     """
 
     table: str
     keys: Collection[str]
     by: str
     reads: Callable[[T], bool]
-    choices: Sequence[str]
 
-    def unread(self, written: Collection[str], settings: Sequence[str], owner: str = "") -> list[str]:
-        """Places of its keys among those that were written; none of a file whose choice is another one by ``--set``.
-
-        ``owner`` begins a place of a table that is a variant's.
-        """
-        set_now = {word.partition("=")[0].strip() for word in settings}
-        chosen = any(f".{place}".endswith(f".{choice}") for place in set_now for choice in self.choices)
-        found = [f"{owner}{self.table}.{key}" for key in written if not self.keys or key in self.keys]
-        return [place for place in found if not chosen or place in set_now]
+    def unread(self, written: Collection[str], owner: str = "") -> list[str]:
+        """Places of its keys among those that were written; ``owner`` begins a place of a table that is a variant's."""
+        return [f"{owner}{self.table}.{key}" for key in written if not self.keys or key in self.keys]
 
 
 def _but(kind: type[Table], *read: str) -> tuple[str, ...]:
@@ -67,33 +57,28 @@ def _either(names: Sequence[str]) -> str:
 
 _BERT = _but(ClassifierTraining, "kind", "examples", "valid_examples", "seed")
 _OF_DATA: tuple[Rule[Spec], ...] = (
-    Rule("data", ("seed", "strength"), f"data.source = {_either(MADE_UP)}", lambda it: it.data.source in MADE_UP,
-         ("data.source",)),
+    Rule("data", ("seed", "strength"), f"data.source = {_either(MADE_UP)}", lambda it: it.data.source in MADE_UP),
 )  # fmt: skip
 _OF_TRAINING: tuple[Rule[TrainSpec], ...] = (
     Rule("finseer", ("positives", "state", "buckets", "per_class", "windows"), 'finseer.loss = "supcon"',
-         lambda it: it.finseer.loss == "supcon", ("finseer.loss",)),
-    Rule("finseer", ("mix",), 'finseer.loss = "mix"', lambda it: it.finseer.loss == "mix", ("finseer.loss",)),
+         lambda it: it.finseer.loss == "supcon"),
+    Rule("finseer", ("mix",), 'finseer.loss = "mix"', lambda it: it.finseer.loss == "mix"),
     Rule("finseer", ("negatives", "batch_size", "numeric_batch_size"), 'finseer.loss = "kl", "infonce" or "mix"',
-         lambda it: it.finseer.loss != "supcon", ("finseer.loss",)),
+         lambda it: it.finseer.loss != "supcon"),
     Rule("stockllm", _but(StockLLMTraining, "reader"), 'stockllm.reader = "text"',
-         lambda it: it.stockllm.reader == "text", ("stockllm.reader",)),
-    Rule("stockllm", ("candidates",), "stockllm.k above 0", lambda it: any(it.stockllm.k), ("stockllm.k",)),
-    Rule("ranks", (), 'stockllm.reader = "ranks"', lambda it: it.stockllm.reader == "ranks", ("stockllm.reader",)),
-    Rule("ranks", ("candidates",), "ranks.k above 0", lambda it: it.ranks.reads_hits, ("ranks.k",)),
-    Rule("classifier", _BERT, 'classifier.kind = "bert"', lambda it: it.classifier.kind == "bert",
-         ("classifier.kind",)),
+         lambda it: it.stockllm.reader == "text"),
+    Rule("stockllm", ("candidates",), "stockllm.k above 0", lambda it: any(it.stockllm.k)),
+    Rule("ranks", (), 'stockllm.reader = "ranks"', lambda it: it.stockllm.reader == "ranks"),
+    Rule("ranks", ("candidates",), "ranks.k above 0", lambda it: it.ranks.reads_hits),
+    Rule("classifier", _BERT, 'classifier.kind = "bert"', lambda it: it.classifier.kind == "bert"),
     Rule("classifier", ("examples", "valid_examples", "seed"), 'classifier.kind = "bert" or "logistic"',
-         lambda it: it.classifier.kind != "boosting", ("classifier.kind",)),
-    Rule("boosting", (), 'classifier.kind = "boosting"', lambda it: it.classifier.kind == "boosting",
-         ("classifier.kind",)),
+         lambda it: it.classifier.kind != "boosting"),
+    Rule("boosting", (), 'classifier.kind = "boosting"', lambda it: it.classifier.kind == "boosting"),
 )  # fmt: skip
 _OF_SEARCH: tuple[Rule[SearchSpec], ...] = (
     Rule("ideas", ("depth", "windows", "tokens", "threads"), "an ideas.model without ideas.url",
-         lambda it: it.ideas is None or it.ideas.url is None, ("ideas.url",)),
+         lambda it: it.ideas is None or it.ideas.url is None),
 )  # fmt: skip
-_FOUND = ("retriever", "candidates", "signal")
-_READ = ("llm.model", "signal")
 _WITH_VECTORS = ("finseer", "embedding", "shape")
 _CONCERNED: dict[str, Callable[[Variant], bool]] = {  # so that a signal may be turned off for a trial
     "retrieval": lambda it: it.has_retriever,
@@ -101,77 +86,70 @@ _CONCERNED: dict[str, Callable[[Variant], bool]] = {  # so that a signal may be 
     "external": lambda _: True,
 }
 _OF_VARIANTS: tuple[Rule[Variant], ...] = (
-    Rule("retrieval", ("seed",), 'retriever = "random"', lambda it: it.draws_at_random, _FOUND),
-    Rule("retrieval", ("macro", "macro_lag"), 'retriever = "regimes"', lambda it: it.retrieval.retriever == "regimes",
-         _FOUND),
+    Rule("retrieval", ("seed",), 'retriever = "random"', lambda it: it.draws_at_random),
+    Rule("retrieval", ("macro", "macro_lag"), 'retriever = "regimes"', lambda it: it.retrieval.retriever == "regimes"),
     Rule("retrieval", ("storage", "index"), f"retriever = {_either(_WITH_VECTORS)} of sequences",
-         lambda it: it.reads_sequences and it.retrieval.retriever in _WITH_VECTORS, _FOUND),
-    Rule("retrieval", ("revision",), 'retriever = "embedding"', lambda it: it.embeds_text, _FOUND),
+         lambda it: it.reads_sequences and it.retrieval.retriever in _WITH_VECTORS),
+    Rule("retrieval", ("revision",), 'retriever = "embedding"', lambda it: it.embeds_text),
     Rule("retrieval", ("encoder",), 'retriever = "finseer", "embedding" or "recall", or by candidates = "days"',
-         lambda it: it.embeds_text or it.reads_finseer, _FOUND),
-    Rule("external", ("valid_bars", "hold"), 'signal = "external"', lambda it: it.is_external, ("signal",)),
-    Rule("llm", (), 'signal = "llm" or "classifier"', lambda it: it.is_llm or it.is_classifier, _READ),
-    Rule("llm", ("template", "mask"), "a model that reads text", lambda it: it.reads_text or it.is_classifier, _READ),
-    Rule("llm", ("dtype", "batch_size", "sha256", "revision"), "a model that reads text", lambda it: it.reads_text,
-         _READ),
+         lambda it: it.embeds_text or it.reads_finseer),
+    Rule("external", ("valid_bars", "hold"), 'signal = "external"', lambda it: it.is_external),
+    Rule("llm", (), 'signal = "llm" or "classifier"', lambda it: it.is_llm or it.is_classifier),
+    Rule("llm", ("template", "mask"), "a model that reads text", lambda it: it.reads_text or it.is_classifier),
+    Rule("llm", ("dtype", "batch_size", "sha256", "revision"), "a model that reads text", lambda it: it.reads_text),
 )  # fmt: skip
 
 
-def check_unread(spec: Spec, where: str, settings: Sequence[str]) -> None:
-    """Refuse keys that were written and that nothing reads.
+def unread_keys(spec: Spec) -> list[str]:
+    """Say of each choice which keys were written for another one; what a spec says by default was not written.
 
     Parameters
     ----------
     spec : RunSpec, TrainSpec or SearchSpec
-        As its file says it, ``settings`` laid over it: what it says by default was not written.
-    where : str
-        Where it was read, for the message.
-    settings : sequence of str
-        ``place=value`` words.
 
-    Raises
-    ------
-    ConfigError
-        In one line: the keys, what would read them, and the repair.
+    Returns
+    -------
+    list of str
+        A sentence each: the keys, and what would read them.
     """
-    _check(spec, _OF_DATA, where, settings)
+    found = _of_tables(spec, _OF_DATA)
     if isinstance(spec, TrainSpec):
-        _check(spec, _OF_TRAINING, where, settings)
+        found += _of_tables(spec, _OF_TRAINING)
     elif isinstance(spec, SearchSpec):
-        _check(spec, _OF_SEARCH, where, settings)
+        found += _of_tables(spec, _OF_SEARCH)
     else:
-        _check_variants(spec, where, settings)
+        found += _of_variants(spec)
+    return found
 
 
-def _check(spec: T, rules: Sequence[Rule[T]], where: str, settings: Sequence[str]) -> None:
-    for rule in rules:
-        if not rule.reads(spec):
-            _refuse(rule.by, rule.unread(_written(getattr(spec, rule.table)), settings), where)
+def _of_tables(spec: T, rules: Sequence[Rule[T]]) -> list[str]:
+    unread = [(rule.by, rule.unread(_written(getattr(spec, rule.table)))) for rule in rules if not rule.reads(spec)]
+    return _words(unread)
 
 
-def _check_variants(spec: RunSpec, where: str, settings: Sequence[str]) -> None:
+def _of_variants(spec: RunSpec) -> list[str]:
     """What variants share is read by one of them, where it concerns any, and what is a variant's own by itself."""
+    unread: list[tuple[str, list[str]]] = []
     for rule in _OF_VARIANTS:
         concerns = any(map(_CONCERNED[rule.table], spec.variants))
         if rule.keys and concerns and not any(map(rule.reads, spec.variants)):
-            _refuse(rule.by, rule.unread(_written(getattr(spec, rule.table)), settings), where)
+            unread.append((rule.by, rule.unread(_written(getattr(spec, rule.table)))))
         for raw, variant in zip(spec.variant, spec.variants, strict=True):
             if not rule.reads(variant):
-                own = rule.unread(getattr(raw, rule.table), settings, f"variant.{raw.name}.")
-                _refuse(rule.by, own, where)
+                unread.append((rule.by, rule.unread(getattr(raw, rule.table), f"variant.{raw.name}.")))
     for raw, variant in zip(spec.variant, spec.variants, strict=True):
         if "classifier" in raw.model_fields_set and not variant.is_classifier:
-            _refuse('signal = "classifier"', [f"variant.{raw.name}.classifier"], where)
+            unread.append(('signal = "classifier"', [f"variant.{raw.name}.classifier"]))
+    return _words(unread)
 
 
 def _written(table: Table | None) -> list[str]:
     return [] if table is None else [name for name in type(table).model_fields if name in table.model_fields_set]
 
 
-def _refuse(by: str, places: Sequence[str], where: str) -> None:
-    if places:
-        it, keys = ("them", "the keys") if len(places) > 1 else ("it", "the key")
-        raise ConfigError(
-            f"{where}: {', '.join(places)} would be read by {by} alone, and here nothing reads {it}: write that, or "
-            f"delete {keys}"
-        )
+def _words(unread: Iterable[tuple[str, list[str]]]) -> list[str]:
+    return [
+        f"{', '.join(places)}: read by {by} alone, and here nothing reads {'them' if len(places) > 1 else 'it'}"
+        for by, places in unread
+        if places
+    ]

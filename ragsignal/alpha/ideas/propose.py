@@ -15,7 +15,7 @@ from typing import Protocol
 from ragsignal.alpha.ideas.brief import Brief, Tried, polish
 from ragsignal.alpha.ideas.knowledge import Knowledge
 from ragsignal.alpha.ideas.words import describe
-from ragsignal.data import Call, Formula, Kind, depth, digest_of, fields_of, parse, parts, text_of
+from ragsignal.data import Call, Formula, Kind, Number, Window, depth, digest_of, parse, parts, text_of
 from ragsignal.errors import ConfigError
 
 MOST = 500
@@ -101,7 +101,7 @@ def _says_nothing(formula: Formula) -> str:
     for part in parts(formula):
         if isinstance(part, Call) and part.operator != "mul" and len(part.arguments) > 1:
             left, right = part.arguments[:2]
-            if (isinstance(left, Call) and left == right) or (fields_of(left) and left == right):
+            if left == right and not isinstance(left, Number | Window):
                 return f"it has {part.operator} of a part and itself"
     return ""
 
