@@ -120,7 +120,9 @@ def _load(path: str | Path, kind: type[T], settings: Sequence[str]) -> T:
         raise ConfigError(
             f"no spec at {path}: a spec is a TOML file; `ragsignal init` writes one, and {SHIPPED}sample is one"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a TOML file: byte {error.start} is no UTF-8; save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     _check_kind(raw, kind, path)
     override(raw, settings)

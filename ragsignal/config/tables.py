@@ -81,8 +81,9 @@ def matching(pattern: str, expected: str) -> AfterValidator:
 Name = Annotated[
     str,
     matching(
-        r"[A-Za-z0-9][A-Za-z0-9._-]*",
-        "it names a folder or a file: letters, digits, '.', '_' and '-', of which the first is a letter or a digit",
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}",
+        "it names a folder or a file: letters, digits, '.', '_' and '-', of which the first is a letter or a digit, "
+        "150 at most",
     ),
 ]
 ClassName = Annotated[str, matching(r"[\w.]+:\w+", "module:Class was expected, such as ragsignal.strategies:LongFlat")]

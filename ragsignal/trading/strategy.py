@@ -100,10 +100,11 @@ def _kind_of(value: object) -> str | None:
 def _check_kind(variant: Variant, name: str, default: object) -> None:
     """Refuse text where the strategy's own value is a number, a number where it is true or false, and so on."""
     value, wanted = variant.strategy.params[name], _kind_of(default)
-    if wanted not in (None, _kind_of(value)):
+    if wanted not in (None, _kind_of(value)) or value != value:  # beyond a dead band of nan lies no signal
+        shown = "nan" if value != value else json.dumps(value, default=str)
         raise ConfigError(
-            f"variant {variant.name!r}: strategy {variant.strategy.name!r} takes {wanted} as {name}, and not "
-            f"{json.dumps(value, default=str)}; its own value is {name} = {json.dumps(default)}"
+            f"variant {variant.name!r}: strategy {variant.strategy.name!r} takes {wanted} as {name}, and not {shown}; "
+            f"its own value is {name} = {json.dumps(default)}"
         )
 
 

@@ -191,6 +191,12 @@ def test_a_missing_spec_says_what_a_spec_is(tmp_path: Path) -> None:
         load_spec(tmp_path / "nowhere.toml")
 
 
+def test_a_spec_that_is_no_utf_8_is_to_be_saved_as_such(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_bytes('name = "caf\xe9"'.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"byte 11 is no UTF-8; save it as UTF-8"):
+        load_spec(tmp_path / "study.toml")
+
+
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"a = 1\na = 2"])
 def test_what_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "study.toml").write_bytes(content)
@@ -299,6 +305,7 @@ def test_a_byte_order_mark_before_a_spec_is_no_mistake(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"data": {"start": "2015"}}, "data.start: a day was expected, such as 2015-01-02, and not '2015'"),
+        ({"name": 151 * "x"}, "of which the first is a letter or a digit, 150 at most"),
         ({"name": "my run"}, "'my run': it names a folder or a file: letters, digits"),
         ({"strategy": {"class": "LongFlat"}}, "'LongFlat': module:Class was expected, such as ragsignal.strategies:"),
         ({"variant": [{"name": "a/b", "signal": "vote"}]}, "'a/b': it names a folder or a file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -309,6 +310,7 @@ def test_a_strategy_without_a_signal_param_cannot_be_given_one() -> None:
         ({"enter": "0.1"}, 'takes a number as enter, and not "0.1"; its own value is enter = 0.1'),
         ({"invest": True}, "takes a number as invest, and not true"),
         ({"exit": [0.1]}, "takes a number as exit, and not [0.1]"),
+        ({"enter": math.nan}, "takes a number as enter, and not nan"),
     ],
 )
 def test_a_param_of_another_kind_than_the_strategys_own_is_refused(params: Tables, words: str) -> None:
