@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragsignal.config import DataSpec, NewsSpec
 from ragsignal.data import (
@@ -27,7 +28,7 @@ from ragsignal.data import (
     planted_news_table,
     read_news,
 )
-from ragsignal.errors import ConfigError
+from ragsignal.errors import ConfigError, DataError
 from ragsignal.llm import load_text_scorer
 from ragsignal.protocols import TextScorer
 from ragsignal.signals import SentimentOnce, SignalStore
@@ -89,16 +90,31 @@ class NewsSource:
         ------
         ModelError
             If the scorer's wheel or weights are missing or cannot be used.
+        DataError
+            If no item is of any bar.
         """
         items = counted_by_date(items) if self.spec.counts_for == "date" else items
         days = {symbol: days_of(frame) for symbol, frame in prices.frames.items()}
+        calendar, rows = bars_of(items, days)
+        if not (rows >= 0).any():
+            self._refuse_other_years(items, calendar)
         memory = SentimentOnce(self._scorer, self.store(), partial(self.progress, "sentiment of news"))
         scores = NewsScores(
-            sentiment=_sentiment(items, bars_of(items, days)[1] >= 0, memory),
+            sentiment=_sentiment(items, rows >= 0, memory),
             novelty=novelty_of(items, self.spec.novelty_days),
             recipe=self.recipe,
         )
         return build_news_days(items, scores, days)
+
+    def _refuse_other_years(self, items: NewsItems, calendar: NDArray[np.datetime64]) -> None:
+        first, last = (
+            moment.astype("datetime64[D]") for moment in (items.available_at.min(), items.available_at.max())
+        )
+        raise DataError(
+            f"{self.spec.path}: none of its {len(items):,} items of the spec's symbols is of a bar: they were "
+            f"available from {first} to {last}, and bars go from {calendar[0]} to {calendar[-1]}; give another "
+            "news.path, or prices of those years"
+        )
 
 
 def news_rules(news: NewsSpec, data: DataSpec) -> NewsRules:

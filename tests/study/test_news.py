@@ -110,6 +110,21 @@ def test_symbols_without_news_are_named(tones: Tones, tmp_path: Path) -> None:
     assert notes_on_news(Study(told(tmp_path, ROWS[:3])))[1] == "No news of 1 of 2 symbols: BBB."
 
 
+@pytest.mark.parametrize("counts_for", ["close", "date"])
+def test_news_of_other_years_are_refused_and_are_not_days_without_news(
+    tones: Tones, tmp_path: Path, counts_for: str
+) -> None:
+    rows = [ROWS[0], "1,AAA,1999-03-02T15:00:00Z,a", "2,BBB,1999-04-02T15:00:00Z,b"]
+    wanted = told(tmp_path, rows)
+    news = wanted.news.model_copy(update={"counts_for": counts_for})
+    opened = Materials(wanted.data, wanted.corpus, None, NewsSource(news, lambda: SignalStore(":memory:")))
+    with pytest.raises(
+        DataError, match=r"none of its 2 items of the spec's symbols is of a bar: .* 1999-03-02 to 1999"
+    ):
+        _ = opened.news_days
+    assert tones.read == []
+
+
 def test_a_study_without_news_is_as_it_was() -> None:
     study = Study(spec())
     assert notes_on_news(study) == []

@@ -62,7 +62,7 @@ class Intake:
         self._held: list[Bar] = []
         self._basis: dict[str, float] = {}
         self._closes: dict[date, np.datetime64] = {}
-        self._first = True
+        self._first, self._resumed = True, bool(days)
         self.counts: Counter[Kind] = Counter()
         for day in days:
             self._give(day)
@@ -103,7 +103,8 @@ class Intake:
     def ready(self, at: float) -> tuple[list[LiveDay], list[Event]]:
         """Days that are whole or were waited for, oldest first, and the gaps in them.
 
-        What the first look at a source finds before its newest day is over: nothing is waited for.
+        What the first look at a source finds before its newest day is over: nothing is waited for. What is missing
+        there is told of where the run was started before: of the history of a new one nobody expects all bars.
         """
         days, events = [], list[Event]()
         while self._pending:
@@ -112,11 +113,12 @@ class Intake:
             old = self._first and day < max(self._pending)
             if missing and not old and at - self._arrived[day] < self._wait:
                 break
-            if not old:
-                events += [self._gap(symbol, day) for symbol in missing]
+            tell = self._resumed or not old
+            if tell:
+                events += [self._gap(symbol, day, old) for symbol in missing]
             days.append(LiveDay(day, self._pending.pop(day)))
             self._arrived.pop(day)
-            events += self._give(days[-1], tell=not old)
+            events += self._give(days[-1], tell=tell)
         self._first = False
         return days, events
 
@@ -124,10 +126,10 @@ class Intake:
         there = self._pending[day]
         return tuple(it for it in self._symbols if it not in there and self._silence[it] < SILENT)
 
-    def _gap(self, symbol: str, day: date) -> Event:
+    def _gap(self, symbol: str, day: date, old: bool) -> Event:
         self.counts["gap"] += 1
-        words = f"no bar when the day was traded, {self._wait:g} s after its first one. If it comes, it is late"
-        return Event("gap", symbol, day, words)
+        when = "as the run was started with a later day there" if old else f"{self._wait:g} s after its first one"
+        return Event("gap", symbol, day, f"no bar when the day was traded, {when}. If it comes, it is late")
 
     def _give(self, day: LiveDay, tell: bool = False) -> list[Event]:
         """Remember a day that is given out; tells of symbols that are not waited for any more."""

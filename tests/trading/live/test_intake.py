@@ -161,6 +161,18 @@ def test_the_first_look_waits_for_nothing_but_the_newest_day() -> None:
     assert given_out(one) == [day(2)]
 
 
+def test_a_restart_tells_of_the_bars_that_its_first_look_does_not_wait_for() -> None:
+    """A job after each close is always a restart: what was missing on its older days was traded past in silence."""
+    one = Intake(("A", "B"), [whole(0)], None, WAIT)
+    taken(one, bar("A", 0), bar("B", 0), bar("A", 1), bar("A", 2), bar("B", 2))
+    days, events = one.ready(0.0)
+    assert [it.day for it in days] == [day(1), day(2)]
+    assert [(it.kind, it.symbol, it.day) for it in events] == [("gap", "B", day(1))]
+    assert "as the run was started with a later day there. If it comes, it is late" in events[0].words
+    assert one.counts["gap"] == 1
+    assert taken(one, bar("B", 1)) == ["late"]
+
+
 def test_a_rescaled_past_is_seen_and_new_bars_come_in_the_old_basis() -> None:
     one = intake(*map(whole, range(4)))
     halved = [replace(bar("A", number, close=5.0), volume=2000.0) for number in range(5)]
