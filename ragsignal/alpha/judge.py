@@ -106,7 +106,7 @@ class Judge:
         pool = FormulaPool(2.0, 2.0)
         for other in (*self._known, *formulas):
             if other != formula:
-                pool.take(other, search.score(other))
+                pool.hold(other, search.score(other))
         return pool.correlation(search.score(formula))
 
     def deflated(self, formula: Formula, trials: int) -> float:

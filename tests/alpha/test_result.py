@@ -206,6 +206,30 @@ def test_known_formulas_are_not_found_again(tmp_path: Path) -> None:
     assert all(it.correlation < spec.alpha.correlation for it in again.kept)
 
 
+def test_a_seed_with_a_longer_window_than_those_of_the_search_has_its_history() -> None:
+    seed = "ts_mean(returns, 60)"
+    spec = search_spec(alpha={"seeds": [seed], "candidates": 12, "generations": 1})
+    market = Search(spec).market
+    assert all(market.part(name).first >= 60 for name in ("selection", "holdout"))
+    result = Search(spec).run()
+    assert "levels" not in result.dead
+    assert seed in {it.formula.removeprefix("-") for it in result.candidates}
+
+
+def test_of_two_known_formulas_that_are_alike_both_count() -> None:
+    part = (
+        "ts_delta(close, 5) / close - returns"  # 7 of the 8 parts of the second known one, which is 8 of 10 of the seed
+    )
+    known = [
+        {"name": f"k{number}", "formula": text, "known_through": date(2010, 1, 4)}
+        for number, text in enumerate((part, f"-({part})"))
+    ]
+    seed = f"ts_delta(-({part}), 5)"
+    settings = {"seeds": (seed,), "candidates": 12, "correlation": 0.99}
+    assert seed in {it.formula.removeprefix("-") for it in searched(known=known[:1], **settings).candidates}
+    assert seed not in {it.formula.removeprefix("-") for it in searched(known=known, **settings).candidates}
+
+
 @pytest.mark.parametrize("known", ["sign(close)", "ts_mean(returns, 504)"])
 def test_a_known_formula_that_ranks_nothing_is_like_no_other(known: str) -> None:
     kept = {"name": "flat", "formula": known, "known_through": date(2010, 1, 4)}
