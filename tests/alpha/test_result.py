@@ -153,6 +153,10 @@ def test_a_new_formula_beside_one_that_was_judged_before_is_a_later_look() -> No
     looks = ledger.count_search(market, result.windows, [], [], [old, new])
     assert looks.p == {"a": 0.04, "b": pytest.approx(0.02 * 2 * 3)}
     assert looks.claims == ("a",)
+    again = ledger.count_search(market, result.windows, [], [], [old, new])
+    assert (again.p, again.repeated) == (looks.p, True)  # nor does a repetition make it an earlier one
+    alone = ledger.count_search(market, result.windows, [], [], [new])
+    assert alone.p == {"b": looks.p["b"]}
 
 
 def test_trials_of_other_searches_on_the_same_days_deflate_too() -> None:
