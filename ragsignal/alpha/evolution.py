@@ -19,6 +19,7 @@ from ragsignal.alpha.levels import LevelProbe
 from ragsignal.alpha.likeness import FormulaPool
 from ragsignal.alpha.scoring import FormulaScore, FormulaScorer, Scored, dead_score, score_all
 from ragsignal.alpha.variation import crossover, join, mutate
+from ragsignal.alpha.windows import history_of
 from ragsignal.config import AlphaSpec
 from ragsignal.data import Formula, canonical, digest_of, parse, size, text_of
 from ragsignal.parallel import Pool
@@ -95,7 +96,7 @@ class Evolution:
 
     def __post_init__(self) -> None:
         self._grammar = Grammar.of(self.alpha)
-        self._probe = LevelProbe(self.alpha.depth * max(self.alpha.windows))
+        self._probe = LevelProbe(history_of(self.alpha))
         self._fitness: dict[str, float] = {}  # of the parents, by digest
         self._profiles: dict[str, Scored] = {}  # of the elite
         self._latest: list[str] = []
@@ -199,7 +200,7 @@ class Evolution:
         self.elite, self._fitness = [], {}
         pool = FormulaPool(self.alpha.originality, self.alpha.correlation)
         for formula, one in known:
-            pool.take(formula, one)
+            pool.hold(formula, one)
         for it in sorted(alive, key=lambda it: (-self._plain_fitness(it), it.digest)):
             fitness = self._plain_fitness(it)
             if len(self.elite) < self.alpha.candidates and pool.take(it.formula, profiles[it.digest]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ragsignal.alpha.evolution import Individual
@@ -16,6 +17,7 @@ SEARCHED, SELECTED, JUDGED = "alpha search", "alpha selection", "alpha holdout"
 """Commands in the ledger, by the window that a formula was tried on."""
 EVALUATED = "alpha eval"
 """The command in the ledger of a formula that was scored by itself."""
+_AFTER = " after "  # before the number of formulas that had been looked at when one was judged first
 _LOOKS = frozenset({SEARCHED, SELECTED, JUDGED, EVALUATED})
 
 
@@ -37,15 +39,17 @@ def count_search(
     own = {configuration(spec, it.digest) for it in kept}
     ledger = TrialLedger(ledger_path())
     try:
-        before = {it.configuration for it in ledger.against(holdout) if it.command in _LOOKS}
+        looks = [it for it in ledger.against(holdout) if it.command.split(_AFTER)[0] in _LOOKS]
+        before = {it.configuration for it in looks}
         ledger.add(search, [Trial(configuration(spec, it.digest), SEARCHED, it.score.sharpe) for it in tried])
         ledger.add(selection, [Trial(configuration(spec, it.digest), SELECTED, None) for it in candidates])
-        ledger.add(holdout, [Trial(one, JUDGED, None) for one in sorted(own)])
+        judged = JUDGED if not before else f"{JUDGED}{_AFTER}{len(before)}"
+        ledger.add(holdout, [Trial(one, judged if one not in before else JUDGED, None) for one in sorted(own)])
         evaluated = len(ledger.against(search))
     finally:
         ledger.close()
-    again, new = (len(kept), len(before - own)), (len(own - before), len(before))
-    p = {it.name: _corrected(it, *(again if configuration(spec, it.digest) in before else new)) for it in kept}
+    others = _others_of(own, looks)
+    p = {it.name: _corrected(it, *others[configuration(spec, it.digest)]) for it in kept}
     claims = tuple(it.name for it in kept if it.claim and p[it.name] < CLAIM_LEVEL)
     return Looks(len(own), len(before - own), bool(own & before), p, claims, evaluated)
 
@@ -79,6 +83,21 @@ def configuration(spec: SearchSpec, digest: str) -> str:
 
 def _tried_for(digest: str, target: Target, horizon: int) -> str:
     return json_digest({"formula": digest, "target": target, "horizon": horizon})
+
+
+def _others_of(own: set[str], looks: Sequence[Trial]) -> dict[str, tuple[int, int]]:
+    """Of each formula of a search how many it shares its level with, and how many others are looked at before it.
+
+    One that is new on this holdout comes after all that were there; one that was judged there before after as many as
+    then, so that a repetition tells the same, and after no fewer than those that are not of this search.
+    """
+    before = {it.configuration for it in looks}
+    then = dict[str, int]()
+    for it in looks:  # judged on several holdouts that share days: the strictest
+        then[it.configuration] = max(int(it.command.partition(_AFTER)[2] or 0), then.get(it.configuration, 0))
+    earlier = {one: then.get(one, len(before)) for one in own}
+    group, others = Counter(earlier.values()), len(before - own)
+    return {one: (group[n], n) if n >= others and n else (len(own), others) for one, n in earlier.items()}
 
 
 def _corrected(it: JudgedAlpha, kept: int, others: int) -> float:

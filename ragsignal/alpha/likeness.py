@@ -45,9 +45,13 @@ class FormulaPool:
         """Take a formula in, if it is like none that is there; tells whether it was."""
         if self.has_like(formula, scored):
             return False
+        self.hold(formula, scored)
+        return True
+
+    def hold(self, formula: Formula, scored: Scored) -> None:
+        """Take a formula in, whatever it is like."""
         self._scored.append(scored)
         self._parts |= inner_parts([formula])
-        return True
 
     def has_like(self, formula: Formula, scored: Scored) -> bool:
         """Whether there is one that is like it."""

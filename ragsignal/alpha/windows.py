@@ -19,7 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragsignal.config import AlphaSpec, SearchSpec, Target, did_you_mean
-from ragsignal.data import BAR_FIELDS, FieldPanel, Prices, calendar_of, field_panel, label_tables
+from ragsignal.data import (
+    BAR_FIELDS,
+    FieldPanel,
+    Prices,
+    Window,
+    calendar_of,
+    depth,
+    field_panel,
+    label_tables,
+    parse,
+    parts,
+)
 from ragsignal.errors import ConfigError
 from ragsignal.statistics import LEAST_DAYS
 from ragsignal.types import FloatArray
@@ -109,7 +120,7 @@ class SearchMarket:
         """A copy of one window."""
         first, last = self._bounds[name]
         alpha = self.spec.alpha
-        begin = max(0, first - alpha.depth * max(alpha.windows))
+        begin = max(0, first - history_of(alpha))
         panel = FieldPanel(
             self.days[begin : last + 1].copy(),
             self.panel.symbols,
@@ -152,6 +163,13 @@ class SearchMarket:
             f"{key}: the {name} window has {max(0, days)} bars whose labels were known by its end, and fewer than "
             f"{LEAST_DAYS} say nothing; move the ends of the windows (alpha.search_end, alpha.selection_end, data.end)"
         )
+
+
+def history_of(alpha: AlphaSpec) -> int:
+    """Bars before a day that formulas of a search may read: those that are drawn, seeds, known ones, and children."""
+    given = [parse(text) for text in (*alpha.seeds, *(it.formula for it in alpha.known))]
+    bars = [part.bars for it in given for part in parts(it) if isinstance(part, Window)]
+    return max(alpha.depth, *map(depth, given), 0) * max(*alpha.windows, *bars, 0)
 
 
 def _fields(alpha: AlphaSpec) -> tuple[str, ...]:

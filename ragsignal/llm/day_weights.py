@@ -23,6 +23,7 @@ def save_adapter(folder: Path, adapter: DayAdapter) -> None:
     (folder / "README.md").unlink(missing_ok=True)  # peft's page says nothing of it
     config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = None  # the folder of the trunk in training, which peft puts there
+    config["target_modules"].sort()  # peft writes a set, in another order in each process
     (folder / _CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
     save_file(adapter.own_weights(), folder / _WEIGHTS)
 

@@ -153,6 +153,10 @@ def test_a_new_formula_beside_one_that_was_judged_before_is_a_later_look() -> No
     looks = ledger.count_search(market, result.windows, [], [], [old, new])
     assert looks.p == {"a": 0.04, "b": pytest.approx(0.02 * 2 * 3)}
     assert looks.claims == ("a",)
+    again = ledger.count_search(market, result.windows, [], [], [old, new])
+    assert (again.p, again.repeated) == (looks.p, True)  # nor does a repetition make it an earlier one
+    alone = ledger.count_search(market, result.windows, [], [], [new])
+    assert alone.p == {"b": looks.p["b"]}
 
 
 def test_trials_of_other_searches_on_the_same_days_deflate_too() -> None:
@@ -204,6 +208,30 @@ def test_known_formulas_are_not_found_again(tmp_path: Path) -> None:
     again = Search(spec, foreseen_market(spec)).run()
     assert FADE not in {it.formula for it in again.candidates}
     assert all(it.correlation < spec.alpha.correlation for it in again.kept)
+
+
+def test_a_seed_with_a_longer_window_than_those_of_the_search_has_its_history() -> None:
+    seed = "ts_mean(returns, 60)"
+    spec = search_spec(alpha={"seeds": [seed], "candidates": 12, "generations": 1})
+    market = Search(spec).market
+    assert all(market.part(name).first >= 60 for name in ("selection", "holdout"))
+    result = Search(spec).run()
+    assert "levels" not in result.dead
+    assert seed in {it.formula.removeprefix("-") for it in result.candidates}
+
+
+def test_of_two_known_formulas_that_are_alike_both_count() -> None:
+    part = (
+        "ts_delta(close, 5) / close - returns"  # 7 of the 8 parts of the second known one, which is 8 of 10 of the seed
+    )
+    known = [
+        {"name": f"k{number}", "formula": text, "known_through": date(2010, 1, 4)}
+        for number, text in enumerate((part, f"-({part})"))
+    ]
+    seed = f"ts_delta(-({part}), 5)"
+    settings = {"seeds": (seed,), "candidates": 12, "correlation": 0.99}
+    assert seed in {it.formula.removeprefix("-") for it in searched(known=known[:1], **settings).candidates}
+    assert seed not in {it.formula.removeprefix("-") for it in searched(known=known, **settings).candidates}
 
 
 @pytest.mark.parametrize("known", ["sign(close)", "ts_mean(returns, 504)"])

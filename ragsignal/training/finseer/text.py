@@ -136,6 +136,7 @@ class TextStudent:
         path = folder / "adapter_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = self._ref
+        config["target_modules"].sort()  # peft writes a set, in another order in each process
         path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:

@@ -296,6 +296,17 @@ def test_a_stopped_text_training_goes_on_to_the_same_weights(
     assert "%|" not in shown.err
 
 
+def test_a_text_adapter_has_the_same_bytes_from_every_process(tiny: Weights, corpus: Corpus, tmp_path: Path) -> None:
+    student = text_student(tiny, corpus, quick())
+    peft = student._model.transformers_model.peft_config["default"]
+    written = []
+    for number, names in enumerate((["query", "key", "value", "dense"], ["dense", "value", "query", "key"])):
+        peft.target_modules = names  # a set, which each process orders otherwise
+        adapter_of(student, tmp_path / str(number))
+        written.append((tmp_path / str(number) / "adapter_config.json").read_bytes())
+    assert written[0] == written[1]
+
+
 # --- the whole
 
 
