@@ -33,5 +33,10 @@ def writes_past_python(frame: pd.DataFrame) -> pd.Series:
     return frame["close"]
 
 
+def ends_its_process(frame: pd.DataFrame) -> pd.Series:
+    """As a library does that runs out of memory."""
+    os._exit(3)
+
+
 def reads_a_column_that_is_not_there(frame: pd.DataFrame) -> pd.Series:
     return frame["Close"]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ragsignal.audit.code import cuts
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.run import examine
 from ragsignal.audit.code.subjects import Subject
@@ -66,7 +67,8 @@ def test_decisions_begin_after_the_fit(example: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_the_audit_catches_what_reads_the_horizon_and_passes_what_does_not() -> None:
+def test_the_audit_catches_what_reads_the_horizon_and_passes_what_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "WHOLE_CUTS", 1)  # each in a process that fits the models anew; the blocks cut every bar
     market = Market({"AA": bars(45, 1), "BB": bars(45, 2)})
     names = ("honest", "leaky", "deployed", "known_inputs", "whole_inputs")
     subjects = [Subject(f"horizon_leak:{name}", "function", folder=EXAMPLES) for name in names]

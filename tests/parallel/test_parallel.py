@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,10 @@ def _prompts(reader: StockLLM, count: int) -> list[Prompt]:
 
 
 def _spec(llm: LLMSpec | None = None) -> RunSpec:
-    month = {"end": "2015-02-27"}
+    month = {"end": "2015-02-13"}
     if llm is None:
         return spec(data=month)
-    reads = {"model": llm.model, "dtype": "float32"}
+    reads = {"model": llm.model, "dtype": llm.dtype, "batch_size": llm.batch_size}
     return spec(data=month, llm=reads, variant=[{"name": "reader"}, RANDOM, MOMENTUM, HOLD])
 
 
@@ -187,18 +188,38 @@ def test_a_killed_task_is_done_by_another_worker(cluster: RayPool, tmp_path: Pat
 
 
 @needs_ray
-def test_a_killed_model_worker_loses_nothing(llm: LLMSpec) -> None:
+def test_a_worker_with_another_recipe_refuses(cluster: RayPool, llm: LLMSpec) -> None:
+    other = _reader(llm.model_copy(update={"dtype": "bfloat16"}))
+    actors = _copies(cluster, llm).actors
+    with pytest.raises(ModelError, match="dtype: 'float32' there, 'bfloat16' here"):
+        list(_asking_for(other, actors).read([_prompts(other, 1)]))
+
+
+def _asking_for(reader: StockLLM, actors: ModelActors) -> ModelActors:
+    """The same workers, asked by a driver with another recipe."""
+    asking = replace(actors, recipe=reader.recipe)
+    asking.__dict__["handles"] = actors.handles
+    return asking
+
+
+def _copies(cluster: RayPool, llm: LLMSpec) -> PooledScorer:
+    """The copies of a model that the cluster holds for all tests."""
+    return cluster.distribute(llm, _reader(llm))
+
+
+@needs_ray
+def test_a_killed_model_worker_loses_nothing(cluster: RayPool, llm: LLMSpec) -> None:
     reader = _reader(llm)
-    prompts = _prompts(reader, 60)
+    prompts = _prompts(reader, 24)
     expected = pytest.approx([score.probability for score in reader.score(prompts)], abs=1e-6)
-    with _pooled(llm, reader, 2) as pooled:
-        assert [it.probability for it in pooled.score(prompts)] == expected
-        victim = _process_of(pooled.actors.handles[0])
-        os.kill(victim, signal.SIGSTOP)  # so that it certainly dies with a batch in hand
-        threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
-        assert [it.probability for it in pooled.score(prompts)] == expected
-        assert _process_of(pooled.actors.handles[0]) != victim  # it was started again, and reads the weights again
-        assert [it.probability for it in pooled.score(prompts)] == expected
+    pooled = _copies(cluster, llm)
+    assert [it.probability for it in pooled.score(prompts)] == expected
+    victim = _process_of(pooled.actors.handles[0])
+    os.kill(victim, signal.SIGSTOP)  # so that it certainly dies with a batch in hand
+    threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
+    assert [it.probability for it in pooled.score(prompts)] == expected
+    assert _process_of(pooled.actors.handles[0]) != victim  # it was started again, and reads the weights again
+    assert [it.probability for it in pooled.score(prompts)] == expected
 
 
 @contextmanager
@@ -229,16 +250,6 @@ def test_workers_that_always_die_end_the_run(llm: LLMSpec, monkeypatch: pytest.M
         os.kill(_process_of(pooled.actors.handles[0]), signal.SIGKILL)
         with pytest.raises(ModelError, match="all 1 workers that held"):
             pooled.score(_prompts(reader, 4))
-
-
-@needs_ray
-def test_a_worker_with_another_recipe_refuses(llm: LLMSpec) -> None:
-    reader = _reader(llm)
-    with (
-        _pooled(llm.model_copy(update={"dtype": "bfloat16"}), reader, 1) as pooled,
-        pytest.raises(ModelError, match="dtype: 'bfloat16' there, 'float32' here"),
-    ):
-        pooled.score(_prompts(reader, 1))
 
 
 def test_equal_recipes_are_no_others(llm: LLMSpec) -> None:

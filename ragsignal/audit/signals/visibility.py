@@ -234,7 +234,7 @@ class FutureTest:
     visibilities: frozenset[Visibility]
     progress: Progress = silent
     news: AuditedNews | None = None
-    _made: dict[int, tuple[VisibleData, list[Query]]] = field(default_factory=dict)
+    _made: dict[tuple[int, Plant], tuple[VisibleData, list[Query]]] = field(default_factory=dict)
 
     @cached_property
     def days(self) -> list[date]:
@@ -282,16 +282,25 @@ class FutureTest:
     def planted(self, change: ChangeFuture) -> Changes:
         """The control: what prices that are read early change, at half of the window."""
         middle = self.days[len(self.days) // 2 - 1 : len(self.days) // 2]
-        return self.compare(change, middle, plant=Plant(lambda frames: read_early(frames, self.spec.stride + 2)))
+        return self.compare(change, middle, plant=self._early_prices)
+
+    @cached_property
+    def _early_prices(self) -> Plant:
+        return Plant(lambda frames: read_early(frames, self.spec.stride + 2))
 
     def planted_news(self, change: ChangeFuture) -> NewsControls:
         """The controls of news: what items change that count before they were available."""
-        if self.news is None:
-            return NewsControls(None, None)
-        reach = 2 * (self.spec.stride + self.spec.horizon) + 4  # bars until a window is seen, weekends and a holiday
-        early = self._planted_in_news(change, planted_early(self.news.items, self.days, reach))
-        by_date = self._planted_in_news(change, planted_by_date(self.news.items, self.days))
+        early, by_date = (self._planted_in_news(change, planted) for planted in self._early_news)
         return NewsControls(by_date or early, early)
+
+    @cached_property
+    def _early_news(self) -> tuple[PlantedNews | None, PlantedNews | None]:
+        """Items that count some bars early, and items that count by their date."""
+        if self.news is None:
+            return None, None
+        reach = 2 * (self.spec.stride + self.spec.horizon) + 4  # bars until a window is seen, weekends and a holiday
+        items = self.news.items
+        return planted_early(items, self.days, reach), planted_by_date(items, self.days)
 
     def _planted_in_news(self, change: ChangeFuture, planted: PlantedNews | None) -> Changes | None:
         return None if planted is None else self.compare(change, [planted.day], plant=Plant(news=planted.count))
@@ -344,12 +353,11 @@ class FutureTest:
         return max(_FEWEST, int(SECONDS / max(time.perf_counter() - began, 1e-6)))
 
     def _unchanged(self, history: Market, plant: Plant) -> tuple[VisibleData, list[Query]]:
-        """What is made of all prices; kept where nothing is planted, as it is compared with again and again."""
-        if plant is not HONEST:
-            return self._made_of(history, plant), self._queries(plant.frames(self.traded.frames))
-        if id(history) not in self._made:
-            self._made[id(history)] = self._made_of(history, plant), self._queries(self.traded.frames)
-        return self._made[id(history)]
+        """What is made of all prices; kept, as each kind of change is compared with it."""
+        key = id(history), plant
+        if key not in self._made:
+            self._made[key] = self._made_of(history, plant), self._queries(plant.frames(self.traded.frames))
+        return self._made[key]
 
     def _made_of(
         self, history: Market, plant: Plant, change: ChangeFuture | None = None, day: date = date.max

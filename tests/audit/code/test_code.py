@@ -6,7 +6,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,8 +27,9 @@ from ragsignal.audit.code.subjects import Subject, kind_of, trace_function
 from ragsignal.audit.code.trace import BAR_BY_BAR, Mode, Trace
 from ragsignal.audit.spec import audit_spec, audit_subjects
 from ragsignal.audit.verdict import Finding
+from ragsignal.cli import main
 from ragsignal.config import CostSpec, load_spec
-from ragsignal.errors import ConfigError
+from ragsignal.errors import ConfigError, RagSignalError
 from ragsignal.signals import RecordedSignals
 from ragsignal.types import Query, Signal
 from tests import specs
@@ -306,6 +307,11 @@ def test_what_a_strategy_prints_is_dropped_and_its_exit_ends_its_own_run(
     assert "buying" not in capsys.readouterr().out
 
 
+def test_a_process_that_ends_without_an_answer_ends_the_audit(market: Market) -> None:
+    with pytest.raises(RagSignalError, match=r"ended without an answer \(exit code 3\)"):
+        examine([Subject("tests.tasks:ends_its_process", "function")], market, COSTS)
+
+
 def test_a_leak_is_named_with_its_day_and_what_it_would_have_been(market: Market) -> None:
     findings = examine([_subject(control.ReadsAhead)], market, COSTS)
     (found,) = [it for it in findings if it.test == "prefix"]
@@ -423,7 +429,7 @@ def test_a_subject_that_takes_a_signal_gets_the_specs(spec: Path) -> None:
 
 
 def test_something_trained_into_the_window_fails_whether_the_spec_allows_it_or_not() -> None:
-    window = {"start": "2010-03-01", "end": "2010-03-26"}
+    window = {"symbols": ["AAA"], "start": "2010-03-01", "end": "2010-03-12"}
     variants = [VOTE | {"signal": "classifier", "classifier": "shipped:classifier-text"}, HOLD]
     for allowed in (False, True):
         audit = audit_spec(specs.spec(data=window, variant=variants, allow_in_sample=allowed), jobs=1)
@@ -432,7 +438,25 @@ def test_something_trained_into_the_window_fails_whether_the_spec_allows_it_or_n
         assert [it.verdict for it in trained] == ["failed"]
 
 
-def _audit(*words: str | Path, code: int) -> tuple[Any, str]:
+Command = Callable[..., tuple[Any, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process: its answer and what it says, where its exit code is the wanted one."""
+
+    def run_here(*words: str | Path, code: int) -> tuple[Any, str]:
+        monkeypatch.setattr(sys, "argv", ["ragsignal", "audit", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, said = capsys.readouterr()
+        assert ended.value.code == code, said
+        return (json.loads(out) if out.strip() else None), said
+
+    return run_here
+
+
+def _process(*words: str | Path, code: int) -> tuple[Any, str]:
     done = subprocess.run(
         [sys.executable, "-m", "ragsignal.cli", "audit", *map(str, words)],
         cwd=ROOT,
@@ -444,9 +468,9 @@ def _audit(*words: str | Path, code: int) -> tuple[Any, str]:
     return (json.loads(done.stdout) if done.stdout.strip() else None), done.stderr
 
 
-def test_the_command_exits_with_1_where_a_subject_leaks_and_writes_what_it_says(spec: Path) -> None:
+def test_the_command_exits_with_1_where_a_subject_leaks_and_writes_what_it_says(spec: Path, command: Command) -> None:
     names = ["tests.leaks.leaky:shift_minus_one", "tests.leaks.clean:shift_one"]
-    answer, said = _audit(spec, *names, "--jobs", "2", "--out", spec.parent, code=1)
+    answer, said = command(spec, *names, "--jobs", "2", "--out", spec.parent, code=1)
     verdicts = {(it["test"], it["subject"].split(":")[1]): it["verdict"] for it in answer["tests"][1:]}
     assert verdicts["prefix", "shift_minus_one"] == "failed"
     assert {it for (_, name), it in verdicts.items() if name == "shift_one"} == {"passed"}
@@ -455,8 +479,8 @@ def test_the_command_exits_with_1_where_a_subject_leaks_and_writes_what_it_says(
 
 
 def test_the_command_exits_with_0_where_nothing_leaks_and_stdout_is_json_alone(spec: Path) -> None:
-    subject = "tests.tasks:writes_past_python"
-    answer, said = _audit(spec, subject, "--jobs", "1", "--out", spec.parent, code=0)
+    subject = "tests.tasks:writes_past_python"  # past this process's capture as well, so that it has one of its own
+    answer, said = _process(spec, subject, "--jobs", "1", "--out", spec.parent, code=0)
     assert answer["verdict"] == "passed"
     assert "DLASCL" in said
     assert "verdict: passed" in said
@@ -471,8 +495,10 @@ def test_the_command_exits_with_0_where_nothing_leaks_and_stdout_is_json_alone(s
         (["tests.leaks.clean:shift_one", "--variant", "vot"], "Did you mean 'vote'"),
     ],
 )
-def test_the_command_exits_with_2_for_a_wrong_argument(words: list[str], message: str, spec: Path) -> None:
-    answer, said = _audit(spec, *words, code=2)
+def test_the_command_exits_with_2_for_a_wrong_argument(
+    words: list[str], message: str, spec: Path, command: Command
+) -> None:
+    answer, said = command(spec, *words, code=2)
     assert answer is None
     assert message in said
 
@@ -482,10 +508,10 @@ def test_what_cannot_be_audited_is_said() -> None:
         kind_of("ragsignal.config:RunSpec")
 
 
-def test_what_could_not_be_tested_is_no_pass(spec: Path) -> None:
+def test_what_could_not_be_tested_is_no_pass(spec: Path, command: Command) -> None:
     """A feature that asks for a column that is not there, say: green would be read as proof."""
     subject = "tests.tasks:reads_a_column_that_is_not_there"
-    answer, said = _audit(spec, subject, "--jobs", "1", "--out", spec.parent, code=1)
+    answer, said = command(spec, subject, "--jobs", "1", "--out", spec.parent, code=1)
     assert answer["verdict"] == "unknown"
     assert "KeyError: 'Close'" in said
     assert "not tested: what code reads beside its feeds" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -18,6 +19,7 @@ from ragsignal.audit.signals.retrieval import audit_retrieval
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.audit.verdict import Finding
 from ragsignal.config import RunSpec, Target
+from ragsignal.data import Prices
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days
 from ragsignal.data.rank_letters import RankLetters
 from ragsignal.data.synthetic_states import planted_days
@@ -54,9 +56,14 @@ def days_spec(*variants: dict[str, Any]) -> RunSpec:
     return spec(data=data, corpus=corpus, retrieval=retrieval, variant=[HOLD, *(variants or (STATE, RANDOM))])
 
 
+@functools.cache
+def history() -> Prices:
+    """Two years before the month, and the month."""
+    return planted_days(SYMBOLS, "2010-01-04", "2012-02-03")
+
+
 def study_of(*variants: dict[str, Any]) -> Study:
-    """With two years before the month."""
-    return Study(days_spec(*variants), history=planted_days(SYMBOLS, "2010-01-04", "2012-02-03"))
+    return Study(days_spec(*variants), history=history())
 
 
 def traded(study: Study) -> dict[str, pd.DataFrame]:

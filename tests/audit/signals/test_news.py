@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,8 +19,8 @@ from ragsignal.audit.signals import signals, visibility
 from ragsignal.audit.signals.news import known_news, planted_by_date, planted_early, poisoned_news
 from ragsignal.audit.signals.signals import audit_signals
 from ragsignal.audit.verdict import Finding
-from ragsignal.config import RunSpec
-from ragsignal.data import NewsItems, counted_by_date, load_prices, with_news
+from ragsignal.config import DataSpec, RunSpec
+from ragsignal.data import NewsItems, Prices, counted_by_date, load_prices, with_news
 from ragsignal.data.news import days as news_days
 from ragsignal.data.synthetic_news import planted_news_items
 from ragsignal.study import Study
@@ -49,35 +50,48 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "DAYS", 1)
 
 
-def of_news(folder: Path, **changes: Any) -> RunSpec:
+@functools.cache
+def history(data: DataSpec) -> Prices:
+    """A year and a half of prices: fewer rank nobody, and more take minutes."""
+    return load_prices(data).between(date(2010, 9, 1), None)
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """News of the market, as a file."""
+    path = tmp_path_factory.mktemp("news") / "news.csv"
+    planted = planted_news_items(SYMBOLS, "2010-09-01", DATA["end"])
+    planted[planted["published_at"] > "2011-06"].to_csv(path, index=False)
+    return path
+
+
+def of_news(items: Path, **changes: Any) -> RunSpec:
     """A month of a market of 22 stocks whose signals are those of a small boosting of 44 letters."""
-    items = planted_news_items(SYMBOLS, "2010-09-01", DATA["end"])
-    items[items["published_at"] > "2011-06"].to_csv(folder / "news.csv", index=False)
     tables: dict[str, Any] = {
         "data": DATA,
-        "news": {"path": folder / "news.csv"},
+        "news": {"path": items},
         "corpus": {"indicators": ["adj_close"], "target": "relative"},
         "retrieval": {"retriever": "none"},
         "variant": [
-            {"name": "boosted", "signal": "classifier", "classifier": str(folder / "boosting")},
+            {"name": "boosted", "signal": "classifier", "classifier": str(items.parent / "boosting")},
             HOLD,
         ],
     }
     return spec(**tables | changes)
 
 
-@pytest.fixture
-def boosted(tmp_path: Path) -> RunSpec:
-    plain = of_news(tmp_path)
-    source = Study(plain).materials.news
+@pytest.fixture(scope="module")
+def boosted(items: Path) -> RunSpec:
+    plain = of_news(items)
+    source = Study(plain, history=history(plain.data)).materials.news
     assert source is not None
-    tiny_news_boosting(tmp_path / "boosting", source.recipe)
+    tiny_news_boosting(items.parent / "boosting", source.recipe)
     return plain
 
 
 def audit(wanted: RunSpec) -> dict[tuple[str, str], Finding]:
-    """Findings on a history of a year and a half: a shorter one ranks nobody, and a longer one takes minutes."""
-    study = Study(wanted, history=load_prices(wanted.data).between(date(2010, 9, 1), None))
+    """Findings on the short history."""
+    study = Study(wanted, history=history(wanted.data))
     frames = dict(study.prices.select(wanted.data.symbols).between(wanted.data.start, wanted.data.end).frames)
     return {(it.test, it.subject): it for it in audit_signals(study, frames, silent)}
 
@@ -104,7 +118,13 @@ def spec_with(plain: RunSpec, **of_news_table: Any) -> RunSpec:
     return plain.model_copy(update={"news": news, "allow_in_sample": True})
 
 
+@pytest.fixture
+def only_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_CHANGES", {"signal-prefix": signals._CHANGES["signal-prefix"]})
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("only_cuts")
 def test_an_item_that_the_package_gives_to_the_bar_before_its_own_is_caught(
     boosted: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +138,7 @@ def test_an_item_that_the_package_gives_to_the_bar_before_its_own_is_caught(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("only_cuts")
 def test_letters_of_news_that_are_a_day_early_are_caught(boosted: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     def early(letters: Any, news: Any, recipe: Any) -> Any:
         whole = with_news(letters, news, recipe)
@@ -142,11 +163,11 @@ def test_a_test_that_does_not_see_the_planted_news_calls_itself_broken(
 @pytest.mark.slow
 @pytest.mark.parametrize("counts_for", ["close", "date"])
 def test_windows_of_news_are_seen_when_their_outcome_is_known_whichever_bar_counts_an_item(
-    tmp_path: Path, counts_for: str
+    items: Path, counts_for: str
 ) -> None:
     corpus = {"indicators": ["news_sentiment", "news_count"], "target": "movement"}
     plain = of_news(
-        tmp_path,
+        items,
         data=DATA | {"symbols": SYMBOLS[:3]},
         corpus=corpus,
         retrieval={"retriever": "shape", "k": 3},

@@ -34,6 +34,7 @@ from tests.trading.live.made import (
 
 ROOT = Path(__file__).parents[3]
 COME = days(26)
+KILLS = 3
 
 
 class Killed(BaseException):
@@ -154,7 +155,7 @@ def test_a_journal_knows_the_account_of_its_last_day(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    """Five times kill -9 at a moment of chance, while another program appends whole and half lines."""
+    """Three times kill -9 at a moment of chance, while another program appends whole and half lines."""
     folder = write_history(tmp_path / "prices")
     data = {"source": "folder", "path": str(folder), "end": "2099-12-31"}
     path = write_spec(tmp_path, data=data, variant=[MOMENTUM], benchmark="momentum")
@@ -162,13 +163,13 @@ def test_a_process_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_p
     command += ["--variant", "momentum", "--journal", str(tmp_path / "journal.sqlite")]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     draw, left = random.Random(3), list(COME)
-    for kill in range(6):
+    for kill in range(KILLS + 1):
         process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         _await_live(process)
-        for _ in range(4 if kill < 5 else len(left)):
+        for _ in range(4 if kill < KILLS else len(left)):
             _append_slowly(folder, left.pop(0), draw)
-        time.sleep(draw.uniform(0.0, 0.15) if kill < 5 else 0.5)
-        process.send_signal(signal.SIGKILL if kill < 5 else signal.SIGTERM)
+        time.sleep(draw.uniform(0.0, 0.15) if kill < KILLS else 0.5)
+        process.send_signal(signal.SIGKILL if kill < KILLS else signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 0
     killed, _ = run(
