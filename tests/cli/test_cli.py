@@ -12,22 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ragsignal.cli import main
 from ragsignal.data.rank_factors import RANK_FACTORS
 from ragsignal.signals.store import SignalStore
+from tests.cli.commands import ROOT, fresh, run_fresh, run_here
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, write_spec, write_train_spec
 from tests.tiny import tiny_rank_llm
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-
-
-def _ragsignal(*words: str | Path, code: int = 0) -> tuple[Any, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "ragsignal.cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == code, done.stderr
-    return (json.loads(done.stdout) if done.stdout.strip() else None), done.stderr
 
 
 @pytest.fixture
@@ -40,7 +32,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
     """A spec, and what its first run answered and said."""
     # of a market that no other test has: its signals are not in the suite's store yet
     path = write_spec(tmp_path_factory.mktemp("ran"), data={"seed": 77})
-    return path, *_ragsignal("backtest", path, "--out", path.parent / "runs")
+    return path, *run_fresh("backtest", path, "--out", path.parent / "runs", sheets=True)
 
 
 def test_backtest_writes_a_report(ran: tuple[Path, Any, str]) -> None:
@@ -59,7 +51,7 @@ def test_a_second_run_gives_the_same_record_apart_from_times_and_overwrites_noth
     path, answer, _ = ran
     folder, runs = Path(answer["run_dir"]), path.parent / "runs" / "small"
     before = (folder / "record.json").read_bytes()
-    again, said = _ragsignal("backtest", path, "--out", path.parent / "runs")
+    again, said = run_here("backtest", path, "--out", path.parent / "runs")
     assert _record(Path(again["run_dir"])) == _record(folder)
     assert (folder / "record.json").read_bytes() == before
     assert again["run_dir"] != answer["run_dir"]
@@ -71,7 +63,7 @@ def test_a_second_run_gives_the_same_record_apart_from_times_and_overwrites_noth
 
 def test_two_backtests_of_one_name_at_once_leave_two_whole_runs(tmp_path: Path) -> None:
     path = write_spec(tmp_path, data={"end": date(2015, 3, 31)}, variant=[MOMENTUM, HOLD])
-    words = [sys.executable, "-m", "ragsignal.cli", "backtest", str(path), "--out", str(tmp_path / "runs"), "--set"]
+    words = fresh("backtest", path, "--out", tmp_path / "runs", "--set")
     cash = (100_000.0, 900_000.0)
     both = [subprocess.Popen([*words, f"costs.cash={it}"], cwd=ROOT, stdout=-1, stderr=-3) for it in cash]
     folders = [Path(json.loads(running.communicate(timeout=300)[0])["run_dir"]) for running in both]
@@ -101,7 +93,7 @@ def test_a_dry_run_tells_the_cost_and_leaves_no_report_and_no_signal(
     command: str, spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAGSIGNAL_CACHE", str(spec.parent / "cache"))
-    answer, said = _ragsignal(command, spec, "--dry-run", "--out", spec.parent / "runs")
+    answer, said = run_here(command, spec, "--dry-run", "--out", spec.parent / "runs")
     assert [row["name"] for row in answer["signals"]] == ["vote", "random"]
     assert answer["total"]["to_make"] == sum(row["to_make"] for row in answer["signals"]) > 400
     assert answer["total"]["model_calls"] == 0
@@ -128,7 +120,7 @@ IN_SAMPLE = {
 def test_a_dry_run_fails_where_a_run_would_and_with_its_exit_code(
     tmp_path: Path, changes: Any, code: int, message: str
 ) -> None:
-    answer, said = _ragsignal("backtest", write_spec(tmp_path, **changes), "--dry-run", code=code)
+    answer, said = run_here("backtest", write_spec(tmp_path, **changes), "--dry-run", code=code)
     assert answer is None
     assert message in said
     assert "Traceback" not in said
@@ -157,7 +149,7 @@ def test_the_record_holds_the_figures_that_were_promised(ran: tuple[Path, Any, s
 
 
 def test_inspect_shows_hits_that_were_known_on_the_day(spec: Path) -> None:
-    answer, said = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-01", "--variant", "random")
+    answer, said = run_here("inspect", spec, "--symbol", "AAA", "--date", "2015-06-01", "--variant", "random")
     assert answer["as_of"] == "2015-06-01"
     assert len(answer["hits"]) == 15
     assert all(hit["available_at"] <= "2015-06-01" for hit in answer["hits"])
@@ -169,14 +161,14 @@ def test_inspect_shows_hits_that_were_known_on_the_day(spec: Path) -> None:
 
 
 def test_inspect_on_a_day_without_a_bar_answers_for_the_last_one_before(spec: Path) -> None:
-    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-06-07")  # a Sunday
+    answer, _ = run_here("inspect", spec, "--symbol", "AAA", "--date", "2015-06-07")  # a Sunday
     assert answer["as_of"] == "2015-06-05"
 
 
 def test_inspect_beyond_the_last_bar_is_refused_and_on_the_first_ones_abstains(spec: Path) -> None:
-    _, said = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2016-06-01", code=1)
+    _, said = run_here("inspect", spec, "--symbol", "AAA", "--date", "2016-06-01", code=1)
     assert "the prices of AAA end on 2015-12-31, before 2016-06-01" in said
-    answer, _ = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2010-01-08")
+    answer, _ = run_here("inspect", spec, "--symbol", "AAA", "--date", "2010-01-08")
     assert answer["abstained"] == "too few bars"
     assert answer["hits"] == []
 
@@ -190,7 +182,7 @@ def test_inspect_of_a_reader_of_ranks_shows_the_letters_of_the_day(tmp_path: Pat
         retrieval={"retriever": "none", "k": None},
         variant=[{"name": "llm", "signal": "llm", "llm": llm}, HOLD],
     )
-    answer, said = _ragsignal("inspect", spec, "--symbol", "S03", "--date", "2015-02-10")
+    answer, said = run_here("inspect", spec, "--symbol", "S03", "--date", "2015-02-10")
     assert (answer["universe"]["symbols"], answer["universe"]["ranked"]) == (20, 20)
     letters = answer["universe"]["letters"]
     assert [row["factor"] for row in letters] == list(RANK_FACTORS)
@@ -215,14 +207,14 @@ def test_inspect_of_a_reader_of_ranks_shows_the_letters_of_the_day(tmp_path: Pat
 def test_a_wrong_spec_exits_2_and_a_failed_run_1_without_a_traceback(
     tmp_path: Path, changes: Any, code: int, message: str
 ) -> None:
-    answer, said = _ragsignal("backtest", write_spec(tmp_path, **changes), code=code)
+    answer, said = run_here("backtest", write_spec(tmp_path, **changes), code=code)
     assert answer is None
     assert message in said
     assert "Traceback" not in said
 
 
 def test_a_symbol_that_is_not_in_the_prices_is_named(spec: Path) -> None:
-    _, said = _ragsignal("inspect", spec, "--symbol", "AAB", "--date", "2015-06-01", code=1)
+    _, said = run_here("inspect", spec, "--symbol", "AAB", "--date", "2015-06-01", code=1)
     assert "AAB" in said
     assert "Traceback" not in said
 
@@ -234,15 +226,15 @@ def test_data_check_lists_problems_and_exits_1(tmp_path: Path) -> None:
         "2020-01-02,1,2,0.5,1.5,1.5,10",
     ]
     (tmp_path / "AAA.csv").write_text("\n".join(bars))
-    answer, said = _ragsignal("data", "check", tmp_path, code=1)
+    answer, said = run_fresh("data", "check", tmp_path, code=1)
     assert [problem["symbol"] for problem in answer] == ["AAA"]
     assert "1 problem(s) and 0 warning(s)" in said
     (tmp_path / "AAA.csv").write_text("\n".join(bars[:2]))
-    assert _ragsignal("data", "check", tmp_path)[0] == []
+    assert run_here("data", "check", tmp_path)[0] == []
 
 
 def test_weights_list_tells_what_is_here() -> None:
-    answer, _ = _ragsignal("weights", "list")
+    answer, _ = run_here("weights", "list")
     assert {row["name"] for row in answer} >= {
         "embedded:all-MiniLM-L6-v2",
         "shipped:stockllm-text",
@@ -253,7 +245,7 @@ def test_weights_list_tells_what_is_here() -> None:
 
 def test_evaluate_scores_a_vote_beside_free_baselines(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, data={"end": date(2015, 3, 31)}, retrieval={"k": 5}, evaluation={"every": 3})
-    answer, said = _ragsignal("evaluate", spec, "--out", spec.parent / "runs")
+    answer, said = run_here("evaluate", spec, "--out", spec.parent / "runs")
     names = [row["name"] for row in answer["forecasters"]]
     assert names[:2] == ["vote", "random"]
     assert "logistic" in names
@@ -261,20 +253,17 @@ def test_evaluate_scores_a_vote_beside_free_baselines(tmp_path: Path) -> None:
     assert "record: " in said
 
 
-def test_train_lists_its_commands() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ragsignal.cli", "train", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0
-    assert all(word in done.stdout for word in ("stockllm", "feedback", "finseer", "recall", "classifier"))
+def test_train_lists_its_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ragsignal", "train", "--help"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("stockllm", "feedback", "finseer", "recall", "classifier"))
 
 
 def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
-    answer, said = _ragsignal("train", "classifier", write_train_spec(tmp_path))
+    answer, said = run_here("train", "classifier", write_train_spec(tmp_path))
     assert [row["folder"] for row in answer] == [str(tmp_path / "artifacts/classifier")]
     assert 0 < answer[0]["metrics"]["auc"] < 1
     assert "Traceback" not in said
@@ -293,7 +282,7 @@ def test_train_classifier_answers_with_the_artifact(tmp_path: Path) -> None:
 def test_a_training_that_cannot_begin_exits_2_and_says_what_to_do(
     tmp_path: Path, words: list[str], changes: Any, message: str
 ) -> None:
-    answer, said = _ragsignal("train", words[0], write_train_spec(tmp_path, **changes), *words[1:], code=2)
+    answer, said = run_here("train", words[0], write_train_spec(tmp_path, **changes), *words[1:], code=2)
     assert answer is None
     assert message in said
     assert "Traceback" not in said

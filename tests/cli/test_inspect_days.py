@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ragsignal.data import RANK_FACTORS, STATE_FORMULAS
+from tests.cli.commands import run_fresh, run_here
 from tests.specs import HOLD, write_spec
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 DAYS = {"candidates": "days", "own_days": True, "k": 60, "opposite": 30}
 VARIANTS = [
     {"name": "state", "signal": "vote", "retrieval": DAYS | {"retriever": "state"}},
     {"name": "random-days", "signal": "vote", "retrieval": DAYS | {"retriever": "random"}},
     HOLD,
 ]
-
-
-def _ragsignal(*words: str | Path) -> tuple[Any, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "ragsignal.cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +34,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_inspect_shows_what_was_retrieved_and_what_it_says_of_the_stock(spec: Path) -> None:
-    answer, said = _ragsignal("inspect", spec, "--symbol", "S03", "--date", "2015-03-10", "--variant", "state")
+    answer, said = run_here("inspect", spec, "--symbol", "S03", "--date", "2015-03-10", "--variant", "state")
     hits, days = answer["hits"], answer["days"]
     assert (len(hits), days["alike"], days["unlike"]) == (90, 60, 30)
     assert all(hit["available_at"] <= "2015-03-10" for hit in hits)
@@ -62,15 +51,15 @@ def test_inspect_shows_what_was_retrieved_and_what_it_says_of_the_stock(spec: Pa
 
 
 def test_inspect_before_any_day_is_known_abstains(spec: Path) -> None:
-    answer, _ = _ragsignal("inspect", spec, "--symbol", "S03", "--date", "2013-02-04", "--variant", "state")
+    answer, _ = run_here("inspect", spec, "--symbol", "S03", "--date", "2013-02-04", "--variant", "state")
     assert answer["abstained"]
     assert answer["days"] is None
 
 
 def test_a_report_shows_retrieved_days_and_a_second_run_repeats_the_record(spec: Path) -> None:
     records = []
-    for _ in range(2):
-        answer, _ = _ragsignal("backtest", spec, "--out", spec.parent / "runs")
+    for run in (run_fresh, run_here):
+        answer, _ = run("backtest", spec, "--out", spec.parent / "runs")
         folder = Path(answer["run_dir"])
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         records.append({key: value for key, value in record.items() if key != "times"})
