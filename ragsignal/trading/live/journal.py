@@ -143,10 +143,11 @@ class LiveJournal:
     def _compare(self, wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
         for name, value in wanted.items():
             if found.get(name) != value:
+                place, before, now = _difference("", found.get(name), value)
                 raise ConfigError(
-                    f"the journal {self.path} is of another run: its {name} is {_short(found.get(name))}, and now "
-                    f"{_short(value)}; its account cannot go on with that. Take back the change, or begin a new "
-                    "journal: --journal FILE"
+                    f"the journal {self.path} is of another run: its {name} is {f'another at {place}: ' * bool(place)}"
+                    f"{_short(before)}, and now {_short(now)}; its account cannot go on with that. Take back the "
+                    "change, or begin a new journal: --journal FILE"
                 )
 
     def about(self) -> dict[str, Any]:
@@ -251,6 +252,22 @@ def check_replayed(path: Path, day: date, recorded: str, now: str) -> None:
         f"was {_short(json.dumps(before.get(name)))}. The strategy or a library works otherwise than when the day was "
         "traded: take back that change, or begin a new journal: --journal FILE"
     )
+
+
+def _difference(place: str, before: str | None, now: str | None) -> tuple[str, str | None, str | None]:
+    """The first place within two JSON texts at which they differ, ``retrieval.k``, and what stands there."""
+    old, new = (_parts(it) for it in (before, now))
+    name = next((it for it in (*old, *new) if old.get(it) != new.get(it)), None)
+    if not old or not new or name is None:
+        return place, before, now
+    return _difference(f"{place}.{name}".lstrip("."), old.get(name), new.get(name))
+
+
+def _parts(text: str | None) -> dict[str, str]:
+    """The values of a JSON object or list as texts, by name or number; nothing of any other text."""
+    whole = json.loads(text) if text is not None and text[:1] in ("{", "[") else {}
+    named = whole.items() if isinstance(whole, dict) else enumerate(whole)
+    return {str(name): json.dumps(value, sort_keys=True) for name, value in named}
 
 
 def _short(text: str | None) -> str:

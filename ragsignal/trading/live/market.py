@@ -18,7 +18,7 @@ import pandas as pd
 
 from ragsignal.config import RunSpec, Variant
 from ragsignal.data import Prices, SessionClose, bars_apart, cut_query, days_of, usual_gap_of
-from ragsignal.errors import ConfigError
+from ragsignal.errors import ConfigError, StoreError
 from ragsignal.signals import KnownSignals
 from ragsignal.study import GrowingSource
 from ragsignal.trading.live.bars import Bar, BarSource, Event
@@ -227,6 +227,12 @@ class LiveMarket:
             return {}
         signals = {(it.as_of, it.symbol): it for it in self.journal.signals()}
         queries = [query for day in days if self._is_traded(day) for query in self._queries(day)]
+        absent = next((it for it in queries if (it.as_of, it.symbol) not in signals), None)
+        if absent is not None:
+            raise StoreError(
+                f"the journal {self.journal.path} has a bar of {absent.symbol} on {absent.as_of} and not its signal: "
+                "it is damaged; put back a copy of it, or begin a new one: --journal FILE"
+            )
         return {query: signals[query.as_of, query.symbol] for query in queries}
 
     def _restore_hits(self) -> None:

@@ -18,7 +18,7 @@ from ragsignal.errors import ConfigError, DataError, RagSignalError, StoreError
 from ragsignal.llm import VoteScorer
 from ragsignal.trading.live import LiveJournal, LiveOptions, run_live
 from ragsignal.trading.live.bars import Event
-from tests.specs import HOLD, MOMENTUM
+from tests.specs import HOLD, MOMENTUM, VOTE
 from tests.trading.live.made import append, at_once, days, live_spec, write_history
 
 COME = days(6)
@@ -152,6 +152,26 @@ def _damage(tmp_path: Path, statement: str) -> None:
     go(live_spec(folder), tmp_path)
 
 
+def _other_hits(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path, "vote")
+    go(live_spec(folder, retrieval={"k": 5}), tmp_path, "vote")
+
+
+def _another_strategy_of_a_variant(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder, variant=[VOTE, MOMENTUM, HOLD]), tmp_path)
+    go(live_spec(folder, variant=[VOTE, MOMENTUM | {"strategy": HOLD["strategy"]}, HOLD]), tmp_path)
+
+
+def _lost_signal(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    go(live_spec(folder), tmp_path, "vote")
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database, database:
+        database.execute(f"DELETE FROM signals WHERE day = '{COME[1]}' AND symbol = 'BBB'")
+    go(live_spec(folder), tmp_path, "vote")
+
+
 def _bars_of_no_day(tmp_path: Path) -> None:
     _damage(tmp_path, f"DELETE FROM days WHERE day = '{COME[1]}'")
 
@@ -193,6 +213,9 @@ def _changed_account(tmp_path: Path) -> None:
         (_unknown_symbol, DataError, "no file AAB.csv. Did you mean 'AAA'"),
         (_ended, ConfigError, "nothing can follow; write a later data.end, such as 2099-12-31"),
         (_another_spec, ConfigError, "is of another run: its spec is"),
+        (_other_hits, ConfigError, "its spec is another at retrieval.k: 15, and now 5"),
+        (_another_strategy_of_a_variant, ConfigError, "its spec is another at variant.1.strategy.class: "),
+        (_lost_signal, StoreError, f"has a bar of BBB on {COME[1]} and not its signal: it is damaged; put back a copy"),
         (_another_variant, ConfigError, 'its variant is "momentum", and now "hold"'),
         (_in_use, ConfigError, "is in use by another process; stop that one (SIGTERM), or take another file"),
         (_clock_went_back, ConfigError, "the clock says 2016-01-01 00:00 UTC, and the journal"),
