@@ -9,8 +9,9 @@ by whoever knows the data.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -296,17 +297,23 @@ def _empty(sheet: Sheet, _: Sequence[str]) -> Iterable[tuple[str, str]]:
 def _unknown_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:
     names = zip(sheet.header, sheet.table.columns, strict=True)
     known = {*understood, "symbol"} if sheet.tickers else {*understood}
-    unknown = [name for name, plain in names if plain not in known]
-    missing = _missing(sheet, understood)
+    unknown = {name: plain for name, plain in names if plain not in known}
     if unknown:
-        rule = f"unknown column {', '.join(map(repr, unknown))}"
-        holds = [*missing, *(["adj close"] if any("adj" in name.lower() for name in unknown) else [])]
-        if holds:
-            hold = "one of them holds" if len(unknown) > 1 else "it holds"
-            rename = f"If {hold} {' or '.join(holds)}, rename it to that; delete it else"
-            yield rule, f"{rename}; understood are {', '.join(understood)}."
-        else:
-            yield rule, f"Delete it; understood are {', '.join(understood)}."
+        repair = _repair_of_unknown(unknown, sheet, _missing(sheet, understood))
+        yield f"unknown column {', '.join(map(repr, unknown))}", f"{repair}; understood are {', '.join(understood)}."
+
+
+def _repair_of_unknown(unknown: Mapping[str, str], sheet: Sheet, missing: Sequence[str]) -> str:
+    if "symbol" in unknown.values() and sheet.table["symbol"].nunique() > 1:
+        return 'A file of several symbols is a long table: write data.source = "table" and its path'
+    adjusted = "adj close" in sheet.table.columns
+    holds = [*missing, *(["adj close"] if not adjusted and any("adj" in name.lower() for name in unknown) else [])]
+    if holds:
+        hold = "one of them holds" if len(unknown) > 1 else "it holds"
+        return f"If {hold} {' or '.join(holds)}, rename it to that; delete it else"
+    if not adjusted and any(re.search(r"split|\bdiv|factor", name.lower()) for name in unknown):
+        return "Delete it if the prices are adjusted by it already; else write an adjusted close, adj close, first"
+    return "Delete it"
 
 
 def _missing_columns(sheet: Sheet, understood: Sequence[str]) -> Iterable[tuple[str, str]]:

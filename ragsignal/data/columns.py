@@ -30,6 +30,7 @@ _SAME = {
     "timestamp": "date",
     "time stamp": "date",
     "datetime": "date",
+    "date time": "date",
     "trade date": "date",
     "trading date": "date",
     "open price": "open",

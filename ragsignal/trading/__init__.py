@@ -15,7 +15,7 @@ from ragsignal.trading.indicator import RagEvidence, RagMomentum
 from ragsignal.trading.lines import lines_of, named_lines
 from ragsignal.trading.live import LiveJournal, LiveMarket, LiveOptions, live_cerebro, run_live, run_market
 from ragsignal.trading.results import RunResult
-from ragsignal.trading.round_trips import multipliers, round_trips
+from ragsignal.trading.round_trips import round_trips
 from ragsignal.trading.strategy import import_here, load_strategy
 from ragsignal.trading.sweep.grid import parse_grid
 from ragsignal.trading.sweep.record import Journal, write_sweep
@@ -52,7 +52,6 @@ __all__ = [
     "lines_of",
     "live_cerebro",
     "load_strategy",
-    "multipliers",
     "named_lines",
     "parse_grid",
     "prepare",

@@ -18,7 +18,6 @@ class _Position:
     symbol: str
     side: float
     opened: pd.Timestamp
-    multiplier: float = 1.0
     closed: pd.Timestamp | None = None
     held: float = 0.0
     largest: float = 0.0
@@ -52,7 +51,7 @@ class _Position:
         """The columns of :func:`round_trips`."""
         entry = self.bought_value / self.bought
         # prices are those of the fills: what slippage cost is in them already
-        profit = self.side * self.multiplier * (self.sold_value - self.bought_value) - self.commission
+        profit = self.side * (self.sold_value - self.bought_value) - self.commission
         last = bars[-1] if self.closed is None else self.closed
         return (
             self.symbol,
@@ -65,7 +64,7 @@ class _Position:
             self.sold_value / self.sold if self.sold else None,
             self.commission + self.slippage,
             profit if self.closed is not None else None,
-            profit / (self.multiplier * self.bought_value) if self.closed is not None else None,
+            profit / self.bought_value if self.closed is not None else None,
         )
 
 
@@ -78,7 +77,7 @@ def round_trips(orders: pd.DataFrame, bars: pd.DatetimeIndex) -> pd.DataFrame:
     Parameters
     ----------
     orders : DataFrame
-        Fills in the order of time: ``date``, ``symbol``, ``size``, ``price``, ``value``, ``commission``, ``slippage``.
+        Filled orders in the order of time: ``date``, ``symbol``, ``size``, ``price``, ``commission``, ``slippage``.
     bars : DatetimeIndex
         The bars of the run, ascending, in the calendar of ``orders``.
 
@@ -100,22 +99,15 @@ def round_trips(orders: pd.DataFrame, bars: pd.DatetimeIndex) -> pd.DataFrame:
     return table.sort_values(["opened", "symbol", "closed"], kind="stable", ignore_index=True)
 
 
-def multipliers(orders: pd.DataFrame) -> pd.Series:
-    """By what a price is multiplied to give what one of a fill is worth: exactly 1.0 of shares."""
-    plain = orders["size"].astype(float) * orders["price"].astype(float)
-    return (orders["value"].astype(float) / plain.where(plain != 0.0)).fillna(1.0)
-
-
 def _positions(symbol: str, orders: pd.DataFrame) -> Iterator[_Position]:
     """The positions of one symbol, one after the other; the last may be open."""
     position: _Position | None = None
     columns = [orders[name].tolist() for name in ("date", "size", "price", "commission", "slippage")]
-    columns.append(multipliers(orders).tolist())
-    for day, size, price, commission, slippage, multiplier in zip(*columns, strict=True):
+    for day, size, price, commission, slippage in zip(*columns, strict=True):
         left = size
         while left:
             share = left / size
-            position = position or _Position(symbol, 1.0 if left > 0.0 else -1.0, day, multiplier)
+            position = position or _Position(symbol, 1.0 if left > 0.0 else -1.0, day)
             left = position.add((day, left, price, share * commission, share * slippage))
             if position.closed is not None:
                 yield position

@@ -47,6 +47,7 @@ def test_names_of_vendors_are_understood(tmp_path: Path) -> None:
         ("Datetime", "open_price", "high_price", "low_price", "Last", "VOL"),
         ("time", "open", "high", "low", "close", "Volume"),
         ("", "OPEN", "HIGH", "LOW", "CLOSE", "VOLUME"),
+        ("Date/Time", "Open", "High", "Low", "Close", "Volume"),
         ("Trade Date", "Open*", "High*", "Low*", "Close*", "Volume"),
     ):
         pd.testing.assert_frame_equal(read(tmp_path, text_of(header)), wanted)
@@ -138,6 +139,23 @@ def test_what_is_said_of_a_column_that_is_not_understood_works(tmp_path: Path) -
         read(tmp_path, beside)
     deleted = "\n".join(line.rpartition(",")[0] for line in beside.splitlines())
     pd.testing.assert_frame_equal(read(tmp_path, deleted), wanted)
+
+
+def test_splits_in_a_column_of_their_own_are_not_to_be_deleted_at_once(tmp_path: Path) -> None:
+    factor = text_of((*PLAIN, "splitFactor"), frame=FRAME.assign(factor=1.0))
+    with pytest.raises(DataError, match=r"'splitFactor'\. Delete it if the prices are adjusted by it already; else"):
+        read(tmp_path, factor)
+    adjusted = FRAME.assign(adjusted=FRAME["close"], high_adjusted=FRAME["high"], factor=1.0)
+    with pytest.raises(DataError, match=r"'adjHigh', 'splitFactor'\. Delete it; understood"):
+        read(tmp_path, text_of((*PLAIN, "adjClose", "adjHigh", "splitFactor"), frame=adjusted))
+
+
+def test_a_long_table_in_a_folder_is_told_how_to_be_read(tmp_path: Path) -> None:
+    long = pd.concat([FRAME.assign(symbol="AAA"), FRAME.assign(symbol="BBB")])
+    long.to_csv(tmp_path / "all.csv", index_label="Date")
+    with pytest.raises(DataError, match=r"long table: write data\.source = \"table\" and its path"):
+        read_folder(tmp_path)
+    assert list(read_table(tmp_path / "all.csv").frames) == ["AAA", "BBB"]
 
 
 def test_what_is_said_of_a_missing_column_works(tmp_path: Path) -> None:

@@ -45,13 +45,6 @@ def test_a_short_that_falls_earns() -> None:
     assert (row["side"], row["size"], row["profit"]) == ("short", 4.0, 38.0)
 
 
-def test_a_contract_earns_its_multiplier_times_the_move() -> None:
-    orders = orders_of((0, "A", 10, 100.0), (2, "A", -10, 110.0))
-    (row,) = round_trips(orders.assign(value=50.0 * orders["value"]), BARS).to_dict("records")
-    assert (row["entry"], row["exit"], row["profit"]) == (100.0, 110.0, 10 * 50 * 10.0 - 2.0)
-    assert row["return"] == row["profit"] / (10 * 50 * 100.0)
-
-
 def test_a_variant_that_never_traded_has_a_table_without_rows() -> None:
     table = round_trips(orders_of(), BARS)
     assert len(table) == 0

@@ -11,7 +11,7 @@ from ragsignal.report.figures import Plotly, packed
 from ragsignal.report.record import naive_days
 from ragsignal.report.seen.symbols import bars_of
 from ragsignal.report.words import number
-from ragsignal.trading import RunResult, VariantResult, multipliers, round_trips
+from ragsignal.trading import RunResult, VariantResult, round_trips
 from ragsignal.types import FloatArray
 
 MOST = 10_000
@@ -60,14 +60,14 @@ def _net_exposure(values: FloatArray, variant: VariantResult) -> FloatArray:
 
 def _standing(values: FloatArray, variant: VariantResult, trips: pd.DataFrame) -> float:
     """Profit of the round trips that are still open, at the last close, in money."""
-    spent = variant.orders[["value", "commission"]].astype(float).sum(axis=1).sum()
+    orders = variant.orders[["size", "price", "commission"]].astype(float)
+    spent = (orders["size"] * orders["price"] + orders["commission"]).sum()
     return float(values[-1].sum() - spent - trips["profit"].sum())
 
 
 def _held_values(result: RunResult, variant: VariantResult, days: pd.DatetimeIndex) -> FloatArray:
     """Value of each position at each close, (bars, symbols); of short ones negative."""
     orders = variant.orders.assign(date=naive_days(variant.orders["date"]))
-    orders["size"] = orders["size"].astype(float) * multipliers(orders)
     sizes = orders.pivot_table(index="date", columns="symbol", values="size", aggfunc="sum")
     held = sizes.reindex(index=days, columns=result.closes.columns).fillna(0.0).cumsum().to_numpy(dtype=float)
     prices = result.closes.ffill().fillna(0.0).to_numpy(dtype=float)
