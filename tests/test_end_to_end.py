@@ -28,7 +28,7 @@ def study(language_model: str) -> Study:
     real = spec(
         name="real",
         benchmark="rag",
-        data={"source": "sample", "symbols": ["AAPL", "IBM"], "start": "2012-05-01", "end": "2012-06-01"},
+        data={"source": "sample", "symbols": ["AAPL", "IBM"], "start": "2012-05-01", "end": "2012-05-22"},
         corpus={"stride": 20},
         retrieval={"retriever": "embedding", "k": 2},
         llm={"model": language_model},

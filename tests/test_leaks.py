@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from multiprocessing import forkserver
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ragsignal.audit.code import fresh
 from ragsignal.audit.code.cuts import Market
 from ragsignal.audit.code.run import examine
 from ragsignal.audit.code.subjects import Subject, kind_of, load, takes_signal
@@ -31,10 +33,19 @@ LEAKY = _names(leaky)
 CLEAN = [name for name in _names(clean) if not name.endswith(":Rule")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported_once() -> None:
+    """Let the server that the audit's fresh processes are forked from import the corpus: else each of them does."""
+    server: Any = forkserver
+    server._forkserver._stop()  # an earlier test's, which does not know the corpus
+    server.set_forkserver_preload([fresh.__name__, leaky.__name__, clean.__name__])
+    server.ensure_running()
+
+
 @pytest.fixture(scope="module")
 def market() -> Market:
-    """Ninety days of two symbols; one begins late, and misses days."""
-    days = pd.bdate_range("2020-01-01", periods=90)
+    """Sixty-six days of two symbols; one begins late, and misses days. Some leaks read bar 40, or 40 bars."""
+    days = pd.bdate_range("2020-01-01", periods=66)
     kept = days[np.random.default_rng(5).random(len(days)) < 0.93][8:]
     return Market({"AA": bars(len(days), 1, days=days), "BB": bars(len(kept), 2, days=kept)})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +47,9 @@ def run_fresh(runner: SubjectRunner, wanted: Sequence[FreshRuns], jobs: int) -> 
     """
     context: Any = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":  # with a preload a process takes 20 ms, not 2 s
-        context.set_forkserver_preload(["__main__", "ragsignal.audit.code.fresh"])
+        # Python 3.11 runs the main module anew in every process: then what it imports has to be there.
+        commands = [name for name in ("ragsignal.cli",) if name in sys.modules]
+        context.set_forkserver_preload(["__main__", "ragsignal.audit.code.fresh", *commands])
     alone = [replace(runner, subjects=(subject,)) for subject in runner.subjects]
     left, running = iter(wanted), dict[Any, Any]()
     try:
