@@ -111,7 +111,6 @@ def test_no_recipe_key_or_format_holds_the_path_of_a_module() -> None:
         "ragsignal.data",
         "ragsignal.audit.code.fresh",  # preloaded by worker processes
         "ragsignal.cli",  # and this one, where the command runs
-        "from ragsignal.report.tearsheet import draw_from_stdin; draw_from_stdin()",  # drawn by a child process
     }
 
 

@@ -18,18 +18,13 @@ What is known to go wrong in quantstats 0.0.86, and what is done about it:
 
 from __future__ import annotations
 
-import contextlib
-import html
 import json
-import logging
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,23 +36,7 @@ from ragsignal.trading import RunResult
 FOLDER = "tearsheets"
 PROCESSES = 2
 
-# The child's whole program: `-m` would import the module twice, once as the package's and once as __main__.
-_CHILD = "from ragsignal.report.tearsheet import draw_from_stdin; draw_from_stdin()"
-
-_WRONG_CHARTS = ("yearly_returns", "daily_returns", "distribution")
-
-_BACK = '<p class="back"><a href="../index.html">← all variants of this run</a></p>'
-_STYLE = (
-    "<style>.back a{color:#09c}#right td+td{white-space:nowrap}"
-    "@media(max-width:1020px){#left,#right{float:none;width:auto;margin:0}#left svg{height:auto}}</style>"
-)
-_REPAIRS = (
-    ("https://qtpylib.io/favicon.ico", "data:,"),
-    (' onload="save()"', ""),  # calls a function that exists nowhere
-    ("CAGR﹪", "CAGR"),  # a sign left over from a column's inner name
-    ("</head>", f"{_STYLE}</head>"),
-    ('<div class="container">', f'<div class="container">{_BACK}'),
-)
+_CHILD = Path(__file__).with_name("sheet_child.py")
 
 
 def write_tearsheets(result: RunResult, folder: Path) -> None:
@@ -116,14 +95,14 @@ def _draw_in_children(names: list[str], result: RunResult, folder: Path) -> dict
 def _run_child(names: list[str], result: RunResult, folder: Path) -> dict[str, str]:
     job = {
         "folder": str(folder),
-        "names": names,
+        "sheets": {name: str(sheet_path(folder, name)) for name in names},
         "benchmark": result.benchmark,
         "bars_a_year": result.bars_a_year,
         "run": result.title,
     }
     search_path = os.pathsep.join(filter(None, sys.path))
     child = subprocess.run(
-        [sys.executable, "-c", _CHILD],
+        [sys.executable, "-P", str(_CHILD)],  # -P: modules beside the program are not found in place of libraries
         input=json.dumps(job),
         capture_output=True,
         encoding="utf-8",
@@ -135,45 +114,3 @@ def _run_child(names: list[str], result: RunResult, folder: Path) -> dict[str, s
         return dict.fromkeys(names, message)
     failures: dict[str, str] = json.loads(child.stdout)
     return failures
-
-
-def draw_from_stdin() -> None:
-    """Run the child: a job as JSON from stdin, ``{name: message}`` of what failed as JSON to stdout."""
-    import matplotlib
-
-    job = json.load(sys.stdin)
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # "Arial not found", once a label
-    matplotlib.rcParams["svg.fonttype"] = "none"  # text, not outlines: half the size, a fifth of the time
-    folder = Path(job["folder"])
-    returns = pd.read_parquet(folder / "equity.parquet").pct_change().iloc[1:]
-    failures = {}
-    for name in job["names"]:
-        try:
-            _draw(returns, name, job, sheet_path(folder, name))
-        except Exception as error:  # quantstats' own: the other sheets must not fall with it
-            failures[name] = f"{type(error).__name__}: {error}"
-    json.dump(failures, sys.stdout)
-
-
-def _draw(returns: pd.DataFrame, name: str, job: Mapping[str, Any], path: Path) -> None:
-    benchmark = job["benchmark"]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the answer
-        warnings.simplefilter("ignore")  # deprecations of matplotlib 3.11 and pandas 3
-        import quantstats
-
-        for chart in _WRONG_CHARTS:
-            setattr(quantstats.plots, chart, lambda *_, **__: None)
-        quantstats.reports.html(  # type: ignore[no-untyped-call]
-            returns[name],
-            benchmark=None if name == benchmark else returns[benchmark],
-            match_dates=False,
-            periods_per_year=job["bars_a_year"],
-            title=html.escape(f"{job['run']}: {name}"),
-            strategy_title=name,
-            benchmark_title=benchmark,
-            output=str(path),
-        )
-    page = path.read_text(encoding="utf-8")
-    for fault, repair in _REPAIRS:
-        page = page.replace(fault, repair)
-    path.write_text(page, encoding="utf-8")

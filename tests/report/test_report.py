@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import html
 import json
 import math
@@ -235,6 +236,12 @@ def sample_run(n_bars: int = 500, description: str = "RAG beside its baselines o
     return result_of(variants, description)
 
 
+@functools.cache
+def tiny() -> RunResult:
+    """The sample run on 12 bars."""
+    return sample_run(12)
+
+
 def with_variant(result: RunResult, name: str, **changes: Any) -> RunResult:
     variants = tuple(dataclasses.replace(v, **changes) if v.name == name else v for v in result.variants)
     return dataclasses.replace(result, variants=variants)
@@ -303,8 +310,8 @@ def test_a_difference_without_an_interval_is_too_few_data_whatever_the_flag_says
 def answered(rows: list[PairedDifference], key: str = "retrieval") -> str:
     """The answer to one question, given its rows."""
     judged = corrected([dataclasses.replace(row, question=key) for row in rows])
-    answers = dataclasses.replace(TINY.findings.answers, **{key: verdict_of(judged)})
-    findings = dataclasses.replace(TINY.findings, comparisons=judged, answers=answers)
+    answers = dataclasses.replace(tiny().findings.answers, **{key: verdict_of(judged)})
+    findings = dataclasses.replace(tiny().findings, comparisons=judged, answers=answers)
     (card,) = [it for it in cards(findings) if it.question == QUESTIONS[key]]
     return f"{card.tone}: {card.answer}"
 
@@ -435,25 +442,25 @@ def test_the_record_on_disk_is_what_the_writer_returns_and_names_every_part_of_t
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_the_record_keeps_twelve_digits_of_a_number_and_none_of_nan(value: float) -> None:
-    kept = record_of(dataclasses.replace(TINY, times={"x": value}))["times"]["x"]
+    kept = record_of(dataclasses.replace(tiny(), times={"x": value}))["times"]["x"]
     if math.isfinite(value):
         assert kept == pytest.approx(value, rel=1e-11)
-        assert record_of(dataclasses.replace(TINY, times={"x": kept}))["times"]["x"] == kept
+        assert record_of(dataclasses.replace(tiny(), times={"x": kept}))["times"]["x"] == kept
     else:
         assert kept is None
 
 
 def test_numbers_that_differ_in_their_last_bit_only_give_the_same_record() -> None:
-    one, other = (dataclasses.replace(TINY, times={"x": value}) for value in (0.1 + 0.2, 0.3))
+    one, other = (dataclasses.replace(tiny(), times={"x": value}) for value in (0.1 + 0.2, 0.3))
     assert json.dumps(record_of(one)) == json.dumps(record_of(other))
-    zero = record_of(dataclasses.replace(TINY, times={"x": np.float64(-0.0), "n": np.int64(3)}))["times"]
+    zero = record_of(dataclasses.replace(tiny(), times={"x": np.float64(-0.0), "n": np.int64(3)}))["times"]
     assert json.dumps(zero["x"]) == "0.0"
     assert type(zero["n"]) is int
 
 
 def test_a_value_that_json_cannot_hold_is_refused_with_its_place() -> None:
     with pytest.raises(TypeError, match=r"record\.times\.x\[1\] is a set"):
-        record_of(dataclasses.replace(TINY, times={"x": [1, {2}]}))
+        record_of(dataclasses.replace(tiny(), times={"x": [1, {2}]}))
 
 
 def test_the_tables_hold_every_variant_and_keep_their_types_when_empty(result: RunResult, tmp_path: Path) -> None:
@@ -593,7 +600,7 @@ def test_the_page_needs_no_network(page: str) -> None:
 
 
 def test_every_link_of_a_written_page_leads_to_a_file_that_is_there(tmp_path: Path, quick: None) -> None:
-    write_report(TINY, tmp_path / "run")
+    write_report(tiny(), tmp_path / "run")
     page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
     links = {html.unescape(it) for it in re.findall(r'href="([^"#]+)"', page)} - {"data:,"}
     tables = {path.name for path in (tmp_path / "run").iterdir() if path.suffix in (".csv", ".parquet", ".json")}
@@ -741,7 +748,7 @@ def test_no_two_variants_look_alike_and_the_benchmark_is_dashed_grey() -> None:
 def test_a_write_that_stops_half_way_leaves_no_run_and_latest_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    old, _ = NewRun(tmp_path).write(partial(write_report, TINY))
+    old, _ = NewRun(tmp_path).write(partial(write_report, tiny()))
 
     def stop(result: RunResult, folder: Path) -> None:
         assert (folder / "record.json").exists()  # half of the new one is written
@@ -749,7 +756,7 @@ def test_a_write_that_stops_half_way_leaves_no_run_and_latest_where_it_was(
 
     monkeypatch.setattr(ragsignal.report, "write_page", stop)
     with pytest.raises(error):
-        NewRun(tmp_path).write(partial(write_report, dataclasses.replace(TINY, notes=("new",))))
+        NewRun(tmp_path).write(partial(write_report, dataclasses.replace(tiny(), notes=("new",))))
     assert (tmp_path / "latest").resolve() == old
     assert sorted(tmp_path.iterdir()) == [old, tmp_path / "latest"]
 
@@ -759,7 +766,7 @@ def test_no_report_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     for folder in (tmp_path, tmp_path / "thesis.tex"):
         with pytest.raises(ConfigError, match="is no empty folder, and nothing is overwritten"):
-            write_report(TINY, folder)
+            write_report(tiny(), folder)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -829,6 +836,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "module://no.such.display")
         patch.setenv("PYTHONWARNINGS", "error")
+        patch.setattr(tearsheet, "PROCESSES", 1)  # each imports quantstats, which takes as long as a sheet
         write_report(result, folder)
     assert not {"quantstats", "matplotlib.pyplot", "seaborn"} & (set(sys.modules) - loaded)
     return result, folder / "tearsheets"
@@ -928,16 +936,16 @@ def test_a_lost_account_and_a_constant_return_are_no_case_for_quantstats() -> No
 
 
 def test_the_factor_of_annual_figures_stands_in_the_record_and_at_the_head_of_the_page() -> None:
-    assert record_of(TINY)["bars_a_year"] == 252
-    assert facts(TINY)["Annualised by"].startswith("252 bars")
+    assert record_of(tiny())["bars_a_year"] == 252
+    assert facts(tiny())["Annualised by"].startswith("252 bars")
 
 
 def test_the_processor_stands_beside_the_table_with_what_another_one_would_move() -> None:
     about = {"machine": {"processor": "Some CPU", "instructions": "AVX2"}}
-    text = render_page(dataclasses.replace(TINY, times=TINY.times | about))
+    text = render_page(dataclasses.replace(tiny(), times=tiny().times | about))
     assert "Made on Some CPU, AVX2. Equal on processors of its kind; on another one its text models in bfloat16" in text
-    rules = tuple(it for it in TINY.variants if not it.is_model)
-    assert made_on(dataclasses.replace(TINY, variants=rules, times=about)).startswith("Made on Some CPU, AVX2; equal")
+    rules = tuple(it for it in tiny().variants if not it.is_model)
+    assert made_on(dataclasses.replace(tiny(), variants=rules, times=about)).startswith("Made on Some CPU, AVX2; equal")
 
 
 @pytest.mark.parametrize(
@@ -950,8 +958,9 @@ def test_the_processor_stands_beside_the_table_with_what_another_one_would_move(
 def test_a_failure_inside_quantstats_costs_its_sheet_alone_and_is_told(
     program: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tearsheet, "_CHILD", program)
-    one = dataclasses.replace(TINY, variants=TINY.variants[:1] + TINY.variants[-1:])
+    (tmp_path / "child.py").write_text(program)
+    monkeypatch.setattr(tearsheet, "_CHILD", tmp_path / "child.py")
+    one = dataclasses.replace(tiny(), variants=tiny().variants[:1] + tiny().variants[-1:])
     with pytest.warns(RuntimeWarning, match=message):
         tearsheet.write_tearsheets(one, tmp_path)
     assert message in text_of((tmp_path / "tearsheets" / "rag-embedding.html").read_text(encoding="utf-8"))
@@ -959,15 +968,10 @@ def test_a_failure_inside_quantstats_costs_its_sheet_alone_and_is_told(
 
 def test_tear_sheets_are_annualised_as_the_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import json, pathlib; job = json.load(__import__('sys').stdin); "
-    monkeypatch.setattr(
-        tearsheet,
-        "_CHILD",
-        program + "pathlib.Path(job['folder'], 'job').write_text(str(job['bars_a_year'])); print({})",
-    )
+    program += "pathlib.Path(job['folder'], 'job').write_text(str(job['bars_a_year'])); print({})"
+    (tmp_path / "child.py").write_text(program)
+    monkeypatch.setattr(tearsheet, "_CHILD", tmp_path / "child.py")
     weeks = pd.date_range("2015-01-02", periods=60, freq="W-FRI")
     held = variant_of(BENCHMARK, equity_of(random_returns(5, 60), weeks), trades=0)
     tearsheet.write_tearsheets(result_of([held]), tmp_path)
     assert (tmp_path / "job").read_text(encoding="utf-8") == "52"
-
-
-TINY = sample_run(12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ragsignal.report.record import record_of
 from ragsignal.report.sidecar import write_sidecar
 from ragsignal.report.summary import facts_of, verdict_line
 from ragsignal.study import Provenance
+from ragsignal.trading import RunResult
 from ragsignal.trading.findings import RunFindings
 from ragsignal.trading.findings.answers import verdict_of
 from ragsignal.trading.findings.family import corrected
@@ -38,14 +40,18 @@ from tests.report.test_report import (
     variant_of,
 )
 
-RUN = sample_run(120)
+
+@functools.cache
+def run() -> RunResult:
+    """The sample run on 120 bars."""
+    return sample_run(120)
 
 
 def findings_of_rows(**rows: Any) -> RunFindings:
     """Findings with a verdict of its own for each question; one that is not given has nothing to compare."""
     asked = {key: [dataclasses.replace(row, question=key) for row in rows.get(key, ())] for key in QUESTIONS}
     verdicts = {key: verdict_of(corrected(of_question)) for key, of_question in asked.items()}
-    return dataclasses.replace(RUN.findings, answers=dataclasses.replace(RUN.findings.answers, **verdicts))
+    return dataclasses.replace(run().findings, answers=dataclasses.replace(run().findings.answers, **verdicts))
 
 
 QUESTIONS = ("retrieval", "llm", "benchmark")
@@ -79,7 +85,7 @@ def test_what_is_arithmetic_is_said_without_an_interval() -> None:
     gaps = {"rag-shape": -0.051, "no-retrieval": 0.02, "price-momentum": -0.13, "reversal": 0.5}
     rows = [comparison(name, BENCHMARK, "mean return a year", gap, -1.0, 1.0, 0.5) for name, gap in gaps.items()]
     traded = [name for name in gaps if name != "reversal"]  # which never traded: it is ahead of nothing
-    facts = {fact.label: fact for fact in facts_of(dataclasses.replace(RUN.findings, comparisons=rows), traded)}
+    facts = {fact.label: fact for fact in facts_of(dataclasses.replace(run().findings, comparisons=rows), traded)}
     assert facts[f"Earned less than {BENCHMARK}"].figure == "2 of 3 variants"
     assert facts[f"Earned less than {BENCHMARK}"].words.endswith("−13.0 to +2.0")
     assert facts[f"Most ahead of {BENCHMARK}"].figure == "no-retrieval"
@@ -92,7 +98,7 @@ def test_what_is_arithmetic_is_said_without_an_interval() -> None:
 def test_a_ruined_account_earned_less_and_is_named_first() -> None:
     row = comparison("rag-shape", BENCHMARK, "mean return a year", 0.02, -1.0, 1.0, 0.5)
     lost = {"reversal": "2010-03-01"}
-    findings = dataclasses.replace(RUN.findings, comparisons=[row], ruined=lost)
+    findings = dataclasses.replace(run().findings, comparisons=[row], ruined=lost)
     fact = facts_of(findings, ["rag-shape", "reversal"])[0]
     assert fact.figure == "1 of 2 variants"
     assert fact.words.endswith("+2.0; reversal lost all")
@@ -104,17 +110,17 @@ def test_a_ruined_account_earned_less_and_is_named_first() -> None:
 
 
 def test_a_run_in_which_nothing_traded_has_no_facts() -> None:
-    assert facts_of(RUN.findings, []) == []
+    assert facts_of(run().findings, []) == []
 
 
 def test_costs_stand_with_the_facts_and_not_with_an_answer() -> None:
-    page = render_page(RUN)
+    page = render_page(run())
     assert "Costs took" in page.split("By arithmetic")[1].split("By inference")[0]
     assert "costs" not in text_of(page.split("By inference")[1].split('<section id="comparisons">')[0]).lower()
 
 
 def test_every_comparison_has_its_row_with_a_mark_on_claims_alone() -> None:
-    findings = RUN.findings
+    findings = run().findings
     forests = forests_of(findings)
     rows = [row for forest in forests for row in forest.rows]
     assert len(rows) + sum(len(forest.without) for forest in forests) == len(findings.comparisons)
@@ -122,7 +128,7 @@ def test_every_comparison_has_its_row_with_a_mark_on_claims_alone() -> None:
     assert [row.words.split(":")[0] for row in rows if row.claimed] == [f"{it.left} − {it.right}" for it in claimed]
     assert any(row.claimed for row in rows)
     assert any(not row.claimed for row in rows)
-    page = render_page(RUN)
+    page = render_page(run())
     assert page.count('class="point claimed" style') == len(claimed)
 
 
@@ -133,7 +139,7 @@ def test_an_interval_lies_on_its_axis_at_its_place(intervals: list[tuple[float, 
         comparison(f"v{place}", BENCHMARK, "Sharpe ratio", at, low, high, 0.5)
         for place, (low, at, high) in enumerate(map(sorted, intervals))
     ]
-    (forest,) = forests_of(dataclasses.replace(RUN.findings, comparisons=rows))
+    (forest,) = forests_of(dataclasses.replace(run().findings, comparisons=rows))
     places = [(row.low, row.at, row.high) for row in forest.rows]
     assert all(0 <= low <= at <= high <= 100 for low, at, high in places)
     assert 0 <= forest.zero <= 100
@@ -146,24 +152,24 @@ def test_an_interval_lies_on_its_axis_at_its_place(intervals: list[tuple[float, 
 
 def test_a_pair_without_an_interval_is_said_and_not_drawn() -> None:
     row = dataclasses.replace(comparison("a", "b", "hit rate", 0.1, 0.0, 0.2, 0.5), low=None, p=None)
-    (forest,) = forests_of(dataclasses.replace(RUN.findings, comparisons=[row]))
+    (forest,) = forests_of(dataclasses.replace(run().findings, comparisons=[row]))
     assert (forest.rows, forest.without) == ([], ["a − b: hit rate: too few data to tell"])
 
 
 def test_of_log_loss_less_is_better() -> None:
     rows = [comparison("a", "b", measure, 0.1, 0.0, 0.2, 0.5) for measure in ("log loss", "hit rate")]
-    forests = forests_of(dataclasses.replace(RUN.findings, comparisons=rows))
+    forests = forests_of(dataclasses.replace(run().findings, comparisons=rows))
     assert [forest.better for forest in forests] == ["left", "right"]
 
 
 def test_notes_on_origin_are_folded_once_and_every_other_note_is_seen_first() -> None:
     origin, caution = Provenance("The reader r was trained on 3 symbols."), "IN SAMPLE: v proves nothing."
-    run = dataclasses.replace(RUN, notes=(origin, caution))
-    page = render_page(run)
+    noted = dataclasses.replace(run(), notes=(origin, caution))
+    page = render_page(noted)
     assert page.index(caution) < page.index('id="curves"')
     assert page.count(origin) == 1
     assert page.index(origin) > page.index('<section id="provenance">')
-    assert record_of(run)["notes"] == [origin, caution]
+    assert record_of(noted)["notes"] == [origin, caution]
 
 
 def test_long_curves_share_points_and_lose_neither_an_end_nor_the_deepest_fall(monkeypatch: pytest.MonkeyPatch) -> None:
