@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,8 +24,8 @@ from ragsignal.audit.signals.signals import audit_signals, differs
 from ragsignal.audit.signals.starts import feed_bars
 from ragsignal.audit.signals.variants import late_hits, spread_from_last
 from ragsignal.audit.verdict import Finding
-from ragsignal.config import RetrievalSpec, RunSpec
-from ragsignal.data import labels
+from ragsignal.config import DataSpec, RetrievalSpec, RunSpec
+from ragsignal.data import Prices, labels, load_prices
 from ragsignal.data.rank_letters import RankLetters, build_rank_letters
 from ragsignal.errors import DataError
 from ragsignal.llm.boosting import Boosting
@@ -218,9 +219,22 @@ def ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSpec:
     )
 
 
-def audit_ranked(spec: RunSpec) -> list[Finding]:
-    study = Study(spec)
+def audit_ranked(spec: RunSpec, history: Prices | None = None) -> list[Finding]:
+    study = Study(spec, history=history)
     return audit_signals(study, traded(study), silent)
+
+
+@functools.cache
+def two_years(data: DataSpec) -> Prices:
+    """Prices of the two years before the window alone: no letter needs more."""
+    return load_prices(data).between(date(2010, 1, 1), None)
+
+
+@pytest.fixture
+def few_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them, for leaks that every cut shows."""
+    monkeypatch.setattr(visibility, "_FEWEST", 3)
+    monkeypatch.setattr(visibility, "SECONDS", 0.0)
 
 
 def _a_day_early(frames: Any) -> RankLetters:
@@ -242,37 +256,41 @@ def test_readers_of_rank_letters_are_proved_with_the_letters_of_all_stocks(ranke
     assert evidence["signal-replay", "stockllm"]["made_again"] == 22 * signals.DAYS
 
 
+@pytest.mark.usefixtures("few_cuts")
 def test_letters_that_are_read_one_day_early_are_caught(ranked: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visibility, "build_rank_letters", _a_day_early)
-    found = verdicts(audit_ranked(ranked))
+    found = verdicts(audit_ranked(ranked, two_years(ranked.data)))
     for name in ("stockllm", "boosted"):
         assert found["signal-prefix", name] == found["signal-poison", name] == "failed"
 
 
+@pytest.mark.usefixtures("few_cuts")
 def test_a_study_whose_letters_are_a_day_early_makes_other_signals_from_prices_that_end(
     ranked: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(materials, "build_rank_letters", _a_day_early)
-    found = verdicts(audit_ranked(ranked))
+    found = verdicts(audit_ranked(ranked, two_years(ranked.data)))
     assert found["signal-replay", "stockllm"] == found["signal-replay", "boosted"] == "failed"
 
 
+@pytest.mark.usefixtures("few_cuts")
 def test_a_model_that_scores_a_day_by_the_next_ones_letters_is_caught_though_its_address_is_right(
     ranked: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = Boosting.scores
     monkeypatch.setattr(Boosting, "scores", lambda self, *read: np.roll(honest(self, *read), -1, axis=0))
-    found = verdicts(audit_ranked(ranked))
+    found = verdicts(audit_ranked(ranked, two_years(ranked.data)))
     assert found["signal-prefix", "boosted"] == "passed"
     assert (found["signal-replay", "boosted"], found["signal-replay", "stockllm"]) == ("failed", "passed")
 
 
+@pytest.mark.usefixtures("few_cuts")
 def test_too_few_stocks_for_letters_leave_the_control_blind(ranked: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: Any) -> RankLetters:
         raise DataError("too few")
 
     monkeypatch.setattr(visibility, "build_rank_letters", refuse)
-    assert verdicts(audit_ranked(ranked))["signal-prefix", "boosted"] == "broken"
+    assert verdicts(audit_ranked(ranked, two_years(ranked.data)))["signal-prefix", "boosted"] == "broken"
 
 
 def test_a_difference_of_a_thousandth_is_one_to_a_reader_of_letters() -> None:
