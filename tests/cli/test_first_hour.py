@@ -51,6 +51,7 @@ def test_every_tested_command_of_the_page_runs_in_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ragsignal.report.write_tearsheets", lambda *_: None)  # drawn in test_cli.py and tests/report
     _write_prices(tmp_path / "prices")
     (tmp_path / "mine.py").write_text(MINE)
     commands = re.findall(r"^    ragsignal (.*?) +#.*†$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -31,7 +31,10 @@ def test_a_spec_with_a_space_in_its_path_is_quoted_in_the_command_that_repeats_i
         ("audit", "small-audit", "audit.json"),
     ],
 )
-def test_the_record_shows_what_was_set(tmp_path: Path, command: str, folder: str, record: str) -> None:
+def test_the_record_shows_what_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, folder: str, record: str
+) -> None:
+    monkeypatch.setattr("ragsignal.report.write_tearsheets", lambda *_: None)
     path = write_spec(tmp_path, variant=[VOTE, HOLD])
     done = CliRunner().invoke(app, [command, str(path), *SET, "--out", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,12 @@ import pytest
 
 import ragsignal
 from ragsignal.study import open_store
+from tests.cli.commands import run_here
 from tests.clocks import clock_data
 from tests.sidecars import read_sidecar
 from tests.specs import write_spec
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +34,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAGSIGNAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("ragsignal.report.write_tearsheets", lambda *_: None)
         yield ragsignal.backtest(spec, out=tmp_path_factory.mktemp("runs"))
 
 
@@ -79,25 +78,18 @@ def test_the_page_looks_up_bars_by_moments(run: Any) -> None:
     assert "2015-01-05 15:30" in json.dumps(evidence)
 
 
-def _ragsignal(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ragsignal.cli", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
 def test_inspect_shows_a_bar_of_hours(spec: Path, run: Any) -> None:
     for asked in ("2015-01-12 15:30", "2015-01-12T15:30"):
-        done = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", asked)
-        answer = json.loads(done.stdout)
+        answer, _ = run_here("inspect", spec, "--symbol", "AAA", "--date", asked)
         assert answer["as_of"] == "2015-01-12T15:30:00"
         assert all(hit["available_at"] <= "2015-01-12T15:30:00" for hit in answer["hits"])
-    last = json.loads(_ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-01-12").stdout)
+    last, _ = run_here("inspect", spec, "--symbol", "AAA", "--date", "2015-01-12")
     assert last["as_of"] == "2015-01-12T16:00:00"
-    between = _ragsignal("inspect", spec, "--symbol", "AAA", "--date", "2015-01-12 15:00")
-    assert json.loads(between.stdout)["as_of"] == "2015-01-12T14:30:00"
-    assert "2015-01-12 15:00 is no end of a bar of AAA: shown is 2015-01-12 14:30" in between.stderr
+    between, said = run_here("inspect", spec, "--symbol", "AAA", "--date", "2015-01-12 15:00")
+    assert between["as_of"] == "2015-01-12T14:30:00"
+    assert "2015-01-12 15:00 is no end of a bar of AAA: shown is 2015-01-12 14:30" in said
 
 
 def test_a_time_of_day_of_daily_bars_is_refused(tmp_path: Path) -> None:
-    done = _ragsignal("inspect", write_spec(tmp_path), "--symbol", "AAA", "--date", "2015-03-12 15:00")
-    assert done.returncode == 2 or done.returncode == 1
-    assert "--date 2015-03-12 15:00: the bars are of days; name the day alone, --date 2015-03-12" in done.stderr
+    _, said = run_here("inspect", write_spec(tmp_path), "--symbol", "AAA", "--date", "2015-03-12 15:00", code=1)
+    assert "--date 2015-03-12 15:00: the bars are of days; name the day alone, --date 2015-03-12" in said
