@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragsignal.artifacts.adapters import check_adapter_files, check_tensors, with_adapter
+from ragsignal.artifacts.adapters import adapter_config, check_adapter_files, check_tensors, with_adapter
 from ragsignal.artifacts.artifact import Artifact, load_artifact, refuse_foreign, save_artifact, shipped_status
 from ragsignal.artifacts.card import CARD, Base, Calibration, Card, DataSource, Kind, Span
 from ragsignal.artifacts.sound import check_encoder, check_fit, reading
@@ -20,6 +20,7 @@ __all__ = [
     "Span",
     "Weights",
     "WeightsStatus",
+    "adapter_config",
     "check_adapter_files",
     "check_encoder",
     "check_fit",

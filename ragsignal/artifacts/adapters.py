@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -29,6 +30,23 @@ def check_adapter_files(folder: Path) -> None:
                 f"{ADAPTER_WEIGHTS} and {ADAPTER_CONFIG}"
             )
         check_file(folder / name)
+
+
+def adapter_config(folder: Path, base: str | None) -> dict[str, Any]:
+    """Read an adapter's configuration as it is to be kept: the same from every process and on every machine.
+
+    Parameters
+    ----------
+    folder : Path
+        Where peft wrote it.
+    base : str or None
+        Reference of the model that it belongs to, in the place of the folder that peft puts there.
+    """
+    config: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base
+    if isinstance(config.get("target_modules"), list):
+        config["target_modules"].sort()  # peft writes a set, in another order in each process
+    return config
 
 
 def with_adapter(model: Any, folder: Path) -> Any:

@@ -59,7 +59,7 @@ from ragsignal.data.formulas import (
 from ragsignal.data.labels import FALL_BELOW, RISE_ABOVE, bars_until_known, forward_returns, label_tables, movement_of
 from ragsignal.data.market_days import DayHits, MarketDays, build_market_days, factor_values
 from ragsignal.data.market_state import STATE_FORMULAS, STATE_WORDS, dispersion_of, market_states
-from ragsignal.data.names import hint_at, same_stock, second_name
+from ragsignal.data.names import hint_at, same_stock, second_names
 from ragsignal.data.news.by_date import counted_by_date
 from ragsignal.data.news.days import NewsDays, NewsScores, bars_of, build_news_days
 from ragsignal.data.news.factors import NEWS_FACTORS, NEWS_FORMULAS, NEWS_WORDS, news_sequences
@@ -243,7 +243,7 @@ __all__ = [
     "read_news",
     "read_tradingagents",
     "same_stock",
-    "second_name",
+    "second_names",
     "shipped_bins",
     "size",
     "spell",

@@ -17,7 +17,7 @@ def plain_name(symbol: str) -> str:
 
     ``BRK.B`` and ``BRK-B`` are one, and another than ``BRK-A``.
     """
-    return _ADDED.sub("", _MARKS.sub("-", symbol.strip().upper()))
+    return _ADDED.sub("", _spelled(symbol))
 
 
 def same_stock(symbol: str, symbols: Collection[str]) -> str | None:
@@ -26,10 +26,17 @@ def same_stock(symbol: str, symbols: Collection[str]) -> str | None:
     return next((name for name in symbols if plain_name(name) == plain), None)
 
 
-def second_name(symbol: str, symbols: Collection[str]) -> str | None:
-    """The first of ``symbols`` that is ``symbol`` under a second name in the same list; None if there is none."""
-    names = {name: _SURE.sub("", _MARKS.sub("-", name.strip().upper())) for name in (*symbols, symbol)}
-    return next((name for name in symbols if name != symbol and names[name] == names[symbol]), None)
+def second_names(symbols: Collection[str]) -> dict[str, str]:
+    """Of each symbol that stands in a list under several names, the first of its others."""
+    stocks: dict[str, list[str]] = {}
+    for symbol in symbols:
+        stocks.setdefault(_SURE.sub("", _spelled(symbol)), []).append(symbol)
+    several = [names for names in stocks.values() if len(names) > 1]
+    return {name: names[1] if name == names[0] else names[0] for names in several for name in names}
+
+
+def _spelled(symbol: str) -> str:
+    return _MARKS.sub("-", symbol.strip().upper())
 
 
 def hint_at(symbol: str, symbols: Collection[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from ragsignal.artifacts import check_fit, reading, with_adapter
+from ragsignal.artifacts import adapter_config, check_fit, reading, with_adapter
 from ragsignal.llm.day_model import DayAdapter
 from ragsignal.llm.rank_model import RankLM
 from ragsignal.utils import quiet_loading
@@ -21,9 +21,7 @@ def save_adapter(folder: Path, adapter: DayAdapter) -> None:
     with quiet_loading():
         adapter.decoder.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's page says nothing of it
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = None  # the folder of the trunk in training, which peft puts there
-    config["target_modules"].sort()  # peft writes a set, in another order in each process
+    config = adapter_config(folder, base=None)
     (folder / _CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
     save_file(adapter.own_weights(), folder / _WEIGHTS)
 

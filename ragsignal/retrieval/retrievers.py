@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragsignal.data import hint_at, same_stock, second_name
+from ragsignal.data import hint_at, same_stock, second_names
 from ragsignal.errors import ConfigError
 from ragsignal.retrieval.corpus import Corpus
 from ragsignal.retrieval.encoders import is_flat, zscore_rows
@@ -80,7 +81,6 @@ class CorpusRetriever(ABC):
         self.k = k
         self.exclude_own_symbol = exclude_own_symbol
         self.embargo = embargo
-        self._alone: set[int] = set()  # numbers of symbols that the corpus has under one name
 
     @property
     def recipe(self) -> Recipe:
@@ -132,19 +132,17 @@ class CorpusRetriever(ABC):
         number = self.corpus.number_of.get(query.symbol)
         if number is None:
             self._refuse_unknown(query.symbol)
-        elif number not in self._alone:
-            self._refuse_twin(query.symbol)
-            self._alone.add(number)
+        elif query.symbol in self._second_names:
+            raise ConfigError(
+                f"retrieval.exclude_own_symbol = true, but the corpus has {query.symbol!r} under another name too, "
+                f"{self._second_names[query.symbol]!r}, whose windows would stay in. Leave one of them out of "
+                "corpus.symbols"
+            )
         return number
 
-    def _refuse_twin(self, symbol: str) -> None:
-        """Raise if the corpus has the stock under a second name, whose windows would be among the hits."""
-        twin = second_name(symbol, self.corpus.symbols)
-        if twin:
-            raise ConfigError(
-                f"retrieval.exclude_own_symbol = true, but the corpus has {symbol!r} under another name too, {twin!r}, "
-                "whose windows would stay in. Leave one of them out of corpus.symbols"
-            )
+    @cached_property
+    def _second_names(self) -> dict[str, str]:
+        return second_names(self.corpus.symbols)
 
     def _refuse_unknown(self, symbol: str) -> None:
         """Raise unless ``symbol`` is known to have no candidates: else its own windows would be among the hits."""

@@ -16,6 +16,7 @@ from ragsignal.config.unread import _OF_DATA, _OF_SEARCH, _OF_TRAINING, _OF_VARI
 from tests.searches import SMALL_SEARCH
 from tests.specs import HOLD, MOMENTUM, RANDOM, VOTE, changed, write, write_spec, write_train_spec
 
+BACKTESTS = Path(__file__).parents[2] / "backtests"
 SUPCON = 'read by finseer.loss = "supcon" alone, and here nothing reads'
 RANKS = {"stockllm": {"reader": "ranks"}, "classifier": {"kind": "boosting"}}
 
@@ -39,52 +40,13 @@ TRAININGS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "said"), TRAININGS)
-def test_a_key_of_a_training_that_nothing_reads_is_told(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    spec = load_train_spec(write_train_spec(tmp_path, **changes))
-    assert any(said in line for line in unread_keys(spec))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"finseer": {"loss": "supcon", "positives": "overlap", "windows": 9, "teacher_temperature": 0.2}},
-        {"finseer": {"loss": "mix", "mix": 0.3, "negatives": 3}},
-        {"stockllm": {"method": "prefix", "rank": 4, "virtual_tokens": 8}},  # each of [methods] reads its own
-        RANKS | {"ranks": {"k": [0, 5], "candidates": ["shape"]}, "boosting": {"trees": 9}},
-        {"classifier": {"kind": "bert", "epochs": 1.0}},
-    ],
-)
-def test_a_key_that_its_choice_reads_is_taken(changes: dict[str, Any], tmp_path: Path) -> None:
-    assert not unread_keys(load_train_spec(write_train_spec(tmp_path, **changes)))
-
-
-def test_a_note_names_the_file_and_a_choice_by_set_is_told_as_one_of_the_file(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = write_train_spec(tmp_path, finseer={"loss": "supcon", "windows": 9})
-    load_train_spec(path)
-    assert not caplog.messages
-    load_train_spec(path, ["finseer.loss=kl"])
-    assert caplog.messages == [f"note: {path}: finseer.windows: {SUPCON} it"]
-
-
-def test_the_command_line_tells_it_once_beside_the_answer(tmp_path: Path) -> None:
-    path = write_spec(tmp_path, retrieval={"revision": "a"}, variant=[VOTE, HOLD])
-    words = [sys.executable, "-m", "ragsignal.cli", "backtest", str(path), "--dry-run"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stderr.count("note: ") == 1
-    assert f'note: {path}: retrieval.revision: read by retriever = "embedding" alone' in done.stderr
-
-
-@pytest.mark.parametrize("path", sorted(Path("backtests").glob("*.toml")), ids=str)
-def test_a_committed_spec_has_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAGSIGNAL_US_PRICES", "RAGSIGNAL_STOCKNET"):
-        monkeypatch.setenv(name, "prices")
-    load = {"variant": load_spec, "split": load_train_spec, "alpha": load_search_spec}
-    table = next(it for it in load if it in tomllib.loads(path.read_text(encoding="utf-8")))
-    assert not unread_keys(load[table](path))
-
+TAKEN_TRAININGS: list[dict[str, Any]] = [
+    {"finseer": {"loss": "supcon", "positives": "overlap", "windows": 9, "teacher_temperature": 0.2}},
+    {"finseer": {"loss": "mix", "mix": 0.3, "negatives": 3}},
+    {"stockllm": {"method": "prefix", "rank": 4, "virtual_tokens": 8}},  # each of [methods] reads its own
+    RANKS | {"ranks": {"k": [0, 5], "candidates": ["shape"]}, "boosting": {"trees": 9}},
+    {"classifier": {"kind": "bert", "epochs": 1.0}},
+]
 
 LETTERS = [{"name": "ranks", "signal": "llm", "retrieval": {"retriever": "none"}}, VOTE, HOLD]
 RUNS: list[tuple[dict[str, Any], str]] = [
@@ -106,27 +68,65 @@ RUNS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "said"), RUNS)
-def test_a_key_of_a_run_that_no_variant_reads_is_told(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    spec = load_spec(write_spec(tmp_path, **changes))
-    assert any(said in line for line in unread_keys(spec))
+TAKEN_RUNS: list[dict[str, Any]] = [
+    {"retrieval": {"seed": 3, "storage": "float16"}},  # of one variant each
+    {
+        "llm": {"model": "shipped:stockllm", "template": "wide"},
+        "variant": [*LETTERS, {"name": "bert", "signal": "classifier"}],
+    },
+    {"retrieval": {"seed": 3}, "variant": [MOMENTUM, HOLD]},
+    {"llm": {"template": "wide"}},  # while nobody reads by a model: a signal that is turned off
+    {"retrieval": {"encoder": "../e"}, "variant": [VOTE | {"retrieval": {"retriever": "embedding"}}, RANDOM, HOLD]},
+]
+
+
+def unread(kind: str, changes: dict[str, Any], folder: Path) -> list[str]:
+    if kind == "training":
+        return unread_keys(load_train_spec(write_train_spec(folder, **changes)))
+    return unread_keys(load_spec(write_spec(folder, **changes)))
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"retrieval": {"seed": 3, "storage": "float16"}},  # of one variant each
-        {
-            "llm": {"model": "shipped:stockllm", "template": "wide"},
-            "variant": [*LETTERS, {"name": "bert", "signal": "classifier"}],
-        },
-        {"retrieval": {"seed": 3}, "variant": [MOMENTUM, HOLD]},
-        {"llm": {"template": "wide"}},  # while nobody reads by a model: a signal that is turned off
-        {"retrieval": {"encoder": "../e"}, "variant": [VOTE | {"retrieval": {"retriever": "embedding"}}, RANDOM, HOLD]},
-    ],
+    ("kind", "changes", "said"), [*(("training", *it) for it in TRAININGS), *(("run", *it) for it in RUNS)]
 )
-def test_a_key_that_one_variant_reads_may_stand_for_all(changes: dict[str, Any], tmp_path: Path) -> None:
-    assert not unread_keys(load_spec(write_spec(tmp_path, **changes)))
+def test_a_key_that_nothing_reads_is_told(kind: str, changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    assert any(said in line for line in unread(kind, changes, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"), [*(("training", it) for it in TAKEN_TRAININGS), *(("run", it) for it in TAKEN_RUNS)]
+)
+def test_a_key_that_its_choice_or_one_variant_reads_is_taken(
+    kind: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    assert not unread(kind, changes, tmp_path)
+
+
+def test_a_note_names_the_file_and_a_choice_by_set_is_told_as_one_of_the_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_train_spec(tmp_path, finseer={"loss": "supcon", "windows": 9})
+    load_train_spec(path)
+    assert not caplog.messages
+    load_train_spec(path, ["finseer.loss=kl"])
+    assert caplog.messages == [f"note: {path}: finseer.windows: {SUPCON} it"]
+
+
+def test_the_command_line_tells_it_once_beside_the_answer(tmp_path: Path) -> None:
+    path = write_spec(tmp_path, retrieval={"revision": "a"}, variant=[VOTE, HOLD])
+    words = [sys.executable, "-m", "ragsignal.cli", "backtest", str(path), "--dry-run"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stderr.count("note: ") == 1
+    assert f'note: {path}: retrieval.revision: read by retriever = "embedding" alone' in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(BACKTESTS.glob("*.toml")), ids=lambda it: it.name)
+def test_a_committed_spec_has_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAGSIGNAL_US_PRICES", "RAGSIGNAL_STOCKNET"):
+        monkeypatch.setenv(name, "prices")
+    load = {"variant": load_spec, "split": load_train_spec, "alpha": load_search_spec}
+    table = next(it for it in load if it in tomllib.loads(path.read_text(encoding="utf-8")))
+    assert not unread_keys(load[table](path))
 
 
 def test_keys_of_a_local_model_are_told_beside_a_url(tmp_path: Path) -> None:

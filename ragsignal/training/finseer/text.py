@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 
 import ragsignal.training.loop as loop
-from ragsignal.artifacts import Artifact, Base, Weights
+from ragsignal.artifacts import Artifact, Base, Weights, adapter_config
 from ragsignal.config import FinseerTraining
 from ragsignal.data import Bins
 from ragsignal.errors import ModelError
@@ -133,11 +133,8 @@ class TextStudent:
         """Save the adapter, which says what it was trained on and not where that lay on this machine."""
         with quiet_loading():
             self._model.transformers_model.save_pretrained(folder)
-        path = folder / "adapter_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["base_model_name_or_path"] = self._ref
-        config["target_modules"].sort()  # peft writes a set, in another order in each process
-        path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        config = json.dumps(adapter_config(folder, self._ref), indent=1, sort_keys=True)
+        (folder / "adapter_config.json").write_text(config + "\n", encoding="utf-8")
 
     def _encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = self._model.encode(

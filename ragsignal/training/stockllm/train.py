@@ -25,7 +25,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 import ragsignal.training.loop as loop
-from ragsignal.artifacts import Artifact, load_artifact, refuse_foreign, save_artifact
+from ragsignal.artifacts import Artifact, adapter_config, load_artifact, refuse_foreign, save_artifact
 from ragsignal.config import StockLLMTraining
 from ragsignal.data import movement_of
 from ragsignal.llm import StockLLM, calibrated, checked_device, chosen_dtype, load_stockllm, probability_of, token_ids
@@ -335,9 +335,6 @@ def _log_odds(scorer: StockLLM, prompts: Sequence[Prompt], progress: Steps) -> N
 
 def _copy_adapter(source: Path, ref: str, folder: Path) -> None:
     """Copy weights and configuration; the base by its reference, as a path of this machine means nothing elsewhere."""
-    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = ref
-    if isinstance(config.get("target_modules"), list):
-        config["target_modules"].sort()  # peft writes a set, in another order in each process
+    config = adapter_config(source, ref)
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
     shutil.copyfile(source / "adapter_model.safetensors", folder / "adapter_model.safetensors")
