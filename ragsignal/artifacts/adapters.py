@@ -10,6 +10,7 @@ from typing import Any
 
 from ragsignal.artifacts.sound import check_file, check_fit, reading, tensor_names
 from ragsignal.errors import ModelError
+from ragsignal.utils import Record
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _REPAIR = "name the adapter that was trained on this model, or train one: ragsignal train stockllm SPEC"
@@ -32,7 +33,7 @@ def check_adapter_files(folder: Path) -> None:
         check_file(folder / name)
 
 
-def adapter_config(folder: Path, base: str | None) -> dict[str, Any]:
+def adapter_config(folder: Path, base: str | None) -> Record:
     """Read an adapter's configuration as it is to be kept: the same from every process and on every machine.
 
     Parameters
@@ -42,7 +43,7 @@ def adapter_config(folder: Path, base: str | None) -> dict[str, Any]:
     base : str or None
         Reference of the model that it belongs to, in the place of the folder that peft puts there.
     """
-    config: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config: Record = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base
     if isinstance(config.get("target_modules"), list):
         config["target_modules"].sort()  # peft writes a set, in another order in each process
